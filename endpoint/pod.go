@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package endpoint
+
+import "encoding/json"
+
+// Pod is the part of a pod that coldtrace reads. It decodes from a pod's JSON several times cheaper than corev1.Pod,
+// and nothing is ever encoded from it: changes are patch operations on the original bytes.
+type Pod struct {
+	Metadata Metadata `json:"metadata"`
+	Spec     PodSpec  `json:"spec"`
+}
+
+// Metadata is the part of ObjectMeta that coldtrace reads.
+type Metadata struct {
+	Name            string            `json:"name,omitempty"`
+	GenerateName    string            `json:"generateName,omitempty"`
+	Namespace       string            `json:"namespace,omitempty"`
+	UID             string            `json:"uid,omitempty"`
+	Labels          map[string]string `json:"labels,omitempty"`
+	Annotations     map[string]string `json:"annotations,omitempty"`
+	OwnerReferences []OwnerReference  `json:"ownerReferences,omitempty"`
+}
+
+// OwnerReference names an owner of a pod.
+type OwnerReference struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	Name       string `json:"name"`
+	UID        string `json:"uid"`
+	Controller *bool  `json:"controller,omitempty"`
+}
+
+// PodSpec is the part of a pod's spec that coldtrace reads.
+type PodSpec struct {
+	InitContainers   []Container        `json:"initContainers,omitempty"`
+	Containers       []Container        `json:"containers"`
+	Volumes          []Volume           `json:"volumes,omitempty"`
+	NodeSelector     map[string]string  `json:"nodeSelector,omitempty"`
+	Affinity         *Affinity          `json:"affinity,omitempty"`
+	NodeName         string             `json:"nodeName,omitempty"`
+	ResourceClaims   []PodResourceClaim `json:"resourceClaims,omitempty"`
+	Resources        *Resources         `json:"resources,omitempty"` // pod-level resources
+	SecurityContext  *SecurityContext   `json:"securityContext,omitempty"`
+	ImagePullSecrets []NamedRef         `json:"imagePullSecrets,omitempty"`
+	RestartPolicy    string             `json:"restartPolicy,omitempty"`
+	OS               *struct {
+		Name string `json:"name"`
+	} `json:"os,omitempty"`
+	TerminationGracePeriodSeconds *int64 `json:"terminationGracePeriodSeconds,omitempty"`
+	ShareProcessNamespace         *bool  `json:"shareProcessNamespace,omitempty"`
+	ServiceAccountName            string `json:"serviceAccountName,omitempty"`
+}
+
+// Container is the part of a container that coldtrace reads.
+type Container struct {
+	Name            string           `json:"name"`
+	Image           string           `json:"image,omitempty"`
+	ImagePullPolicy string           `json:"imagePullPolicy,omitempty"`
+	Command         []string         `json:"command,omitempty"`
+	Args            []string         `json:"args,omitempty"`
+	WorkingDir      string           `json:"workingDir,omitempty"`
+	Env             []EnvVar         `json:"env,omitempty"`
+	EnvFrom         []EnvFrom        `json:"envFrom,omitempty"`
+	Ports           []Port           `json:"ports,omitempty"`
+	ReadinessProbe  *Probe           `json:"readinessProbe,omitempty"`
+	StartupProbe    *Probe           `json:"startupProbe,omitempty"`
+	Resources       Resources        `json:"resources"`
+	RestartPolicy   string           `json:"restartPolicy,omitempty"` // Always: a native sidecar
+	SecurityContext *SecurityContext `json:"securityContext,omitempty"`
+	TTY             bool             `json:"tty,omitempty"`
+	VolumeMounts    []VolumeMount    `json:"volumeMounts,omitempty"`
+}
+
+// EnvVar is an environment entry. ValueFrom is set if the value comes from elsewhere.
+type EnvVar struct {
+	Name      string          `json:"name"`
+	Value     string          `json:"value,omitempty"`
+	ValueFrom json.RawMessage `json:"valueFrom,omitempty"`
+}
+
+// EnvFrom is a source of environment entries whose names admission cannot see.
+type EnvFrom struct {
+	Prefix string `json:"prefix,omitempty"`
+}
+
+// Port is a container's port.
+type Port struct {
+	Name          string `json:"name,omitempty"`
+	ContainerPort int32  `json:"containerPort"`
+}
+
+// Probe is a probe's HTTP part.
+type Probe struct {
+	HTTPGet *struct {
+		Path   string          `json:"path,omitempty"`
+		Port   json.RawMessage `json:"port"` // a number or the name of a port
+		Host   string          `json:"host,omitempty"`
+		Scheme string          `json:"scheme,omitempty"`
+	} `json:"httpGet,omitempty"`
+}
+
+// Resources are requests and limits, as written.
+type Resources struct {
+	Requests map[string]Quantity `json:"requests,omitempty"`
+	Limits   map[string]Quantity `json:"limits,omitempty"`
+	Claims   []struct {
+		Name string `json:"name"`
+	} `json:"claims,omitempty"`
+}
+
+// Quantity is a resource quantity as written; the API server writes a string, people also write numbers.
+type Quantity string
+
+// UnmarshalJSON takes a string or a number.
+func (q *Quantity) UnmarshalJSON(b []byte) error {
+	if len(b) > 0 && b[0] == '"' {
+		return json.Unmarshal(b, (*string)(q))
+	}
+	*q = Quantity(b)
+	return nil
+}
+
+// SecurityContext is the part of a pod's or container's security context that coldtrace reads.
+type SecurityContext struct {
+	RunAsNonRoot   *bool           `json:"runAsNonRoot,omitempty"`
+	RunAsUser      *int64          `json:"runAsUser,omitempty"`
+	SeccompProfile json.RawMessage `json:"seccompProfile,omitempty"`
+}
+
+// Volume is a pod's volume.
+type Volume struct {
+	Name string `json:"name"`
+}
+
+// VolumeMount is a container's mount.
+type VolumeMount struct {
+	Name      string `json:"name"`
+	MountPath string `json:"mountPath"`
+}
+
+// NamedRef refers to an object by name.
+type NamedRef struct {
+	Name string `json:"name"`
+}
+
+// PodResourceClaim is a claim for a device (dynamic resource allocation).
+type PodResourceClaim struct {
+	Name                      string `json:"name"`
+	ResourceClaimName         string `json:"resourceClaimName,omitempty"`
+	ResourceClaimTemplateName string `json:"resourceClaimTemplateName,omitempty"`
+}
+
+// Affinity is the required node affinity.
+type Affinity struct {
+	NodeAffinity *struct {
+		Required *struct {
+			NodeSelectorTerms []struct {
+				MatchExpressions []struct {
+					Key      string   `json:"key"`
+					Operator string   `json:"operator"`
+					Values   []string `json:"values,omitempty"`
+				} `json:"matchExpressions,omitempty"`
+			} `json:"nodeSelectorTerms"`
+		} `json:"requiredDuringSchedulingIgnoredDuringExecution,omitempty"`
+	} `json:"nodeAffinity,omitempty"`
+}

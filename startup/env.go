@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package startup
+
+// Environment that the webhook adds to the target container and the wrapper reads. None replaces one that is there.
+const (
+	EnvPodUID       = "POD_UID"
+	EnvPodName      = "POD_NAME"
+	EnvNodeName     = "NODE_NAME"
+	EnvGPUType      = "GPU_TYPE"
+	EnvOTLPEndpoint = "OTEL_EXPORTER_OTLP_ENDPOINT"
+	EnvAWSRegion    = "AWS_REGION"
+
+	EnvEndpointName   = "COLDTRACE_ENDPOINT_NAME"
+	EnvModelName      = "COLDTRACE_MODEL_NAME"
+	EnvNamespace      = "COLDTRACE_NAMESPACE"
+	EnvContainer      = "COLDTRACE_CONTAINER"
+	EnvNumGPUs        = "COLDTRACE_NUM_GPUS"
+	EnvImageTag       = "COLDTRACE_IMAGE_TAG"
+	EnvRegion         = "COLDTRACE_REGION"
+	EnvClusterName    = "COLDTRACE_CLUSTER_NAME"
+	EnvEngine         = "COLDTRACE_ENGINE"            // the recipe's name; absent: recognised at run time by argv
+	EnvRole           = "COLDTRACE_ROLE"              // one of the Role constants; absent: server
+	EnvHealthURL      = "COLDTRACE_HEALTH_URL"        // host part is a loopback name; absent: from argv
+	EnvTraceIDHash    = "COLDTRACE_TRACE_ID_HASH"     // md5 | sha256; absent: md5
+	EnvVLLMFlag       = "COLDTRACE_VLLM_FLAG"         // auto | always | off; absent: off
+	EnvTimeout        = "COLDTRACE_TIMEOUT"           // Go duration; absent: DefaultTimeout
+	EnvFlushTimeout   = "COLDTRACE_FLUSH_TIMEOUT"     // Go duration; absent: DefaultFlushTimeout
+	EnvStartupz       = "COLDTRACE_STARTUPZ"          // host:port to serve /startupz on; absent: not served
+	EnvStatusFile     = "COLDTRACE_STATUS_FILE"       // path of the status file; absent: none
+	EnvSamplePriority = "COLDTRACE_SAMPLING_PRIORITY" // 2 | -1; absent: 2
+
+	// EnvVLLMArgs is set by the wrapper for its child. The webhook puts VLLMArgsPlaceholder into shell strings.
+	EnvVLLMArgs         = "COLDTRACE_VLLM_ARGS"
+	VLLMArgsPlaceholder = `${COLDTRACE_VLLM_ARGS:+"$COLDTRACE_VLLM_ARGS"}`
+	VLLMTracesFlag      = "--otlp-traces-endpoint"
+)
+
+// Role is what a container is expected to become, the value of EnvRole.
+type Role string
+
+// Roles: a server is ready when it answers, a worker when it has joined its Ray cluster, a batch job when its engine
+// is initialised.
+const (
+	RoleServer Role = "server"
+	RoleWorker Role = "worker"
+	RoleBatch  Role = "batch"
+)
+
+// Where the wrapper lies in a container, whichever way it got there.
+const (
+	MountPath   = "/coldtrace"
+	WrapperPath = MountPath + "/coldtrace-wrapper"
+)

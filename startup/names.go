@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package startup
+
+// Spans of the watcher.
+const (
+	SpanPodStartup        = "pod_startup"
+	SpanPodPending        = "pod_pending"
+	SpanSchedulingGated   = "scheduling_gated"
+	SpanNodeProvisioning  = "node_provisioning"
+	SpanSandboxCreating   = "sandbox_creating"
+	SpanImagePull         = "image_pull"
+	SpanImagePullQueued   = "image_pull_queued"
+	SpanInitContainer     = "init_container"
+	SpanContainerCreating = "container_creating"
+	SpanPodReady          = "pod_ready"
+)
+
+// Spans of the wrapper. An engine's init span is its recipe's name followed by "_init", a download's its tool's
+// followed by "_download".
+const (
+	SpanStartup          = "startup"
+	SpanS5cmdDownload    = "s5cmd_download"
+	SpanAzcopyDownload   = "azcopy_download"
+	SpanGcloudDownload   = "gcloud_download"
+	SpanHFDownload       = "hf_download"
+	SpanRayClusterInit   = "ray_cluster_init"
+	SpanVLLMInit         = "vllm_init"
+	SpanPythonImport     = "python_import"
+	SpanModelLoad        = "model_load"
+	SpanWeightsLoad      = "weights_load"
+	SpanTorchCompile     = "torch_compile"
+	SpanKVCacheInit      = "kv_cache_init"
+	SpanCUDAGraphCapture = "cuda_graph_capture"
+	SpanServerReady      = "server_ready"
+)
+
+// Attributes of every span, absent when unknown.
+const (
+	AttrEndpointName = "endpoint_name"
+	AttrModelName    = "model_name"
+	AttrGPUType      = "gpu_type"
+	AttrNodeName     = "node_name"
+	AttrNamespace    = "namespace"
+	AttrNumGPUs      = "num_gpus" // int
+	AttrImageTag     = "image_tag"
+	AttrRegion       = "region"
+
+	AttrDurationSeconds  = "duration_seconds" // float64, End − Start
+	AttrSamplingPriority = "sampling.priority"
+	AttrTimeSource       = "time.source" // one of the TimeSource constants
+	AttrReason           = "reason"      // why a phase failed: the typed reason that is also its status description
+)
+
+// Attributes of some spans.
+const (
+	AttrTotalStartupSeconds = "total_startup_seconds" // startup: float64
+	AttrAttempt             = "attempt"               // int, from 1, where a container started more than once
+	AttrContainerName       = "k8s.container.name"    // spans of one container
+	AttrImageSizeBytes      = "image_size_bytes"      // image_pull: int64
+	AttrCached              = "cached"                // image_pull: bool
+	AttrQueuedSeconds       = "queued_seconds"        // image_pull: float64
+	AttrThroughputMBps      = "throughput_mbps"       // image_pull and downloads: float64, 10^6 bytes per second
+	AttrBytes               = "bytes"                 // downloads: int64
+	AttrFiles               = "files"                 // downloads: int64
+	AttrTool                = "tool"                  // downloads: s5cmd, azcopy, …
+	AttrEngine              = "engine"                // *_init: vllm, sglang, …
+	AttrEngineVersion       = "engine_version"        // *_init
+	AttrExitCode            = "exit_code"             // int
+	AttrClockSkewSeconds    = "clock.skew_seconds"    // float64: by how much a time was clamped into its parent
+)
+
+// Metrics: delta histograms, exponential unless the policy says otherwise.
+const (
+	MetricDownloadDuration   = "startup.download.duration_seconds"
+	MetricDownloadThroughput = "startup.download.throughput_mbps"
+	MetricVLLMInitDuration   = "startup.vllm_init.duration_seconds"
+	MetricTotalDuration      = "startup.total.duration_seconds"
+	MetricPodPendingDuration = "startup.pod_pending.duration_seconds"
+	MetricImagePullDuration  = "startup.image_pull.duration_seconds"
+	MetricPhaseDuration      = "startup.phase.duration_seconds"
+
+	LabelPhase = "phase"
+)
+
+// Services: the resource attribute service.name.
+const (
+	ServiceWrapper = "vllm-startup"
+	ServiceWatcher = "k8s-startup-watcher"
+)
+
+// ScopeName is the instrumentation scope of every span and metric.
+const ScopeName = "github.com/coldtrace/coldtrace"
+
+// TimeSource says where an edge of a span comes from; see AttrTimeSource.
+type TimeSource string
+
+// Time sources, the most precise first.
+const (
+	TimeObserved        TimeSource = "observed"         // the wrapper's own clock, /proc: 10 ms or better
+	TimeEventName       TimeSource = "event_name"       // the nanoseconds in the name of a kubelet's event
+	TimeEventTime       TimeSource = "event_time"       // eventTime of events.k8s.io: microseconds
+	TimeMessageDuration TimeSource = "message_duration" // a duration stated in an event or log line
+	TimeStatus          TimeSource = "status"           // pod status and metadata: 1 s
+)
+
+// KeepPriority is the value of AttrSamplingPriority that backends and samplers read as "always keep".
+const KeepPriority = 2

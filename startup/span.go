@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package startup
+
+import (
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+)
+
+// Span is one finished phase of a start.
+type Span struct {
+	Name      string
+	Key       string // its identity within the trace, see Key
+	ParentKey string // empty for the root
+	Start     time.Time
+	End       time.Time
+	// Attributes of this span alone. Those of every span are the Subject's; duration_seconds, reason and
+	// sampling.priority follow from the other fields.
+	Attributes []attribute.KeyValue
+	Events     []Event
+	// Failure is the typed reason of a phase that failed, empty for one that did not.
+	Failure string
+}
+
+// Duration is never negative.
+func (s Span) Duration() time.Duration { return max(0, s.End.Sub(s.Start)) }
+
+// Event is a point in time within a span.
+type Event struct {
+	Name       string
+	Time       time.Time
+	Attributes []attribute.KeyValue
+}
+
+// Subject is whose start a trace tells: the pod, and what is known of its endpoint. Empty fields are unknown and
+// become no attribute.
+type Subject struct {
+	PodUID        string
+	PodName       string
+	Namespace     string
+	NodeName      string
+	ContainerName string // the target container
+	ClusterName   string
+	EndpointName  string
+	ModelName     string
+	GPUType       string // short form: h100, a100, mi300x
+	NumGPUs       int
+	ImageTag      string
+	Region        string
+	Hash          Hash
+	// SamplingPriority is KeepPriority if 0.
+	SamplingPriority int
+}
+
+// Attributes are those of every span of the subject.
+func (s Subject) Attributes() []attribute.KeyValue {
+	attrs := make([]attribute.KeyValue, 0, 8)
+	for _, a := range []struct{ key, value string }{
+		{AttrEndpointName, s.EndpointName},
+		{AttrModelName, s.ModelName},
+		{AttrGPUType, s.GPUType},
+		{AttrNodeName, s.NodeName},
+		{AttrNamespace, s.Namespace},
+		{AttrImageTag, s.ImageTag},
+		{AttrRegion, s.Region},
+	} {
+		if a.value != "" {
+			attrs = append(attrs, attribute.String(a.key, a.value))
+		}
+	}
+	if s.NumGPUs > 0 {
+		attrs = append(attrs, attribute.Int(AttrNumGPUs, s.NumGPUs))
+	}
+	return attrs
+}
