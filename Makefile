@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+BIN     := $(CURDIR)/.cluster/bin
+GOBUILD := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+FUZZTIME ?= 30s
+BENCHTIME ?= 1s
+
+include test/cluster/cluster.mk
+
+.PHONY: help
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## Boot a real Kubernetes, install the chart, trace one cold start (KEEP=1 keeps the cluster)
+	@go run ./test/demo
+
+.PHONY: test
+test: cluster-assets ## Everything that must pass before a commit, the real API server included
+	KUBEBUILDER_ASSETS=$(BIN) go test -race -timeout 20m ./...
+	cd test/cluster && go test ./...
+
+.PHONY: e2e
+e2e: ## The cold start, end to end on the real kubelet (needs root)
+	go test -tags e2e -count 1 -timeout 40m -v ./test/e2e/...
+
+.PHONY: build
+build: ## Both binaries, into bin/
+	$(GOBUILD) -o bin/ ./cmd/coldtrace ./cmd/coldtrace-wrapper
+
+.PHONY: lint
+lint: $(BIN)/golangci-lint ## gofmt, go vet, golangci-lint
+	$(BIN)/golangci-lint run ./...
+
+$(BIN)/golangci-lint: test/tools/go.mod
+	@echo "building golangci-lint (a few minutes the first time)"
+	@cd test/tools && go build -trimpath -ldflags "-s -w" -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+.PHONY: golden
+golden: ## Rewrite golden files and generated docs, then look at git diff
+	go test ./config ./inject ./trace ./watch/... -update
+
+.PHONY: fuzz
+fuzz: ## Every fuzz target for FUZZTIME (30s)
+	@for pkg in $$(grep -rl --include='*_test.go' 'func Fuzz' . | xargs -n1 dirname | sort -u); do \
+	  for f in $$(grep -rhoE --include='*_test.go' 'func Fuzz[A-Za-z0-9_]+' $$pkg | cut -c6- | sort -u); do \
+	    echo "== $$pkg $$f"; go test $$pkg -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME); done; done
+
+.PHONY: bench
+bench: ## The benchmarks; compare two runs with benchstat
+	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+
+.PHONY: images
+images: ## Build the images and push them to REGISTRY, without Docker
+	go run ./test/images --registry $(REGISTRY)
+
+.PHONY: chart
+chart: cluster-assets ## Lint the chart and render it
+	$(BIN)/helm lint charts/coldtrace
+	$(BIN)/helm template coldtrace charts/coldtrace >/dev/null
+
+.PHONY: clean
+clean: cluster-down ## Stop the cluster and remove what was built
+	rm -rf .cluster bin
