@@ -22,7 +22,9 @@ type exitError struct{ code int }
 
 func (e exitError) Error() string { return fmt.Sprintf("exit %d", e.code) }
 
-func main() {
+func main() { os.Exit(run()) }
+
+func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	root := &cobra.Command{
@@ -34,14 +36,16 @@ func main() {
 	root.AddCommand(
 		newVersionCommand(),
 	)
-	if err := root.ExecuteContext(ctx); err != nil {
-		var exit exitError
-		if errors.As(err, &exit) {
-			os.Exit(exit.code)
-		}
-		fmt.Fprintln(os.Stderr, "coldtrace:", err)
-		os.Exit(1)
+	err := root.ExecuteContext(ctx)
+	var exit exitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		return exit.code
 	}
+	fmt.Fprintln(os.Stderr, "coldtrace:", err)
+	return 1
 }
 
 func newVersionCommand() *cobra.Command {
