@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package startup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// Bounds of a Queue.
+const (
+	QueueCapacity = 4000 // spans and measurements together
+
+	firstRetry = 400 * time.Millisecond
+	lastRetry  = 20 * time.Second
+)
+
+// Why a Queue drops a batch, other than the receiver's refusal.
+var (
+	errQueueFull   = errors.New("the export queue is full")
+	errQueueClosed = errors.New("the export queue was closed")
+	errBadBatch    = errors.New("bad batch")
+)
+
+// Queue exports in the background and in order, so that nobody waits for a collector. A batch that failed goes to the
+// end of the line and is tried again until the receiver takes it, calls it bad, or it is too old. What does not fit is
+// dropped and counted. All methods are safe for concurrent use.
+type Queue struct {
+	exporter *Exporter
+	cfg      QueueConfig
+	wake     chan struct{} // capacity 1
+	stop     context.CancelFunc
+	done     chan struct{}
+
+	mu       sync.Mutex
+	batches  []batch
+	size     int // spans and measurements in batches and in flight
+	dropped  int
+	flushers int           // while positive, retries come quickly
+	idle     chan struct{} // closed when size becomes 0; nil: nobody waits
+	closed   bool
+}
+
+// QueueConfig bounds a Queue. The zero value is the default of each.
+type QueueConfig struct {
+	Capacity int           // spans and measurements; QueueCapacity
+	MaxAge   time.Duration // after which a batch that nobody takes is dropped; an hour
+	// OnDrop is called for each batch that is dropped, with the number of its items and the reason. It must not block.
+	OnDrop func(items int, err error)
+}
+
+type batch struct {
+	subject  Subject
+	spans    []Span
+	measures []Measurement
+	since    time.Time
+}
+
+func (b batch) items() int { return len(b.spans) + len(b.measures) }
+
+// NewQueue starts a queue before an exporter. Close ends it; the exporter stays the caller's.
+func NewQueue(e *Exporter, cfg QueueConfig) *Queue {
+	if cfg.Capacity <= 0 {
+		cfg.Capacity = QueueCapacity
+	}
+	if cfg.MaxAge <= 0 {
+		cfg.MaxAge = time.Hour
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	q := &Queue{exporter: e, cfg: cfg, wake: make(chan struct{}, 1), stop: cancel, done: make(chan struct{})}
+	go q.work(ctx)
+	return q
+}
+
+// Spans queues spans of one subject and reports whether they fit.
+func (q *Queue) Spans(subject Subject, spans ...Span) bool {
+	return q.put(batch{subject: subject, spans: spans, since: time.Now()})
+}
+
+// Measurements queues measurements and reports whether they fit.
+func (q *Queue) Measurements(ms ...Measurement) bool {
+	return q.put(batch{measures: ms, since: time.Now()})
+}
+
+// Len is the number of spans and measurements that wait or are in flight.
+func (q *Queue) Len() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.size
+}
+
+// Dropped is the number of spans and measurements that were given up.
+func (q *Queue) Dropped() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.dropped
+}
+
+func (q *Queue) put(b batch) bool {
+	n := b.items()
+	if n == 0 {
+		return true
+	}
+	q.mu.Lock()
+	full := q.closed || q.size+n > q.cfg.Capacity
+	if full {
+		q.dropped += n
+	} else {
+		q.batches = append(q.batches, b)
+		q.size += n
+	}
+	q.mu.Unlock()
+	if full {
+		q.report(n, errQueueFull)
+		return false
+	}
+	q.nudge()
+	return true
+}
+
+func (q *Queue) nudge() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Flush waits until nothing is left or ctx ends; meanwhile failed batches are tried again quickly.
+func (q *Queue) Flush(ctx context.Context) error {
+	q.mu.Lock()
+	q.flushers++
+	if q.idle == nil {
+		q.idle = make(chan struct{})
+		q.signalIdle()
+	}
+	idle := q.idle
+	q.mu.Unlock()
+	defer func() {
+		q.mu.Lock()
+		q.flushers--
+		q.mu.Unlock()
+	}()
+	q.nudge()
+	if idle == nil {
+		return nil
+	}
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("flush the export queue: %d spans and measurements left: %w", q.Len(), ctx.Err())
+	}
+}
+
+// Close flushes until ctx ends, drops the rest and ends the worker.
+func (q *Queue) Close(ctx context.Context) error {
+	err := q.Flush(ctx)
+	q.mu.Lock()
+	q.closed = true
+	left := q.size
+	q.batches, q.size = nil, 0
+	q.dropped += left
+	q.mu.Unlock()
+	q.stop()
+	<-q.done
+	if left > 0 {
+		q.report(left, errQueueClosed)
+	}
+	return err
+}
+
+// signalIdle releases those who wait for an empty queue. The caller holds mu.
+func (q *Queue) signalIdle() {
+	if q.size == 0 && q.idle != nil {
+		close(q.idle)
+		q.idle = nil
+	}
+}
+
+func (q *Queue) report(n int, err error) {
+	if q.cfg.OnDrop != nil {
+		q.cfg.OnDrop(n, err)
+	}
+}
+
+// work exports batch after batch. Between a failure and the next attempt lies a pause that doubles up to lastRetry.
+func (q *Queue) work(ctx context.Context) {
+	defer close(q.done)
+	pause := time.Duration(0)
+	for {
+		b, ok := q.take()
+		if !ok {
+			select {
+			case <-q.wake:
+				continue
+			case <-ctx.Done():
+				return
+			}
+		}
+		err := q.export(ctx, b)
+		switch {
+		case err == nil:
+			pause = 0
+			q.finish(b, false, nil)
+			continue
+		case Permanent(err) || time.Since(b.since) > q.cfg.MaxAge:
+			q.finish(b, true, err)
+			continue
+		}
+		q.putBack(b)
+		pause = min(max(2*pause, firstRetry), lastRetry)
+		if !q.sleep(ctx, pause) {
+			return
+		}
+	}
+}
+
+// export turns a panic into an error, so that no batch ends the worker.
+func (q *Queue) export(ctx context.Context, b batch) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("export panicked: %v: %w", r, errBadBatch)
+		}
+	}()
+	if len(b.spans) > 0 {
+		return q.exporter.ExportSpans(ctx, b.subject, b.spans)
+	}
+	return q.exporter.ExportMeasurements(ctx, b.measures)
+}
+
+func (q *Queue) take() (batch, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.batches) == 0 {
+		return batch{}, false
+	}
+	b := q.batches[0]
+	q.batches[0] = batch{}
+	q.batches = q.batches[1:]
+	return b, true
+}
+
+func (q *Queue) putBack(b batch) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.closed {
+		q.batches = append(q.batches, b)
+	}
+}
+
+func (q *Queue) finish(b batch, drop bool, err error) {
+	q.mu.Lock()
+	if !q.closed {
+		q.size -= b.items()
+		if drop {
+			q.dropped += b.items()
+		}
+	}
+	q.signalIdle()
+	q.mu.Unlock()
+	if drop {
+		q.report(b.items(), err)
+	}
+}
+
+// sleep waits d with jitter, less while somebody waits in Flush. It reports whether the queue goes on.
+func (q *Queue) sleep(ctx context.Context, d time.Duration) bool {
+	end := time.Now().Add(d/2 + rand.N(d/2+1)) //nolint:gosec // jitter is no secret
+	for {
+		q.mu.Lock()
+		hurry := q.flushers > 0
+		q.mu.Unlock()
+		left := time.Until(end)
+		if hurry {
+			left = min(left, firstRetry/2)
+		}
+		if left <= 0 {
+			return true
+		}
+		t := time.NewTimer(left)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return false
+		case <-t.C:
+			return true
+		case <-q.wake: // new work, or somebody flushes: look again
+			t.Stop()
+		}
+	}
+}

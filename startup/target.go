@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package startup
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+)
+
+// Protocols of OTLP, the values of OTEL_EXPORTER_OTLP_PROTOCOL.
+const (
+	ProtocolGRPC = "grpc"
+	ProtocolHTTP = "http/protobuf"
+)
+
+// signal is the part of an OTLP variable's name and of an OTLP path that names what is sent.
+type signal struct{ env, path string }
+
+var (
+	tracesSignal  = signal{"TRACES", "/v1/traces"}
+	metricsSignal = signal{"METRICS", "/v1/metrics"}
+)
+
+// target is where one signal goes.
+type target struct {
+	protocol string
+	url      *url.URL // http or https, a port always, for HTTP the whole path
+}
+
+// lookup reads OTEL_EXPORTER_OTLP_<signal>_<name>, else OTEL_EXPORTER_OTLP_<name>.
+func (s signal) lookup(name string) (value string, own bool) {
+	if v := strings.TrimSpace(os.Getenv("OTEL_EXPORTER_OTLP_" + s.env + "_" + name)); v != "" {
+		return v, true
+	}
+	return strings.TrimSpace(os.Getenv("OTEL_EXPORTER_OTLP_" + name)), false
+}
+
+// target finds where the signal goes: the configuration first, then the environment.
+//
+// Without a protocol the port decides, because both kinds of receiver exist and nearly all of them listen on 4317 for
+// gRPC and on 4318 for HTTP.
+func (s signal) target(cfg ExporterConfig) (target, error) {
+	raw, own := cfg.Endpoint, false
+	if raw == "" {
+		raw, own = s.lookup("ENDPOINT")
+	}
+	if raw == "" {
+		return target{}, errors.New("no OTLP endpoint: set OTEL_EXPORTER_OTLP_ENDPOINT")
+	}
+	secure := true
+	if cfg.Insecure != nil {
+		secure = !*cfg.Insecure
+	} else if v, _ := s.lookup("INSECURE"); v != "" {
+		insecure, err := strconv.ParseBool(v)
+		if err != nil {
+			return target{}, fmt.Errorf("parse OTEL_EXPORTER_OTLP_INSECURE: %w", err)
+		}
+		secure = !insecure
+	}
+	u, err := parseEndpoint(raw, secure)
+	if err != nil {
+		return target{}, err
+	}
+	protocol := cfg.Protocol
+	if protocol == "" {
+		protocol, _ = s.lookup("PROTOCOL")
+	}
+	switch protocol {
+	case ProtocolGRPC, ProtocolHTTP:
+	case "":
+		protocol = ProtocolGRPC
+		if u.Port() == "4318" || strings.HasSuffix(u.Path, s.path) {
+			protocol = ProtocolHTTP
+		}
+	case "http/json":
+		protocol = ProtocolHTTP // every receiver that takes JSON takes protobuf
+	default:
+		return target{}, fmt.Errorf("unknown OTLP protocol %q: use %q or %q", protocol, ProtocolGRPC, ProtocolHTTP)
+	}
+	if u.Port() == "" {
+		port := "4317"
+		if protocol == ProtocolHTTP {
+			port = "4318"
+		}
+		u.Host = net.JoinHostPort(u.Hostname(), port)
+	}
+	if protocol == ProtocolHTTP && !own && !strings.HasSuffix(u.Path, s.path) {
+		u.Path = path.Join("/", u.Path, s.path)
+	}
+	return target{protocol: protocol, url: u}, nil
+}
+
+// parseEndpoint reads an OTLP endpoint with or without a scheme. A bare IPv6 host gets its brackets: that is what
+// http://$(HOST_IP):4317 becomes on an IPv6 node.
+func parseEndpoint(raw string, secure bool) (*url.URL, error) {
+	scheme, rest, found := strings.Cut(raw, "://")
+	if !found {
+		scheme, rest = "http", raw
+		if secure {
+			scheme = "https"
+		}
+	}
+	switch strings.ToLower(scheme) {
+	case "http", "https":
+	case "grpc":
+		scheme = "http"
+	case "grpcs":
+		scheme = "https"
+	default:
+		return nil, fmt.Errorf("unknown scheme %q in the OTLP endpoint: use http or https", scheme)
+	}
+	authority, rest, slash := strings.Cut(rest, "/")
+	if slash {
+		rest = "/" + rest
+	}
+	u, err := url.Parse(strings.ToLower(scheme) + "://" + bracket(authority) + rest)
+	if err != nil {
+		// The error of url.Parse quotes the URL, which may hold a password.
+		return nil, errors.New("the OTLP endpoint is not a URL")
+	}
+	if u.Hostname() == "" {
+		return nil, errors.New("the OTLP endpoint has no host")
+	}
+	return u, nil
+}
+
+// bracket encloses the host of an authority that is a bare IPv6 address, with or without a port.
+func bracket(authority string) string {
+	if strings.Count(authority, ":") < 2 || strings.Contains(authority, "[") {
+		return authority
+	}
+	// A last group of four digits may be a port or part of the address; OTLP's own ports and anything that isn't
+	// an address as a whole are ports.
+	if i := strings.LastIndexByte(authority, ':'); net.ParseIP(authority[:i]) != nil {
+		port := authority[i+1:]
+		if net.ParseIP(authority) == nil || port == "4317" || port == "4318" {
+			return "[" + authority[:i] + "]:" + port
+		}
+	}
+	if net.ParseIP(authority) != nil {
+		return "[" + authority + "]"
+	}
+	return authority
+}
