@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package recipe
+
+import (
+	"bytes"
+	"time"
+)
+
+// maxLine is how much of a line is looked at: no text of a recipe stands further in than a process prefix, a logger's
+// head and a path.
+const maxLine = 16 << 10
+
+// Reader applies a recipe to the output of one process tree. It is not safe for concurrent use.
+type Reader struct {
+	recipe  *Recipe
+	options Options
+	start   *launch
+	hits    []uint16
+	buf     []byte
+	latest  time.Time // of the last line, by its stamp where Options.Embedded
+	matched int       // lines that an engine's own text matched
+
+	open map[string]bool // ranks in the middle of a Python traceback
+}
+
+// NewReader starts reading. One Reader serves one start of a container, with all launches in it.
+func (r *Recipe) NewReader(o Options) *Reader {
+	r.prepare.Do(func() {
+		texts := make([]string, len(r.rules))
+		for i := range r.rules {
+			texts[i] = r.rules[i].literal()
+		}
+		r.literal = newLiterals(texts)
+	})
+	if o.Location == nil {
+		o.Location = time.Local
+	}
+	return &Reader{recipe: r, options: o, start: newLaunch(), open: map[string]bool{}}
+}
+
+// Line reads one line, without its terminator. A line that says nothing costs one pass over it and no memory.
+func (r *Reader) Line(at time.Time, _ int, line []byte) {
+	if len(line) > maxLine {
+		line = line[:maxLine]
+	}
+	r.hits = r.recipe.literal.in(line, r.hits[:0])
+	if len(r.hits) == 0 && len(r.open) == 0 && !r.options.Embedded && !r.start.first.IsZero() {
+		return
+	}
+	r.read(at, line)
+}
+
+// read is for lines that may say something.
+func (r *Reader) read(at time.Time, line []byte) {
+	if len(line) == 0 {
+		return
+	}
+	r.buf = clean(r.buf, line)
+	text := r.buf
+	h := parse(text)
+	at = r.time(at, h, text)
+	s := r.start
+	if h.stamp != nil || len(r.hits) > 0 {
+		s.seen(at, h)
+	}
+	r.traceback(at, h)
+	before := r.start
+	for i, hit := range r.hits {
+		if i > 0 && contains(r.hits[:i], hit) {
+			continue
+		}
+		r.apply(at, h, text, &r.recipe.rules[hit])
+	}
+	if r.start != before { // the line began another launch
+		r.start.seen(at, h)
+	}
+	if h.stamp != nil && r.start.ready.IsZero() {
+		r.start.lastStamp = string(h.stamp)
+	}
+}
+
+func contains(hits []uint16, hit uint16) bool {
+	for _, h := range hits {
+		if h == hit {
+			return true
+		}
+	}
+	return false
+}
+
+// time is when the line was written, as well as can be told.
+func (r *Reader) time(at time.Time, h head, text []byte) time.Time {
+	if !r.options.Embedded {
+		if h.ray { // Ray collects and repeats its workers' lines, seconds to minutes late
+			if t, ok := stamped(text, at, r.options.Location); ok && at.Sub(t) > 2*time.Second && at.Sub(t) < time.Hour {
+				return t
+			}
+		}
+		return at
+	}
+	latest := r.options.Now
+	if latest.IsZero() {
+		latest = at
+	}
+	if t, ok := stamped(text, latest, r.options.Location); ok {
+		if !h.ray {
+			r.latest = t
+		}
+		return t
+	}
+	if r.latest.IsZero() {
+		return at
+	}
+	return r.latest
+}
+
+// apply takes one text's meaning, if the line is really it.
+func (r *Reader) apply(at time.Time, h head, text []byte, rule *rule) {
+	from := bytes.Index(text, []byte(rule.literal()))
+	if from < 0 { // an escape sequence stood within
+		return
+	}
+	if rule.Starts && !bytes.HasPrefix(h.message, []byte(rule.literal())) {
+		return
+	}
+	c, ok := rule.match(text[from:])
+	if !ok || !r.start.passed(rule.Needs) {
+		return
+	}
+	version := r.start.version
+	if version == "" {
+		version = c.text("version")
+	}
+	if !rule.applies(version) {
+		return
+	}
+	if !rule.shared {
+		r.matched++
+	}
+	r.marked(at, h, rule, c)
+	s := r.start
+	if v := c.text("version"); v != "" && s.version == "" {
+		s.version = v
+	}
+	rank := string(h.rank)
+	for group, figure := range rule.Figures {
+		if v, ok := c.number(group); ok {
+			if group == "duration" {
+				v, _ = c.seconds()
+			}
+			if rule.Times != 0 {
+				v *= rule.Times
+			}
+			s.figure(figure, rank, v)
+		}
+	}
+	s.edge(at, rank, rule, c, r.options.Embedded)
+	if rule.Fails != "" {
+		s.fail(at, failure{reason: rule.Fails, class: typed, hard: rule.Hard})
+	} else if rule.Phase != "" && rule.Edge != "begin" {
+		s.progressed()
+	}
+}
+
+// marked moves the start past a point, or to a new launch.
+func (r *Reader) marked(at time.Time, h head, rule *rule, c capture) {
+	s := r.start
+	switch rule.Mark {
+	case markPrompt:
+		if s.over() {
+			r.start = newLaunch()
+		}
+	case markLaunch:
+		if s.over() || s.begun() {
+			r.start = newLaunch()
+		}
+		r.start.at[markLaunch] = at
+	case markEngine:
+		if s.over() || s.engines[string(h.rank)] && s.begun() {
+			r.start = newLaunch()
+		}
+		s = r.start
+		s.engines[string(h.rank)] = true
+		if v := c.text("version"); v != "" && s.version == "" {
+			s.version = v
+		}
+		s.at[markEngine] = at
+	case markEngineReady:
+		s.engineReady(at)
+		s.at[markEngineReady] = at
+	case markEngineUp, markServing:
+		s.engineUp(at)
+		s.at[rule.Mark] = at
+	case markReady:
+		s.engineUp(at)
+		if s.ready.IsZero() {
+			s.ready = at
+			s.readyStamp = s.lastStamp
+		}
+	case markInterrupted:
+		s.fail(at, failure{reason: "interrupted", class: interrupted})
+	case markException:
+		if len(r.open) < 1024 {
+			r.open[string(h.rank)] = true
+		}
+	case "":
+	default:
+		s.at[rule.Mark] = at
+	}
+}
+
+// traceback reads the line that ends a Python traceback: the first that is not indented names the exception.
+func (r *Reader) traceback(at time.Time, h head) {
+	if len(r.open) == 0 || !r.open[string(h.rank)] || len(h.message) == 0 {
+		return
+	}
+	if c := h.message[0]; c == ' ' || c == '^' || c == '\t' || c == '|' || c == '+' || indented(h, r.buf) ||
+		bytes.HasPrefix(h.message, []byte("Traceback")) {
+		return
+	}
+	name := exceptionName(h.message)
+	if name == "" {
+		return
+	}
+	delete(r.open, string(h.rank))
+	switch name {
+	case "KeyboardInterrupt":
+		r.start.fail(at, failure{reason: "interrupted", class: interrupted})
+	case "CancelledError", "SystemExit", "GeneratorExit":
+	default:
+		r.start.fail(at, failure{reason: "python_exception:" + name, class: exception})
+	}
+}
+
+// indented: parse trims what stands before a message without a head of vLLM's logger, so look at the text itself.
+func indented(h head, text []byte) bool {
+	if h.stamp != nil || cap(h.message) == 0 {
+		return false
+	}
+	at := len(text) - len(h.message)
+	spaces := 0
+	for at > 0 && (text[at-1] == ' ' || text[at-1] == '\t') {
+		at--
+		spaces++
+	}
+	if at == 0 {
+		return spaces > 0
+	}
+	return spaces > 1 // one space follows a process prefix
+}
+
+// exceptionName is the last part of a dotted identifier that stands before a colon or the line's end.
+func exceptionName(message []byte) string {
+	end := 0
+	for end < len(message) && (message[end] == '_' || message[end] == '.' || isDigit(message[end]) ||
+		message[end]|0x20 >= 'a' && message[end]|0x20 <= 'z') {
+		end++
+	}
+	if end == 0 || end > 160 {
+		return ""
+	}
+	tail := message[end:]
+	if len(tail) > 0 && tail[0] == '(' { // RayTaskError(ValueError)
+		if inner := exceptionName(tail[1:]); inner != "" {
+			return inner
+		}
+	}
+	if len(tail) > 0 && tail[0] != ':' && tail[0] != ')' {
+		return ""
+	}
+	name := message[:end]
+	if dot := bytes.LastIndexByte(name, '.'); dot >= 0 {
+		name = name[dot+1:]
+	}
+	if len(name) < 3 || len(name) > 64 || name[0] < 'A' || name[0] > 'Z' {
+		return ""
+	}
+	return string(name)
+}
+
+// Recognised says whether any line was one of the engine's: false for silenced or foreign logging.
+func (r *Reader) Recognised() bool { return r.matched > 0 }
+
+// EngineReady is when the engine was initialised, and whether it is.
+func (r *Reader) EngineReady() (time.Time, bool) {
+	t := r.start.engineTime()
+	return t, !t.IsZero()
+}
+
+// Ready is when the server said that it serves: the fallback where health can't be asked.
+func (r *Reader) Ready() (time.Time, bool) { return r.start.ready, !r.start.ready.IsZero() }
+
+// MayServe says whether a healthy answer can be the engine's by now: its marker was seen, the recipe needs none, or
+// the log is silent and there is nothing to wait for.
+func (r *Reader) MayServe() bool {
+	switch {
+	case r.recipe.serveMarker == "" || !r.Recognised() || !r.start.ready.IsZero():
+		return true
+	case r.recipe.serveMarker == markReady:
+		return false
+	}
+	return !r.start.engineTime().IsZero()
+}
+
+// Served tells the reader that health was answered: the start is ready whatever the log says.
+func (r *Reader) Served(at time.Time) {
+	r.start.engineUp(at)
+	if r.start.ready.IsZero() {
+		r.start.ready, r.start.readyStamp = at, r.start.lastStamp
+	}
+}

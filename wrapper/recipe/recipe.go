@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package recipe
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"path"
+	"sort"
+	"sync"
+
+	"go.yaml.in/yaml/v3"
+)
+
+//go:embed recipes/*.yaml
+var embedded embed.FS
+
+// Recipe is what is known of one model server.
+type Recipe struct {
+	name              string
+	id                string // its file's name: batch programs share the name of their engine
+	health            string
+	port              int
+	portFlags         []string
+	markerBeforeReady bool
+	serveMarker       mark
+	processes         []process
+	figures           map[string]aggregate
+	rules             []rule
+
+	prepare sync.Once // compiles what follows, for the one recipe of many that is used
+	literal *literals
+}
+
+// Name is the engine's: vllm, sglang, tgi, tensorrt_llm, lightllm, lmdeploy. Its init span is Name() + "_init".
+func (r *Recipe) Name() string { return r.name }
+
+// HealthPath is the path of the URL that answers 200 once the server is ready; empty for an engine without a server.
+func (r *Recipe) HealthPath() string { return r.health }
+
+// DefaultPort is the port the server listens on when argv names none; 0 for an engine without a server.
+func (r *Recipe) DefaultPort() int { return r.port }
+
+// PortFlags are the flags (with dashes) whose value is the server's port.
+func (r *Recipe) PortFlags() []string { return r.portFlags }
+
+// MarkerBeforeReady says that a healthy answer alone does not count; Reader.MayServe tells when it does.
+func (r *Recipe) MarkerBeforeReady() bool { return r.markerBeforeReady }
+
+// Serves is false for batch programs: they are ready when their engine is.
+func (r *Recipe) Serves() bool { return r.health != "" }
+
+// file is the YAML form of a recipe; recipes/README.md explains each field.
+type file struct {
+	Name        string               `yaml:"name"`
+	Like        string               `yaml:"like"` // takes the rules and figures of that recipe
+	Include     []string             `yaml:"include"`
+	Health      string               `yaml:"health"`
+	Port        int                  `yaml:"port"`
+	PortFlags   []string             `yaml:"port_flags"`
+	ServeMarker mark                 `yaml:"serve_marker"`
+	Processes   []process            `yaml:"processes"`
+	Figures     map[string]aggregate `yaml:"figures"`
+	Lines       []rule               `yaml:"lines"`
+}
+
+// All are the recipes, in the order of their files' names.
+func All() []*Recipe { return loaded().list }
+
+// ByName is the recipe of that engine, nil if there is none. "batch" is vLLM's without a server.
+func ByName(name string) *Recipe {
+	for _, r := range All() {
+		if r.id == name {
+			return r
+		}
+	}
+	return nil
+}
+
+type book struct{ list []*Recipe }
+
+var loaded = sync.OnceValue(func() book {
+	list, err := load()
+	if err != nil {
+		panic(err) // the data is part of the program and read by its tests
+	}
+	return book{list}
+})
+
+func load() ([]*Recipe, error) {
+	files := map[string]file{}
+	entries, err := embedded.ReadDir("recipes")
+	if err != nil {
+		return nil, fmt.Errorf("list recipes: %w", err)
+	}
+	for _, e := range entries {
+		f, err := read(path.Join("recipes", e.Name()))
+		if err != nil {
+			return nil, err
+		}
+		files[e.Name()[:len(e.Name())-len(".yaml")]] = f
+	}
+	var out []*Recipe
+	for id, f := range files {
+		if f.Name == "" {
+			continue // shared lines
+		}
+		r := &Recipe{
+			name: f.Name, id: id, health: f.Health, port: f.Port, portFlags: f.PortFlags, processes: f.Processes,
+			serveMarker: f.ServeMarker, markerBeforeReady: f.ServeMarker != "", figures: f.Figures, rules: f.Lines,
+		}
+		if f.Like != "" {
+			r.rules, r.figures = files[f.Like].Lines, files[f.Like].Figures
+			f.Include = files[f.Like].Include
+		}
+		for _, shared := range f.Include {
+			for _, line := range files[shared].Lines {
+				line.shared = true
+				r.rules = append(r.rules[:len(r.rules):len(r.rules)], line)
+			}
+		}
+		out = append(out, r)
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].id < out[j].id })
+	return out, nil
+}
+
+func read(name string) (file, error) {
+	var f file
+	raw, err := embedded.ReadFile(name)
+	if err != nil {
+		return f, fmt.Errorf("read recipe: %w", err)
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(raw))
+	dec.KnownFields(true)
+	if err := dec.Decode(&f); err != nil {
+		return f, fmt.Errorf("parse recipe %s: %w", name, err)
+	}
+	for i := range f.Lines {
+		f.Lines[i].prepare()
+	}
+	return f, nil
+}

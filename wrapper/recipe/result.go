@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package recipe
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+	"time"
+
+	"github.com/coldtrace/coldtrace/startup"
+)
+
+// parents are the phases that others lie in; all that are not here lie in the engine's init.
+var parents = map[string]string{
+	startup.SpanWeightsLoad: startup.SpanModelLoad,
+	startup.SpanHFDownload:  startup.SpanModelLoad,
+}
+
+// Result is what the lines so far amount to. exit is the engine's status, nil while it runs or where nobody knows; end
+// is when it ended, or now.
+func (r *Reader) Result(exit *Exit, end time.Time) Result {
+	s := r.start
+	out := Result{Engine: r.recipe.name, Version: s.version, Figures: r.figures()}
+	out.Outcome, out.Reason = s.outcome(exit)
+	died := ""
+	if out.Outcome == OutcomeFailed || out.Outcome == OutcomeInterrupted {
+		died = out.Reason
+	}
+	out.Phases = r.phases(died, end)
+	return out
+}
+
+func (s *launch) outcome(exit *Exit) (Outcome, string) {
+	if !s.ready.IsZero() {
+		return OutcomeReady, ""
+	}
+	cause, complained := s.cause()
+	stopped := exit != nil && (exit.Signal == 2 || exit.Signal == 15 || exit.Code == 130 || exit.Code == 143)
+	switch {
+	case complained && cause.class > interrupted:
+		return OutcomeFailed, cause.reason
+	case stopped:
+		return OutcomeInterrupted, "terminated"
+	case complained && cause.class == interrupted && (exit == nil || exit.Code != 0 || exit.Signal != 0):
+		return OutcomeInterrupted, cause.reason
+	case exit == nil && complained:
+		return OutcomeFailed, cause.reason
+	case exit == nil && s.engineTime().IsZero():
+		return OutcomeTruncated, ""
+	case exit == nil:
+		return OutcomeEngineReady, ""
+	case exit.Signal == 9 || exit.Code == 137:
+		return OutcomeFailed, "killed"
+	case exit.Signal != 0:
+		return OutcomeFailed, fmt.Sprintf("signal=%d", exit.Signal)
+	case complained:
+		return OutcomeFailed, cause.reason
+	case exit.Code != 0:
+		return OutcomeFailed, fmt.Sprintf("exit_code=%d", exit.Code)
+	case s.engineTime().IsZero():
+		return OutcomeFailed, "exited_early"
+	}
+	return OutcomeEngineReady, ""
+}
+
+// figures reduces what the ranks said to one number each.
+func (r *Reader) figures() map[string]any {
+	out := map[string]any{}
+	for name, ranks := range r.start.figures {
+		var models []float64 // by how often a rank has said it
+		for _, values := range ranks {
+			for i, v := range values {
+				switch {
+				case i == len(models):
+					models = append(models, v)
+				case r.recipe.figures[name] == aggregateMin:
+					models[i] = min(models[i], v)
+				default:
+					models[i] = max(models[i], v)
+				}
+			}
+		}
+		switch how := r.recipe.figures[name]; {
+		case how == aggregateEach && len(models) > 1:
+			out[name] = models
+		case how == aggregateMin:
+			out[name] = slices.Min(models)
+		case how == aggregateLast:
+			out[name] = models[len(models)-1]
+		default:
+			out[name] = slices.Max(models)
+		}
+		if v, ok := out[name].(float64); ok && r.recipe.whole(name) {
+			out[name] = int64(v)
+		}
+	}
+	return out
+}
+
+// whole says that a figure counts something.
+func (r *Recipe) whole(figure string) bool { return r.figures[figure] == aggregateMin }
+
+func (r *Reader) phases(died string, end time.Time) []Phase {
+	s := r.start
+	var out []Phase
+	begin := r.options.Start
+	if begin.IsZero() {
+		begin = s.first
+	} else if !s.first.IsZero() && s.first.After(begin) {
+		out = append(out, Phase{Name: startup.SpanPythonImport, Start: begin, End: s.first})
+	}
+	if begin.IsZero() {
+		return nil
+	}
+	init := Phase{Name: r.recipe.name + "_init", Start: begin, End: s.engineTime()}
+	open := ""
+	if init.End.IsZero() {
+		init.End, init.Failure = end, died
+		if died != "" {
+			open = s.lastOpen()
+		}
+	}
+	for _, name := range s.order {
+		out = append(out, s.tracks[name].phases(name)...)
+		if name == open || name == parents[open] {
+			if t := latest(s.tracks[name].open); !t.IsZero() {
+				out = append(out, Phase{Name: name, Start: t, End: end, Failure: died})
+			}
+		}
+	}
+	out = append(out, init)
+	if engine := s.engineTime(); r.options.Embedded && !engine.IsZero() {
+		switch {
+		case !s.ready.IsZero():
+			out = append(out, Phase{Name: startup.SpanServerReady, Start: engine, End: s.ready})
+		case died != "":
+			out = append(out, Phase{Name: startup.SpanServerReady, Start: engine, End: end, Failure: died})
+		}
+	}
+	return arranged(out, init.Name)
+}
+
+// phases of a track: the longest over ranks, one for each time a rank went through it.
+func (t *track) phases(name string) []Phase {
+	var out []Phase
+	for _, spans := range t.spans {
+		for i, sp := range spans {
+			p := Phase{Name: name, Start: sp.start, End: sp.end, Attributes: sp.attributes}
+			if i == len(out) {
+				out = append(out, p)
+			} else if longer(p, out[i]) {
+				out[i] = p
+			}
+		}
+	}
+	return out
+}
+
+// longer decides between ranks; of equals the one that ended last, so that map order does not show.
+func longer(a, b Phase) bool {
+	da, db := a.End.Sub(a.Start), b.End.Sub(b.Start)
+	return da > db || da == db && a.End.After(b.End)
+}
+
+// lastOpen is the phase that was entered last and not left.
+func (s *launch) lastOpen() string {
+	var (
+		name string
+		when time.Time
+	)
+	for _, phase := range s.order {
+		if t := latest(s.tracks[phase].open); !t.IsZero() && !t.Before(when) {
+			name, when = phase, t
+		}
+	}
+	return name
+}
+
+func latest(of map[string]time.Time) time.Time {
+	var last time.Time
+	for _, t := range of {
+		if t.After(last) {
+			last = t
+		}
+	}
+	return last
+}
+
+// arranged sets parents and keys, keeps children within them, and puts phases in the order of their starts.
+func arranged(phases []Phase, init string) []Phase {
+	sort.SliceStable(phases, func(i, j int) bool {
+		a, b := phases[i], phases[j]
+		if !a.Start.Equal(b.Start) {
+			return a.Start.Before(b.Start)
+		}
+		return rankOf(a.Name, init) < rankOf(b.Name, init)
+	})
+	bounds := map[string]Phase{}
+	for _, p := range phases {
+		if b, ok := bounds[p.Name]; !ok || p.End.Sub(p.Start) > b.End.Sub(b.Start) {
+			bounds[p.Name] = p
+		}
+	}
+	count := map[string]int{}
+	for i := range phases {
+		p := &phases[i]
+		if p.Name != init && p.Name != startup.SpanServerReady {
+			p.Parent = init
+			if up := parents[p.Name]; up != "" {
+				if _, ok := bounds[up]; ok {
+					p.Parent = up
+				}
+			}
+			p.clamp(bounds[init])
+			p.clamp(bounds[p.Parent])
+		}
+		count[p.Name]++
+		p.Key = p.Name
+		if n := count[p.Name]; n > 1 {
+			p.Key = fmt.Sprintf("%s/%d", p.Name, n)
+		}
+	}
+	return phases
+}
+
+func rankOf(name, init string) int {
+	switch {
+	case name == init:
+		return 0
+	case parents[name] == "":
+		return 1
+	}
+	return 2
+}
+
+// clamp keeps a phase within another where the two overlap.
+func (p *Phase) clamp(within Phase) {
+	if within.Name == "" || p.Start.After(within.End) || p.End.Before(within.Start) {
+		return
+	}
+	if p.Start.Before(within.Start) {
+		p.Start = within.Start
+	}
+	if p.End.After(within.End) {
+		p.End = within.End
+	}
+}

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package recipe
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// rule is one text that a log may contain, and what it means. recipes/README.md documents the fields.
+type rule struct {
+	Says       string            `yaml:"says"`
+	Starts     bool              `yaml:"starts"` // the message begins with it
+	Phase      string            `yaml:"phase"`
+	Edge       string            `yaml:"edge"` // begin | end (default)
+	Opening    bool              `yaml:"opening"`
+	Opens      string            `yaml:"opens"`
+	Whole      bool              `yaml:"whole"` // the phase is the engine's, not a rank's
+	Mark       mark              `yaml:"mark"`
+	Needs      mark              `yaml:"needs"`
+	Since      string            `yaml:"since"`
+	Before     string            `yaml:"before"`
+	Figures    map[string]string `yaml:"figures"`
+	Attributes map[string]string `yaml:"attributes"`
+	Times      float64           `yaml:"times"`
+	Fails      string            `yaml:"fails"`
+	Hard       bool              `yaml:"hard"`
+
+	shared  bool // of a file that several recipes include: says nothing about which engine this is
+	pattern func() *regexp.Regexp
+}
+
+// mark is a point that a start passes.
+type mark string
+
+const (
+	markLaunch      mark = "launch"       // a process of this engine introduces itself: whatever came before is another start
+	markEngine      mark = "engine"       // an engine begins to initialise
+	markDraft       mark = "draft"        // a draft model is loaded beside the target
+	markCapacity    mark = "capacity"     // memory for requests is allocated
+	markEngineReady mark = "engine_ready" // the engine is initialised, by its own word
+	markEngineUp    mark = "engine_up"    // something that happens only once the engine is initialised
+	markServing     mark = "serving"      // the server is about to listen
+	markReady       mark = "ready"        // the server answers
+	markPrompt      mark = "prompt"       // a first line of a process, which may begin a new launch
+	markInterrupted mark = "interrupted"  // somebody ended it
+	markException   mark = "traceback"    // a Python traceback begins
+)
+
+// aggregate is how a figure that several ranks state becomes one.
+type aggregate string
+
+const (
+	aggregateMax  aggregate = "max"  // the largest of all (the default)
+	aggregateMin  aggregate = "min"  // the smallest of all
+	aggregateEach aggregate = "each" // the largest over ranks, one for each time a rank states it: target and draft model
+	aggregateLast aggregate = "last"
+)
+
+// Placeholders of a text. Every other name is a number, with or without a sign and thousands separators.
+var placeholders = map[string]string{
+	"*":        `.*?`,
+	"version":  `[0-9][^\s()',"]*`,
+	"word":     `[\w.-]+`,
+	"duration": `[0-9][0-9.]*(?:ns|µs|us|ms|s)\b`,
+	"end":      `\s*$`,
+}
+
+const number = `-?[0-9][0-9,]*(?:\.[0-9]+)?`
+
+var placeholder = regexp.MustCompile(`\{[^{}]+\}`)
+
+// literal is the part before the first placeholder: what a line is searched for.
+func (r *rule) literal() string {
+	literal, _, _ := strings.Cut(r.Says, "{")
+	return literal
+}
+
+// prepare leaves the regexp to the first line that needs it: a recipe has a hundred texts, a log a dozen.
+func (r *rule) prepare() {
+	says := r.Says
+	r.pattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(compile(says)) })
+}
+
+// compile makes the text a regexp that is applied from the literal on.
+func compile(says string) string {
+	var b strings.Builder
+	b.WriteString("^")
+	rest := says
+	for {
+		at := placeholder.FindStringIndex(rest)
+		if at == nil {
+			break
+		}
+		b.WriteString(regexp.QuoteMeta(rest[:at[0]]))
+		name := rest[at[0]+1 : at[1]-1]
+		expr, special := placeholders[name]
+		switch {
+		case name == "*" || name == "end":
+			b.WriteString(expr)
+		case special:
+			fmt.Fprintf(&b, "(?P<%s>%s)", name, expr)
+		default:
+			fmt.Fprintf(&b, "(?P<%s>%s)", name, number)
+		}
+		rest = rest[at[1]:]
+	}
+	b.WriteString(regexp.QuoteMeta(rest))
+	return b.String()
+}
+
+// capture is what the placeholders of a text held.
+type capture struct {
+	re     *regexp.Regexp
+	at     []int
+	source []byte
+}
+
+func (r *rule) match(from []byte) (capture, bool) {
+	re := r.pattern()
+	at := re.FindSubmatchIndex(from)
+	return capture{re, at, from}, at != nil
+}
+
+func (c capture) text(name string) string {
+	i := c.re.SubexpIndex(name)
+	if i < 0 || c.at[2*i] < 0 {
+		return ""
+	}
+	return string(c.source[c.at[2*i]:c.at[2*i+1]])
+}
+
+// number is a placeholder's value; a {duration} is in seconds.
+func (c capture) number(name string) (float64, bool) {
+	text := c.text(name)
+	if text == "" {
+		return 0, false
+	}
+	if name == "duration" {
+		d, err := time.ParseDuration(text)
+		return d.Seconds(), err == nil
+	}
+	v, err := strconv.ParseFloat(strings.ReplaceAll(text, ",", ""), 64)
+	return v, err == nil
+}
+
+// seconds is how long the line says that something took.
+func (c capture) seconds() (float64, bool) {
+	if s, ok := c.number("seconds"); ok {
+		return s, true
+	}
+	return c.number("duration")
+}
+
+// version is a dotted number; what follows its numbers (rc1, .post1, .dev3+g12ab) does not count.
+type version [3]int
+
+func parseVersion(s string) (version, bool) {
+	var v version
+	for i := range v {
+		digits := 0
+		for digits < len(s) && s[digits] >= '0' && s[digits] <= '9' {
+			digits++
+		}
+		n, err := strconv.Atoi(s[:digits])
+		if err != nil {
+			return v, i > 0
+		}
+		v[i] = n
+		if digits == len(s) || s[digits] != '.' {
+			return v, true
+		}
+		s = s[digits+1:]
+	}
+	return v, true
+}
+
+func (v version) less(w version) bool {
+	for i := range v {
+		if v[i] != w[i] {
+			return v[i] < w[i]
+		}
+	}
+	return false
+}
+
+// applies says whether the text is one of this version's. A version that is not known counts as the newest.
+func (r *rule) applies(of string) bool {
+	if r.Since == "" && r.Before == "" {
+		return true
+	}
+	have, known := parseVersion(of)
+	if !known {
+		return r.Before == ""
+	}
+	if since, ok := parseVersion(r.Since); ok && have.less(since) {
+		return false
+	}
+	before, ok := parseVersion(r.Before)
+	return !ok || have.less(before)
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package recipe
+
+import (
+	"bytes"
+	"strconv"
+	"time"
+)
+
+// stampReach is how far into a line its stamp is looked for: past process prefixes, short of the message.
+const stampReach = 200
+
+// stamped finds the first time in a clean line: vLLM's mm-dd HH:MM:SS, or a date with a year (SGLang, TGI, Ray,
+// containerd). latest places a stamp that has no year.
+func stamped(line []byte, latest time.Time, zone *time.Location) (time.Time, bool) {
+	line = line[:min(len(line), stampReach)]
+	for i := range line {
+		if line[i] < '0' || line[i] > '9' || i > 0 && (isDigit(line[i-1]) || line[i-1] == '-') {
+			continue
+		}
+		b := line[i:]
+		switch {
+		case shaped(b, "0000-00-00 00:00:00"), shaped(b, "0000-00-00T00:00:00"):
+			return dated(b, zone)
+		case shaped(b, "00-00 00:00:00"):
+			return yearless(b, latest, zone)
+		case shaped(b, "0000 00:00:00.000000") && i > 0 && line[i-1] >= 'A' && line[i-1] <= 'Z': // glog: I0803 18:43:44.778509
+			t, ok := yearless([]byte(string(b[:2])+"-"+string(b[2:13])), latest, zone)
+			return t.Add(fraction(b[len("0000 00:00:00"):])), ok
+		}
+	}
+	return time.Time{}, false
+}
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+func dated(b []byte, zone *time.Location) (time.Time, bool) {
+	whole, tail := b[:19], b[19:]
+	layout := "2006-01-02 15:04:05"
+	if whole[10] == 'T' {
+		layout = "2006-01-02T15:04:05"
+	}
+	if frac := tail; len(frac) > 1 && (frac[0] == '.' || frac[0] == ',') {
+		n := 1
+		for n < len(frac) && isDigit(frac[n]) {
+			n++
+		}
+		tail = frac[n:]
+	}
+	switch {
+	case bytes.HasPrefix(tail, []byte("Z")):
+		zone = time.UTC
+	case shaped(tail, "+00:00") || shaped(tail, "-00:00"):
+		if t, err := time.Parse("-07:00", string(tail[:6])); err == nil {
+			zone = t.Location()
+		}
+	}
+	t, err := time.ParseInLocation(layout, string(whole), zone)
+	return t.Add(fraction(b[19:])), err == nil
+}
+
+// fraction of a second: ".123456" or ",123".
+func fraction(b []byte) time.Duration {
+	if len(b) < 2 || b[0] != '.' && b[0] != ',' {
+		return 0
+	}
+	n := 1
+	for n < len(b) && n <= 9 && isDigit(b[n]) {
+		n++
+	}
+	v, err := strconv.ParseFloat("0."+string(b[1:n]), 64)
+	if err != nil {
+		return 0
+	}
+	return time.Duration(v * float64(time.Second)).Round(time.Nanosecond)
+}
+
+// yearless reads mm-dd HH:MM:SS in the year that makes it the latest not after latest, a day of clock skew allowed.
+func yearless(b []byte, latest time.Time, zone *time.Location) (time.Time, bool) {
+	for year := latest.In(zone).Year() + 1; year > latest.Year()-8; year-- { // 02-29 exists every fourth year
+		t, err := time.ParseInLocation("2006-01-02 15:04:05", strconv.Itoa(year)+"-"+string(b[:14]), zone)
+		if err == nil && !t.After(latest.Add(24*time.Hour)) {
+			return t, true
+		}
+	}
+	return time.Time{}, false
+}
