@@ -34,6 +34,7 @@ func run() int {
 		SilenceErrors: true,
 	}
 	root.AddCommand(
+		newPhasesCommand(),
 		newVersionCommand(),
 	)
 	err := root.ExecuteContext(ctx)

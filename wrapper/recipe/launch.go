@@ -3,6 +3,7 @@
 package recipe
 
 import (
+	"maps"
 	"time"
 )
 
@@ -228,12 +229,11 @@ func (s *launch) edge(at time.Time, rank string, r *rule, c capture, embedded bo
 			sp.attributes[name] = v
 		}
 	}
-	if n := len(t.spans[rank]); n > 0 && !has { // a second closing line of the same phase extends it
+	// Two texts of one line, or a second closing line of a phase that states no length.
+	if n := len(t.spans[rank]); n > 0 && (!has || t.spans[rank][n-1].end.Equal(at) && t.spans[rank][n-1].attributes["stated_seconds"] == stated) {
 		last := &t.spans[rank][n-1]
 		last.end = at
-		for k, v := range sp.attributes {
-			last.attributes[k] = v
-		}
+		maps.Copy(last.attributes, sp.attributes)
 		return
 	}
 	if len(t.spans[rank]) < 64 {

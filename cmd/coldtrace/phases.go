@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/coldtrace/coldtrace/wrapper/recipe"
+)
+
+func newPhasesCommand() *cobra.Command {
+	var (
+		asJSON   bool
+		engine   string
+		exitCode int
+	)
+	cmd := &cobra.Command{
+		Use:   "phases LOG",
+		Short: "Read a captured engine log with the wrapper's recipes and print the phases in it",
+		Long: `Reads what a model server wrote while it started ("-": standard input) with the recipes that the wrapper uses
+in the container, and prints the phases, figures and outcome it finds. Times are those in the lines.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			in := cmd.InOrStdin()
+			if args[0] != "-" {
+				f, err := os.Open(args[0])
+				if err != nil {
+					return fmt.Errorf("open log: %w", err)
+				}
+				defer f.Close() //nolint:errcheck // read only
+				in = f
+			}
+			options := recipe.LogOptions{Engine: engine}
+			if cmd.Flags().Changed("exit-code") {
+				options.Exit = &recipe.Exit{Code: exitCode}
+			}
+			result, err := recipe.ReadLog(in, options)
+			if err != nil {
+				return fmt.Errorf("read %s: %w", args[0], err)
+			}
+			if asJSON {
+				return printPhasesJSON(cmd.OutOrStdout(), result)
+			}
+			return printPhases(cmd.OutOrStdout(), result)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().StringVar(&engine, "engine", "", "the engine whose log it is (vllm, sglang, tgi, …); default: the one recognised")
+	cmd.Flags().IntVar(&exitCode, "exit-code", 0, "the status the engine ended with, if it is known; 128+n for signal n")
+	return cmd
+}
+
+// phasesDocument is the JSON form; design section 9.
+type phasesDocument struct {
+	Engine  string          `json:"engine"`
+	Version string          `json:"version,omitempty"`
+	Outcome recipe.Outcome  `json:"outcome"`
+	Reason  string          `json:"reason,omitempty"`
+	Phases  []phaseDocument `json:"phases"`
+	Figures map[string]any  `json:"figures"`
+}
+
+type phaseDocument struct {
+	Name     string         `json:"name"`
+	Parent   string         `json:"parent,omitempty"`
+	Start    time.Time      `json:"start"`
+	End      time.Time      `json:"end"`
+	Duration float64        `json:"duration_seconds"`
+	Failure  string         `json:"failure,omitempty"`
+	Attrs    map[string]any `json:"attributes,omitempty"`
+}
+
+func printPhasesJSON(w io.Writer, r recipe.Result) error {
+	doc := phasesDocument{
+		Engine: r.Engine, Version: r.Version, Outcome: r.Outcome, Reason: r.Reason, Figures: r.Figures,
+		Phases: []phaseDocument{},
+	}
+	for _, p := range r.Phases {
+		doc.Phases = append(doc.Phases, phaseDocument{
+			p.Name, p.Parent, p.Start, p.End, p.End.Sub(p.Start).Seconds(), p.Failure, p.Attributes,
+		})
+	}
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(doc); err != nil {
+		return fmt.Errorf("print phases: %w", err)
+	}
+	return nil
+}
+
+func printPhases(w io.Writer, r recipe.Result) error {
+	outcome := string(r.Outcome)
+	if r.Reason != "" {
+		outcome += " (" + r.Reason + ")"
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "%s %s\t%s\n\nPHASE\tSTART\tSECONDS\t\n", r.Engine, r.Version, outcome)
+	depth := map[string]int{}
+	for _, p := range r.Phases {
+		if p.Parent != "" {
+			depth[p.Name] = depth[p.Parent] + 1
+		}
+		fmt.Fprintf(t, "%s%s\t%s\t%.2f\t%s\n", strings.Repeat("  ", depth[p.Name]), p.Name,
+			p.Start.Format(time.TimeOnly), p.End.Sub(p.Start).Seconds(), p.Failure)
+	}
+	fmt.Fprintln(t, "\nFIGURE\tVALUE")
+	for _, name := range slices.Sorted(maps.Keys(r.Figures)) {
+		fmt.Fprintf(t, "%s\t%v\n", name, r.Figures[name])
+	}
+	if err := t.Flush(); err != nil {
+		return fmt.Errorf("print phases: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package recipe
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// LogOptions say how a captured log is to be read.
+type LogOptions struct {
+	Engine   string // a recipe's name; empty: the one that recognises most
+	Exit     *Exit  // if it is known
+	Now      time.Time
+	Location *time.Location
+}
+
+// ErrNoEngine is returned for a log in which no recipe recognises anything.
+var ErrNoEngine = errors.New("no engine's start-up log")
+
+// ReadLog reads a captured log: times are those in the lines, and a log that simply ends is judged by how it ends.
+func ReadLog(from io.Reader, o LogOptions) (Result, error) {
+	candidates := All()
+	if o.Engine != "" {
+		r := ByName(o.Engine)
+		if r == nil {
+			return Result{}, fmt.Errorf("unknown engine %q", o.Engine)
+		}
+		candidates = []*Recipe{r}
+	}
+	if o.Now.IsZero() {
+		o.Now = time.Now()
+	}
+	var readers []*Reader
+	for _, c := range candidates {
+		if o.Engine == "" && c.id != c.name {
+			continue // the log of a batch program is its engine's
+		}
+		readers = append(readers, c.NewReader(Options{Embedded: true, Now: o.Now, Location: o.Location}))
+	}
+	log, err := io.ReadAll(from)
+	if err != nil {
+		return Result{}, fmt.Errorf("read log: %w", err)
+	}
+	lines := splitter{log: log, width: wrapWidth(log)}
+	for line, ok := lines.next(); ok; line, ok = lines.next() {
+		for _, r := range readers {
+			r.Line(o.Now, Stdout, line)
+		}
+	}
+	best := readers[0]
+	for _, r := range readers[1:] {
+		if r.score() > best.score() {
+			best = r
+		}
+	}
+	if !best.Recognised() {
+		return Result{}, ErrNoEngine
+	}
+	end := best.latest
+	if end.IsZero() {
+		end = o.Now
+	}
+	return best.concluded(o.Exit, end, bytes.HasSuffix(log, []byte("\n"))), nil
+}
+
+// score counts what makes a log an engine's; an introduction outweighs lines that engines share by borrowing code.
+func (r *Reader) score() int {
+	score := r.matched
+	if !r.start.ready.IsZero() {
+		score += 20
+	}
+	if !r.start.at[markLaunch].IsZero() {
+		score += 50
+	}
+	return score
+}
+
+// concluded is the Result of a log that is all there is. One that stops at the end of a line in the middle of a start
+// and says nothing more was written by a process that was killed (the host's OOM killer leaves no line); one that
+// stops within a line was cut.
+func (r *Reader) concluded(exit *Exit, end time.Time, whole bool) Result {
+	s := r.start
+	if s.outcomeUnknown(exit) && whole && s.begun() {
+		s.fail(end, failure{reason: ReasonEndedSilently, class: generic})
+	}
+	out := r.Result(exit, end)
+	if s.firstStamp != "" {
+		out.Figures["first_stamp"] = s.firstStamp
+	}
+	if s.readyStamp != "" {
+		out.Figures["ready_stamp"] = s.readyStamp[len("01-02 "):]
+	} else if !s.ready.IsZero() && !r.latest.IsZero() {
+		out.Figures["ready_stamp"] = s.ready.Format(time.TimeOnly)
+	}
+	return out
+}
+
+func (s *launch) outcomeUnknown(exit *Exit) bool {
+	outcome, _ := s.outcome(exit)
+	return outcome == OutcomeTruncated
+}
+
+// splitter cuts a log at \n and \r, and joins what a terminal of width columns has wrapped.
+type splitter struct {
+	log   []byte
+	width int // 0: not wrapped
+	buf   []byte
+}
+
+func (s *splitter) next() ([]byte, bool) {
+	line, ok := s.cut()
+	if !ok || s.width == 0 || len(line) < s.width*3/4 {
+		return line, ok
+	}
+	s.buf = append(s.buf[:0], line...)
+	for len(s.buf) < maxLine && len(line) >= s.width*3/4 && len(s.log) > 0 && !headed(s.log) {
+		line, _ = s.cut()
+		s.buf = append(s.buf, line...)
+	}
+	return s.buf, true
+}
+
+func (s *splitter) cut() ([]byte, bool) {
+	if len(s.log) == 0 {
+		return nil, false
+	}
+	end := bytes.IndexAny(s.log, "\r\n")
+	if end < 0 {
+		line := s.log
+		s.log = nil
+		return line, true
+	}
+	line := s.log[:end]
+	s.log = s.log[end+1:]
+	return line, true
+}
+
+// headed says whether a log line begins here, rather than the rest of one.
+func headed(log []byte) bool {
+	log = log[:min(len(log), stampReach)]
+	if end := bytes.IndexAny(log, "\r\n"); end >= 0 {
+		log = log[:end]
+	}
+	h := parse(log)
+	return len(log) == 0 || h.stamp != nil || h.rank != nil || bytes.HasPrefix(log, []byte("INFO:"))
+}
+
+// wrapWidth is the width of the terminal that a log was copied from, 0 if it was not: no line of a log that says how
+// its engine is configured is short, unless all are.
+func wrapWidth(log []byte) int {
+	longest, full, wrapped := 0, 0, 0
+	lines := bufio.NewScanner(bytes.NewReader(log))
+	lines.Buffer(nil, len(log)+1)
+	for lines.Scan() {
+		longest = max(longest, len(lines.Bytes()))
+	}
+	if longest < 60 || longest > 300 {
+		return 0
+	}
+	rest := log
+	for len(rest) > 0 {
+		end := bytes.IndexByte(rest, '\n')
+		if end < 0 {
+			break
+		}
+		if end >= longest*3/4 {
+			full++
+			if !headed(rest[end+1:]) {
+				wrapped++
+			}
+		}
+		rest = rest[end+1:]
+	}
+	if full < 8 || wrapped < full/4 {
+		return 0
+	}
+	return longest
+}
