@@ -35,6 +35,7 @@ func run() int {
 	}
 	root.AddCommand(
 		newPhasesCommand(),
+		newTraceCommand(),
 		newVersionCommand(),
 	)
 	err := root.ExecuteContext(ctx)

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/coldtrace/coldtrace/trace"
+)
+
+type traceFlags struct {
+	selection trace.Selection
+	html      string
+	width     int
+	noColour  bool
+	ascii     bool
+}
+
+func newTraceCommand() *cobra.Command {
+	var flags traceFlags
+	cmd := &cobra.Command{
+		Use:   "trace FILE…",
+		Short: "Draw a cold start as a waterfall, from OTLP JSON lines",
+		Long: `Draw a cold start as a waterfall, from files of OTLP JSON lines as the OpenTelemetry Collector's file exporter
+writes them ("-": standard input). Of several starts, all are listed and the newest is drawn.`,
+		Example: `  coldtrace trace traces.jsonl
+  coldtrace trace traces.jsonl --pod models/llama-3-1-8b-6d5f-x2x7k --html start.html
+  kubectl exec -n observability collector-0 -- cat /data/traces.jsonl | coldtrace trace -`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, files []string) error { return runTrace(cmd, files, flags) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&flags.selection.TraceID, "trace-id", "", "draw the trace with this id, or this beginning of one")
+	f.StringVar(&flags.selection.PodUID, "pod-uid", "", "draw the start of the pod with this UID")
+	f.StringVar(&flags.selection.Pod, "pod", "", "draw the start of the pod of this NAME or NAMESPACE/NAME")
+	f.StringVar(&flags.html, "html", "", "also write the start as an HTML page to this file (\"-\": to standard output, instead)")
+	f.IntVar(&flags.width, "width", 0, "columns to draw on (default: the terminal's)")
+	f.BoolVar(&flags.noColour, "no-color", false, "no colours (default: colours on a terminal, unless NO_COLOR is set)")
+	f.BoolVar(&flags.ascii, "ascii", false, "no box-drawing characters")
+	return cmd
+}
+
+func runTrace(cmd *cobra.Command, files []string, flags traceFlags) error {
+	spans, readErr := readSpans(cmd, files)
+	traces, others := flags.selection.Apply(trace.Build(spans))
+	if len(traces) == 0 {
+		if readErr != nil {
+			return readErr
+		}
+		if others > 0 {
+			return fmt.Errorf("none of the %d traces is the one asked for", others)
+		}
+		return errors.New("no spans in the input")
+	}
+	out := cmd.OutOrStdout()
+	if flags.html != "" {
+		page, err := trace.Page(traces, traces[0])
+		if err != nil {
+			return fmt.Errorf("render HTML page: %w", err)
+		}
+		if flags.html == "-" {
+			if _, err := out.Write(page); err != nil {
+				return fmt.Errorf("write HTML page: %w", err)
+			}
+			return readErr
+		}
+		if err := os.WriteFile(flags.html, page, 0o644); err != nil { //nolint:gosec // a report, to be opened by others too
+			return fmt.Errorf("write HTML page: %w", err)
+		}
+	}
+	if err := draw(out, traces, others, flags); err != nil {
+		return fmt.Errorf("write the drawing: %w", err)
+	}
+	return readErr
+}
+
+func draw(out io.Writer, traces []*trace.Trace, others int, flags traceFlags) error {
+	var (
+		text    bytes.Buffer
+		options = flags.terminal(out)
+	)
+	if len(traces) > 1 {
+		text.WriteString(trace.Table(traces, traces[0], options) + "\n")
+	}
+	text.WriteString(trace.Waterfall(traces[0], options))
+	if others > 0 && flags.selection == (trace.Selection{}) {
+		fmt.Fprintf(&text, "left out, because they are not starts: %d (--trace-id draws one)\n", others)
+	}
+	_, err := text.WriteTo(out)
+	return err
+}
+
+// terminal is how to draw on out: in colours and as wide as the terminal is, if it is one.
+func (f traceFlags) terminal(out io.Writer) trace.Options {
+	o := trace.Options{Width: f.width, ASCII: f.ascii}
+	file, ok := out.(*os.File)
+	if !ok || !term.IsTerminal(int(file.Fd())) {
+		return o
+	}
+	_, noColour := os.LookupEnv("NO_COLOR")
+	o.Colour = !f.noColour && !noColour && os.Getenv("TERM") != "dumb"
+	if o.Width == 0 {
+		if width, _, err := term.GetSize(int(file.Fd())); err == nil && width > 0 {
+			o.Width = width
+		} else if width, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil {
+			o.Width = width
+		}
+	}
+	return o
+}
+
+// readSpans reads what can be read. What can't is said on standard error; the error is of files that couldn't be read.
+func readSpans(cmd *cobra.Command, files []string) ([]*trace.Span, error) {
+	var (
+		all  []*trace.Span
+		errs []error
+	)
+	for _, name := range files {
+		spans, problems, err := readFile(cmd, name)
+		all = append(all, spans...)
+		for _, p := range problems {
+			cmd.PrintErrln("coldtrace:", p)
+		}
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return all, errors.Join(errs...)
+}
+
+func readFile(cmd *cobra.Command, name string) ([]*trace.Span, []trace.Problem, error) {
+	if name == "-" {
+		return trace.Read("stdin", cmd.InOrStdin())
+	}
+	file, err := os.Open(name) //nolint:gosec // the user names it
+	if err != nil {
+		return nil, nil, err //nolint:wrapcheck // says "open NAME: why"
+	}
+	defer file.Close() //nolint:errcheck // opened for reading
+	return trace.Read(name, file)
+}

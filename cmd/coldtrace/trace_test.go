@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const traceFixtures = "../../trace/testdata/"
+
+func drawTrace(t *testing.T, stdin string, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	cmd := newTraceCommand()
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	cmd.SetArgs(args)
+	cmd.SetIn(strings.NewReader(stdin))
+	cmd.SetOut(&out)
+	cmd.SetErr(&errs)
+	err = cmd.Execute()
+	return out.String(), errs.String(), err
+}
+
+func TestTraceDrawsTheNewestStartAndListsAll(t *testing.T) {
+	out, errs, err := drawTrace(t, "", traceFixtures+"several.jsonl", "--width", "120")
+	if err != nil || errs != "" {
+		t.Fatalf("error %v, said %q", err, errs)
+	}
+	for _, want := range []string{"▸ 11-21 15:33:50", "llama-3-1-8b-instruct", "failed after 3m 10s: CrashLoopBackOff", "not starts: 1"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the drawing lacks %q:\n%s", want, out)
+		}
+	}
+	if strings.Contains(out, "\x1b") {
+		t.Error("colours, but the output is no terminal")
+	}
+}
+
+func TestTraceReadsStandardInputAndDrawsWhatIsAskedFor(t *testing.T) {
+	in, err := os.ReadFile(traceFixtures + "several.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, _, err := drawTrace(t, string(in), "-", "--pod", "llama-3-1-8b-instruct-7c9d4f6b8-x2x7k")
+	if err != nil || !strings.Contains(out, "ready after 1m 59s") || strings.Contains(out, "STARTED") {
+		t.Errorf("error %v, drew\n%s", err, out)
+	}
+	if _, _, err := drawTrace(t, string(in), "-", "--pod", "nobody"); err == nil || !strings.Contains(err.Error(), "none of the 4 traces") {
+		t.Errorf("a pod that isn't there: error %v", err)
+	}
+}
+
+func TestTraceSaysWhatIsWrongWithALineAndDrawsTheRest(t *testing.T) {
+	out, errs, err := drawTrace(t, "", traceFixtures+"damaged.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(errs, "damaged.jsonl:2: not JSON at byte 20") || !strings.Contains(out, "pod_pending") {
+		t.Errorf("said %q and drew\n%s", errs, out)
+	}
+}
+
+func TestTraceFailsWhereAFileIsMissingButDrawsTheOthers(t *testing.T) {
+	out, _, err := drawTrace(t, "", traceFixtures+"ready.jsonl", "not-there.jsonl")
+	if err == nil || !strings.Contains(err.Error(), "not-there.jsonl") || !strings.Contains(out, "ready after") {
+		t.Errorf("error %v, drew\n%s", err, out)
+	}
+	if _, _, err := drawTrace(t, "", "-"); err == nil || err.Error() != "no spans in the input" {
+		t.Errorf("of nothing: error %v", err)
+	}
+}
+
+func TestTraceWritesAPage(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "start.html")
+	if _, _, err := drawTrace(t, "", traceFixtures+"ready.jsonl", "--html", path); err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(path)
+	if err != nil || !bytes.HasPrefix(page, []byte("<!doctype html>")) || !bytes.Contains(page, []byte("torch_compile")) {
+		t.Errorf("error %v, page of %d bytes", err, len(page))
+	}
+	out, _, err := drawTrace(t, "", traceFixtures+"ready.jsonl", "--html", "-")
+	if err != nil || out != string(page) {
+		t.Errorf("on standard output: error %v, %d bytes", err, len(out))
+	}
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package trace
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/coldtrace/coldtrace/startup"
+)
+
+// assignExclusive gives each moment of the trace to the shortest span that is open then, so that the figures add up to
+// the time that is covered at all. Depth would not do: pod_ready and startup are siblings that tell the same time, the
+// second in parts.
+func (t *Trace) assignExclusive() {
+	type edge struct {
+		at    time.Time
+		node  *Node
+		opens bool
+	}
+	var edges []edge
+	t.Walk(func(n *Node) {
+		if !n.Missing && n.Duration() > 0 {
+			edges = append(edges, edge{n.Start, n, true}, edge{n.End, n, false})
+		}
+	})
+	slices.SortStableFunc(edges, func(a, b edge) int { return a.at.Compare(b.at) })
+
+	var open []*Node // the shortest first
+	for i, e := range edges {
+		if i > 0 && len(open) > 0 {
+			open[0].Exclusive += e.at.Sub(edges[i-1].at)
+		}
+		if !e.opens {
+			open = slices.DeleteFunc(open, func(n *Node) bool { return n == e.node })
+			continue
+		}
+		at, _ := slices.BinarySearchFunc(open, e.node, func(a, b *Node) int {
+			return cmp.Or(cmp.Compare(a.Duration(), b.Duration()), cmp.Compare(a.ID, b.ID))
+		})
+		open = slices.Insert(open, at, e.node)
+	}
+}
+
+// Phases are the spans that explain time of their own, the one that explains most first. Those that hold the whole
+// start together, or an attempt, explain none.
+func (t *Trace) Phases() []*Node {
+	var phases []*Node
+	t.Walk(func(n *Node) {
+		if n.Exclusive > 0 && !t.holds(n) {
+			phases = append(phases, n)
+		}
+	})
+	slices.SortStableFunc(phases, func(a, b *Node) int { return cmp.Compare(b.Exclusive, a.Exclusive) })
+	return phases
+}
+
+// Uncovered is the time that no phase explains.
+func (t *Trace) Uncovered() time.Duration {
+	uncovered := t.Total()
+	for _, n := range t.Phases() {
+		uncovered -= n.Exclusive
+	}
+	return uncovered
+}
+
+func (t *Trace) holds(n *Node) bool {
+	return len(n.Children) > 0 && (n.Name == startup.SpanStartup || slices.Contains(t.Roots, n))
+}

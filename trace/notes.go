@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package trace
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/coldtrace/coldtrace/startup"
+)
+
+// label is a node's name with what tells it from its like: the container, the attempt.
+func (n *Node) label() string {
+	label := n.Name
+	if of := n.own(startup.AttrContainerName); of != "" && n.Name != startup.SpanStartup {
+		label += " " + of
+	}
+	if attempt, ok := n.number(startup.AttrAttempt); ok && attempt > 1 {
+		label += fmt.Sprintf(" #%.0f", attempt)
+	}
+	return printable(label)
+}
+
+// noted are the attributes worth a glance, in the order they are shown.
+var noted = []struct {
+	key  string
+	text func(n *Node, value any) string
+}{
+	{startup.AttrImageSizeBytes, func(_ *Node, v any) string { return quantity(v, size) }},
+	{startup.AttrBytes, func(_ *Node, v any) string { return quantity(v, size) }},
+	{startup.AttrFiles, func(_ *Node, v any) string {
+		if v == int64(1) {
+			return "1 file"
+		}
+		return quantity(v, func(f float64) string { return fmt.Sprintf("%.0f files", f) })
+	}},
+	{startup.AttrThroughputMBps, func(_ *Node, v any) string {
+		return quantity(v, func(f float64) string { return size(f*1e6) + "/s" })
+	}},
+	{startup.AttrCached, func(_ *Node, v any) string {
+		if v == true {
+			return "cached"
+		}
+		return ""
+	}},
+	{startup.AttrQueuedSeconds, func(_ *Node, v any) string {
+		return quantity(v, func(f float64) string {
+			if f <= 0 {
+				return ""
+			}
+			return "queued " + seconds(time.Duration(f*float64(time.Second)))
+		})
+	}},
+	{startup.AttrTool, func(n *Node, v any) string {
+		if tool, _ := v.(string); !strings.HasPrefix(n.Name, tool) {
+			return tool
+		}
+		return ""
+	}},
+	{startup.AttrEngineVersion, func(n *Node, v any) string {
+		return strings.TrimSpace(n.own(startup.AttrEngine) + " " + Attribute{Value: v}.Text())
+	}},
+	{startup.AttrExitCode, func(n *Node, v any) string {
+		code := Attribute{Value: v}.Text()
+		if code == "0" || strings.Contains(n.Reason(), startup.AttrExitCode+"="+code) {
+			return ""
+		}
+		return "exit code " + code
+	}},
+	{startup.AttrClockSkewSeconds, func(_ *Node, v any) string {
+		return quantity(v, func(f float64) string { return "clock skew " + seconds(time.Duration(f*float64(time.Second))) })
+	}},
+	{startup.AttrTimeSource, func(_ *Node, v any) string {
+		if v == string(startup.TimeStatus) {
+			return precision
+		}
+		return ""
+	}},
+}
+
+// notes are what else is worth a glance; the reason of a failure is not among them.
+func (n *Node) notes() []string {
+	var out []string
+	if n.Missing {
+		return []string{"not exported (yet)"}
+	}
+	for _, note := range noted {
+		for _, a := range n.Attributes {
+			if a.Key != note.key {
+				continue
+			}
+			if text := note.text(n, a.Value); text != "" {
+				out = append(out, printable(text))
+			}
+		}
+	}
+	return out
+}
+
+// precision marks edges that are known to the second only.
+const precision = "±1 s"
+
+func quantity(v any, format func(float64) string) string {
+	switch v := v.(type) {
+	case int64:
+		return format(float64(v))
+	case float64:
+		return format(v)
+	}
+	return ""
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package trace
+
+import (
+	"strings"
+
+	"github.com/coldtrace/coldtrace/startup"
+)
+
+const separator = " · "
+
+// remarks are why the row failed and its notes. Where they take a line of their own, not all are worth it.
+func (r row) remarks(all bool) []string {
+	var out []string
+	if r.Failed {
+		out = append(out, printable(r.Reason()))
+	}
+	notes := r.notes()
+	if !all && len(notes) == 1 && notes[0] == precision {
+		return out
+	}
+	return append(out, notes...)
+}
+
+func (r row) remarkLine(all bool) line {
+	remarks := r.remarks(all)
+	var l line
+	if r.Failed {
+		l = append(l, segment{remarks[0], red})
+		remarks = remarks[1:]
+		if len(remarks) > 0 {
+			l = append(l, segment{separator, dim})
+		}
+	}
+	if len(remarks) > 0 {
+		l = append(l, segment{strings.Join(remarks, separator), dim})
+	}
+	return l
+}
+
+// style tells who saw the phase: Kubernetes, the wrapper, or the engine itself.
+func (n *Node) style() style {
+	switch {
+	case n.Failed:
+		return red
+	case n.Missing:
+		return dim
+	}
+	switch n.service() {
+	case startup.ServiceWatcher:
+		return cyan
+	case startup.ServiceWrapper:
+		return green
+	}
+	return magenta
+}
+
+func (n *Node) service() string { return n.attribute("service.name") }
+
+func (r row) nameStyle() style {
+	switch {
+	case r.Failed:
+		return red
+	case r.Missing:
+		return dim
+	case r.guides == "":
+		return bold
+	}
+	return plain
+}

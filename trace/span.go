@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package trace
+
+import (
+	"reflect"
+	"strconv"
+	"time"
+
+	"github.com/coldtrace/coldtrace/startup"
+)
+
+// Span is a finished span as an exporter sent it.
+type Span struct {
+	TraceID, ID string // lower-case hex
+	ParentID    string // empty for a root
+	Name        string
+	Start, End  time.Time // End is never before Start
+	Attributes  []Attribute
+	Events      []Event
+	Failed      bool
+	Message     string // the status description
+
+	Resource []Attribute
+	Scope    string // name and version of the instrumentation scope
+}
+
+// OpenTelemetry's names for what a span's resource says of its pod.
+const (
+	attrPodUID       = "k8s.pod.uid"
+	attrPodName      = "k8s.pod.name"
+	attrPodNamespace = "k8s.namespace.name"
+)
+
+// Attribute is a key with a string, bool, int64, float64, []byte, []any or []Attribute.
+type Attribute struct {
+	Key   string
+	Value any
+}
+
+// Event is a point in time within a span.
+type Event struct {
+	Name       string
+	Time       time.Time
+	Attributes []Attribute
+}
+
+// Duration is never negative.
+func (s *Span) Duration() time.Duration { return s.End.Sub(s.Start) }
+
+// Reason says why a span failed, as far as it tells.
+func (s *Span) Reason() string {
+	if !s.Failed {
+		return ""
+	}
+	if reason := s.attribute(startup.AttrReason); reason != "" {
+		return reason
+	}
+	if s.Message != "" {
+		return s.Message
+	}
+	return "error"
+}
+
+// Get finds an attribute of the span, then of its resource; nil if there is none.
+func (s *Span) Get(key string) any {
+	for _, attributes := range [][]Attribute{s.Attributes, s.Resource} {
+		for _, a := range attributes {
+			if a.Key == key {
+				return a.Value
+			}
+		}
+	}
+	return nil
+}
+
+// own finds an attribute of the span itself, as text; empty if there is none.
+func (s *Span) own(key string) string {
+	for _, a := range s.Attributes {
+		if a.Key == key {
+			return a.Text()
+		}
+	}
+	return ""
+}
+
+func (s *Span) attribute(key string) string {
+	if v := s.Get(key); v != nil {
+		return Attribute{Key: key, Value: v}.Text()
+	}
+	return ""
+}
+
+func (s *Span) number(key string) (float64, bool) {
+	switch v := s.Get(key).(type) {
+	case int64:
+		return float64(v), true
+	case float64:
+		return v, true
+	}
+	return 0, false
+}
+
+func (s *Span) same(other *Span) bool { return reflect.DeepEqual(s, other) }
+
+// Text is the value as a person reads it.
+func (a Attribute) Text() string {
+	switch v := a.Value.(type) {
+	case string:
+		return v
+	case bool:
+		return strconv.FormatBool(v)
+	case int64:
+		return strconv.FormatInt(v, 10)
+	case float64:
+		return strconv.FormatFloat(v, 'g', -1, 64)
+	case []byte:
+		return strconv.Itoa(len(v)) + " bytes"
+	case []any:
+		text := "["
+		for i, item := range v {
+			if i > 0 {
+				text += ", "
+			}
+			text += Attribute{Value: item}.Text()
+		}
+		return text + "]"
+	case []Attribute:
+		text := "{"
+		for i, item := range v {
+			if i > 0 {
+				text += ", "
+			}
+			text += item.Key + ": " + item.Text()
+		}
+		return text + "}"
+	}
+	return ""
+}

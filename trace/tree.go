@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package trace
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/coldtrace/coldtrace/startup"
+)
+
+// Trace is the spans of one trace id as a tree.
+type Trace struct {
+	ID         string
+	Roots      []*Node
+	Spans      int
+	Start, End time.Time
+	// Conflicts counts spans that came more than once with different content; the one that ended last is drawn.
+	Conflicts int
+}
+
+// Node is a span with its children, by start.
+type Node struct {
+	*Span
+	Children []*Node
+	// Missing marks a made-up root in place of a parent that nobody exported (yet). Its Span has the name, where that
+	// can be told, and the extent of its children.
+	Missing bool
+	// Exclusive is the part of the trace's time in which this span is the shortest one open: what it alone explains.
+	Exclusive time.Duration
+}
+
+// Total is the time from the first start to the last end.
+func (t *Trace) Total() time.Duration { return t.End.Sub(t.Start) }
+
+// Walk visits the tree, parents first.
+func (t *Trace) Walk(visit func(n *Node)) {
+	var walk func(nodes []*Node)
+	walk = func(nodes []*Node) {
+		for _, n := range nodes {
+			visit(n)
+			walk(n.Children)
+		}
+	}
+	walk(t.Roots)
+}
+
+// Build sorts spans into traces, the newest first.
+func Build(spans []*Span) []*Trace {
+	byTrace := map[string][]*Span{}
+	var ids []string
+	for _, s := range spans {
+		if byTrace[s.TraceID] == nil {
+			ids = append(ids, s.TraceID)
+		}
+		byTrace[s.TraceID] = append(byTrace[s.TraceID], s)
+	}
+	traces := make([]*Trace, 0, len(ids))
+	for _, id := range ids {
+		traces = append(traces, build(id, byTrace[id]))
+	}
+	slices.SortStableFunc(traces, func(a, b *Trace) int {
+		return cmp.Or(b.Start.Compare(a.Start), cmp.Compare(a.ID, b.ID))
+	})
+	return traces
+}
+
+func build(id string, spans []*Span) *Trace {
+	t := &Trace{ID: id}
+	nodes := map[string]*Node{}
+	var order []*Node
+	for _, s := range spans {
+		n, seen := nodes[s.ID]
+		switch {
+		case !seen:
+			n = &Node{Span: s}
+			nodes[s.ID] = n
+			order = append(order, n)
+		case !n.same(s):
+			t.Conflicts++
+			if s.End.After(n.End) {
+				n.Span = s
+			}
+		}
+	}
+	slices.SortStableFunc(order, earlier)
+	t.Spans = len(order)
+	t.attach(order, nodes)
+	for i, n := range order {
+		if i == 0 || n.Start.Before(t.Start) {
+			t.Start = n.Start
+		}
+		if i == 0 || n.End.After(t.End) {
+			t.End = n.End
+		}
+	}
+	t.assignExclusive()
+	return t
+}
+
+// attach hangs every node under its parent, or under a root that stands for the missing one. A span that is its own
+// ancestor loses its parent.
+func (t *Trace) attach(order []*Node, nodes map[string]*Node) {
+	missing := map[string]*Node{}
+	for _, n := range order {
+		parent := nodes[n.ParentID]
+		switch {
+		case n.ParentID == "":
+			t.Roots = append(t.Roots, n)
+		case parent == nil:
+			stand := missing[n.ParentID]
+			if stand == nil {
+				stand = standIn(n.Span)
+				missing[n.ParentID] = stand
+				t.Roots = append(t.Roots, stand)
+			}
+			stand.Children = append(stand.Children, n)
+			if n.End.After(stand.End) {
+				stand.End = n.End
+			}
+		case descendsFrom(n, nodes):
+			stand := standIn(n.Span)
+			stand.Children = []*Node{n}
+			t.Roots = append(t.Roots, stand)
+		default:
+			parent.Children = append(parent.Children, n)
+		}
+	}
+	slices.SortStableFunc(t.Roots, earlier)
+}
+
+// descendsFrom says whether n is the first of its cycle: following parents from n comes back to n, and no earlier
+// node on the way has given up its parent for that.
+func descendsFrom(n *Node, nodes map[string]*Node) bool {
+	first := n
+	at := nodes[n.ParentID]
+	for range nodes {
+		if at == nil || at == n {
+			break
+		}
+		if earlier(at, first) < 0 {
+			first = at
+		}
+		at = nodes[at.ParentID]
+	}
+	return at == n && first == n
+}
+
+// standIn is the root in place of child's missing parent. Where the ids follow from the pod's UID, it has a name.
+func standIn(child *Span) *Node {
+	name := "(parent missing)"
+	if uid := child.attribute(attrPodUID); uid != "" {
+		for _, hash := range []startup.Hash{startup.MD5, startup.SHA256} {
+			for _, known := range []string{startup.SpanPodStartup, startup.SpanStartup, startup.SpanVLLMInit} {
+				if hash.SpanID(uid, startup.Key(known, "", 1)).String() == child.ParentID {
+					name = known
+				}
+			}
+		}
+	}
+	return &Node{Missing: true, Span: &Span{
+		TraceID: child.TraceID, ID: child.ParentID, Name: name, Start: child.Start, End: child.End, Resource: child.Resource,
+	}}
+}
+
+func earlier(a, b *Node) int {
+	return cmp.Or(
+		a.Start.Compare(b.Start),
+		b.End.Compare(a.End), // the longer first: it is likely to contain the other
+		cmp.Compare(a.Name, b.Name),
+		cmp.Compare(a.ID, b.ID))
+}
