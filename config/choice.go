@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Delivery is how the wrapper's binary gets into a pod.
+type Delivery string
+
+// Deliveries. Auto is the image volume where every GPU node and the API server can, else the init container.
+const (
+	DeliveryAuto          Delivery = "auto"
+	DeliveryImageVolume   Delivery = "image-volume"
+	DeliveryInitContainer Delivery = "init-container"
+	DeliveryOff           Delivery = "off"
+)
+
+// VLLMFlag is whether vLLM gets --otlp-traces-endpoint.
+type VLLMFlag string
+
+// VLLMFlag modes. Auto leaves it to the wrapper, which sees whether this vLLM can take it.
+const (
+	VLLMFlagAuto   VLLMFlag = "auto"
+	VLLMFlagAlways VLLMFlag = "always"
+	VLLMFlagOff    VLLMFlag = "off"
+)
+
+// Protocol is how OTLP is spoken.
+type Protocol string
+
+// Protocols, as OTEL_EXPORTER_OTLP_PROTOCOL spells them.
+const (
+	GRPC         Protocol = "grpc"
+	HTTPProtobuf Protocol = "http/protobuf"
+)
+
+// StartupTraces is what samplers are told about startup spans; metrics are not affected.
+type StartupTraces string
+
+// StartupTraces settings: sampling.priority 2 or -1.
+const (
+	KeepStartupTraces StartupTraces = "keep"
+	DropStartupTraces StartupTraces = "drop"
+)
+
+// choose is a value out of a closed list.
+func choose[T ~string](value string, of ...T) (T, error) {
+	names := make([]string, len(of))
+	for i, v := range of {
+		if string(v) == value {
+			return v, nil
+		}
+		names[i] = string(v)
+	}
+	return "", fmt.Errorf("%q is not one of %s", value, strings.Join(names, ", "))
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Parse reads a policy file over the defaults. Unknown fields, wrong types and bad values are errors; each names its
+// line. An empty file is the default policy.
+func Parse(data []byte) (*Policy, error) {
+	policy := Default()
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	dec.KnownFields(true)
+	if err := dec.Decode(policy); err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("parse policy: %s", strings.TrimPrefix(err.Error(), "yaml: "))
+	}
+	if err := dec.Decode(&yaml.Node{}); !errors.Is(err, io.EOF) {
+		return nil, errors.New("parse policy: more than one YAML document")
+	}
+	var root yaml.Node
+	if err := yaml.Unmarshal(data, &root); err != nil {
+		return nil, fmt.Errorf("parse policy: %w", err)
+	}
+	var problems []error
+	for _, p := range policy.problems() {
+		if line := lineOf(&root, p.field); line > 0 {
+			problems = append(problems, fmt.Errorf("line %d: %s: %w", line, p.field, p.err))
+		} else {
+			problems = append(problems, fmt.Errorf("%s: %w", p.field, p.err))
+		}
+	}
+	if len(problems) > 0 {
+		return nil, fmt.Errorf("parse policy: %w", errors.Join(problems...))
+	}
+	return policy, nil
+}
+
+// lineOf is the line of the field at a dotted path such as "wrapper.delivery", 0 if it is not in the file.
+func lineOf(root *yaml.Node, path string) int {
+	node := root
+	if node.Kind == yaml.DocumentNode && len(node.Content) > 0 {
+		node = node.Content[0]
+	}
+	for name := range strings.SplitSeq(path, ".") {
+		name, _, _ = strings.Cut(name, "[")
+		next := (*yaml.Node)(nil)
+		for i := 0; node.Kind == yaml.MappingNode && i+1 < len(node.Content); i += 2 {
+			if node.Content[i].Value == name {
+				next = node.Content[i+1]
+			}
+		}
+		if next == nil {
+			return 0
+		}
+		node = next
+	}
+	return node.Line
+}

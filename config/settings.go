@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/coldtrace/coldtrace/startup"
+)
+
+// Settings are what applies to one pod.
+type Settings struct {
+	Inject       string // "true", "false" or empty: the policy decides
+	Container    string
+	EndpointName string
+	ModelName    string
+	GPUType      string
+	Region       string
+	Engine       string
+	Role         startup.Role
+	HealthURL    string
+	Entrypoint   []string
+	Cmd          []string
+
+	Delivery        Delivery
+	OTLP            OTLP
+	VLLMFlag        VLLMFlag
+	RequestSampling RequestSampling
+	StartupTraces   StartupTraces
+	TraceID         startup.Hash
+	Timeout         time.Duration
+	FlushTimeout    time.Duration
+	Startupz        string
+	StatusFile      string
+}
+
+// SamplingPriority is the value of sampling.priority on the pod's startup spans.
+func (s *Settings) SamplingPriority() int {
+	if s.StartupTraces == DropStartupTraces {
+		return -1
+	}
+	return startup.KeepPriority
+}
+
+// Settings are the policy's, then the namespace's annotations, then the pod's. What is unknown or bad is named in a
+// warning; the rest applies.
+func (p *Policy) Settings(namespace, pod map[string]string) (Settings, []string) {
+	s := Settings{
+		Region:          p.Region,
+		Delivery:        p.Wrapper.Delivery,
+		OTLP:            p.OTLP,
+		VLLMFlag:        p.VLLMFlag,
+		RequestSampling: p.RequestSampling,
+		StartupTraces:   p.StartupTraces,
+		TraceID:         p.TraceID,
+		Timeout:         p.Wrapper.Timeout,
+		FlushTimeout:    p.Wrapper.FlushTimeout,
+		Startupz:        p.Wrapper.Startupz,
+		StatusFile:      p.Wrapper.StatusFile,
+	}
+	warnings := s.apply(nil, "namespace", namespace)
+	return s, s.apply(warnings, "pod", pod)
+}
+
+func (s *Settings) apply(warnings []string, whose string, annotations map[string]string) []string {
+	first := len(warnings)
+	for key, value := range annotations {
+		name, ours := strings.CutPrefix(key, Prefix)
+		if !ours || key == StatusAnnotation {
+			continue
+		}
+		i := slices.IndexFunc(Annotations, func(a Annotation) bool { return a.Name == name })
+		switch {
+		case i < 0:
+			warnings = append(warnings, fmt.Sprintf("coldtrace: %s annotation %q is unknown%s", whose, key, suggestion(name)))
+		case Annotations[i].PodOnly && whose == "namespace":
+			warnings = append(warnings, fmt.Sprintf("coldtrace: namespace annotation %q has an effect on pods only", key))
+		default:
+			before := *s
+			if err := Annotations[i].set(s, value); err != nil {
+				*s = before
+				warnings = append(warnings, fmt.Sprintf("coldtrace: %s annotation %q is ignored: %s", whose, key, err))
+			}
+		}
+	}
+	slices.Sort(warnings[first:]) // the order of a map is random
+	return warnings
+}
+
+// suggestion is the annotation that was probably meant.
+func suggestion(name string) string {
+	for _, a := range Annotations {
+		if strings.EqualFold(strings.ReplaceAll(a.Name, "-", ""), strings.NewReplacer("-", "", "_", "").Replace(name)) {
+			return fmt.Sprintf(": did you mean %q?", Prefix+a.Name)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package endpoint tells what a pod is: which container serves, which endpoint and model it belongs to, on what GPUs
+// and with which engine. It is pure, and shared by injection and the watcher so that both name things alike.
+package endpoint
+
+import (
+	"strings"
+
+	"github.com/coldtrace/coldtrace/startup"
+)
+
+// Options are what is known beside the pod. A field that is not empty wins over what the pod tells.
+type Options struct {
+	Namespace    string   // of the request: a pod being created may not have one yet
+	GPUResources []string // names of extended resources; a trailing * matches any rest
+	Container    string   // the target, by name
+	EndpointName string
+	ModelName    string
+	GPUType      string
+	Region       string
+	Engine       string
+	Role         startup.Role
+	HealthURL    string
+	// Entrypoint and Cmd are the image's, for a container without a command; both may be unknown.
+	Entrypoint, Cmd []string
+}
+
+// Identity is what a pod is. Empty fields are unknown.
+type Identity struct {
+	Index     int // of the target in spec.containers; -1: no container has a GPU
+	Container string
+	GPU       bool // the target has a GPU
+	GPUType   string
+	NumGPUs   int    // of the target; 0 if a device claim hides the number
+	MIG       string // the profile, such as 1g.20gb
+	Engine    string
+	Role      startup.Role
+	Launch    Launch
+
+	EndpointName string
+	ModelName    string
+	Namespace    string
+	ImageTag     string
+	Region       string
+	InstanceType string
+	HealthURL    string // of the readiness probe, on localhost
+}
+
+// Identify reads a pod.
+func Identify(pod *Pod, opts Options) Identity {
+	id := Identity{
+		Namespace:    first(opts.Namespace, pod.Metadata.Namespace),
+		EndpointName: first(opts.EndpointName, endpointName(pod)),
+		GPUType:      first(opts.GPUType, gpuTypeOf(&pod.Spec)),
+		InstanceType: placement(&pod.Spec, instanceTypeKeys),
+	}
+	id.Index = target(pod, opts)
+	id.Region = first(opts.Region, placement(&pod.Spec, regionKeys))
+	if id.Index < 0 {
+		return id
+	}
+	c := &pod.Spec.Containers[id.Index]
+	id.Container = c.Name
+	id.NumGPUs, id.MIG, id.GPU = gpus(pod, c, opts.GPUResources)
+	if id.MIG == "" {
+		id.MIG = migProfile(placement(&pod.Spec, gpuTypeKeys))
+	}
+	id.ImageTag = imageTag(c.Image)
+	id.Launch = launch(c, opts.Entrypoint, opts.Cmd)
+	id.Engine = first(opts.Engine, id.Launch.Engine)
+	if id.Engine == "" && !id.Launch.Known {
+		id.Engine = engineOfImage(c.Image)
+	}
+	id.Role = opts.Role
+	if id.Role == "" {
+		id.Role = role(pod, c, &id.Launch)
+	}
+	id.ModelName = first(opts.ModelName, modelName(c, &id.Launch))
+	id.Region = first(id.Region, literalEnv(c, "AWS_REGION"), literalEnv(c, "AWS_DEFAULT_REGION"))
+	if id.Role == startup.RoleServer {
+		id.HealthURL = first(opts.HealthURL, healthURL(c))
+	}
+	return id
+}
+
+// Subject is what the pod's spans and metrics say about it. Uid, name and node are known only once the pod exists.
+func (id Identity) Subject(podUID, podName, nodeName, clusterName string, hash startup.Hash) startup.Subject {
+	return startup.Subject{
+		PodUID:        podUID,
+		PodName:       podName,
+		Namespace:     id.Namespace,
+		NodeName:      nodeName,
+		ContainerName: id.Container,
+		ClusterName:   clusterName,
+		EndpointName:  id.EndpointName,
+		ModelName:     id.ModelName,
+		GPUType:       id.GPUType,
+		NumGPUs:       id.NumGPUs,
+		ImageTag:      id.ImageTag,
+		Region:        id.Region,
+		Hash:          hash,
+	}
+}
+
+// WithNode fills what only the node's labels tell.
+func (id Identity) WithNode(labels map[string]string) Identity {
+	if id.GPUType == "" {
+		for _, key := range gpuTypeKeys {
+			if id.GPUType = gpuType(labels[key]); id.GPUType != "" {
+				break
+			}
+		}
+	}
+	for _, key := range instanceTypeKeys {
+		id.InstanceType = first(id.InstanceType, labels[key])
+	}
+	if id.GPUType == "" {
+		id.GPUType = gpuTypeOfInstance(id.InstanceType)
+	}
+	for _, key := range regionKeys {
+		id.Region = first(id.Region, labels[key])
+	}
+	if id.MIG == "" {
+		id.MIG = migProfile(labels["nvidia.com/gpu.product"])
+	}
+	return id
+}
+
+// target is the index of the container whose start is traced, -1 if none has a GPU.
+func target(pod *Pod, opts Options) int {
+	containers := pod.Spec.Containers
+	if opts.Container != "" {
+		for i := range containers {
+			if containers[i].Name == opts.Container {
+				return i
+			}
+		}
+		return -1
+	}
+	for _, name := range [...]string{"main", "lws-leader", "lws-worker"} {
+		for i := range containers {
+			if containers[i].Name == name && hasGPU(pod, &containers[i], opts.GPUResources) {
+				return i
+			}
+		}
+	}
+	found := -1
+	for i := range containers {
+		if hasGPU(pod, &containers[i], opts.GPUResources) {
+			if found >= 0 {
+				return -1 // ambiguous: the container annotation decides
+			}
+			found = i
+		}
+	}
+	return found
+}
+
+func first(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// literalEnv is the value of a variable if it stands in the pod as such. The last entry of a name wins.
+func literalEnv(c *Container, name string) string {
+	for i := len(c.Env) - 1; i >= 0; i-- {
+		if e := &c.Env[i]; e.Name == name {
+			if e.ValueFrom != nil || strings.Contains(e.Value, "$(") {
+				return ""
+			}
+			return e.Value
+		}
+	}
+	return ""
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package endpoint
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+
+	"github.com/coldtrace/coldtrace/startup"
+)
+
+// endpointLabels name the endpoint a pod belongs to, the most telling first.
+var endpointLabels = []string{
+	"endpoint_name",                      // model-engine
+	"launch_job_id",                      // model-engine's jobs
+	"serving.kserve.io/inferenceservice", // KServe
+	"app.kubernetes.io/inferenceservice", // KServe's LLMInferenceService
+	"llm-d.ai/model",                     // llm-d
+	"ray.io/serve",                       // KubeRay
+	"ray.io/cluster",                     // KubeRay
+	"leaderworkerset.sigs.k8s.io/name",   // LWS
+	"model",                              // vLLM production stack
+	"nvidia.com/dynamo-namespace",        // Dynamo
+	"app.nvidia.com/nim-service",         // NIM operator
+	"app.kubernetes.io/instance",         // Helm's recommended labels
+	"app.kubernetes.io/name",             //
+	"batch.kubernetes.io/job-name",       // Jobs
+	"app",                                //
+}
+
+// endpointName is the endpoint's, else the owner's, without what its controllers appended.
+func endpointName(pod *Pod) string {
+	for _, label := range endpointLabels {
+		if v := pod.Metadata.Labels[label]; v != "" {
+			return v
+		}
+	}
+	for _, o := range pod.Metadata.OwnerReferences {
+		if o.Controller != nil && *o.Controller {
+			if hash := pod.Metadata.Labels["pod-template-hash"]; hash != "" {
+				return strings.TrimSuffix(o.Name, "-"+hash)
+			}
+			return o.Name
+		}
+	}
+	return ""
+}
+
+// imageTag is the tag of an image, else the start of its digest, else empty.
+func imageTag(image string) string {
+	ref, digest, _ := strings.Cut(image, "@")
+	if i := strings.LastIndexByte(ref, ':'); i > strings.LastIndexByte(ref, '/') {
+		return ref[i+1:]
+	}
+	if algorithm, hex, ok := strings.Cut(digest, ":"); ok && len(hex) >= 12 {
+		return algorithm + ":" + hex[:12]
+	}
+	return ""
+}
+
+// imageRepository is the image without tag and digest.
+func imageRepository(image string) string {
+	ref, _, _ := strings.Cut(image, "@")
+	if i := strings.LastIndexByte(ref, ':'); i > strings.LastIndexByte(ref, '/') {
+		return ref[:i]
+	}
+	return ref
+}
+
+// healthURL is the readiness probe's, else the startup probe's, as seen from inside the container.
+func healthURL(c *Container) string {
+	for _, probe := range [...]*Probe{c.ReadinessProbe, c.StartupProbe} {
+		if probe == nil || probe.HTTPGet == nil {
+			continue
+		}
+		get := probe.HTTPGet
+		if get.Host != "" && get.Host != "localhost" && get.Host != "127.0.0.1" {
+			continue // something else's health
+		}
+		port := portNumber(get.Port, c.Ports)
+		if port == 0 {
+			continue
+		}
+		scheme := strings.ToLower(get.Scheme)
+		if scheme == "" {
+			scheme = "http"
+		}
+		path := get.Path
+		if !strings.HasPrefix(path, "/") {
+			path = "/" + path
+		}
+		path, _, _ = strings.Cut(path, "?") // a query may hold a token
+		return scheme + "://localhost:" + strconv.Itoa(port) + path
+	}
+	return ""
+}
+
+func portNumber(raw json.RawMessage, ports []Port) int {
+	if n, err := strconv.Atoi(strings.Trim(string(raw), `"`)); err == nil {
+		return n
+	}
+	name := strings.Trim(string(raw), `"`)
+	for _, p := range ports {
+		if p.Name == name && name != "" {
+			return int(p.ContainerPort)
+		}
+	}
+	return 0
+}
+
+// role is what the container becomes.
+func role(pod *Pod, c *Container, l *Launch) startup.Role {
+	labels := pod.Metadata.Labels
+	switch {
+	case l.Role != "":
+		return l.Role
+	case c.Name == "lws-worker", labels["ray.io/node-type"] == "worker":
+		return startup.RoleWorker
+	case labels["role"] == "worker" && labels["leaderworkerset.sigs.k8s.io/name"] != "":
+		return startup.RoleWorker
+	case labels["launch_job_id"] != "":
+		return startup.RoleBatch
+	}
+	for _, o := range pod.Metadata.OwnerReferences {
+		if o.Kind == "Job" && o.Controller != nil && *o.Controller && c.ReadinessProbe == nil {
+			return startup.RoleBatch
+		}
+	}
+	return startup.RoleServer
+}

@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package endpoint
+
+import (
+	"strings"
+	"sync"
+
+	"mvdan.cc/sh/v3/syntax"
+
+	"github.com/coldtrace/coldtrace/startup"
+)
+
+// variant is a shell language; 0 is none.
+type variant int
+
+const (
+	posix variant = iota + 1
+	bash
+	either // sh: POSIX, but on many images it is bash
+)
+
+func isShell(program string) variant {
+	switch program {
+	case "bash":
+		return bash
+	case "sh":
+		return either
+	case "dash", "ash":
+		return posix
+	}
+	return 0
+}
+
+// invocation is a shell's command line.
+type invocation struct {
+	variant variant
+	script  int  // index of the string after -c; -1: it runs a file
+	proof   bool // it is a plain shell that can run a -c string of ours
+}
+
+// shellOf reads `bash -lc STRING`, `sh -euo pipefail -c STRING`, `bash -c -- STRING`, `bash FILE`; nil if it is not a
+// shell or something in it is not known.
+func shellOf(words []Word) *invocation {
+	v := isShell(base(words[0].Text))
+	if v == 0 {
+		return nil
+	}
+	inv := &invocation{variant: v, script: -1, proof: true}
+	command := false
+	for i := 1; i < len(words); i++ {
+		w := words[i]
+		switch {
+		case w.Text == "--" || w.Text == "-":
+			if i+1 < len(words) && command {
+				inv.script = i + 1
+			}
+			return inv
+		case strings.HasPrefix(w.Text, "--"):
+			if w.Text == "--rcfile" || w.Text == "--init-file" {
+				i++
+			}
+		case len(w.Text) > 1 && (w.Text[0] == '-' || w.Text[0] == '+'):
+			command = command || strings.Contains(w.Text, "c") && w.Text[0] == '-'
+			i += strings.Count(w.Text, "o") + strings.Count(w.Text, "O")
+		default:
+			if command {
+				inv.script = i
+			}
+			return inv
+		}
+	}
+	return inv
+}
+
+// finding is what a shell string starts.
+type finding struct {
+	engine  string
+	role    startup.Role
+	args    []Word
+	offset  int // in the original string
+	problem Problem
+}
+
+var parsers = sync.Pool{New: func() any { return syntax.NewParser() }}
+
+func parse(text string, v variant) (*syntax.File, error) {
+	p := parsers.Get().(*syntax.Parser)
+	defer parsers.Put(p)
+	lang := syntax.LangBash
+	if v != bash {
+		lang = syntax.LangPOSIX
+	}
+	syntax.Variant(lang)(p)
+	file, err := p.Parse(strings.NewReader(text), "")
+	if err != nil && v == either {
+		syntax.Variant(syntax.LangBash)(p)
+		file, err = p.Parse(strings.NewReader(text), "")
+	}
+	return file, err
+}
+
+// scan finds the engine in a shell string. A string without any engine's words is not parsed.
+func scan(text string, v variant, c *Container) finding {
+	if !mentionsEngine(text) {
+		return finding{problem: NoEngine}
+	}
+	x := expand(text, c)
+	file, err := parse(x.text, v)
+	if err != nil {
+		return finding{problem: ShellSyntax}
+	}
+	w := walker{text: x.text, container: c}
+	syntax.Walk(file, w.visit)
+	f := w.finding()
+	if f.problem != NoProblem {
+		return f
+	}
+	for _, u := range x.unknowns {
+		if u <= f.offset {
+			f.problem = KubeletExpansion
+			return f
+		}
+	}
+	if f.offset = x.source(f.offset); f.offset < 0 {
+		f.problem = KubeletExpansion
+	} else if strings.Contains(text, startup.VLLMArgsPlaceholder) {
+		f.problem = PlaceholderPresent
+	}
+	return f
+}
+
+func mentionsEngine(text string) bool {
+	for _, word := range [...]string{"vllm", "sglang", "text-generation", "text_generation", "text-embeddings", "triton", "trtllm", "tensorrt_llm", "lightllm", "lmdeploy", "huggingfaceserver", "dynamo.", "init_ray.sh", "multi-node-serving.sh", "ray start", "start_server.sh", "start-server.sh", "ollama", "llama"} {
+		if strings.Contains(text, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// walker collects the simple commands of a shell string that start an engine.
+type walker struct {
+	text      string
+	container *Container
+	stack     []syntax.Node
+	found     []finding
+	workers   []finding
+}
+
+func (w *walker) visit(node syntax.Node) bool {
+	if node == nil {
+		w.stack = w.stack[:len(w.stack)-1]
+		return true
+	}
+	if call, ok := node.(*syntax.CallExpr); ok && len(call.Args) > 0 {
+		w.call(call)
+	}
+	w.stack = append(w.stack, node)
+	return true
+}
+
+func (w *walker) call(call *syntax.CallExpr) {
+	words := make([]Word, len(call.Args))
+	for i, arg := range call.Args {
+		words[i] = w.word(arg)
+	}
+	at, ok := skipLaunchers(words)
+	if !ok || at >= len(words) {
+		return
+	}
+	problem := w.context()
+	rest := words[at:]
+	if rest[0].Text == "eval" {
+		w.nested(rest[1:], bash, Eval)
+		return
+	}
+	if sh := shellOf(rest); sh != nil && sh.script >= 0 {
+		w.nested(rest[sh.script:sh.script+1], sh.variant, NestedShell)
+		return
+	}
+	e, token := match(rest)
+	if e == nil {
+		return
+	}
+	f := finding{engine: e.engine, role: e.role, args: rest[token+1:], offset: rest[token].end, problem: problem}
+	if e.role == startup.RoleWorker {
+		w.workers = append(w.workers, f)
+		return
+	}
+	w.found = append(w.found, f)
+}
+
+// nested looks into a string that another shell will read. What it finds can be named but not edited: its text is
+// quoted here.
+func (w *walker) nested(words []Word, v variant, problem Problem) {
+	texts := make([]string, len(words))
+	for i, word := range words {
+		if !word.Known {
+			return
+		}
+		texts[i] = word.Text
+	}
+	text := strings.Join(texts, " ")
+	if len(w.stack) > 64 || !mentionsEngine(text) {
+		return
+	}
+	file, err := parse(text, v)
+	if err != nil {
+		return
+	}
+	inner := walker{text: text, container: w.container, stack: make([]syntax.Node, 0, len(w.stack)+16)}
+	syntax.Walk(file, inner.visit)
+	if f := inner.finding(); f.engine != "" {
+		f.problem = problem
+		if f.role == startup.RoleWorker {
+			w.workers = append(w.workers, f)
+		} else {
+			w.found = append(w.found, f)
+		}
+	}
+}
+
+// context is why the command being visited must not be edited.
+func (w *walker) context() Problem {
+	for _, n := range w.stack {
+		switch n := n.(type) {
+		case *syntax.CmdSubst, *syntax.ProcSubst:
+			return CommandSubstitution
+		case *syntax.Redirect:
+			if n.Hdoc != nil {
+				return HereDocument
+			}
+		case *syntax.CoprocClause:
+			return DynamicCommand
+		}
+	}
+	return NoProblem
+}
+
+// finding sums up: one server is a server; two are ambiguous; a worker's join counts if there is no server.
+func (w *walker) finding() finding {
+	switch {
+	case len(w.found) == 1:
+		return w.found[0]
+	case len(w.found) > 1:
+		f := w.found[0]
+		for _, other := range w.found[1:] {
+			if other.engine != f.engine {
+				f.engine = ""
+			}
+		}
+		f.problem, f.args = TwoServers, nil
+		return f
+	case len(w.workers) > 0:
+		return w.workers[0]
+	}
+	return finding{problem: NoEngine}
+}
+
+// word is a word's text where it does not depend on anything but the container's literal variables.
+func (w *walker) word(word *syntax.Word) Word {
+	out := Word{end: int(word.End().Offset())}
+	out.ours = w.text[word.Pos().Offset():out.end] == startup.VLLMArgsPlaceholder
+	var b strings.Builder
+	out.Known = w.parts(&b, word.Parts, false)
+	if out.Known {
+		out.Text = b.String()
+	}
+	return out
+}
+
+func (w *walker) parts(b *strings.Builder, parts []syntax.WordPart, quoted bool) bool {
+	for _, part := range parts {
+		switch part := part.(type) {
+		case *syntax.Lit:
+			if !literal(b, part.Value, quoted) {
+				return false
+			}
+		case *syntax.SglQuoted:
+			if part.Dollar && strings.Contains(part.Value, `\`) {
+				return false
+			}
+			b.WriteString(part.Value)
+		case *syntax.DblQuoted:
+			if part.Dollar || !w.parts(b, part.Parts, true) {
+				return false
+			}
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// literal removes the backslashes of a literal. Unquoted, what could be a pattern, a brace expansion or a tilde is not
+// known.
+func literal(b *strings.Builder, s string, quoted bool) bool {
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '\\' && i+1 < len(s):
+			i++
+			if s[i] == '\n' {
+				continue
+			}
+			if quoted && !strings.ContainsRune("$`\"\\", rune(s[i])) {
+				b.WriteByte('\\')
+			}
+			b.WriteByte(s[i])
+		case !quoted && (c == '*' || c == '?' || c == '[' || c == '{' && strings.ContainsAny(s[i:], ",.") || c == '~' && i == 0):
+			return false
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return true
+}

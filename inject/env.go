@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package inject
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/coldtrace/coldtrace/config"
+	"github.com/coldtrace/coldtrace/endpoint"
+	"github.com/coldtrace/coldtrace/startup"
+)
+
+// envVar is an entry as it is written.
+type envVar struct {
+	Name      string        `json:"name"`
+	Value     string        `json:"value,omitempty"`
+	ValueFrom *envVarSource `json:"valueFrom,omitempty"`
+}
+
+type envVarSource struct {
+	FieldRef fieldRef `json:"fieldRef"`
+}
+
+type fieldRef struct {
+	APIVersion string `json:"apiVersion"` // what defaulting would write: the result is the same on reinvocation
+	FieldPath  string `json:"fieldPath"`
+}
+
+// envPlan are the entries to append: at the end, so that no value of the pod's own changes its meaning and ours can
+// refer to every one of them.
+type envPlan struct {
+	container *endpoint.Container
+	add       []envVar
+	identity  bool
+	sampling  bool
+}
+
+func newEnvPlan(c *endpoint.Container) *envPlan {
+	return &envPlan{container: c, add: make([]envVar, 0, 24)}
+}
+
+// has tells if the container defines a name. A second entry would win with the kubelet and lose with others.
+func (e *envPlan) has(name string) bool {
+	return slices.ContainsFunc(e.container.Env, func(v endpoint.EnvVar) bool { return v.Name == name }) ||
+		slices.ContainsFunc(e.add, func(v envVar) bool { return v.Name == name })
+}
+
+// value appends a literal. Its $ are escaped: nothing of ours is expanded by accident.
+func (e *envPlan) value(name, value string) {
+	if value != "" && !e.has(name) {
+		e.add = append(e.add, envVar{Name: name, Value: strings.ReplaceAll(value, "$", "$$")})
+	}
+}
+
+func (e *envPlan) field(name, path string) {
+	if !e.has(name) {
+		e.add = append(e.add, envVar{Name: name, ValueFrom: &envVarSource{fieldRef{"v1", path}}})
+	}
+}
+
+func (e *envPlan) write(p *patch) {
+	if len(e.add) == 0 {
+		return
+	}
+	if e.container.Env == nil {
+		p.add(p.at("env"), e.add)
+		return
+	}
+	path := p.at("env/-")
+	for _, v := range e.add {
+		p.add(path, v)
+	}
+}
+
+// identity is who the pod is.
+func (p *patch) identity(env *envPlan) {
+	env.identity = true
+	for _, f := range [...]struct{ name, path string }{
+		{startup.EnvPodUID, "metadata.uid"}, {startup.EnvPodName, "metadata.name"}, {startup.EnvNodeName, "spec.nodeName"},
+	} {
+		if !p.referenced(env, f.name) {
+			env.field(f.name, f.path)
+		}
+	}
+	p.optional(env, startup.EnvGPUType, p.sel.Identity.GPUType)
+	// A region set by us would keep the EKS identity webhook from setting either of the two, and s5cmd from asking for
+	// the bucket's own.
+	if region := p.sel.Settings.Region; region != "" && !env.has("AWS_DEFAULT_REGION") {
+		p.optional(env, startup.EnvAWSRegion, region)
+	}
+}
+
+// optional adds a name that people also set themselves, unless it may come from an envFrom.
+func (p *patch) optional(env *envPlan, name, value string) {
+	switch {
+	case value == "" || env.has(name) || p.referenced(env, name):
+	case len(env.container.EnvFrom) > 0:
+		p.note(ReasonEnvFrom, name)
+	default:
+		env.value(name, value)
+	}
+}
+
+// referenced notes a variable that the pod refers to without having it.
+func (p *patch) referenced(env *envPlan, name string) bool {
+	if env.has(name) || !refers(env.container, name) {
+		return false
+	}
+	p.note(ReasonReferenced, name)
+	return true
+}
+
+// endpointEnv is where telemetry goes. It is the one value in which $(NAME) is meant.
+func (p *patch) endpointEnv(env *envPlan) {
+	url := p.sel.Settings.OTLP.Endpoint
+	switch {
+	case env.has(startup.EnvOTLPEndpoint):
+	case url == "":
+		p.note(ReasonNoEndpoint, "")
+	case !resolvable(env.container, url):
+		p.note(ReasonUnresolved, "")
+	case len(env.container.EnvFrom) > 0:
+		p.note(ReasonEnvFrom, startup.EnvOTLPEndpoint)
+	case !p.referenced(env, startup.EnvOTLPEndpoint):
+		env.add = append(env.add, envVar{Name: startup.EnvOTLPEndpoint, Value: url})
+	}
+}
+
+// endpointKnown tells if the container will have an OTLP endpoint.
+func (p *patch) endpointKnown() bool {
+	c := p.container()
+	url := p.sel.Settings.OTLP.Endpoint
+	return slices.ContainsFunc(c.Env, func(v endpoint.EnvVar) bool { return v.Name == startup.EnvOTLPEndpoint }) ||
+		url != "" && resolvable(c, url) && p.req.Policy.Features.Env && len(c.EnvFrom) == 0
+}
+
+// resolvable tells if the container defines every $(NAME) in a value.
+func resolvable(c *endpoint.Container, value string) bool {
+	for {
+		_, rest, found := strings.Cut(value, "$(")
+		if !found {
+			return true
+		}
+		name, rest, _ := strings.Cut(rest, ")")
+		if !slices.ContainsFunc(c.Env, func(v endpoint.EnvVar) bool { return v.Name == name }) {
+			return false
+		}
+		value = rest
+	}
+}
+
+// sampling is how vLLM samples request traces: both variables or none, since a ratio of ours beside a sampler of the
+// user's would change the user's.
+func (p *patch) sampling(env *envPlan) {
+	const sampler, arg = "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"
+	set := &p.sel.Settings
+	switch {
+	case p.sel.Identity.Engine != endpoint.VLLM || set.VLLMFlag == config.VLLMFlagOff:
+	case !p.req.Policy.Features.RequestSampling || set.RequestSampling.Sampler == "off":
+		p.note(ReasonDisabled, string(FeatureSampling))
+	case p.req.Pod.Metadata.Annotations[config.StatusAnnotation] != "" && env.has(sampler):
+		env.sampling = true // ours
+	case env.has(sampler), env.has(arg):
+		p.note(ReasonUserSampling, "")
+	case len(env.container.EnvFrom) > 0:
+		p.note(ReasonEnvFrom, sampler)
+	default:
+		env.sampling = true
+		env.value(sampler, set.RequestSampling.Sampler)
+		if strings.HasSuffix(set.RequestSampling.Sampler, "traceidratio") {
+			env.value(arg, strconv.FormatFloat(set.RequestSampling.Ratio, 'f', -1, 64))
+		}
+	}
+}
+
+// wrapperEnv is what the wrapper needs to know.
+func (p *patch) wrapperEnv(env *envPlan) {
+	var (
+		id  = &p.sel.Identity
+		set = &p.sel.Settings
+	)
+	if id.NumGPUs > 0 {
+		env.value(startup.EnvNumGPUs, strconv.Itoa(id.NumGPUs))
+	}
+	if slices.Contains(recipes, id.Engine) {
+		env.value(startup.EnvEngine, id.Engine)
+	}
+	if id.Role != startup.RoleServer {
+		env.value(startup.EnvRole, string(id.Role))
+	}
+	if set.TraceID != startup.MD5 {
+		env.value(startup.EnvTraceIDHash, string(set.TraceID))
+	}
+	if id.Engine == endpoint.VLLM && id.Role == startup.RoleServer {
+		env.value(startup.EnvVLLMFlag, string(p.flagMode()))
+	}
+	if set.Timeout > 0 {
+		env.value(startup.EnvTimeout, set.Timeout.String())
+	}
+	if set.FlushTimeout > 0 {
+		env.value(startup.EnvFlushTimeout, set.FlushTimeout.String())
+	}
+	if n := set.SamplingPriority(); n != startup.KeepPriority {
+		env.value(startup.EnvSamplePriority, strconv.Itoa(n))
+	}
+	for _, v := range [...]struct{ name, value string }{
+		{startup.EnvEndpointName, id.EndpointName},
+		{startup.EnvModelName, id.ModelName},
+		{startup.EnvNamespace, id.Namespace},
+		{startup.EnvContainer, id.Container},
+		{startup.EnvImageTag, id.ImageTag},
+		{startup.EnvRegion, id.Region},
+		{startup.EnvClusterName, p.req.Policy.ClusterName},
+		{startup.EnvHealthURL, id.HealthURL},
+		{startup.EnvStartupz, set.Startupz},
+		{startup.EnvStatusFile, set.StatusFile},
+	} {
+		env.value(v.name, v.value)
+	}
+	if p.sel.Settings.OTLP.Protocol != config.GRPC && len(env.container.EnvFrom) == 0 {
+		env.value("OTEL_EXPORTER_OTLP_PROTOCOL", string(set.OTLP.Protocol))
+	}
+}
+
+// flagMode is what the wrapper is told to do about the flag: nothing where the command must not be touched.
+func (p *patch) flagMode() config.VLLMFlag {
+	switch p.sel.Identity.Launch.Site.Problem {
+	case endpoint.NoProblem, endpoint.PlaceholderPresent:
+		return p.sel.Settings.VLLMFlag
+	}
+	return config.VLLMFlagOff
+}
+
+// recipes are the engines whose logs the wrapper can read.
+var recipes = []string{
+	endpoint.VLLM, endpoint.SGLang, endpoint.TGI, endpoint.TensorRTLLM, endpoint.Triton, endpoint.LightLLM, endpoint.LMDeploy,
+}
+
+// isTrue reads a variable of the pod's own.
+func isTrue(c *endpoint.Container, name string) bool {
+	for i := range c.Env {
+		if c.Env[i].Name == name {
+			v, err := strconv.ParseBool(c.Env[i].Value)
+			return err == nil && v
+		}
+	}
+	return false
+}

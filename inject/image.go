@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package inject
+
+import (
+	"path"
+	"strings"
+)
+
+// image fills in what is known of the image's entrypoint: the annotation's, else the policy's table, else what the
+// registry told. It tells if there is any.
+func (s *Selection) image(req Request) bool {
+	set := &s.Settings
+	if len(set.Entrypoint)+len(set.Cmd) > 0 {
+		return true
+	}
+	name := set.Container
+	for i := range req.Pod.Spec.Containers {
+		c := &req.Pod.Spec.Containers[i]
+		if len(c.Command) > 0 || name != "" && c.Name != name {
+			continue
+		}
+		for _, k := range req.Policy.KnownImages {
+			if matchImage(k.Image, c.Image) {
+				set.Entrypoint, set.Cmd = k.Entrypoint, k.Cmd
+				return true
+			}
+		}
+	}
+	set.Entrypoint, set.Cmd = req.Entrypoint, req.Cmd
+	return len(set.Entrypoint)+len(set.Cmd) > 0
+}
+
+// matchImage compares an image without its tag, or with it where the pattern has one; * stands for any run.
+func matchImage(pattern, image string) bool {
+	image, _, _ = strings.Cut(image, "@")
+	if i := strings.LastIndexByte(image, ':'); i > strings.LastIndexByte(image, '/') {
+		if j := strings.LastIndexByte(pattern, ':'); j <= strings.LastIndexByte(pattern, '/') {
+			image = image[:i]
+		}
+	}
+	// path.Match's * stops at a slash; ours does not.
+	ok, err := path.Match(strings.ReplaceAll(pattern, "/", "\x00"), strings.ReplaceAll(image, "/", "\x00"))
+	return err == nil && ok
+}

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package inject decides what a pod gets and writes it as patch operations on the pod as it came: only additions, built
+// by hand, so that nothing coldtrace does not know about a pod is ever touched. It is pure: no client, no clock, no log.
+package inject
+
+import (
+	"encoding/json"
+	"hash/fnv"
+
+	"gomodules.xyz/jsonpatch/v2"
+
+	"github.com/coldtrace/coldtrace/config"
+	"github.com/coldtrace/coldtrace/endpoint"
+)
+
+// Request is a pod to decide about.
+type Request struct {
+	Pod                  *endpoint.Pod
+	Namespace            string // of the admission request: the pod may not carry it yet
+	NamespaceAnnotations map[string]string
+	Policy               *config.Policy
+	ImageVolumes         bool   // the API server and every GPU node can mount an image as a volume
+	Version              string // coldtrace's own
+	// NoWrapper, if not empty, is why the wrapper must not be used for this pod, whatever the policy says.
+	NoWrapper Reason
+	// Entrypoint and Cmd are the image's as a registry told; annotations and known images come first.
+	Entrypoint, Cmd []string
+}
+
+// Selection is what the policy says about a pod, injected or not.
+type Selection struct {
+	Selected bool
+	Identity endpoint.Identity
+	Settings config.Settings
+	Notes    []Note
+	Warnings []string
+}
+
+// Selected tells whether a pod is an endpoint whose start is traced, and what it is. The canary does not matter here:
+// the watcher's spans cost a pod nothing.
+func Selected(req Request) Selection {
+	s := Selection{}
+	s.Settings, s.Warnings = req.Policy.Settings(req.NamespaceAnnotations, req.Pod.Metadata.Annotations)
+	known := s.image(req)
+	s.Identity = endpoint.Identify(req.Pod, endpoint.Options{
+		Namespace:    req.Namespace,
+		GPUResources: req.Policy.Selection.GPUResources,
+		Container:    s.Settings.Container,
+		EndpointName: s.Settings.EndpointName,
+		ModelName:    s.Settings.ModelName,
+		GPUType:      s.Settings.GPUType,
+		Region:       s.Settings.Region,
+		Engine:       s.Settings.Engine,
+		Role:         s.Settings.Role,
+		HealthURL:    s.Settings.HealthURL,
+		Entrypoint:   s.Settings.Entrypoint,
+		Cmd:          s.Settings.Cmd,
+	})
+	reason, selected := choose(req, &s)
+	s.Selected = selected
+	s.Notes = append(s.Notes, Note{Reason: reason})
+	if known && selected {
+		s.Notes = append(s.Notes, Note{Reason: ReasonKnownImage})
+	}
+	return s
+}
+
+// choose applies the rules in their order; the first that speaks decides.
+func choose(req Request, s *Selection) (Reason, bool) {
+	var (
+		id       = &s.Identity
+		sel      = &req.Policy.Selection
+		value    = req.Pod.Metadata.Labels[sel.LabelKey]
+		labelled = sel.LabelKey != "" && value != "" && (len(sel.LabelValues) == 0 || contains(sel.LabelValues, value))
+	)
+	switch {
+	case s.Settings.Inject == "false":
+		return ReasonOptedOut, false
+	case req.Pod.Spec.OS != nil && req.Pod.Spec.OS.Name == "windows":
+		return ReasonWindows, false
+	case id.Index < 0 && s.Settings.Container != "":
+		return ReasonContainer, false
+	case id.Index < 0 && anyGPU(req):
+		return ReasonAmbiguous, false
+	case id.Index < 0:
+		return ReasonNoGPU, false
+	case !id.GPU && s.Settings.Container != "":
+		return ReasonContainer, false
+	case s.Settings.Inject == "true":
+		return ReasonForced, true
+	case sel.RequireLabel && !labelled:
+		return ReasonNoLabel, false
+	case sel.RequireEngine && id.Engine == "":
+		return ReasonEngineUnknown, false
+	case labelled:
+		return ReasonLabel, true
+	case id.Engine != "":
+		return ReasonEngine, true
+	}
+	return ReasonNotAnEndpoint, false
+}
+
+// anyGPU tells if any single container would be a target by itself.
+func anyGPU(req Request) bool {
+	for i := range req.Pod.Spec.Containers {
+		name := req.Pod.Spec.Containers[i].Name
+		id := endpoint.Identify(req.Pod, endpoint.Options{GPUResources: req.Policy.Selection.GPUResources, Container: name})
+		if id.GPU {
+			return true
+		}
+	}
+	return false
+}
+
+// Pod decides what a pod gets. No operations: it stays as it came.
+func Pod(req Request) ([]jsonpatch.Operation, Decision) {
+	s := Selected(req)
+	d := Decision{Version: req.Version, Outcome: Skipped, Container: s.Identity.Container, Notes: s.Notes, Warnings: s.Warnings}
+	if s.Selected && !inCanary(req) {
+		s.Selected = false
+		d.Notes = []Note{{Reason: ReasonCanary}}
+	}
+	p := patch{req: req, sel: &s, decision: &d}
+	if s.Selected {
+		p.plan()
+	}
+	status, had := req.Pod.Metadata.Annotations[config.StatusAnnotation]
+	if had && len(p.ops) == 0 && len(p.annotations) == 0 {
+		d.Outcome = Already
+		return nil, d
+	}
+	if encoded := d.JSON(); encoded != status {
+		p.annotate(config.StatusAnnotation, encoded)
+	}
+	p.writeAnnotations()
+	return p.ops, d
+}
+
+// JSON is the decision as the status annotation holds it.
+func (d *Decision) JSON() string {
+	b, err := json.Marshal(d)
+	if err != nil {
+		return "{}" // impossible: strings only
+	}
+	return string(b)
+}
+
+// inCanary takes a share of all owners, so that the pods of one are all in or all out.
+func inCanary(req Request) bool {
+	percent := req.Policy.CanaryPercent
+	if percent >= 100 {
+		return true
+	}
+	key := req.Namespace + "/" + req.Pod.Metadata.Name + req.Pod.Metadata.GenerateName
+	for _, o := range req.Pod.Metadata.OwnerReferences {
+		if o.Controller != nil && *o.Controller {
+			key = o.UID
+		}
+	}
+	h := fnv.New32a()
+	h.Write([]byte(key))
+	return int(h.Sum32()%100) < percent
+}
+
+func contains(list []string, s string) bool {
+	for _, v := range list {
+		if v == s {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package inject
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"gomodules.xyz/jsonpatch/v2"
+
+	"github.com/coldtrace/coldtrace/config"
+	"github.com/coldtrace/coldtrace/endpoint"
+	"github.com/coldtrace/coldtrace/startup"
+)
+
+// patch is the plan for one pod.
+type patch struct {
+	req         Request
+	sel         *Selection
+	decision    *Decision
+	ops         []jsonpatch.Operation
+	annotations []annotation
+}
+
+type annotation struct{ key, value string }
+
+func (p *patch) add(path string, value any) {
+	p.ops = append(p.ops, jsonpatch.Operation{Operation: "add", Path: path, Value: value})
+}
+
+func (p *patch) replace(path string, value any) {
+	p.ops = append(p.ops, jsonpatch.Operation{Operation: "replace", Path: path, Value: value})
+}
+
+func (p *patch) note(r Reason, detail string) {
+	p.decision.Notes = append(p.decision.Notes, Note{Reason: r, Detail: detail})
+}
+
+func (p *patch) feature(f Feature) {
+	p.decision.Features = append(p.decision.Features, f)
+	p.decision.Outcome = Injected
+}
+
+func (p *patch) annotate(key, value string) {
+	p.annotations = append(p.annotations, annotation{key, value})
+}
+
+// writeAnnotations adds them to those that are there.
+func (p *patch) writeAnnotations() {
+	if len(p.annotations) == 0 {
+		return
+	}
+	if p.req.Pod.Metadata.Annotations == nil {
+		all := make(map[string]string, len(p.annotations))
+		for _, a := range p.annotations {
+			all[a.key] = a.value
+		}
+		p.add("/metadata/annotations", all)
+		return
+	}
+	for _, a := range p.annotations {
+		p.add("/metadata/annotations/"+strings.ReplaceAll(a.key, "/", "~1"), a.value)
+	}
+}
+
+// container is the target.
+func (p *patch) container() *endpoint.Container {
+	return &p.req.Pod.Spec.Containers[p.sel.Identity.Index]
+}
+
+// at is the path of a field of the target.
+func (p *patch) at(field string) string {
+	return "/spec/containers/" + strconv.Itoa(p.sel.Identity.Index) + "/" + field
+}
+
+// plan decides the features, each on its own: what cannot be done is noted, the rest is.
+func (p *patch) plan() {
+	env := newEnvPlan(p.container())
+	wrap := p.planWrapper(env)
+	flag := p.planFlag(wrap)
+	if p.req.Policy.Features.Env {
+		p.identity(env)
+		p.endpointEnv(env)
+		p.sampling(env)
+	} else {
+		p.note(ReasonDisabled, string(FeatureEnv))
+	}
+	if wrap != nil {
+		p.wrapperEnv(env)
+		flag.editImageCommand(wrap)
+		wrap.write(p)
+	}
+	flag.write(p, wrap)
+	env.write(p)
+	for _, f := range []struct {
+		feature Feature
+		on      bool
+	}{
+		{FeatureEnv, env.identity}, {FeatureWrapper, wrap != nil}, {FeatureVLLMFlag, flag != nil}, {FeatureSampling, env.sampling},
+	} {
+		if f.on {
+			p.feature(f.feature)
+		}
+	}
+}
+
+// flagEdit is the vLLM flag in the command.
+type flagEdit struct {
+	word   int
+	offset int
+	text   string
+	none   bool // it is there already, or the wrapper adds it
+}
+
+// planFlag decides how vLLM gets the flag; nil: not at all.
+func (p *patch) planFlag(wrap *wrapping) *flagEdit {
+	var (
+		id   = &p.sel.Identity
+		mode = p.sel.Settings.VLLMFlag
+		site = id.Launch.Site
+	)
+	switch {
+	case mode == config.VLLMFlagOff:
+		p.note(ReasonFlagMode, string(FeatureVLLMFlag))
+	case id.Engine != endpoint.VLLM:
+		p.note(ReasonNotVLLM, "")
+	case id.Role != startup.RoleServer:
+		p.note(ReasonNotServer, string(id.Role))
+	case site.Problem == endpoint.PlaceholderPresent:
+		return &flagEdit{none: true}
+	case site.Problem != endpoint.NoProblem:
+		p.note(Reason(site.Problem), string(FeatureVLLMFlag))
+	case !p.endpointKnown():
+		p.note(ReasonNoEndpoint, string(FeatureVLLMFlag))
+	case wrap == nil && (mode == config.VLLMFlagAuto || len(p.container().Command) == 0):
+		p.note(ReasonNoWrapper, string(FeatureVLLMFlag))
+	case mode == config.VLLMFlagAlways && site.Offset < 0:
+		return &flagEdit{word: site.Word, offset: -1, text: literalFlag}
+	case mode == config.VLLMFlagAlways:
+		// Quoted: a bracketed IPv6 address is a pattern to the shell.
+		return &flagEdit{word: site.Word, offset: site.Offset, text: ` "` + literalFlag + `"`}
+	case site.Offset < 0:
+		p.note(ReasonFlagNeedsShell, string(FeatureVLLMFlag))
+		return &flagEdit{none: true}
+	default:
+		return &flagEdit{word: site.Word, offset: site.Offset, text: " " + startup.VLLMArgsPlaceholder}
+	}
+	return nil
+}
+
+const literalFlag = startup.VLLMTracesFlag + "=$(" + startup.EnvOTLPEndpoint + ")"
+
+// editImageCommand edits the command that is written for a container that had none.
+func (f *flagEdit) editImageCommand(w *wrapping) {
+	if f == nil || f.none || f.word >= len(w.command) {
+		return
+	}
+	if f.offset < 0 {
+		w.command = slices.Insert(w.command, f.word+1, f.text)
+	} else {
+		text := w.command[f.word]
+		w.command[f.word] = text[:f.offset] + f.text + text[f.offset:]
+	}
+	f.none = true
+}
+
+// write edits the one word, after the wrapper's prefix was put in front of the command.
+func (f *flagEdit) write(p *patch, wrap *wrapping) {
+	if f == nil || f.none {
+		return
+	}
+	c := p.container()
+	var text, path string
+	index := f.word
+	if index < len(c.Command) {
+		text, path = c.Command[index], p.at("command/")
+		if wrap != nil {
+			index += wrap.added
+		}
+	} else {
+		index -= len(c.Command)
+		if wrap != nil {
+			index -= len(wrap.command)
+		}
+		text, path = c.Args[index], p.at("args/")
+	}
+	if f.offset < 0 {
+		p.add(path+strconv.Itoa(index+1), f.text)
+		return
+	}
+	p.replace(path+strconv.Itoa(index), text[:f.offset]+f.text+text[f.offset:])
+}
+
+// refers tells if the pod writes $(name) in the target's command, args or env.
+func refers(c *endpoint.Container, name string) bool {
+	ref := "$(" + name + ")"
+	has := func(s string) bool { return strings.Contains(s, ref) }
+	return slices.ContainsFunc(c.Command, has) || slices.ContainsFunc(c.Args, has)
+}

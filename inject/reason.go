@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package inject
+
+import "github.com/coldtrace/coldtrace/endpoint"
+
+// Reasons. Each is documented in Vocabulary, which docs/reasons.md is made of.
+const (
+	ReasonOptedOut         Reason = "opted-out"
+	ReasonNoGPU            Reason = "no-gpu"
+	ReasonContainer        Reason = "container-not-found"
+	ReasonAmbiguous        Reason = "several-gpu-containers"
+	ReasonNotAnEndpoint    Reason = "not-an-endpoint"
+	ReasonNoLabel          Reason = "label-missing"
+	ReasonCanary           Reason = "outside-canary"
+	ReasonWindows          Reason = "windows"
+	ReasonForced           Reason = "forced-by-annotation"
+	ReasonLabel            Reason = "selected-by-label"
+	ReasonEngine           Reason = "selected-by-engine"
+	ReasonNoEndpoint       Reason = "no-otlp-endpoint"
+	ReasonUnresolved       Reason = "otlp-endpoint-unresolved"
+	ReasonEnvFrom          Reason = "env-from"
+	ReasonReferenced       Reason = "variable-referenced"
+	ReasonUserSampling     Reason = "own-sampling"
+	ReasonUpstream         Reason = "upstream-startup-metrics"
+	ReasonDisabled         Reason = "disabled-by-policy"
+	ReasonNoWrapperImage   Reason = "no-wrapper-image"
+	ReasonImageVolumes     Reason = "image-volumes-unsupported"
+	ReasonNoCommand        Reason = "entrypoint-unknown"
+	ReasonKnownImage       Reason = "known-image"
+	ReasonTaken            Reason = "name-taken"
+	ReasonFootprint        Reason = "footprint-too-small"
+	ReasonBreaker          Reason = "circuit-breaker"
+	ReasonNotVLLM          Reason = "not-vllm"
+	ReasonNotServer        Reason = "not-a-server"
+	ReasonFlagMode         Reason = "flag-off"
+	ReasonFlagNeedsShell   Reason = "wrapper-decides"
+	ReasonNoWrapper        Reason = "needs-wrapper"
+	ReasonPanic            Reason = "internal-error"
+	ReasonUnreadable       Reason = "pod-unreadable"
+	ReasonEngineUnknown           = Reason(endpoint.NoEngine)
+	ReasonFlagPresent             = Reason(endpoint.FlagPresent)
+	ReasonShellSyntax             = Reason(endpoint.ShellSyntax)
+	ReasonTwoServers              = Reason(endpoint.TwoServers)
+	ReasonNestedShell             = Reason(endpoint.NestedShell)
+	ReasonEval                    = Reason(endpoint.Eval)
+	ReasonDynamicCommand          = Reason(endpoint.DynamicCommand)
+	ReasonCommandSubst            = Reason(endpoint.CommandSubstitution)
+	ReasonHereDocument            = Reason(endpoint.HereDocument)
+	ReasonKubeletExpansion        = Reason(endpoint.KubeletExpansion)
+	ReasonScriptUnknown           = Reason(endpoint.ScriptUnknown)
+)
+
+// Explanation is the documented meaning of a reason.
+type Explanation struct {
+	Reason  Reason
+	Meaning string
+	Advice  string // what to do about it, empty if nothing needs to be done
+}
+
+// Vocabulary are all reasons.
+var Vocabulary = []Explanation{
+	{ReasonLabel, "The pod carries the policy's label.", ""},
+	{ReasonEngine, "The target container starts an engine that coldtrace knows.", ""},
+	{ReasonForced, "The pod or its namespace says `coldtrace.io/inject: \"true\"`.", ""},
+	{ReasonOptedOut, "The pod or its namespace says `coldtrace.io/inject: \"false\"`.", ""},
+	{ReasonNoGPU, "No container of the pod has a GPU in its limits or claims.", "If it uses a GPU by another name, add that to the policy's `selection.gpuResources`."},
+	{ReasonContainer, "The container that the annotation names does not exist or has no GPU.", "Correct `coldtrace.io/container`."},
+	{ReasonAmbiguous, "Several containers have a GPU and none is called main, lws-leader or lws-worker.", "Name one in `coldtrace.io/container`."},
+	{ReasonNotAnEndpoint, "The pod has neither the policy's label nor a known engine in its command.", "Label it, or annotate it with `coldtrace.io/inject: \"true\"`."},
+	{ReasonNoLabel, "The policy wants its label and the pod does not carry it.", "Label it, or annotate it with `coldtrace.io/inject: \"true\"`."},
+	{ReasonCanary, "The policy injects only a share of all owners, and this pod's is not in it.", "Raise `canaryPercent`."},
+	{ReasonWindows, "The pod runs on Windows.", ""},
+	{ReasonNoEndpoint, "There is no OTLP endpoint to send to, so the wrapper would do nothing.", "Set `otlp.endpoint` in the policy or `coldtrace.io/otlp-endpoint`."},
+	{ReasonUnresolved, "The OTLP endpoint refers to a variable that the container does not have.", "Define the variable in the container or use another endpoint."},
+	{ReasonEnvFrom, "The container takes variables from a ConfigMap or Secret that may hold this one; an entry of ours would win over it, so it is left out.", "Name it in the container's own env if it is wanted."},
+	{ReasonReferenced, "The pod writes $(NAME) for a variable it does not have; defining it would change what it says.", ""},
+	{ReasonUserSampling, "The container has a sampler of its own.", ""},
+	{ReasonUpstream, "The endpoint uses model-engine's own startup metrics, which emit the same spans.", "Switch one of the two off."},
+	{ReasonDisabled, "The policy or an annotation switches this off.", ""},
+	{ReasonNoWrapperImage, "The policy names no wrapper image.", "Set `wrapper.image`."},
+	{ReasonImageVolumes, "Image volumes were asked for and not every GPU node can mount them.", "Use `delivery: auto` or `init-container`."},
+	{ReasonNoCommand, "The container has no command and its image's ENTRYPOINT is not known; setting a command would replace it.", "Give the container a command, annotate it with `coldtrace.io/entrypoint`, or add the image to the policy's `knownImages`."},
+	{ReasonKnownImage, "The image's ENTRYPOINT comes from an annotation, the policy or the registry.", ""},
+	{ReasonTaken, "The pod already uses the volume name, container name or path that coldtrace needs.", "Rename the pod's own, or live with the watcher's spans."},
+	{ReasonFootprint, "The pod's own requests leave no room for the init container, and more would change its scheduling.", "Use image-volume delivery."},
+	{ReasonBreaker, "Pods with the wrapper failed to start; until that is looked into, this owner's pods go without.", "See the Event on the owner."},
+	{ReasonNotVLLM, "The engine is not vLLM: it gets no vLLM flag.", ""},
+	{ReasonNotServer, "The container is a worker or a batch job: it gets no server flag.", ""},
+	{ReasonFlagMode, "The vLLM flag is switched off.", ""},
+	{ReasonFlagNeedsShell, "The command is an argument list: the wrapper adds the flag in the container, if that vLLM can take it.", ""},
+	{ReasonNoWrapper, "In mode auto the flag is decided by the wrapper, which this pod does not get.", "See why there is no wrapper; or `coldtrace.io/vllm-flag: always` if the image has the OpenTelemetry packages."},
+	{ReasonPanic, "coldtrace failed; the pod was admitted as it came.", "Report it with the webhook's log."},
+	{ReasonUnreadable, "The pod could not be read; it was admitted as it came.", "Report it with the webhook's log."},
+	{ReasonEngineUnknown, "No engine is recognised in the command, so there is nothing in the container to observe.", "Set `coldtrace.io/engine`, or the policy's `wrapper.unknownEngines`."},
+	{ReasonFlagPresent, "The command or a variable already holds the flag.", ""},
+	{ReasonShellSyntax, "The shell string can't be parsed.", ""},
+	{ReasonTwoServers, "The shell string starts more than one server.", ""},
+	{ReasonNestedShell, "The server is started by a shell string inside a shell string.", ""},
+	{ReasonEval, "The server is started by eval.", ""},
+	{ReasonDynamicCommand, "The server's command is in a variable or behind a program that is not known.", ""},
+	{ReasonCommandSubst, "The server is started in a command substitution.", ""},
+	{ReasonHereDocument, "The server's command is in a here-document.", ""},
+	{ReasonKubeletExpansion, "A $(NAME) before the server's command has a value that can't be seen at admission.", ""},
+	{ReasonScriptUnknown, "The server is started by a script in the image.", ""},
+}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package inject
+
+import (
+	"slices"
+	"strconv"
+
+	"github.com/coldtrace/coldtrace/config"
+	"github.com/coldtrace/coldtrace/endpoint"
+	"github.com/coldtrace/coldtrace/startup"
+)
+
+// Names of what is added to a pod.
+const (
+	volumeName  = "coldtrace"
+	installName = "coldtrace-install"
+)
+
+// wrapping is how the wrapper gets in front of the command.
+type wrapping struct {
+	delivery config.Delivery
+	prefix   []string // empty: it is there already
+	command  []string // what follows it where the pod has no command; nil: the pod's own stays
+	added    int      // words in front of what was the command
+	limits   map[string]string
+	wrapped  bool
+}
+
+// planWrapper decides if and how; nil: not, and the reason is noted.
+func (p *patch) planWrapper(env *envPlan) *wrapping {
+	var (
+		c   = p.container()
+		id  = &p.sel.Identity
+		set = &p.sel.Settings
+	)
+	no := func(r Reason, detail string) *wrapping { p.note(r, detail); return nil }
+	if id.Launch.Wrapped && p.mounted() {
+		return &wrapping{wrapped: true}
+	}
+	switch {
+	case !p.req.Policy.Features.Wrapper, set.Delivery == config.DeliveryOff:
+		return no(ReasonDisabled, string(FeatureWrapper))
+	case p.req.NoWrapper != "":
+		return no(p.req.NoWrapper, string(FeatureWrapper))
+	case p.req.Policy.Wrapper.Image == "":
+		return no(ReasonNoWrapperImage, "")
+	case isTrue(c, "ENABLE_STARTUP_METRICS"):
+		return no(ReasonUpstream, "")
+	case !id.Launch.Known:
+		return no(ReasonNoCommand, c.Name)
+	case id.Engine == "" && !p.req.Policy.Wrapper.UnknownEngines && set.Inject != "true":
+		return no(ReasonEngineUnknown, string(FeatureWrapper))
+	case !p.endpointKnown():
+		return no(ReasonNoEndpoint, string(FeatureWrapper))
+	case refers(c, startup.EnvPodUID) && !env.has(startup.EnvPodUID):
+		return no(ReasonReferenced, startup.EnvPodUID)
+	case p.taken() != "":
+		return no(ReasonTaken, p.taken())
+	}
+	w := &wrapping{prefix: endpoint.Prefix(id.Launch.Shell)}
+	w.added = len(w.prefix)
+	switch {
+	case set.Delivery == config.DeliveryImageVolume && !p.req.ImageVolumes:
+		return no(ReasonImageVolumes, "")
+	case set.Delivery != config.DeliveryInitContainer && p.req.ImageVolumes:
+		w.delivery = config.DeliveryImageVolume
+	default:
+		w.delivery = config.DeliveryInitContainer
+		var ok bool
+		if w.limits, ok = p.footprint(); !ok {
+			return no(ReasonFootprint, "")
+		}
+	}
+	if len(c.Command) == 0 {
+		w.command = endpoint.ImageCommand(&endpoint.Container{}, set.Entrypoint, imageCmd(c, set.Cmd))
+	}
+	return w
+}
+
+// imageCmd is the image's CMD where the pod's args do not replace it.
+func imageCmd(c *endpoint.Container, cmd []string) []string {
+	if len(c.Args) > 0 {
+		return nil
+	}
+	return cmd
+}
+
+// mounted tells if the target has the wrapper's mount.
+func (p *patch) mounted() bool {
+	return slices.ContainsFunc(p.container().VolumeMounts, func(m endpoint.VolumeMount) bool {
+		return m.Name == volumeName && m.MountPath == startup.MountPath
+	})
+}
+
+// taken is the name of ours that the pod uses for something else.
+func (p *patch) taken() string {
+	spec := &p.req.Pod.Spec
+	named := func(c endpoint.Container) bool { return c.Name == installName }
+	switch {
+	case slices.ContainsFunc(spec.Volumes, func(v endpoint.Volume) bool { return v.Name == volumeName }):
+		return "volume " + volumeName
+	case slices.ContainsFunc(spec.InitContainers, named), slices.ContainsFunc(spec.Containers, named):
+		return "container " + installName
+	case slices.ContainsFunc(p.container().VolumeMounts, func(m endpoint.VolumeMount) bool { return under(m.MountPath, startup.MountPath) }):
+		return "path " + startup.MountPath
+	}
+	return ""
+}
+
+// under tells if a path is a folder or lies in it.
+func under(path, folder string) bool {
+	return path == folder || path == folder+"/" || len(path) > len(folder) && path[:len(folder)+1] == folder+"/"
+}
+
+type volume struct {
+	Name     string       `json:"name"`
+	EmptyDir *emptyDir    `json:"emptyDir,omitempty"`
+	Image    *imageVolume `json:"image,omitempty"`
+}
+
+type emptyDir struct {
+	SizeLimit string `json:"sizeLimit"`
+}
+
+type imageVolume struct {
+	Reference  string `json:"reference"`
+	PullPolicy string `json:"pullPolicy,omitempty"`
+}
+
+type volumeMount struct {
+	Name      string `json:"name"`
+	MountPath string `json:"mountPath"`
+	ReadOnly  bool   `json:"readOnly,omitempty"`
+}
+
+// write adds volume, mount, init container and prefix.
+func (w *wrapping) write(p *patch) {
+	if w.wrapped {
+		return
+	}
+	spec, c := &p.req.Pod.Spec, p.container()
+	pol := &p.req.Policy.Wrapper
+	vol := volume{Name: volumeName}
+	if w.delivery == config.DeliveryImageVolume {
+		vol.Image = &imageVolume{Reference: pol.Image, PullPolicy: pol.ImagePullPolicy}
+	} else {
+		vol.EmptyDir = &emptyDir{SizeLimit: "64Mi"}
+		appendTo(p, "/spec/initContainers", spec.InitContainers == nil, w.install(p))
+		p.markEvictable()
+	}
+	appendTo(p, "/spec/volumes", spec.Volumes == nil, vol)
+	appendTo(p, p.at("volumeMounts"), c.VolumeMounts == nil, volumeMount{volumeName, startup.MountPath, true})
+	if len(c.Command) == 0 {
+		p.add(p.at("command"), append(slices.Clone(w.prefix), w.command...))
+		return
+	}
+	for i, word := range w.prefix {
+		p.add(p.at("command/")+strconv.Itoa(i), word)
+	}
+}
+
+// appendTo appends to a list that may not be there.
+func appendTo[T any](p *patch, path string, absent bool, value T) {
+	if absent {
+		p.add(path, []T{value})
+		return
+	}
+	p.add(path+"/-", value)
+}
