@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package docs holds the tests that keep the documentation true.
+package docs
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"go.opentelemetry.io/otel/attribute"
+
+	"github.com/coldtrace/coldtrace/startup"
+)
+
+// vectorUID is the pod of the span id vectors.
+const vectorUID = "0f0e2c1a-6d1b-4f2e-9c55-3d2b1a0e7f10"
+
+func contract(t *testing.T) string {
+	t.Helper()
+	b, err := os.ReadFile("contract.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// table is the cells of the first table under a heading, without back quotes.
+func table(t *testing.T, text, heading string) [][]string {
+	t.Helper()
+	_, after, found := strings.Cut(text, "\n"+heading+"\n")
+	if !found {
+		t.Fatalf("contract.md lacks %q", heading)
+	}
+	var rows [][]string
+	for text := range strings.Lines(after) {
+		text = strings.TrimSpace(text)
+		if !strings.HasPrefix(text, "|") {
+			if len(rows) > 0 {
+				break
+			}
+			continue
+		}
+		var cells []string
+		for cell := range strings.SplitSeq(strings.Trim(text, "|"), "|") {
+			cells = append(cells, strings.ReplaceAll(strings.TrimSpace(cell), "`", ""))
+		}
+		rows = append(rows, cells)
+	}
+	if len(rows) < 3 {
+		t.Fatalf("no table under %q", heading)
+	}
+	return rows[2:]
+}
+
+func TestTraceIDVectorsAreTrue(t *testing.T) {
+	rows := table(t, contract(t), "### Test vectors: trace ids")
+	for _, row := range rows {
+		hash, err := startup.ParseHash(row[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := hash.TraceID(row[0]).String(); got != row[2] {
+			t.Errorf("%s of %s is %s, the document says %s", row[1], row[0], got, row[2])
+		}
+	}
+}
+
+func TestSpanIDVectorsAreTrue(t *testing.T) {
+	text := contract(t)
+	if !strings.Contains(text, "All for the pod UID `"+vectorUID+"`.") {
+		t.Fatal("the document does not name the pod of its vectors")
+	}
+	for _, row := range table(t, text, "### Test vectors: span ids") {
+		attempt, err := strconv.Atoi(row[2])
+		if err != nil {
+			t.Fatal(err)
+		}
+		key := startup.Key(row[0], row[1], attempt)
+		if key != row[3] {
+			t.Errorf("the key of %s is %s, the document says %s", row[0], key, row[3])
+		}
+		if got := startup.MD5.SpanID(vectorUID, key).String(); got != row[4] {
+			t.Errorf("MD5 id of %s is %s, the document says %s", key, got, row[4])
+		}
+		if got := startup.SHA256.SpanID(vectorUID, key).String(); got != row[5] {
+			t.Errorf("SHA-256 id of %s is %s, the document says %s", key, got, row[5])
+		}
+	}
+}
+
+// TestTheContractNamesWhatTheCodeNames holds the document's tables against the constants of package startup, both ways.
+func TestTheContractNamesWhatTheCodeNames(t *testing.T) {
+	text := contract(t)
+	for _, c := range []struct{ heading, prefix string }{
+		{"## Spans", "Span"},
+		{"### Time sources", "Time"},
+		{"## Metrics", "Metric"},
+	} {
+		compare(t, c.heading, first(table(t, text, c.heading)), constants(t, c.prefix))
+	}
+	documented := append(first(table(t, text, "### Attributes of every span")), first(table(t, text, "### Attributes of some spans"))...)
+	compare(t, "attributes", documented, constants(t, "Attr"))
+	for _, service := range constants(t, "Service") {
+		if !strings.Contains(text, "`"+service+"`") {
+			t.Errorf("the document lacks the service %s", service)
+		}
+	}
+}
+
+func TestMetricLabelsAreThoseTheCodeGives(t *testing.T) {
+	subject := startup.Subject{
+		PodUID: vectorUID, PodName: "p", Namespace: "n", NodeName: "n", ContainerName: "main", ClusterName: "c",
+		EndpointName: "e", ModelName: "m", GPUType: "h100", NumGPUs: 1, ImageTag: "t", Region: "r",
+	}
+	given := map[string]string{}
+	for _, name := range constants(t, "Span") {
+		span := startup.Span{Name: name, Attributes: []attribute.KeyValue{attribute.Float64(startup.AttrThroughputMBps, 1)}}
+		for _, m := range startup.Measurements(subject, span) {
+			var labels []string
+			for _, l := range m.Labels {
+				labels = append(labels, string(l.Key))
+			}
+			given[m.Metric] = strings.Join(slices.Sorted(slices.Values(labels)), " ")
+		}
+	}
+	for _, row := range table(t, contract(t), "## Metrics") {
+		labels := strings.Split(regexp.MustCompile(`\s*\([^)]*\)`).ReplaceAllString(row[1], ""), ", ")
+		if got := strings.Join(slices.Sorted(slices.Values(labels)), " "); got != given[row[0]] {
+			t.Errorf("labels of %s are %q, the document says %q", row[0], given[row[0]], got)
+		}
+	}
+}
+
+func compare(t *testing.T, what string, documented, known []string) {
+	t.Helper()
+	for _, name := range known {
+		if !slices.Contains(documented, name) {
+			t.Errorf("%s: the document lacks %s", what, name)
+		}
+	}
+	for _, name := range documented {
+		if !slices.Contains(known, name) {
+			t.Errorf("%s: the code lacks %s", what, name)
+		}
+	}
+}
+
+func first(rows [][]string) []string {
+	var out []string
+	for _, row := range rows {
+		out = append(out, row[0])
+	}
+	return out
+}
+
+// constants are the values of startup's string constants in names.go whose name begins with prefix.
+func constants(t *testing.T, prefix string) []string {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "../startup/names.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok || len(spec.Values) != 1 || !strings.HasPrefix(spec.Names[0].Name, prefix) {
+			return true
+		}
+		if literal, ok := spec.Values[0].(*ast.BasicLit); ok && literal.Kind == token.STRING {
+			value, err := strconv.Unquote(literal.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, value)
+		}
+		return true
+	})
+	if len(out) == 0 {
+		t.Fatalf("names.go has no constant %s…", prefix)
+	}
+	return out
+}
