@@ -157,7 +157,7 @@ func (p *patch) sampling(env *envPlan) {
 	const sampler, arg = "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"
 	set := &p.sel.Settings
 	switch {
-	case p.sel.Identity.Engine != endpoint.VLLM || set.VLLMFlag == config.VLLMFlagOff:
+	case p.sel.Identity.Engine != endpoint.VLLM || p.sel.Identity.Role != startup.RoleServer || set.VLLMFlag == config.VLLMFlagOff:
 	case !p.req.Policy.Features.RequestSampling || set.RequestSampling.Sampler == "off":
 		p.note(ReasonDisabled, string(FeatureSampling))
 	case p.req.Pod.Metadata.Annotations[config.StatusAnnotation] != "" && env.has(sampler):

@@ -14,6 +14,9 @@ import (
 	"github.com/coldtrace/coldtrace/endpoint"
 )
 
+// Operation is a patch operation (RFC 6902).
+type Operation = jsonpatch.Operation
+
 // Request is a pod to decide about.
 type Request struct {
 	Pod                  *endpoint.Pod

@@ -37,6 +37,8 @@ func run() int {
 		newPhasesCommand(),
 		newTraceCommand(),
 		newVersionCommand(),
+		newInjectCommand(),
+		newExplainCommand(),
 	)
 	err := root.ExecuteContext(ctx)
 	var exit exitError
