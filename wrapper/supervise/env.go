@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package supervise
+
+import (
+	"bytes"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Names of the environment, as in package startup, which this one must not import: see package launch. A test compares
+// them.
+const (
+	envPodUID       = "POD_UID"
+	envEndpoint     = "OTEL_EXPORTER_OTLP_ENDPOINT"
+	envFlushTimeout = "COLDTRACE_FLUSH_TIMEOUT"
+
+	defaultFlushTimeout = 2 * time.Second
+)
+
+// environ is the environment byte for byte. Go's own copy lacks repeated names, which shells and libc treat each in
+// their way.
+func environ() []string {
+	raw, err := os.ReadFile("/proc/self/environ")
+	if err != nil || len(raw) == 0 {
+		return syscall.Environ()
+	}
+	parts := bytes.Split(bytes.TrimSuffix(raw, []byte{0}), []byte{0})
+	env := make([]string, len(parts))
+	for i, p := range parts {
+		env[i] = string(p)
+	}
+	return env
+}
+
+// lookup finds the first entry of a name, as libc does.
+func lookup(env []string, name string) string {
+	for _, e := range env {
+		if v, ok := strings.CutPrefix(e, name+"="); ok {
+			return v
+		}
+	}
+	return ""
+}
+
+func flushTimeout(env []string) time.Duration {
+	if d, err := time.ParseDuration(lookup(env, envFlushTimeout)); err == nil && d >= 0 {
+		return d
+	}
+	return defaultFlushTimeout
+}

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package supervise
+
+import (
+	"encoding/json"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Arguments and file descriptors of the observer.
+const (
+	ObserveArg = "observe"
+
+	ControlFD = 0 // Start as a line of JSON, then lines of Note, until the wrapper ends
+	StdoutFD  = 3 // a copy of the command's standard output
+	StderrFD  = 4 // of its standard error; at its end at once if both outputs are one
+	firstFree = 5 // from here on, what the observer inherited and must not hold
+)
+
+// Start tells the observer what was started. It goes through a pipe: in arguments, `pkill -f` for the command would
+// find the observer.
+type Start struct {
+	PID     int       `json:"pid"`
+	Argv    []string  `json:"argv"`
+	Wrapper time.Time `json:"wrapper"` // when the wrapper started
+	Command time.Time `json:"command"` // when the command did
+	TTY     bool      `json:"tty"`     // output is a terminal and not copied
+	Traced  bool      `json:"traced"`  // vLLM sends spans of its own
+	GPUType string    `json:"gpu_type,omitempty"`
+}
+
+// Note tells the observer what happened to the command.
+type Note struct {
+	Signal int       `json:"signal,omitempty"` // forwarded to it
+	Exit   *int      `json:"exit,omitempty"`   // it exited with this code
+	Killed int       `json:"killed,omitempty"` // it died of this signal
+	At     time.Time `json:"at"`
+}
+
+// observer is the process that watches the start and sends the telemetry.
+type observer struct {
+	pid     int // 0: there is none
+	control int // the write end of its standard input
+	gone    chan struct{}
+}
+
+// startObserver runs this binary again. Without one, everything works but telemetry.
+func startObserver(s Start, env []string, streams []*stream) (*observer, error) {
+	o := &observer{gone: make(chan struct{})}
+	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer closeAll(null)
+	var control [2]int
+	if err := unix.Pipe2(control[:], unix.O_CLOEXEC); err != nil {
+		return nil, err
+	}
+	files := []uintptr{uintptr(control[0]), uintptr(null), uintptr(null), uintptr(null), uintptr(null)}
+	ours, theirs := []int{control[1]}, []int{control[0]}
+	var taps []int
+	for _, st := range streams {
+		var p [2]int
+		if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
+			closeAll(append(ours, theirs...)...)
+			return nil, err
+		}
+		_, _ = unix.FcntlInt(uintptr(p[1]), unix.F_SETPIPE_SZ, pipeSize)
+		_ = unix.SetNonblock(p[1], true)
+		files[StdoutFD+st.out-1] = uintptr(p[0])
+		taps, ours, theirs = append(taps, p[1]), append(ours, p[1]), append(theirs, p[0])
+	}
+	exe, err := executable()
+	if err == nil {
+		// A session of its own: signals to the command's process group or terminal are not meant for it.
+		o.pid, err = syscall.ForkExec(exe, []string{os.Args[0], ObserveArg}, &syscall.ProcAttr{
+			Env: env, Files: files, Sys: &syscall.SysProcAttr{Setsid: true},
+		})
+	}
+	closeAll(theirs...)
+	if err != nil {
+		closeAll(ours...)
+		return nil, err
+	}
+	o.control = control[1]
+	_ = unix.SetNonblock(o.control, true)
+	o.send(s)
+	for i, t := range taps {
+		streams[i].observe(t)
+	}
+	return o, nil
+}
+
+// executable is this binary's file, found without /proc if need be.
+func executable() (string, error) {
+	const self = "/proc/self/exe"
+	if unix.Access(self, unix.X_OK) == nil {
+		return self, nil
+	}
+	return os.Executable()
+}
+
+// send writes one line. An observer that does not read it is not waited for.
+func (o *observer) send(v any) {
+	line, err := json.Marshal(v)
+	if err != nil {
+		return
+	}
+	line = append(line, '\n')
+	for deadline := time.Now().Add(100 * time.Millisecond); len(line) > 0 && time.Now().Before(deadline); {
+		n, err := unix.Write(o.control, line)
+		switch {
+		case n > 0:
+			line = line[n:]
+		case err == unix.EAGAIN: //nolint:errorlint // an errno
+			fds := []unix.PollFd{{Fd: int32(o.control), Events: unix.POLLOUT}} //nolint:gosec // fds are small
+			_, _ = unix.Poll(fds, 10)
+		case err != unix.EINTR: //nolint:errorlint // an errno
+			return
+		}
+	}
+}
+
+// startRelay leaves a process behind that copies on for those who outlive the command, as they would have written on
+// without us. It is of no use to PID 1, with which all end.
+func startRelay(in, out int) error {
+	exe, err := executable()
+	if err != nil {
+		return err
+	}
+	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer closeAll(null)
+	_, err = syscall.ForkExec(exe, []string{os.Args[0], RelayArg}, &syscall.ProcAttr{
+		Files: []uintptr{uintptr(in), uintptr(out), uintptr(null)}, Sys: &syscall.SysProcAttr{Setsid: true},
+	})
+	return err
+}
+
+// RelayArg makes this binary copy standard input to standard output.
+const RelayArg = "relay"
+
+// CloseInherited closes what the observer must not keep open. It is called before anything of its own is open.
+func CloseInherited() { closeFrom(firstFree) }
+
+// Relay is the process that startRelay leaves behind.
+func Relay() int {
+	closeFrom(3)
+	over, err := newWake()
+	if err != nil {
+		return 1
+	}
+	newStream(0, 1, over).run()
+	return 0
+}
+
+func closeAll(fds ...int) {
+	for _, fd := range fds {
+		_ = unix.Close(fd)
+	}
+}
+
+// closeFrom closes what a process inherited but must not keep open: somebody may wait for its end.
+func closeFrom(first int) {
+	if unix.CloseRange(uint(first), ^uint(0)>>32, 0) == nil { //nolint:gosec // small
+		return
+	}
+	for fd := first; fd < 1024; fd++ {
+		_ = unix.Close(fd)
+	}
+}
+
+// inherited lists the open file descriptors from 3 on, before the wrapper opens its own.
+func inherited() []int {
+	dir, err := unix.Open("/proc/self/fd", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil
+	}
+	defer closeAll(dir)
+	var fds []int
+	buf := make([]byte, 4096)
+	for {
+		n, err := unix.ReadDirent(dir, buf)
+		if err != nil || n <= 0 {
+			return fds
+		}
+		_, _, names := unix.ParseDirent(buf[:n], -1, nil)
+		for _, name := range names {
+			fd, err := strconv.Atoi(name)
+			if err != nil || fd < 3 || fd == dir {
+				continue
+			}
+			flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+			if err == nil && flags&unix.FD_CLOEXEC == 0 {
+				fds = append(fds, fd)
+			}
+		}
+	}
+}

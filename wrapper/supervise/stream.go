@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package supervise
+
+import (
+	"errors"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// pipeSize is what a pipe may hold without privileges; with it splice reaches the speed of no wrapper at all.
+const pipeSize = 1 << 20
+
+// chunk is the most that one splice moves.
+const chunk = 1 << 20
+
+// stream copies one output of the command to where it would have gone, and a copy of it to the observer. Bytes move
+// within the kernel: tee(2) to the observer, splice(2) to the destination. The destination's pace is the command's, as
+// without us; the observer's is not: what it has no room for, it misses.
+type stream struct {
+	in      int    // the pipe that the command writes to
+	out     int    // where the output belongs: 1 or 2
+	both    bool   // 1 and 2: they are one file
+	splice  bool   // false: out takes no splice, e.g. a file opened for appending
+	memory  []byte // for that case
+	pending []byte // in it, read but not written
+
+	tap    atomic.Int32 // the observer's pipe plus one; 0: nobody observes
+	gap    bool         // the observer missed bytes
+	credit credit       // for waiting for the observer
+
+	over *wake // the command has ended
+	done chan struct{}
+	left bool // after done: somebody else still holds the pipe's other end
+}
+
+func newStream(in, out int, over *wake) *stream {
+	_ = unix.SetNonblock(in, true)
+	return &stream{in: in, out: out, splice: true, over: over, done: make(chan struct{}), credit: newCredit()}
+}
+
+func (s *stream) observe(fd int) { s.tap.Store(int32(fd) + 1) } //nolint:gosec // fds are small
+
+// blind ends observation. The pipe is closed by the copying goroutine, the only one that uses it.
+func (s *stream) blind() { s.tap.CompareAndSwap(s.tap.Load(), 0) }
+
+// run copies until the pipe's other end is closed everywhere, or the command has ended and what it wrote is copied.
+func (s *stream) run() {
+	// A SIGPIPE that our own writing causes belongs to this thread; blocked here, it is never taken for one that
+	// somebody sent and forwarded.
+	runtime.LockOSThread()
+	var set unix.Sigset_t
+	set.Val[0] = 1 << (unix.SIGPIPE - 1)
+	_ = unix.PthreadSigmask(unix.SIG_BLOCK, &set, nil)
+
+	tap, rest := -1, -1 // rest: what to copy after the command has ended; a survivor may write on forever
+	for empty := true; ; {
+		if empty {
+			s.await()
+		}
+		if s.over.is() && rest < 0 {
+			rest = max(0, s.waiting(0))
+		}
+		if rest == 0 {
+			s.left = !s.hungUp()
+			break
+		}
+		tap = s.tapped(tap)
+		n := chunk
+		if tap >= 0 {
+			if n = s.tee(tap); n < 0 {
+				empty = true
+				continue
+			}
+		}
+		moved, err := s.move(n)
+		if empty = errors.Is(err, errEmpty); empty {
+			continue
+		}
+		if moved == 0 || err != nil {
+			break // end of file, or nobody reads: closing our end tells the command as its own write would have
+		}
+		if rest > 0 {
+			rest = max(0, rest-moved)
+		}
+	}
+	s.tapped(-1)
+	if tap >= 0 {
+		_ = unix.Close(tap)
+	}
+}
+
+// errEmpty says that there is nothing to copy now.
+var errEmpty = errors.New("the pipe is empty")
+
+// tapped closes the observer's pipe after it was blinded, and takes up a new one.
+func (s *stream) tapped(tap int) int {
+	now := int(s.tap.Load()) - 1
+	if tap >= 0 && now != tap {
+		_ = unix.Close(tap)
+	}
+	return now
+}
+
+// await blocks until there is something to copy (or the end of it), or the command has ended.
+func (s *stream) await() {
+	fds := []unix.PollFd{{Fd: int32(s.in), Events: unix.POLLIN}, {Fd: int32(s.over.fd), Events: unix.POLLIN}} //nolint:gosec // fds are small
+	_, _ = unix.Poll(fds, -1)
+}
+
+// tee copies what is in the pipe to the observer without consuming it, and says how much may be consumed before the
+// next call: what was copied or, when the observer has no room, what it misses. Negative: the pipe is empty.
+func (s *stream) tee(tap int) int {
+	if s.gap {
+		// The observer must not read the end of one line joined to that of another.
+		if n, err := unix.Write(tap, []byte{'\n'}); n != 1 || err != nil {
+			return s.waiting(chunk)
+		}
+		s.gap = false
+	}
+	for {
+		n, err := retried(func() (int64, error) { return unix.Tee(s.in, tap, chunk, unix.SPLICE_F_NONBLOCK) })
+		switch {
+		case err == nil && n > 0:
+			return int(n)
+		case err == nil:
+			return chunk // end of file
+		case errors.Is(err, unix.EAGAIN) && s.waiting(0) == 0 && !s.hungUp():
+			return -1
+		case errors.Is(err, unix.EAGAIN) && s.credit.wait(tap):
+		case errors.Is(err, unix.EAGAIN):
+			s.gap = true
+			return s.waiting(chunk)
+		default: // the observer is gone, or this kernel has no tee
+			s.blind()
+			return chunk
+		}
+	}
+}
+
+// waiting is the number of bytes in the pipe, or the default if that is unknown: what must be consumed before the next
+// tee, so that bytes which come meanwhile are not skipped unseen.
+func (s *stream) waiting(otherwise int) int {
+	n, err := unix.IoctlGetInt(s.in, unix.TIOCINQ)
+	if err != nil || n <= 0 {
+		return otherwise
+	}
+	return n
+}
+
+// hungUp tells whether nobody can write to the pipe any more.
+func (s *stream) hungUp() bool {
+	fds := []unix.PollFd{{Fd: int32(s.in)}} //nolint:gosec // fds are small
+	_, err := unix.Poll(fds, 0)
+	return err == nil && fds[0].Revents&unix.POLLHUP != 0
+}
+
+// move consumes bytes and writes them where they belong: exactly n, or what is there if n is chunk. It returns 0 at the
+// end of file, and an error if nobody reads any more.
+func (s *stream) move(n int) (int, error) {
+	for moved := 0; ; {
+		m, err := s.transfer(n - moved)
+		moved += m
+		if errors.Is(err, unix.EAGAIN) {
+			if len(s.pending) == 0 && n == chunk && s.waiting(0) == 0 && !s.hungUp() {
+				return moved, errEmpty
+			}
+			s.awaitRoom()
+			continue
+		}
+		if err != nil || m == 0 || moved >= n || n == chunk {
+			return moved, err
+		}
+	}
+}
+
+// transfer moves up to n bytes, within the kernel if the destination takes that. EAGAIN: the destination is full.
+//
+// A destination that fails otherwise, as a full disk does, loses bytes: the command would have been told, but might not
+// have minded; ending its output for that could end it.
+func (s *stream) transfer(n int) (int, error) {
+	if !s.splice {
+		return s.copy(n)
+	}
+	m, err := retried(func() (int64, error) {
+		return unix.Splice(s.in, nil, s.out, nil, n, unix.SPLICE_F_MOVE|unix.SPLICE_F_NONBLOCK)
+	})
+	switch {
+	case err == nil:
+		return int(m), nil
+	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EPERM), errors.Is(err, unix.EBADF):
+		s.splice = false
+		return s.copy(n)
+	case noReader(err), errors.Is(err, unix.EAGAIN):
+		return 0, err
+	}
+	b := s.buffer()
+	lost, err := retried(func() (int, error) { return unix.Read(s.in, b[:min(n, len(b))]) })
+	return max(0, lost), err
+}
+
+// copy is transfer through memory.
+func (s *stream) copy(n int) (int, error) {
+	if len(s.pending) == 0 {
+		b := s.buffer()
+		m, err := retried(func() (int, error) { return unix.Read(s.in, b[:min(n, len(b))]) })
+		if m <= 0 || err != nil {
+			return 0, err
+		}
+		s.pending = b[:m]
+	}
+	total := 0
+	for len(s.pending) > 0 {
+		m, err := retried(func() (int, error) { return unix.Write(s.out, s.pending) })
+		switch {
+		case err == nil:
+			s.pending, total = s.pending[m:], total+m
+		case noReader(err), errors.Is(err, unix.EAGAIN):
+			return total, err
+		default:
+			total, s.pending = total+len(s.pending), nil
+		}
+	}
+	return total, nil
+}
+
+func noReader(err error) bool { return errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) }
+
+// buffer is for destinations that take no splice.
+func (s *stream) buffer() []byte {
+	if s.memory == nil {
+		s.memory = make([]byte, 64<<10)
+	}
+	return s.memory
+}
+
+// awaitRoom blocks until the destination takes more: this is the command's own backpressure.
+func (s *stream) awaitRoom() {
+	fds := []unix.PollFd{{Fd: int32(s.out), Events: unix.POLLOUT}} //nolint:gosec // fds are small
+	_, _ = unix.Poll(fds, 1000)
+}
+
+// credit bounds the time that the command's output waits for the observer: half a second at once, a quarter of the time
+// in the long run. A burst that fits is read to its last line; a flood is not slowed down by more.
+type credit struct {
+	left time.Duration
+	last time.Time
+}
+
+const (
+	creditMax   = 500 * time.Millisecond
+	creditShare = 4
+)
+
+func newCredit() credit { return credit{left: creditMax, last: time.Now()} }
+
+// wait blocks until the observer has room, and reports whether it has.
+func (c *credit) wait(tap int) bool {
+	now := time.Now()
+	c.left = min(creditMax, c.left+now.Sub(c.last)/creditShare)
+	c.last = now
+	if c.left < time.Millisecond {
+		return false
+	}
+	fds := []unix.PollFd{{Fd: int32(tap), Events: unix.POLLOUT}} //nolint:gosec // fds are small
+	n, err := unix.Poll(fds, int(c.left.Milliseconds()))
+	c.left -= time.Since(now)
+	c.last = time.Now()
+	return err == nil && n > 0
+}
+
+// retried repeats a system call that a signal interrupted; the Go scheduler sends them.
+func retried[N int | int64](call func() (N, error)) (N, error) {
+	for {
+		if n, err := call(); !errors.Is(err, unix.EINTR) {
+			return n, err
+		}
+	}
+}
+
+// wake is a flag that poll(2) can wait for.
+type wake struct {
+	fd   int
+	flag atomic.Bool
+}
+
+func newWake() (*wake, error) {
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	return &wake{fd: fd}, err
+}
+
+func (w *wake) is() bool { return w.flag.Load() }
+
+func (w *wake) set() {
+	w.flag.Store(true)
+	_, _ = unix.Write(w.fd, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+}

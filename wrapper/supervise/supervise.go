@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package supervise
+
+import (
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Run is `coldtrace-wrapper run [--] CMD…` and returns the exit code. Where there is nowhere to send telemetry to, it
+// becomes the command and does not return.
+func Run(args []string) int {
+	if len(args) > 0 && args[0] == "--" {
+		args = args[1:]
+	}
+	if len(args) == 0 {
+		complain("run: no command given: use run -- CMD ARG…")
+		return exitUsage
+	}
+	started := time.Now()
+	env := environ()
+	if lookup(env, envEndpoint) == "" || lookup(env, envPodUID) == "" {
+		err := execvp(args, env, func(file string, argv []string) error { return syscall.Exec(file, argv, env) })
+		complain(args[0] + ": " + err.Error())
+		return exitOf(err)
+	}
+	s := &supervisor{argv: args, env: env, start: Start{Argv: args, Wrapper: started}}
+	return s.run()
+}
+
+func complain(message string) { _, _ = os.Stderr.WriteString("coldtrace-wrapper: " + message + "\n") }
+
+// supervisor is the state of one run.
+type supervisor struct {
+	argv, env []string
+	start     Start
+
+	pid      int // the command's; it stays ours until it is reaped
+	exited   bool
+	status   syscall.WaitStatus
+	exitTime time.Time
+
+	signals  *signals
+	over     *wake
+	streams  []*stream
+	ends     []int // the command's ends of the pipes
+	observer *observer
+}
+
+func (s *supervisor) run() int {
+	held := inherited()
+	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+	s.signals = catchSignals()
+	argv, env := s.prepare()
+	files := s.plumb()
+	s.start.Command = time.Now()
+	err := execvp(argv, env, func(file string, argv []string) (err error) {
+		s.pid, err = syscall.ForkExec(file, argv, &syscall.ProcAttr{Env: env, Files: files, Sys: s.group()})
+		return err
+	})
+	if err != nil {
+		complain(s.argv[0] + ": " + err.Error())
+		return exitOf(err)
+	}
+	s.start.PID = s.pid
+	s.foreground()
+	s.signals.started()
+	closeAll(s.ends...)
+	closeAll(held...)
+	for _, st := range s.streams {
+		go s.pump(st)
+	}
+	if s.observer, err = startObserver(s.start, s.env, s.streams); err != nil {
+		s.observer = nil // the command runs, and that is what matters
+	}
+	release(0)
+	s.supervise()
+	return s.finish()
+}
+
+// plumb makes the pipes for the command's output and returns its standard files. A terminal stays a terminal. Two
+// outputs that are one file stay one, or their order would be lost.
+func (s *supervisor) plumb() []uintptr {
+	files := []uintptr{0, 1, 2}
+	over, err := newWake()
+	if err != nil {
+		return files
+	}
+	s.over = over
+	for fd := 1; fd <= 2; fd++ {
+		if isTerminal(fd) {
+			s.start.TTY = true
+			continue
+		}
+		if fd == 2 && len(s.streams) == 1 && sameFile(1, 2) {
+			files[2], s.streams[0].both = files[1], true
+			continue
+		}
+		var p [2]int
+		if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
+			continue // not observed
+		}
+		_, _ = unix.FcntlInt(uintptr(p[0]), unix.F_SETPIPE_SZ, pipeSize)
+		// So may the pipe behind it, if it is one: through 64 KiB it would be three times slower than without us.
+		_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, pipeSize)
+		s.streams = append(s.streams, newStream(p[0], fd, over))
+		s.ends = append(s.ends, p[1])
+		files[fd] = uintptr(p[1])
+	}
+	return files
+}
+
+// pump copies one output, then lets go of both ends: who reads our output sees its end when the command closed it, and
+// a command that writes to a reader that is gone is told so.
+func (s *supervisor) pump(st *stream) {
+	defer close(st.done)
+	st.run()
+	if st.left && os.Getpid() != 1 {
+		_ = startRelay(st.in, st.out)
+	}
+	closeAll(st.in)
+	release(st.out)
+	if st.both {
+		release(2)
+	}
+}
+
+// supervise forwards signals and reaps until the command has ended.
+func (s *supervisor) supervise() {
+	for !s.exited {
+		select {
+		case sig := <-s.signals.forward:
+			if n, ok := sig.(syscall.Signal); ok {
+				s.forward(n)
+			}
+		case <-s.signals.children:
+			s.reap()
+		}
+	}
+}
+
+// forward hands a signal to the command. It is not reaped yet, so its PID is its own.
+func (s *supervisor) forward(n syscall.Signal) {
+	_ = syscall.Kill(s.pid, n)
+	if s.observer != nil && (n == syscall.SIGTERM || n == syscall.SIGINT || n == syscall.SIGQUIT) {
+		s.observer.send(Note{Signal: int(n), At: time.Now()})
+	}
+}
+
+// reap collects whoever has ended: the command, the observer, orphans.
+func (s *supervisor) reap() {
+	for {
+		var status syscall.WaitStatus
+		pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil)
+		switch {
+		case err == syscall.EINTR: //nolint:errorlint // an errno
+			continue
+		case err != nil || pid <= 0:
+			return
+		case pid == s.pid:
+			s.exited, s.status, s.exitTime = true, status, time.Now()
+		case s.observer != nil && pid == s.observer.pid:
+			s.unobserve()
+		}
+	}
+}
+
+// unobserve goes on without the observer.
+func (s *supervisor) unobserve() {
+	close(s.observer.gone)
+	closeAll(s.observer.control)
+	s.observer = nil
+	for _, st := range s.streams {
+		st.blind()
+	}
+}
+
+// finish copies what the command left behind, gives the observer a moment to send the end of the story, and returns the
+// exit code.
+func (s *supervisor) finish() int {
+	if s.over != nil {
+		s.over.set()
+	}
+	for _, st := range s.streams {
+		if !s.await(st.done, nil) {
+			return s.code() // told to stop while nobody reads our output
+		}
+	}
+	if o := s.observer; o != nil {
+		n := Note{At: s.exitTime}
+		if s.status.Signaled() {
+			n.Killed = int(s.status.Signal())
+		} else {
+			code := s.status.ExitStatus()
+			n.Exit = &code
+		}
+		o.send(n)
+		closeAll(o.control)
+		t := time.NewTimer(flushTimeout(s.env))
+		defer t.Stop()
+		if !s.await(o.gone, t.C) {
+			_ = syscall.Kill(o.pid, syscall.SIGKILL)
+		}
+	}
+	return s.code()
+}
+
+// await blocks until done is closed. It gives up at the time-out, and on a signal that would end the command were it
+// still there.
+func (s *supervisor) await(done <-chan struct{}, timeout <-chan time.Time) bool {
+	for {
+		select {
+		case <-done:
+			return true
+		case <-timeout:
+			return false
+		case sig := <-s.signals.forward:
+			if timeout == nil && (sig == syscall.SIGTERM || sig == syscall.SIGINT || sig == syscall.SIGQUIT || sig == syscall.SIGHUP) {
+				return false
+			}
+		case <-s.signals.children:
+			s.reap()
+		}
+	}
+}
+
+func (s *supervisor) code() int {
+	if s.status.Signaled() {
+		return 128 + int(s.status.Signal())
+	}
+	return s.status.ExitStatus()
+}
