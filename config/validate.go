@@ -46,6 +46,16 @@ func (p *Policy) problems() []problem {
 	if len(p.Selection.GPUResources) == 0 {
 		check("selection.gpuResources", errors.New("is empty: no pod would be selected"))
 	}
+	// An unquoted off is the boolean false to YAML 1.1, which Helm speaks.
+	if p.Wrapper.Delivery == "false" {
+		p.Wrapper.Delivery = DeliveryOff
+	}
+	if p.VLLMFlag == "false" {
+		p.VLLMFlag = VLLMFlagOff
+	}
+	if p.RequestSampling.Sampler == "false" {
+		p.RequestSampling.Sampler = "off"
+	}
 	_, err = choose(string(p.Wrapper.Delivery), deliveries...)
 	check("wrapper.delivery", err)
 	_, err = choose(p.Wrapper.ImagePullPolicy, "Always", "IfNotPresent", "Never")

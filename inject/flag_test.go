@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package inject_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/coldtrace/coldtrace/endpoint"
+	"github.com/coldtrace/coldtrace/inject"
+	"github.com/coldtrace/coldtrace/startup"
+)
+
+// gpuPod is a labelled pod with one GPU container that runs a command.
+func gpuPod(command, args []string) *endpoint.Pod {
+	return &endpoint.Pod{
+		Metadata: endpoint.Metadata{Labels: map[string]string{"managed-by": "model-engine"}},
+		Spec: endpoint.PodSpec{Containers: []endpoint.Container{{
+			Name: "main", Image: "registry.example/server:1", Command: command, Args: args,
+			Resources: endpoint.Resources{Limits: map[string]endpoint.Quantity{"nvidia.com/gpu": "1"}},
+		}}},
+	}
+}
+
+// edited is the command after injection without the wrapper's prefix, and the decision.
+func edited(t testing.TB, pod *endpoint.Pod, policy string) ([]string, inject.Decision) {
+	t.Helper()
+	req := inject.Request{Pod: pod, Policy: mergedPolicy(t, policy), ImageVolumes: true, Version: "test"}
+	ops, decision := inject.Pod(req)
+	c := pod.Spec.Containers[0]
+	command, args := slices.Clone(c.Command), slices.Clone(c.Args)
+	for _, op := range ops {
+		rest, ok := strings.CutPrefix(op.Path, "/spec/containers/0/")
+		if !ok {
+			continue
+		}
+		field, index, _ := strings.Cut(rest, "/")
+		list := &command
+		if field == "args" {
+			list = &args
+		}
+		if field != "command" && field != "args" {
+			continue
+		}
+		if index == "" {
+			*list = slices.Clone(op.Value.([]string))
+			continue
+		}
+		n := int(index[0] - '0')
+		if len(index) > 1 {
+			n = n*10 + int(index[1]-'0')
+		}
+		if op.Operation == "replace" {
+			(*list)[n] = op.Value.(string)
+		} else {
+			*list = slices.Insert(*list, n, op.Value.(string))
+		}
+	}
+	rest, _ := endpoint.Unwrap(append(command, args...))
+	return rest, decision
+}
+
+const here = "HERE" // stands for the placeholder in the tables below
+
+func TestThePlaceholderGoesRightAfterTheServersToken(t *testing.T) {
+	for name, c := range map[string]struct {
+		script string // with HERE where the placeholder belongs
+		shell  []string
+	}{
+		"a single command":                          {script: `python -m vllm_server HERE --port 5005`},
+		"the last of several commands":              {script: `set -euo pipefail;./s5cmd cp "s3://b/*" m;python -m vllm_server HERE --model m`},
+		"a semicolon inside quotes":                 {script: `azcopy copy --include-pattern "*.model;*.json" x y;python -m vllm_server HERE --model m`},
+		"a trailing comment":                        {script: `python -m vllm_server HERE --port 5005 # tuned by ops`},
+		"a comment that names the server":           {script: "# python -m vllm_server is started below\npython -m vllm_server HERE --port 1"},
+		"a trailing semicolon":                      {script: `python -m vllm_server HERE --port 5005 ;`},
+		"a trailing newline":                        {script: "python -m vllm_server HERE --port 5005\n"},
+		"a pipe into tee":                           {script: `python -m vllm_server HERE --port 5005 2>&1 | tee /tmp/log`},
+		"exec":                                      {script: `exec python -m vllm_server HERE --port 5005`},
+		"background and wait":                       {script: `python -m vllm_server HERE --port 5005 & wait $!`},
+		"a redirection before the command":          {script: `2>/tmp/err python -m vllm_server HERE --port 5005`},
+		"a redirection between token and arguments": {script: `python -m vllm_server HERE >/tmp/out --port 5005`},
+		"an assignment before the command":          {script: `VLLM_USE_V1=1 python -m vllm_server HERE --port 5005`},
+		"a line continuation right after the token": {script: "python -m vllm_server HERE \\\n  --port 5005"},
+		"a line continuation inside the command":    {script: "python \\\n -m \\\n vllm_server HERE --port 5005"},
+		"a tab after the token":                     {script: "python -m vllm_server HERE\t--port 5005"},
+		"a quoted token":                            {script: `python -m "vllm_server" HERE --port 5005`},
+		"single quotes around the token":            {script: `python -m 'vllm_server' HERE --port 5005`},
+		"a JSON argument":                           {script: `python -m vllm_server HERE --override '{"a": "b;c", "d": [1]}' --port 5005`},
+		"if":                                        {script: `if [ -d m ]; then echo yes; fi; python -m vllm_server HERE --port 5005`},
+		"inside if":                                 {script: `if true; then python -m vllm_server HERE --port 5005; fi`},
+		"inside a loop":                             {script: `while true; do python -m vllm_server HERE --port 5005; sleep 1; done`},
+		"inside a subshell":                         {script: `( cd /w && python -m vllm_server HERE --port 5005 )`},
+		"inside a group":                            {script: `{ python -m vllm_server HERE --port 5005; }`},
+		"inside a function":                         {script: `serve() { python -m vllm_server HERE "$@"; }; serve --port 5005`},
+		"inside case":                               {script: `case $ROLE in a) python -m vllm_server HERE --port 5005 ;; *) exit 1 ;; esac`},
+		"after &&":                                  {script: `cd /w && python -m vllm_server HERE --port 5005`},
+		"after ||":                                  {script: `false || python -m vllm_server HERE --port 5005`},
+		"a here-document for another command":       {script: "cat > c.json <<EOF\n{\"vllm\": \"serve\"}\nEOF\npython -m vllm_server HERE --port 5005"},
+		"a command substitution as an argument":     {script: `python -m vllm_server HERE --host $(hostname -i) --port 5005`},
+		"a command substitution before it":          {script: `export T=$(echo "e30=" | base64 --decode);python -m vllm_server HERE --chat-template "$T"`},
+		"a dollar that the kubelet unescapes":       {script: `echo heartbeat.$$ ; python -m vllm_server HERE --port 5005`},
+		"a doubled dollar before a parenthesis":     {script: `echo $$(date) ; python -m vllm_server HERE --port 5005`},
+		"arithmetic":                                {script: `N=$((8 / 2)); python -m vllm_server HERE --tensor-parallel-size $N`},
+		"parameter expansion with a default":        {script: `python -m vllm_server HERE --port ${PORT:-5005}`},
+		"vllm serve":                                {script: `vllm serve HERE m --port 5005`},
+		"vllm serve by its path":                    {script: `/opt/venv/bin/vllm serve HERE m`},
+		"the OpenAI module":                         {script: `python3 -m vllm.entrypoints.openai.api_server HERE --model m`},
+		"python with options":                       {script: `python3.12 -u -X faulthandler -m vllm_server HERE --port 1`},
+		"clustered python options":                  {script: `python -um vllm_server HERE --port 1`},
+		"an attached module":                        {script: `python -mvllm_server HERE --port 1`},
+		"the script file":                           {script: `python /workspace/vllm_server.py HERE --port 1`},
+		"vllm run by an interpreter":                {script: `python3 /usr/local/bin/vllm serve HERE m`},
+		"ddtrace-run":                               {script: `ddtrace-run python -m vllm_server HERE --port 1`},
+		"env with assignments":                      {script: `env -u LD_PRELOAD A=1 python -m vllm_server HERE --port 1`},
+		"nohup and nice":                            {script: `nohup nice -n 5 python -m vllm_server HERE --port 1 &`},
+		"timeout":                                   {script: `timeout -k 5 3600 python -m vllm_server HERE --port 1`},
+		"numactl":                                   {script: `numactl --cpunodebind=0 --membind 0 python -m vllm_server HERE --port 1`},
+		"time":                                      {script: `time python -m vllm_server HERE --port 1`},
+		"a negation":                                {script: `! python -m vllm_server HERE --port 1`},
+		"a login shell":                             {script: `vllm serve HERE m`, shell: []string{"bash", "-lc"}},
+		"a shell with options":                      {script: `vllm serve HERE m`, shell: []string{"/bin/bash", "-euo", "pipefail", "-c"}},
+		"a shell with a double dash":                {script: `vllm serve HERE m`, shell: []string{"/bin/bash", "-c", "--"}},
+		"dash":                                      {script: `vllm serve HERE m`, shell: []string{"dash", "-ec"}},
+		"sh that may be bash":                       {script: `[[ -d m ]] && vllm serve HERE m`, shell: []string{"sh", "-c"}},
+		"behind dumb-init":                          {script: `vllm serve HERE m`, shell: []string{"dumb-init", "--", "/bin/bash", "-c"}},
+		"behind tini":                               {script: `vllm serve HERE m`, shell: []string{"/usr/bin/tini", "-g", "-s", "--", "bash", "-c"}},
+		"behind env":                                {script: `vllm serve HERE m`, shell: []string{"/usr/bin/env", "A=1", "bash", "-c"}},
+		"a ray head first":                          {script: `ray start --head --port=6379; vllm serve HERE m --tensor-parallel-size 16`},
+		"model-engine's leader":                     {script: `/workspace/init_ray.sh leader --ray_cluster_size=$N;python -m vllm_server HERE --model m`},
+		"a wait loop in front":                      {script: `until curl -sf http://db; do sleep 1; done; vllm serve HERE m`},
+		"an until loop around":                      {script: `until vllm serve HERE m; do sleep 1; done`},
+		"coloured text with escapes":                {script: `printf '\033[1mvllm\033[0m\n'; vllm serve HERE m`},
+		"bash's own quoting":                        {script: `echo $'it\'s'; vllm serve HERE m`},
+		"multibyte text":                            {script: `echo "模型 → läuft"; vllm serve HERE m --served-model-name "模型"`},
+		"a trap and functions in front":             {script: `cleanup() { rm -f lock.$$; }; trap cleanup EXIT INT TERM; vllm serve HERE m`},
+		"CRLF line ends":                            {script: "echo a\r\nvllm serve HERE m\r\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			shell := c.shell
+			if shell == nil {
+				shell = []string{"/bin/bash", "-c"}
+			}
+			got, decision := edited(t, gpuPod(append(slices.Clone(shell), strings.Replace(c.script, " "+here, "", 1)), nil), "")
+			want := strings.Replace(c.script, here, startup.VLLMArgsPlaceholder, 1)
+			if last := got[len(got)-1]; last != want {
+				t.Errorf("got\n%s\nwant\n%s\nnotes %v", last, want, decision.Notes)
+			}
+		})
+	}
+}
+
+func TestTheCommandIsLeftAloneAndTheReasonGiven(t *testing.T) {
+	for name, c := range map[string]struct {
+		script string
+		want   inject.Reason
+	}{
+		"the flag is there":                      {`vllm serve m --otlp-traces-endpoint http://otel:4317`, inject.ReasonFlagPresent},
+		"the flag is there with =":               {`vllm serve m --otlp-traces-endpoint=http://otel:4317`, inject.ReasonFlagPresent},
+		"the flag is there with underscores":     {`vllm serve m --otlp_traces_endpoint http://otel:4317`, inject.ReasonFlagPresent},
+		"the flag is in a variable":              {`A="--otlp-traces-endpoint http://x"; vllm serve m $A`, inject.ReasonFlagPresent},
+		"two servers":                            {`vllm serve a --port 1 & vllm serve b --port 2`, inject.ReasonTwoServers},
+		"either of two servers":                  {`if [ -n "$X" ]; then vllm serve a; else vllm serve b; fi`, inject.ReasonTwoServers},
+		"a server of another kind beside it":     {`python -m sglang.launch_server & vllm serve b`, inject.ReasonTwoServers},
+		"eval":                                   {`eval "vllm serve m"`, inject.ReasonEval},
+		"eval of words":                          {`eval vllm serve m`, inject.ReasonEval},
+		"a nested shell":                         {`bash -c 'vllm serve m'`, inject.ReasonNestedShell},
+		"a variable holds the command":           {`CMD="vllm serve m"; $CMD`, inject.ReasonDynamicCommand},
+		"an array holds the command":             {`args=(vllm serve m); "${args[@]}"`, inject.ReasonDynamicCommand},
+		"an unknown program runs it":             {`mywrapper vllm serve m`, inject.ReasonDynamicCommand},
+		"the module is in a variable":            {`M=vllm_server; python -m $M --port 1`, inject.ReasonDynamicCommand},
+		"a command substitution runs it":         {`X=$(vllm serve m)`, inject.ReasonCommandSubst},
+		"a process substitution runs it":         {`tee log < <(vllm serve m)`, inject.ReasonCommandSubst},
+		"a here-document holds it":               {"bash <<EOF\nvllm serve m\nEOF", inject.ReasonDynamicCommand},
+		"a here-document's substitution runs it": {"cat <<EOF\n$(vllm serve m)\nEOF", inject.ReasonHereDocument},
+		"not a shell string at all":              {`vllm serve "m`, inject.ReasonShellSyntax},
+		"unbalanced":                             {`if true; then vllm serve m`, inject.ReasonShellSyntax},
+		"a script in the image":                  {`cat > run.sh <<'X'` + "\nvllm serve m\nX\nsh run.sh", inject.ReasonDynamicCommand},
+		"an echo of the command":                 {`echo vllm serve m`, inject.ReasonDynamicCommand},
+		"SGLang":                                 {`python3 -m sglang.launch_server --model-path m`, inject.ReasonNotVLLM},
+		"TGI":                                    {`text-generation-launcher --model-id m`, inject.ReasonNotVLLM},
+		"model-engine's worker":                  {`./s5cmd cp "s3://b/*" m;/workspace/init_ray.sh worker --ray_address=$L`, inject.ReasonNotServer},
+		"vLLM's own worker script":               {`bash /vllm-workspace/examples/online_serving/multi-node-serving.sh worker --ray_address=$L`, inject.ReasonNotServer},
+		"a headless vLLM":                        {`vllm serve m --headless --data-parallel-address $A`, inject.ReasonNotServer},
+		"vLLM batch":                             {`ddtrace-run python vllm_batch.py`, inject.ReasonNotServer},
+		"vLLM's own batch":                       {`vllm run-batch -i a -o b --model m`, inject.ReasonNotServer},
+		"a value the kubelet puts in front":      {`export A=$(PREFIX); vllm serve m`, inject.ReasonKubeletExpansion},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pod := gpuPod([]string{"bash", "-c", c.script}, nil)
+			pod.Spec.Containers[0].Env = []endpoint.EnvVar{{Name: "PREFIX", ValueFrom: []byte(`{"fieldRef":{"fieldPath":"metadata.name"}}`)}}
+			got, decision := edited(t, pod, "")
+			if last := got[len(got)-1]; last != c.script {
+				t.Errorf("the command became %s", last)
+			}
+			if !slices.ContainsFunc(decision.Notes, func(n inject.Note) bool { return n.Reason == c.want }) {
+				t.Errorf("notes are %v, want %s", decision.Notes, c.want)
+			}
+		})
+	}
+}
+
+func TestAlwaysInsertsTheLiteralFlag(t *testing.T) {
+	const flag = "--otlp-traces-endpoint=$(OTEL_EXPORTER_OTLP_ENDPOINT)"
+	for name, c := range map[string]struct{ command, args, want []string }{
+		"argv":            {[]string{"vllm", "serve", "m"}, nil, []string{"vllm", "serve", flag, "m"}},
+		"argv in args":    {[]string{"vllm"}, []string{"serve", "m"}, []string{"vllm", "serve", flag, "m"}},
+		"token ends argv": {[]string{"vllm", "serve"}, []string{"m"}, []string{"vllm", "serve", flag, "m"}},
+		"module":          {[]string{"python3", "-m", "vllm_server", "--port", "1"}, nil, []string{"python3", "-m", "vllm_server", flag, "--port", "1"}},
+		"shell":           {[]string{"sh", "-c"}, []string{"vllm serve m"}, []string{"sh", "-c", `vllm serve "` + flag + `" m`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, delivery := range []string{"image-volume", "off"} {
+				got, d := edited(t, gpuPod(c.command, c.args), "vllmFlag: always\nwrapper: {delivery: "+delivery+"}")
+				if !slices.Equal(got, c.want) {
+					t.Errorf("%s: got %q, want %q; notes %v", delivery, got, c.want, d.Notes)
+				}
+			}
+		})
+	}
+}
+
+func TestAutoLeavesAnArgumentListToTheWrapper(t *testing.T) {
+	command := []string{"vllm", "serve", "m", "--port", "1"}
+	got, decision := edited(t, gpuPod(command, nil), "")
+	if !slices.Equal(got, command) || !slices.Contains(decision.Features, inject.FeatureVLLMFlag) {
+		t.Errorf("got %q and features %v", got, decision.Features)
+	}
+}
