@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command demo traces one cold start on a real Kubernetes and draws it. KEEP=1 keeps the cluster.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/test/stage"
+	"github.com/coldtrace/coldtrace/trace"
+)
+
+const (
+	namespace = "models"
+	selector  = "managed-by=model-engine"
+	readyIn   = 5 * time.Minute
+	tracedIn  = 30 * time.Second
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := demo(ctx, os.Getenv("KEEP") == "1")
+	interrupted := ctx.Err() != nil
+	stop()
+	if err != nil {
+		if interrupted {
+			fmt.Fprintln(os.Stderr, "demo: interrupted")
+			os.Exit(130)
+		}
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		os.Exit(1)
+	}
+}
+
+func demo(ctx context.Context, keep bool) (err error) {
+	start := time.Now()
+	fmt.Println("A real Kubernetes on this machine")
+	s, err := stage.Open(ctx, os.Stdout)
+	if err != nil {
+		return fmt.Errorf("boot the cluster: %w", err)
+	}
+	defer func() {
+		if closeErr := finish(s, keep && err == nil); err == nil {
+			err = closeErr
+		}
+	}()
+	if err := prepare(ctx, s); err != nil {
+		return err
+	}
+	drawn, err := coldStart(ctx, s)
+	if err != nil {
+		return err
+	}
+	page, err := draw(s, drawn)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("\nFrom nothing to this drawing in %s.\nAs a page: %s\n", time.Since(start).Round(100*time.Millisecond), s.Path(page))
+	return nil
+}
+
+// prepare puts everything in place that a cluster of GPU endpoints would have, and coldtrace.
+func prepare(ctx context.Context, s *stage.Stage) error {
+	s.Heading("Around it: a collector, a model store, images")
+	for _, addon := range []string{"collector", "s3"} {
+		if err := s.StartAddon(ctx, addon); err != nil {
+			return fmt.Errorf("start %s: %w", addon, err)
+		}
+	}
+	if err := s.PushImages(ctx); err != nil {
+		return fmt.Errorf("push images: %w", err)
+	}
+	s.Heading("coldtrace: helm install, label a namespace")
+	if err := s.InstallChart(ctx); err != nil {
+		return fmt.Errorf("install the chart: %w", err)
+	}
+	return s.Step("namespace "+namespace+" labelled", func() error { return s.MakeNamespace(ctx, namespace, true) })
+}
+
+// coldStart starts the endpoint and returns its trace.
+func coldStart(ctx context.Context, s *stage.Stage) (*trace.Trace, error) {
+	s.Heading("The cold start: s5cmd from a real S3 server, then a simulated vLLM")
+	manifest, err := s.Manifest("endpoint.yaml")
+	if err != nil {
+		return nil, err
+	}
+	// An endpoint that a former run has left would be ready at once.
+	if err := s.Delete(ctx, namespace, manifest); err != nil {
+		return nil, fmt.Errorf("remove the last endpoint: %w", err)
+	}
+	if err := s.Apply(ctx, namespace, manifest); err != nil {
+		return nil, fmt.Errorf("apply the endpoint: %w", err)
+	}
+	ready, cancel := context.WithTimeout(ctx, readyIn)
+	defer cancel()
+	pod, err := s.AwaitPod(ready, namespace, selector, s.Milestones(stage.Ready))
+	if err != nil {
+		return nil, err
+	}
+	var drawn *trace.Trace
+	err = s.Step("trace complete", func() error {
+		traced, cancel := context.WithTimeout(ctx, tracedIn)
+		defer cancel()
+		drawn, err = s.AwaitTrace(traced, string(pod.UID), stage.Has(startup.SpanPodStartup, startup.SpanStartup, startup.SpanServerReady))
+		return err
+	})
+	if err != nil && drawn != nil {
+		// A trace in part tells where to look.
+		fmt.Println("\n" + trace.Waterfall(drawn, terminal()))
+	}
+	return drawn, err
+}
+
+func draw(s *stage.Stage, t *trace.Trace) (string, error) {
+	fmt.Println("\n" + trace.Waterfall(t, terminal()))
+	page, err := trace.Page([]*trace.Trace{t}, t)
+	if err != nil {
+		return "", fmt.Errorf("render page: %w", err)
+	}
+	path := filepath.Join(s.Checkout(), ".cluster", "start.html")
+	if err := os.WriteFile(path, page, 0o644); err != nil { //nolint:gosec // to be opened in a browser
+		return "", fmt.Errorf("write page: %w", err)
+	}
+	return path, nil
+}
+
+// finish stops the cluster, or says how to go on with it.
+func finish(s *stage.Stage, keep bool) error {
+	if keep || !s.Owned() {
+		s.Keep()
+		files, err := s.TelemetryFiles()
+		if err != nil {
+			return err
+		}
+		fmt.Printf(`
+The cluster is up. To look around:
+  export KUBECONFIG=%s
+  %s get pods -A
+`, s.Kubeconfig(), s.Path(filepath.Join(s.Checkout(), ".cluster", "bin", "kubectl")))
+		for _, file := range files {
+			fmt.Println("  go run ./cmd/coldtrace trace", s.Path(file))
+		}
+		fmt.Println("  make cluster-down")
+		return nil
+	}
+	fmt.Println("\nCleaning up (KEEP=1 make demo keeps the cluster)")
+	if err := s.Close(); err != nil {
+		return fmt.Errorf("stop the cluster: %w", err)
+	}
+	return nil
+}
+
+func terminal() trace.Options {
+	fd := int(os.Stdout.Fd())
+	if !term.IsTerminal(fd) {
+		return trace.Options{}
+	}
+	width, _, err := term.GetSize(fd)
+	if err != nil {
+		width = 0
+	}
+	_, noColour := os.LookupEnv("NO_COLOR")
+	return trace.Options{Width: width, Colour: !noColour}
+}

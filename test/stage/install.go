@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package stage
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Names of what the stage installs.
+const (
+	SystemNamespace = "coldtrace-system"
+	Release         = "coldtrace"
+	InjectLabel     = "coldtrace.io/inject"
+)
+
+// StartAddon starts an extra process of the node: "collector" or "s3".
+func (s *Stage) StartAddon(ctx context.Context, name string) error {
+	return s.cluster(ctx, s.w, "start", name)
+}
+
+// StopAddon stops it.
+func (s *Stage) StopAddon(ctx context.Context, name string) error {
+	return s.cluster(ctx, s.w, "stop", name)
+}
+
+// PushImages builds all images and pushes them to the cluster's registry.
+func (s *Stage) PushImages(ctx context.Context) error {
+	return s.Step("images built and pushed", func() error {
+		return s.run(ctx, "go", "run", "./test/images", "--registry", s.env["REGISTRY"])
+	})
+}
+
+// InstallChart installs the chart, or upgrades it, and waits until it is ready. More values come as "key=value".
+func (s *Stage) InstallChart(ctx context.Context, values ...string) error {
+	args := []string{
+		"upgrade", "--install", Release, "charts/coldtrace",
+		"--namespace", SystemNamespace, "--create-namespace", "--wait", "--timeout", "3m",
+	}
+	for _, value := range append([]string{
+		"image.repository=registry.coldtrace.test/coldtrace",
+		"image.tag=dev",
+		"wrapper.image=registry.coldtrace.test/coldtrace-wrapper:dev",
+		"otlp.endpoint=http://" + s.NodeIP() + ":4317",
+	}, values...) {
+		args = append(args, "--set", value)
+	}
+	return s.Step("chart installed, webhook ready", func() error { return s.run(ctx, "helm", args...) })
+}
+
+// MakeNamespace creates a namespace, with coldtrace's label or without.
+func (s *Stage) MakeNamespace(ctx context.Context, name string, labelled bool) error {
+	label := ""
+	if labelled {
+		label = "\n  labels: {" + InjectLabel + ": enabled}"
+	}
+	manifest := "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: " + name + label + "\n"
+	return s.kubectl(ctx, strings.NewReader(manifest), "apply", "-f", "-")
+}
+
+// DeleteNamespace removes it and waits until it is gone.
+func (s *Stage) DeleteNamespace(ctx context.Context, name string) error {
+	return s.kubectl(ctx, nil, "delete", "namespace", name, "--ignore-not-found", "--wait")
+}
+
+// Apply applies a manifest. ${NAME} in it stands for a variable of the cluster's environment.
+func (s *Stage) Apply(ctx context.Context, namespace, manifest string) error {
+	return s.kubectl(ctx, strings.NewReader(s.expand(manifest)), "apply", "--namespace", namespace, "-f", "-")
+}
+
+// Delete deletes what a manifest names and waits until it is gone, pods included.
+func (s *Stage) Delete(ctx context.Context, namespace, manifest string) error {
+	return s.kubectl(ctx, strings.NewReader(s.expand(manifest)),
+		"delete", "--namespace", namespace, "--ignore-not-found", "--cascade=foreground", "--wait", "-f", "-")
+}
+
+// expand puts the cluster's variables in; any other dollar is the shell's in the pod.
+func (s *Stage) expand(manifest string) string {
+	for name, value := range s.env {
+		manifest = strings.ReplaceAll(manifest, "${"+name+"}", value)
+	}
+	return manifest
+}
+
+// Manifest reads one of test/e2e/testdata.
+func (s *Stage) Manifest(name string) (string, error) {
+	b, err := os.ReadFile(filepath.Join(s.checkout, "test", "e2e", "testdata", name)) //nolint:gosec // of the checkout
+	if err != nil {
+		return "", fmt.Errorf("read manifest: %w", err)
+	}
+	return string(b), nil
+}
+
+func (s *Stage) kubectl(ctx context.Context, stdin io.Reader, args ...string) error {
+	cmd := s.command(ctx, "kubectl", args...)
+	cmd.Stdin = stdin
+	_, err := s.output(cmd)
+	return err
+}
