@@ -36,6 +36,7 @@ func run() int {
 	root.AddCommand(
 		newPhasesCommand(),
 		newTraceCommand(),
+		newServeCommand(),
 		newVersionCommand(),
 		newInjectCommand(),
 		newExplainCommand(),

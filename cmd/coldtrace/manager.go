@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/go-logr/logr"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	ctrlwebhook "sigs.k8s.io/controller-runtime/pkg/webhook"
+
+	"github.com/coldtrace/coldtrace/webhook"
+	"github.com/coldtrace/coldtrace/webhook/certificate"
+)
+
+// newManager makes a manager whose cache holds one Secret, one webhook configuration, the metadata of labelled
+// namespaces and a few fields of nodes, and nothing else.
+func newManager(c *rest.Config, o serveOptions, source *lateCertificate, log logr.Logger) (ctrl.Manager, error) {
+	tlsOpts, err := o.tlsOpts(source)
+	if err != nil {
+		return nil, err
+	}
+	named := func(name string) fields.Selector { return fields.OneTermEqualSelector("metadata.name", name) }
+	grace := 10 * time.Second
+	lease, renew, retry := 30*time.Second, 20*time.Second, 3*time.Second
+	mgr, err := ctrl.NewManager(c, ctrl.Options{
+		Logger:                 log,
+		Metrics:                metricsserver.Options{BindAddress: o.metricsAddr},
+		HealthProbeBindAddress: o.healthAddr,
+		Cache: cache.Options{
+			ByObject: map[client.Object]cache.ByObject{
+				&corev1.Secret{}: {Namespaces: map[string]cache.Config{o.namespace: {FieldSelector: named(o.secret)}}},
+				&admissionv1.MutatingWebhookConfiguration{}: {Field: named(o.configuration)},
+				&corev1.Node{}:          {Transform: webhook.TrimNode},
+				webhook.NamespaceKind(): webhook.NamespaceCache(),
+			},
+		},
+		WebhookServer: ctrlwebhook.NewServer(ctrlwebhook.Options{
+			Port: o.webhookPort, CertDir: o.certDir, TLSOpts: tlsOpts,
+		}),
+		LeaderElection:                o.leaderElect,
+		LeaderElectionID:              "coldtrace-leader",
+		LeaderElectionNamespace:       o.namespace,
+		LeaderElectionReleaseOnCancel: true,
+		// Losing the lease ends the process, so a restart of the API server must fit into the deadline.
+		LeaseDuration:           &lease,
+		RenewDeadline:           &renew,
+		RetryPeriod:             &retry,
+		GracefulShutdownTimeout: &grace,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make manager: %w", err)
+	}
+	return mgr, nil
+}
+
+func (o *serveOptions) tlsOpts(source *lateCertificate) ([]func(*tls.Config), error) {
+	opts := []func(*tls.Config){func(c *tls.Config) {
+		c.MinVersion = tls.VersionTLS13
+		// The API server's webhook client speaks HTTP/1.1 alone: kubernetes#75791.
+		c.NextProtos = []string{"http/1.1"}
+		if o.certDir == "" {
+			c.GetCertificate = source.GetCertificate
+		}
+	}}
+	if o.clientCA == "" {
+		return opts, nil
+	}
+	pem, err := os.ReadFile(o.clientCA)
+	if err != nil {
+		return nil, fmt.Errorf("read client CA: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("read client CA: %s holds no certificate", o.clientCA)
+	}
+	return append(opts, func(c *tls.Config) {
+		c.ClientCAs, c.ClientAuth = pool, tls.RequireAndVerifyClientCert
+	}), nil
+}
+
+// lateCertificate is the certificate source of a server that is made before the source can be.
+type lateCertificate struct{ source *certificate.Source }
+
+// GetCertificate is for tls.Config.
+func (l *lateCertificate) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if l.source == nil {
+		return nil, errors.New("no serving certificate yet")
+	}
+	return l.source.GetCertificate(hello)
+}
+
+// serveCertificates sets up the own CA, unless the certificate comes in files. What it returns tells if the API server
+// would accept what is served.
+func serveCertificates(mgr ctrl.Manager, o serveOptions, late *lateCertificate, log logr.Logger) (func() error, error) {
+	if o.certDir != "" {
+		server := mgr.GetWebhookServer().StartedChecker()
+		return func() error { return server(nil) }, nil
+	}
+	c := certificate.Config{
+		Client:  mgr.GetClient(),
+		Secret:  types.NamespacedName{Namespace: o.namespace, Name: o.secret},
+		Webhook: o.configuration,
+		// The API server asks for NAME.NAMESPACE.svc.
+		DNSNames: []string{o.service + "." + o.namespace + ".svc", o.service + "." + o.namespace + ".svc.cluster.local"},
+		Times:    o.times,
+		Log:      log,
+	}
+	if _, err := certificate.NewKeeper(mgr, c); err != nil {
+		return nil, err
+	}
+	source, err := certificate.NewSource(mgr, c)
+	if err != nil {
+		return nil, err
+	}
+	late.source = source
+	return func() error {
+		webhook.ObserveExpiry(source.NotAfter())
+		return source.Ready()
+	}, nil
+}

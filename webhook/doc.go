@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package webhook is the admission adapter: it reads an AdmissionReview, lets package inject decide, answers, and makes
+// the decision known.
+//
+// Whatever goes wrong here, the pod is admitted as it came. No call to the API server is made on the way: namespaces'
+// annotations, the nodes' abilities and the policy are kept ready beside it, Events are written behind it.
+package webhook

@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package webhook
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	"gomodules.xyz/jsonpatch/v2"
+
+	"github.com/coldtrace/coldtrace/config"
+	"github.com/coldtrace/coldtrace/inject"
+)
+
+// Path is where the API server sends pods.
+const Path = "/inject"
+
+// Config is what a Handler needs. Nothing in it may call the API server.
+type Config struct {
+	Version string
+	Log     logr.Logger
+	Policy  func() *config.Policy
+	// Namespace gives a namespace's annotations.
+	Namespace func(name string) map[string]string
+	// ImageVolumes tells if the API server and every GPU node can mount an image as a volume.
+	ImageVolumes func() bool
+	// NoWrapper, if set, tells why a pod must go without the wrapper; empty: it need not.
+	NoWrapper func(*Subject) inject.Reason
+	// Observe, if set, hears of every decision that is not a dry run. It must not block.
+	Observe func(*Subject, *inject.Decision)
+	// Started is closed when the first request may be answered.
+	Started <-chan struct{}
+
+	MaxBodyBytes  int64         // 4 MiB if 0: the API server's own limit for a request is 3 MiB
+	MaxConcurrent int           // 64 if 0
+	Timeout       time.Duration // 1.5 s if 0: below the 2 s that the API server is told to wait
+}
+
+// Subject is whom a decision is about.
+type Subject struct {
+	Namespace string
+	Pod       string // its name, or its generated name's beginning
+	DryRun    bool
+	Owner     Owner
+}
+
+// Owner is the controller of a pod, empty for a bare one.
+type Owner struct{ APIVersion, Kind, Name, UID string }
+
+// Handler answers admission reviews.
+type Handler struct {
+	config   Config
+	metrics  *metrics
+	slots    chan struct{}
+	buffers  sync.Pool
+	draining atomic.Bool
+	served   atomic.Int64 // unix nanoseconds of the last request
+}
+
+// NewHandler makes a handler and registers its metrics.
+func NewHandler(c Config) (*Handler, error) {
+	switch {
+	case c.Policy == nil || c.Namespace == nil || c.ImageVolumes == nil:
+		return nil, errors.New("webhook: policy, namespace and image volumes are needed")
+	case c.MaxBodyBytes < 0 || c.MaxConcurrent < 0 || c.Timeout < 0:
+		return nil, errors.New("webhook: limits can't be negative")
+	}
+	if c.MaxBodyBytes == 0 {
+		c.MaxBodyBytes = 4 << 20
+	}
+	if c.MaxConcurrent == 0 {
+		c.MaxConcurrent = 64
+	}
+	if c.Timeout == 0 {
+		c.Timeout = 1500 * time.Millisecond
+	}
+	if c.Started == nil {
+		started := make(chan struct{})
+		close(started)
+		c.Started = started
+	}
+	return &Handler{
+		config:  c,
+		metrics: newMetrics(),
+		slots:   make(chan struct{}, c.MaxConcurrent),
+		buffers: sync.Pool{New: func() any { return new(bytes.Buffer) }},
+	}, nil
+}
+
+// ServeHTTP reads a review, decides and answers.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	begun := time.Now()
+	h.served.Store(begun.UnixNano())
+	if status := refuse(r); status != 0 {
+		http.Error(w, http.StatusText(status), status)
+		return
+	}
+	deadline := begun.Add(h.timeout(r))
+	// A client that sends its body slowly must not hold a slot for longer than the API server would wait.
+	_ = http.NewResponseController(w).SetReadDeadline(deadline) // a test's recorder has no deadlines
+
+	late := h.acquire(r.Context(), deadline)
+	if late == "" {
+		defer func() { <-h.slots }()
+	}
+	buf := h.buffers.Get().(*bytes.Buffer) //nolint:forcetypeassert // the pool holds nothing else
+	buf.Reset()
+	defer h.recycle(buf)
+	tooLarge, err := h.read(buf, r)
+	if err != nil {
+		http.Error(w, "the body can't be read", http.StatusBadRequest)
+		return
+	}
+	a, ok := h.review(buf.Bytes(), late, tooLarge, deadline)
+	if !ok {
+		status := http.StatusBadRequest
+		if tooLarge {
+			status = http.StatusRequestEntityTooLarge
+		}
+		http.Error(w, "the body is no admission review", status)
+		return
+	}
+	h.respond(w, a, begun)
+}
+
+// refuse tells what is wrong with a request that the API server would not send; 0: nothing.
+func refuse(r *http.Request) int {
+	if r.Method != http.MethodPost {
+		return http.StatusMethodNotAllowed
+	}
+	contentType := r.Header.Get("Content-Type")
+	if contentType != "application/json" {
+		if t, _, err := mime.ParseMediaType(contentType); err != nil || t != "application/json" {
+			return http.StatusUnsupportedMediaType
+		}
+	}
+	return 0
+}
+
+// timeout is a little less than the API server waits, which it says in the query.
+func (h *Handler) timeout(r *http.Request) time.Duration {
+	const margin = 200 * time.Millisecond
+	if r.URL.RawQuery == "" {
+		return h.config.Timeout
+	}
+	asked, err := time.ParseDuration(r.URL.Query().Get("timeout"))
+	if err != nil || asked <= 2*margin {
+		return h.config.Timeout
+	}
+	return min(h.config.Timeout, asked-margin)
+}
+
+// acquire waits for the start and for a slot; a reason means that it was in vain.
+func (h *Handler) acquire(ctx context.Context, deadline time.Time) inject.Reason {
+	select {
+	case <-h.config.Started:
+		select {
+		case h.slots <- struct{}{}:
+			return ""
+		default:
+		}
+	default:
+	}
+	timer := time.NewTimer(time.Until(deadline))
+	defer timer.Stop()
+	select {
+	case <-h.config.Started:
+	case <-timer.C:
+		return ReasonStarting
+	case <-ctx.Done():
+		return ReasonStarting
+	}
+	select {
+	case h.slots <- struct{}{}:
+		return ""
+	case <-timer.C:
+		return ReasonOverloaded
+	case <-ctx.Done():
+		return ReasonOverloaded
+	}
+}
+
+// read takes the body, up to the limit.
+func (h *Handler) read(buf *bytes.Buffer, r *http.Request) (tooLarge bool, err error) {
+	if n := r.ContentLength; n > 0 && n <= h.config.MaxBodyBytes {
+		buf.Grow(int(n) + bytes.MinRead)
+	}
+	n, err := buf.ReadFrom(io.LimitReader(r.Body, h.config.MaxBodyBytes+1))
+	return n > h.config.MaxBodyBytes, err
+}
+
+func (h *Handler) recycle(buf *bytes.Buffer) {
+	const keep = 256 << 10 // a rare giant must not stay in the pool
+	if buf.Cap() <= keep {
+		h.buffers.Put(buf)
+	}
+}
+
+// review decides about one body; not ok: it holds no request to answer.
+func (h *Handler) review(body []byte, late inject.Reason, tooLarge bool, deadline time.Time) (answer, bool) {
+	if tooLarge || late != "" {
+		uid := uidPrefix(body)
+		if tooLarge {
+			late = ReasonTooLarge
+		}
+		return h.unchanged(&Subject{}, uid, late, nil), uid != ""
+	}
+	req, err := decode(body)
+	if err != nil {
+		return h.unchanged(&Subject{Namespace: req.Namespace}, req.UID, inject.ReasonUnreadable, err), req.UID != ""
+	}
+	if req.Operation != "CREATE" || req.SubResource != "" || req.Resource.Resource != "pods" {
+		return answer{uid: req.UID}, true
+	}
+	subject := subjectOf(req)
+	ops, decision, err := h.decide(req, &subject)
+	if err != nil {
+		return h.unchanged(&subject, req.UID, inject.ReasonPanic, err), true
+	}
+	if time.Now().After(deadline) {
+		return h.unchanged(&subject, req.UID, ReasonDeadline, nil), true
+	}
+	h.observe(&subject, &decision)
+	return answer{uid: req.UID, patch: ops, warnings: warnings(&decision), audit: audit(&decision)}, true
+}
+
+// decide asks package inject and turns a panic into an error.
+func (h *Handler) decide(req *request, subject *Subject) (ops []jsonpatch.Operation, d inject.Decision, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			// The value of a panic may quote the pod; the stack names functions only.
+			err = fmt.Errorf("panic (%T) at %s", p, debug.Stack())
+		}
+	}()
+	in := inject.Request{
+		Pod:                  &req.Object,
+		Namespace:            req.Namespace,
+		NamespaceAnnotations: h.config.Namespace(req.Namespace),
+		Policy:               h.config.Policy(),
+		ImageVolumes:         h.config.ImageVolumes(),
+		Version:              h.config.Version,
+	}
+	if h.config.NoWrapper != nil {
+		in.NoWrapper = h.config.NoWrapper(subject)
+	}
+	ops, d = inject.Pod(in)
+	return ops, d, nil
+}
+
+// unchanged admits a pod as it came, with the reason.
+func (h *Handler) unchanged(subject *Subject, uid string, reason inject.Reason, err error) answer {
+	d := inject.Decision{Version: h.config.Version, Outcome: inject.Failed, Notes: []inject.Note{{Reason: reason}}}
+	if err != nil {
+		h.config.Log.Error(err, "Admitted a pod unchanged", "namespace", subject.Namespace, "pod", subject.Pod, "reason", reason)
+	}
+	h.observe(subject, &d)
+	return answer{uid: uid, warnings: warnings(&d), audit: audit(&d)}
+}
+
+func (h *Handler) respond(w http.ResponseWriter, a answer, begun time.Time) {
+	out, patchBytes, err := a.encode(make([]byte, 0, 8192))
+	if err != nil {
+		h.config.Log.Error(err, "Admitted a pod unchanged", "reason", inject.ReasonPanic)
+	}
+	header := w.Header()
+	header["Content-Type"] = jsonContentType
+	header["Content-Length"] = []string{strconv.Itoa(len(out))}
+	if h.draining.Load() {
+		header.Set("Connection", "close") // the API server opens its next connection to another replica
+	}
+	if _, err := w.Write(out); err != nil {
+		h.config.Log.V(1).Info("The API server went away", "error", err.Error())
+	}
+	h.metrics.answered(patchBytes, time.Since(begun))
+}
+
+var jsonContentType = []string{"application/json"}
+
+func subjectOf(req *request) Subject {
+	meta := &req.Object.Metadata
+	s := Subject{Namespace: req.Namespace, Pod: meta.Name, DryRun: req.DryRun}
+	if s.Pod == "" {
+		s.Pod = meta.GenerateName
+	}
+	for _, o := range meta.OwnerReferences {
+		if o.Controller != nil && *o.Controller {
+			s.Owner = Owner{APIVersion: o.APIVersion, Kind: o.Kind, Name: o.Name, UID: o.UID}
+		}
+	}
+	return s
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package webhook
+
+import (
+	"strings"
+
+	"github.com/coldtrace/coldtrace/inject"
+)
+
+// observe makes a decision known in the log, the metric and the Event; the answer itself carries the warning and the
+// audit annotation, the patch the pod's annotation. A dry run leaves no trace.
+func (h *Handler) observe(s *Subject, d *inject.Decision) {
+	if s.DryRun {
+		return
+	}
+	h.metrics.decided(d)
+	level := 1
+	if d.Outcome == inject.Injected || d.Outcome == inject.Failed {
+		level = 0
+	}
+	if log := h.config.Log.V(level); log.Enabled() {
+		log.Info("Decided about a pod", "namespace", s.Namespace, "pod", s.Pod, "owner", s.Owner.Name,
+			"outcome", d.Outcome, "container", d.Container, "features", d.Features, "reasons", d.Notes)
+	}
+	if h.config.Observe != nil {
+		h.config.Observe(s, d)
+	}
+}
+
+// primary is the reason that stands for a decision where there is room for one.
+func primary(d *inject.Decision) inject.Reason {
+	if len(d.Notes) == 0 {
+		return ""
+	}
+	return d.Notes[0].Reason
+}
+
+// warnings are what the person who creates the pod should see: what is wrong with annotations, and every reason that
+// calls for something to be done. The API server cuts all warnings of one answer at 4096 characters.
+func warnings(d *inject.Decision) []string {
+	const most = 8
+	out := d.Warnings
+	for _, n := range d.Notes {
+		if len(out) >= most {
+			break
+		}
+		if d.Outcome != inject.Failed && (d.Outcome == inject.Already || advice(n.Reason) == "") {
+			continue
+		}
+		text := "coldtrace: " + string(n.Reason)
+		if n.Detail != "" {
+			text += " (" + n.Detail + ")"
+		}
+		if d.Outcome == inject.Failed {
+			text += ": the pod was admitted unchanged"
+		} else if a := advice(n.Reason); a != "" {
+			text += ": " + a
+		}
+		out = append(out, text)
+	}
+	return out
+}
+
+// audit are the audit annotations; the API server puts the webhook's name before the keys.
+func audit(d *inject.Decision) []auditEntry {
+	out := []auditEntry{{"outcome", string(d.Outcome)}, {"reasons", reasons(d)}}
+	if len(d.Features) > 0 {
+		features := make([]string, len(d.Features))
+		for i, f := range d.Features {
+			features[i] = string(f)
+		}
+		out = append(out, auditEntry{"features", strings.Join(features, ",")})
+	}
+	return out
+}
+
+func reasons(d *inject.Decision) string {
+	var b strings.Builder
+	for i, n := range d.Notes {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(string(n.Reason))
+		if n.Detail != "" {
+			b.WriteString("(" + n.Detail + ")")
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package webhook
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"gomodules.xyz/jsonpatch/v2"
+
+	"github.com/coldtrace/coldtrace/endpoint"
+)
+
+// apiVersion is the one version of AdmissionReview that is spoken; the webhook configuration asks for no other.
+const apiVersion = "admission.k8s.io/v1"
+
+// review is the part of an AdmissionReview that is read, the pod included, in one pass over the bytes.
+type review struct {
+	APIVersion string  `json:"apiVersion"`
+	Request    request `json:"request"`
+}
+
+type request struct {
+	UID         string       `json:"uid"`
+	Namespace   string       `json:"namespace"`
+	Operation   string       `json:"operation"`
+	SubResource string       `json:"subResource"`
+	DryRun      bool         `json:"dryRun"`
+	Resource    resource     `json:"resource"`
+	Object      endpoint.Pod `json:"object"`
+}
+
+type resource struct {
+	Resource string `json:"resource"`
+}
+
+// decode reads a review. A review whose pod can't be read still tells its UID, which an answer needs.
+func decode(body []byte) (*request, error) {
+	var r review
+	switch err := json.Unmarshal(body, &r); {
+	case err != nil:
+		// The text of a JSON error may quote the pod: only its kind is told.
+		return &request{UID: requestUID(body)}, fmt.Errorf("decode review: %s", jsonErrorKind(err))
+	case r.APIVersion != apiVersion:
+		return &request{}, fmt.Errorf("decode review: this is not %s", apiVersion)
+	case r.Request.UID == "":
+		return &request{}, errors.New("decode review: the request has no uid")
+	}
+	return &r.Request, nil
+}
+
+func jsonErrorKind(err error) string {
+	var (
+		syntax *json.SyntaxError
+		kind   *json.UnmarshalTypeError
+	)
+	switch {
+	case errors.As(err, &syntax):
+		return fmt.Sprintf("syntax error at byte %d", syntax.Offset)
+	case errors.As(err, &kind):
+		return fmt.Sprintf("field %s is a %s", kind.Field, kind.Value)
+	}
+	return "not a JSON document"
+}
+
+// requestUID finds the request's UID where the whole can't be decoded: too long, or a field of an unexpected type. The
+// API server writes it among the first fields.
+func requestUID(head []byte) string {
+	var partial struct {
+		Request struct {
+			UID string `json:"uid"`
+		} `json:"request"`
+	}
+	if json.Unmarshal(head, &partial) == nil {
+		return partial.Request.UID
+	}
+	return uidPrefix(head)
+}
+
+// answer is what becomes of a pod.
+type answer struct {
+	uid      string
+	patch    []jsonpatch.Operation
+	warnings []string
+	audit    []auditEntry
+}
+
+type auditEntry struct{ key, value string }
+
+// encode writes the AdmissionReview that admits the pod. If the patch can't be written, the pod is admitted without
+// and the error tells.
+func (a *answer) encode(out []byte) ([]byte, int, error) {
+	patch, err := encodePatch(a.patch)
+	out = append(out, `{"kind":"AdmissionReview","apiVersion":"`+apiVersion+`","response":{"uid":`...)
+	out = appendString(out, a.uid)
+	out = append(out, `,"allowed":true`...)
+	if len(patch) > 0 {
+		out = append(out, `,"patchType":"JSONPatch","patch":"`...)
+		out = base64.StdEncoding.AppendEncode(out, patch)
+		out = append(out, '"')
+	}
+	if len(a.warnings) > 0 {
+		out = append(out, `,"warnings":[`...)
+		for i, w := range a.warnings {
+			if i > 0 {
+				out = append(out, ',')
+			}
+			out = appendString(out, w)
+		}
+		out = append(out, ']')
+	}
+	if len(a.audit) > 0 {
+		out = append(out, `,"auditAnnotations":{`...)
+		for i, e := range a.audit {
+			if i > 0 {
+				out = append(out, ',')
+			}
+			out = append(appendString(out, e.key), ':')
+			out = appendString(out, e.value)
+		}
+		out = append(out, '}')
+	}
+	return append(out, "}}\n"...), len(patch), err
+}
+
+func encodePatch(ops []jsonpatch.Operation) ([]byte, error) {
+	if len(ops) == 0 {
+		return nil, nil
+	}
+	out := make([]byte, 0, 4096)
+	out = append(out, '[')
+	for i := range ops {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = append(out, `{"op":`...)
+		out = appendString(out, ops[i].Operation)
+		out = append(out, `,"path":`...)
+		out = appendString(out, ops[i].Path)
+		out = append(out, `,"value":`...)
+		if s, ok := ops[i].Value.(string); ok {
+			out = appendString(out, s)
+		} else {
+			value, err := json.Marshal(ops[i].Value)
+			if err != nil {
+				return nil, fmt.Errorf("encode patch of %s: %w", ops[i].Path, err)
+			}
+			out = append(out, value...)
+		}
+		out = append(out, '}')
+	}
+	return append(out, ']'), nil
+}
+
+// appendString quotes a string for JSON; only what needs escaping takes the slow way.
+func appendString(out []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= 0x7f {
+			quoted, err := json.Marshal(s)
+			if err != nil {
+				return append(out, `""`...) // impossible: any string can be marshalled
+			}
+			return append(out, quoted...)
+		}
+	}
+	out = append(out, '"')
+	out = append(out, s...)
+	return append(out, '"')
+}
