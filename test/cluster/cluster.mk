@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+# The real Kubernetes that tests and the demo run on; see test/cluster/README.md.
+
+CLUSTER = cd test/cluster && go run .
+
+.PHONY: cluster-up
+cluster-up: ## Boot a real Kubernetes on this machine (needs root on Linux)
+	@$(CLUSTER) up
+
+.PHONY: cluster-down
+cluster-down: ## Stop it; nothing is left behind
+	@$(CLUSTER) down
+
+.PHONY: cluster-build
+cluster-build: ## Build everything the cluster runs, from Go modules
+	@$(CLUSTER) build
+
+.PHONY: cluster-assets
+cluster-assets: ## Build what tests against a real API server need (etcd, kube-apiserver, kubectl, helm)
+	@$(CLUSTER) build --control-plane helm

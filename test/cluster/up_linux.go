@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// up boots the cluster and returns when a pod with GPUs can be scheduled.
+func up(ctx context.Context, l layout, out *progress) error {
+	if os.Geteuid() != 0 {
+		return errors.New("up needs root: it makes namespaces, mounts and cgroups\n" + elsewhere)
+	}
+	if err := os.MkdirAll(l.dir, 0o755); err != nil {
+		return fmt.Errorf("create cluster folder: %w", err)
+	}
+	unlock, err := lockFile(ctx, filepath.Join(l.dir, ".lock"))
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	s, found, err := readState(l)
+	if err != nil {
+		return err
+	}
+	if found && s.Keeper.alive() && s.Node.alive() {
+		fmt.Fprintf(out.w, "The cluster is already up: %s\n", l.kubeconfig())
+		return nil
+	}
+	if found {
+		if err := sweep(l, s); err != nil {
+			return err
+		}
+	}
+	if err := ensureDebian(ctx, out); err != nil {
+		return err
+	}
+	if err := buildAll(ctx, l, out, nodeBins...); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(l.run); err != nil {
+		return fmt.Errorf("empty run folder: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Join(l.run, "log"), 0o755); err != nil {
+		return fmt.Errorf("create run folder: %w", err)
+	}
+	if err := launch(ctx, l, out); err != nil {
+		return err
+	}
+	fmt.Fprintf(out.w, "Kubernetes %s is up in %s.\n  source %s    # KUBECONFIG, REGISTRY, NODE_IP, PATH\n", kubernetesVersion, out.total(), l.envFile())
+	return nil
+}
+
+// launch starts the keeper, shows the node's progress, and lets go of both once the node is ready.
+func launch(ctx context.Context, l layout, out *progress) error {
+	progressRead, progressWrite, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("create pipe: %w", err)
+	}
+	defer progressRead.Close()
+	launchRead, launchWrite, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("create pipe: %w", err)
+	}
+	defer launchWrite.Close()
+	log, err := os.Create(l.log("keeper"))
+	if err != nil {
+		return fmt.Errorf("create log: %w", err)
+	}
+	defer log.Close()
+
+	cmd := exec.Command("/proc/self/exe", "--dir", l.dir, "--bin", l.bin, "keeper")
+	cmd.Dir = l.checkout
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.ExtraFiles = []*os.File{progressWrite, launchRead} // progressFD, launchFD
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start keeper: %w", err)
+	}
+	progressWrite.Close()
+	launchRead.Close()
+
+	outcome := make(chan error, 1)
+	go func() { outcome <- follow(bufio.NewScanner(progressRead), l, out) }()
+	select {
+	case err = <-outcome:
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	if err == nil {
+		if _, err = launchWrite.Write([]byte{stayByte}); err == nil {
+			return nil
+		}
+	}
+	// The end of this pipe tells the keeper to end the node; wait until it has.
+	launchWrite.Close()
+	waitErr := cmd.Wait()
+	var exit *exec.ExitError
+	if errors.As(waitErr, &exit) {
+		waitErr = nil // its reason is in the log, and err has it
+	}
+	s, found, stateErr := readState(l)
+	if found {
+		stateErr = sweep(l, s)
+	}
+	return errors.Join(err, waitErr, stateErr)
+}
+
+// follow copies the node's progress until it is ready or has failed.
+func follow(lines *bufio.Scanner, l layout, out *progress) error {
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		line := lines.Text()
+		if line == readyLine {
+			return nil
+		}
+		if reason, failed := strings.CutPrefix(line, failedLine); failed {
+			for lines.Scan() {
+				reason += "\n" + lines.Text()
+			}
+			return fmt.Errorf("boot: %s", reason)
+		}
+		fmt.Fprintln(out.w, line)
+	}
+	return fmt.Errorf("boot: the node ended without a word\n%s", tail(l.log("keeper")))
+}
+
+// down ends the cluster and returns when nothing of it is left.
+func down(ctx context.Context, l layout, out *progress) error {
+	if _, err := os.Stat(l.dir); errors.Is(err, os.ErrNotExist) {
+		fmt.Fprintln(out.w, "No cluster is up.")
+		return nil
+	}
+	unlock, err := lockFile(ctx, filepath.Join(l.dir, ".lock"))
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	s, found, err := readState(l)
+	if err != nil {
+		return err
+	}
+	if !found {
+		fmt.Fprintln(out.w, "No cluster is up.")
+		return nil
+	}
+	return out.step("cluster is down", func() error { return sweep(l, s) })
+}
+
+// sweepTimeout covers a machine that is busy with other things: the kernel takes a moment per namespace.
+const sweepTimeout = time.Minute
+
+// sweep removes a cluster, running or killed, down to its files; logs stay for a post-mortem.
+func sweep(l layout, s state) error {
+	for _, p := range []process{s.Node, s.Keeper} {
+		// The node first: the keeper then tidies up and ends by itself, as after an accident.
+		if err := endProcess(p, p == s.Keeper); err != nil {
+			return err
+		}
+	}
+	if s.Cgroup != "" {
+		if err := removeCgroups(s.Cgroup); err != nil {
+			return err
+		}
+	}
+	deadline := time.Now().Add(sweepTimeout)
+	for s.Network.Link != "" && linkExists(s.Network.Link) {
+		if time.Now().After(deadline) {
+			return fmt.Errorf("link %s is still there after %s", s.Network.Link, sweepTimeout)
+		}
+		time.Sleep(pollEvery)
+	}
+	for _, name := range []string{l.data(""), filepath.Join(l.run, "root"), filepath.Join(l.run, "pki"), l.conf(""), l.socket(), l.kubeconfig(), l.envFile()} {
+		if err := os.RemoveAll(name); err != nil {
+			return fmt.Errorf("remove files: %w", err)
+		}
+	}
+	// Last, so that a sweep that failed is tried again.
+	if err := os.Remove(l.state()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("remove state: %w", err)
+	}
+	return nil
+}
+
+// endProcess kills p if it is still the one we started, and waits until it is gone. With grace it is first
+// left to end by itself.
+func endProcess(p process, grace bool) error {
+	killAt := time.Now()
+	if grace {
+		killAt = killAt.Add(15 * time.Second)
+	}
+	deadline := killAt.Add(sweepTimeout)
+	killed := false
+	for p.alive() {
+		now := time.Now()
+		if !killed && !now.Before(killAt) {
+			if err := syscall.Kill(p.PID, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+				return fmt.Errorf("kill %d: %w", p.PID, err)
+			}
+			killed = true
+		}
+		if now.After(deadline) {
+			return fmt.Errorf("process %d is still there after SIGKILL", p.PID)
+		}
+		time.Sleep(pollEvery)
+	}
+	return nil
+}
