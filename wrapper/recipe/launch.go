@@ -213,6 +213,9 @@ func (s *launch) edge(at time.Time, rank string, r *rule, c capture, embedded bo
 	}
 	delete(t.open, rank)
 	delete(t.open, "") // a progress bar or a driver without a prefix opened it for all
+	if embedded && !has && (begin.IsZero() || begin.Equal(at)) {
+		return // a progress bar has no time of its own
+	}
 	sp := span{start: at.Add(-length), end: at, attributes: map[string]any{}}
 	switch {
 	case begin.IsZero() || begin.After(at):

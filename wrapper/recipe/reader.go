@@ -177,7 +177,7 @@ func (r *Reader) marked(at time.Time, h head, rule *rule, c capture) {
 		}
 		r.start.at[markLaunch] = at
 	case markEngine:
-		if s.over() || s.engines[string(h.rank)] && s.begun() {
+		if s.over() || s.engines[string(h.rank)] && s.moved {
 			r.start = newLaunch()
 		}
 		s = r.start

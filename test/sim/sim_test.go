@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/coldtrace/coldtrace/wrapper/recipe"
+)
+
+// listener hands what is written to a recipe's reader, as the wrapper does: at once, split at \n and \r.
+type listener struct {
+	mu     sync.Mutex
+	reader *recipe.Reader
+	lines  [][]byte
+}
+
+type listenerStream struct {
+	*listener
+	stream int
+	rest   []byte
+}
+
+func (l *listenerStream) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.rest = append(l.rest, b...)
+	for {
+		end := bytes.IndexAny(l.rest, "\r\n")
+		if end < 0 {
+			return len(b), nil
+		}
+		line := bytes.Clone(l.rest[:end])
+		l.rest = l.rest[end+1:]
+		l.reader.Line(time.Now(), l.stream, line)
+		l.lines = append(l.lines, line)
+	}
+}
+
+// play runs a server's script to its end, 40 times as fast as life.
+func play(t *testing.T, e engine, version string, args ...string) (*server, recipe.Result) {
+	t.Helper()
+	given, err := e.parser(e.name, version).parse(args)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	s := newServer(e, given, version, start, make(chan struct{}))
+	r := recipe.ByName(e.name)
+	l := &listener{reader: r.NewReader(recipe.Options{Start: start})}
+	s.player.speed = 40
+	s.player.out = &listenerStream{listener: l, stream: recipe.Stdout}
+	s.player.err = &listenerStream{listener: l, stream: recipe.Stderr}
+	steps, err := readScript(e.script(version))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.player.warming = func() error { return nil }
+	if err := s.player.play(steps); err != nil {
+		t.Fatal(err)
+	}
+	return s, l.reader.Result(nil, time.Now())
+}
+
+var versions = []string{
+	"0.4.1", "0.5.0", "0.5.4", "0.6.2", "0.6.4", "0.6.6", "0.7.0", "0.7.3", "0.8.2", "0.8.5.post1", "0.9.0", "0.9.2", "0.10.0",
+	"0.10.1.1", "0.10.2", "0.11.0", "0.12.0", "0.13.0", "0.14.1", "0.15.1", "0.16.0", "0.17.1", "0.18.0", "0.19.0", "0.20.2",
+	"0.21.0", "0.23.0", "0.25.1", "0.26.0", "0.27.1", "0.28.0",
+}
+
+func TestReaderFindsThePhasesOfEveryVersionWithin100ms(t *testing.T) {
+	shapes := [][]string{
+		{"--model", "/"}, {"--model", "/", "--tensor-parallel-size", "4"}, {"--model", "/", "--enforce-eager"}, {"--model", "org/model"},
+	}
+	for i, version := range versions {
+		args := shapes[i%len(shapes)]
+		t.Run(version+" "+args[len(args)-1], func(t *testing.T) {
+			t.Parallel()
+			s, got := play(t, vllm, version, args...)
+			if got.Outcome != recipe.OutcomeReady || got.Version != version {
+				t.Errorf("%s %s (%s)", got.Version, got.Outcome, got.Reason)
+			}
+			compare(t, s, got)
+		})
+	}
+}
+
+func TestReaderFindsThePhasesOfOtherEngines(t *testing.T) {
+	for name, e := range map[string]engine{"sglang": sglang, "tgi": tgi, "lightllm": lightllm, "triton": triton} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, got := play(t, e, "1.0")
+			if got.Outcome != recipe.OutcomeReady {
+				t.Errorf("outcome %s (%s)", got.Outcome, got.Reason)
+			}
+			compare(t, s, got)
+		})
+	}
+}
+
+// compare holds what the reader found against what was simulated. Phases that a version does not tell are not asked for.
+func compare(t *testing.T, s *server, got recipe.Result) {
+	t.Helper()
+	found := map[string]recipe.Phase{}
+	for _, p := range got.Phases {
+		if _, twice := found[p.Name]; twice {
+			t.Errorf("%s twice", p.Name)
+		}
+		found[p.Name] = p
+	}
+	for name, want := range s.truth.record.Phases {
+		if untold := name == "hf_download" && older(s.player.version, "0.7.3") && s.engine.name == "vllm"; untold {
+			continue
+		}
+		p, ok := found[name]
+		if !ok {
+			t.Errorf("%s not found", name)
+			continue
+		}
+		for edge, d := range map[string]time.Duration{
+			"start": p.Start.Sub(time.Unix(0, want.Start)), "end": p.End.Sub(time.Unix(0, want.End)),
+		} {
+			if d.Abs() > 100*time.Millisecond {
+				t.Errorf("%s: %s is off by %s", name, edge, d)
+			}
+		}
+		delete(found, name)
+	}
+	for name := range found {
+		t.Errorf("%s was not simulated", name)
+	}
+}
