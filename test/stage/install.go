@@ -52,6 +52,11 @@ func (s *Stage) InstallChart(ctx context.Context, values ...string) error {
 	return s.Step("chart installed, webhook ready", func() error { return s.run(ctx, "helm", args...) })
 }
 
+// UninstallChart removes what InstallChart has installed, if it has.
+func (s *Stage) UninstallChart(ctx context.Context) error {
+	return s.run(ctx, "helm", "uninstall", Release, "--namespace", SystemNamespace, "--ignore-not-found", "--wait")
+}
+
 // MakeNamespace creates a namespace, with coldtrace's label or without.
 func (s *Stage) MakeNamespace(ctx context.Context, name string, labelled bool) error {
 	label := ""
@@ -69,17 +74,22 @@ func (s *Stage) DeleteNamespace(ctx context.Context, name string) error {
 
 // Apply applies a manifest. ${NAME} in it stands for a variable of the cluster's environment.
 func (s *Stage) Apply(ctx context.Context, namespace, manifest string) error {
-	return s.kubectl(ctx, strings.NewReader(s.expand(manifest)), "apply", "--namespace", namespace, "-f", "-")
+	return s.kubectl(ctx, strings.NewReader(s.Expand(manifest)), "apply", "--namespace", namespace, "-f", "-")
 }
 
 // Delete deletes what a manifest names and waits until it is gone, pods included.
 func (s *Stage) Delete(ctx context.Context, namespace, manifest string) error {
-	return s.kubectl(ctx, strings.NewReader(s.expand(manifest)),
+	return s.kubectl(ctx, strings.NewReader(s.Expand(manifest)),
 		"delete", "--namespace", namespace, "--ignore-not-found", "--cascade=foreground", "--wait", "-f", "-")
 }
 
-// expand puts the cluster's variables in; any other dollar is the shell's in the pod.
-func (s *Stage) expand(manifest string) string {
+// DeletePod deletes a pod and waits until it is gone.
+func (s *Stage) DeletePod(ctx context.Context, namespace, name string) error {
+	return s.kubectl(ctx, nil, "delete", "pod", "--namespace", namespace, name, "--ignore-not-found", "--wait")
+}
+
+// Expand puts the cluster's variables in; any other dollar is the shell's in the pod.
+func (s *Stage) Expand(manifest string) string {
 	for name, value := range s.env {
 		manifest = strings.ReplaceAll(manifest, "${"+name+"}", value)
 	}
