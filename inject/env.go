@@ -114,26 +114,33 @@ func (p *patch) referenced(env *envPlan, name string) bool {
 
 // endpointEnv is where telemetry goes. It is the one value in which $(NAME) is meant.
 func (p *patch) endpointEnv(env *envPlan) {
-	url := p.sel.Settings.OTLP.Endpoint
-	switch {
+	switch r := p.endpointProblem(); {
 	case env.has(startup.EnvOTLPEndpoint):
-	case url == "":
-		p.note(ReasonNoEndpoint, "")
-	case !resolvable(env.container, url):
-		p.note(ReasonUnresolved, "")
-	case len(env.container.EnvFrom) > 0:
-		p.note(ReasonEnvFrom, startup.EnvOTLPEndpoint)
-	case !p.referenced(env, startup.EnvOTLPEndpoint):
-		env.add = append(env.add, envVar{Name: startup.EnvOTLPEndpoint, Value: url})
+	case r == "":
+		env.add = append(env.add, envVar{Name: startup.EnvOTLPEndpoint, Value: p.sel.Settings.OTLP.Endpoint})
+	case !slices.ContainsFunc(p.decision.Notes, func(n Note) bool { return n.Reason == r && n.Detail != "OTEL_TRACES_SAMPLER" }):
+		p.note(r, startup.EnvOTLPEndpoint)
 	}
 }
 
-// endpointKnown tells if the container will have an OTLP endpoint.
-func (p *patch) endpointKnown() bool {
-	c := p.container()
-	url := p.sel.Settings.OTLP.Endpoint
-	return slices.ContainsFunc(c.Env, func(v endpoint.EnvVar) bool { return v.Name == startup.EnvOTLPEndpoint }) ||
-		url != "" && resolvable(c, url) && p.req.Policy.Features.Env && len(c.EnvFrom) == 0
+// endpointProblem is why the container will have no OTLP endpoint, empty if it will.
+func (p *patch) endpointProblem() Reason {
+	c, url := p.container(), p.sel.Settings.OTLP.Endpoint
+	switch {
+	case slices.ContainsFunc(c.Env, func(v endpoint.EnvVar) bool { return v.Name == startup.EnvOTLPEndpoint }):
+		return ""
+	case !p.req.Policy.Features.Env:
+		return ReasonDisabled
+	case url == "":
+		return ReasonNoEndpoint
+	case !resolvable(c, url):
+		return ReasonUnresolved
+	case len(c.EnvFrom) > 0:
+		return ReasonEnvFrom
+	case refers(c, startup.EnvOTLPEndpoint):
+		return ReasonReferenced
+	}
+	return ""
 }
 
 // resolvable tells if the container defines every $(NAME) in a value.

@@ -133,6 +133,9 @@ func Pod(req Request) ([]jsonpatch.Operation, Decision) {
 		d.Outcome = Already
 		return nil, d
 	}
+	if s.Settings.Inject == "false" {
+		return nil, d // not even the annotation
+	}
 	if encoded := d.JSON(); encoded != status {
 		p.annotate(config.StatusAnnotation, encoded)
 	}

@@ -131,8 +131,8 @@ func (p *patch) planFlag(wrap *wrapping) *flagEdit {
 		return &flagEdit{none: true}
 	case site.Problem != endpoint.NoProblem:
 		p.note(Reason(site.Problem), string(FeatureVLLMFlag))
-	case !p.endpointKnown():
-		p.note(ReasonNoEndpoint, string(FeatureVLLMFlag))
+	case p.endpointProblem() != "":
+		p.note(p.endpointProblem(), string(FeatureVLLMFlag))
 	case wrap == nil && (mode == config.VLLMFlagAuto || len(p.container().Command) == 0):
 		p.note(ReasonNoWrapper, string(FeatureVLLMFlag))
 	case mode == config.VLLMFlagAlways && site.Offset < 0:

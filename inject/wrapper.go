@@ -51,9 +51,11 @@ func (p *patch) planWrapper(env *envPlan) *wrapping {
 		return no(ReasonNoCommand, c.Name)
 	case id.Engine == "" && !p.req.Policy.Wrapper.UnknownEngines && set.Inject != "true":
 		return no(ReasonEngineUnknown, string(FeatureWrapper))
-	case !p.endpointKnown():
-		return no(ReasonNoEndpoint, string(FeatureWrapper))
-	case refers(c, startup.EnvPodUID) && !env.has(startup.EnvPodUID):
+	case p.endpointProblem() != "":
+		return no(p.endpointProblem(), string(FeatureWrapper))
+	case !env.has(startup.EnvPodUID) && !p.req.Policy.Features.Env:
+		return no(ReasonDisabled, string(FeatureEnv))
+	case !env.has(startup.EnvPodUID) && refers(c, startup.EnvPodUID):
 		return no(ReasonReferenced, startup.EnvPodUID)
 	case p.taken() != "":
 		return no(ReasonTaken, p.taken())
