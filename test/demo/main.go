@@ -126,7 +126,7 @@ func draw(s *stage.Stage, t *trace.Trace) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("render page: %w", err)
 	}
-	path := filepath.Join(s.Checkout(), ".cluster", "start.html")
+	path := filepath.Join(s.Dir(), "start.html")
 	if err := os.WriteFile(path, page, 0o644); err != nil { //nolint:gosec // to be opened in a browser
 		return "", fmt.Errorf("write page: %w", err)
 	}

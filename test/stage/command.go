@@ -21,7 +21,7 @@ const interruptGrace = 30 * time.Second
 // command runs in the checkout, with the cluster's environment once there is one. It leads a process group of its own:
 // a Ctrl-C on the terminal reaches it through ctx alone, and then all of it, `go run` and its program alike.
 func (s *Stage) command(ctx context.Context, name string, args ...string) *exec.Cmd {
-	if built := filepath.Join(s.dir, "bin", name); !strings.Contains(name, "/") && isFile(built) {
+	if built := filepath.Join(s.bin, name); !strings.Contains(name, "/") && isFile(built) {
 		name = built
 	}
 	cmd := exec.CommandContext(ctx, name, args...)
@@ -59,7 +59,7 @@ func (s *Stage) cluster(ctx context.Context, w io.Writer, args ...string) error 
 	if err := s.buildDriver(ctx); err != nil {
 		return err
 	}
-	cmd := s.command(ctx, s.driver(), args...)
+	cmd := s.command(ctx, s.driver(), append([]string{"--dir", s.dir, "--bin", s.bin}, args...)...)
 	cmd.Dir = filepath.Join(s.checkout, "test", "cluster")
 	cmd.Stdout = w
 	var stderr bytes.Buffer
@@ -70,7 +70,7 @@ func (s *Stage) cluster(ctx context.Context, w io.Writer, args ...string) error 
 	return nil
 }
 
-func (s *Stage) driver() string { return filepath.Join(s.dir, "bin", "cluster") }
+func (s *Stage) driver() string { return filepath.Join(s.bin, "cluster") }
 
 // buildDriver compiles the driver of test/cluster once: `go run` would not pass signals on to it.
 func (s *Stage) buildDriver(ctx context.Context) error {

@@ -27,7 +27,8 @@ type Stage struct {
 	Rest *rest.Config
 
 	checkout string
-	dir      string // .cluster
+	dir      string // the cluster's folder
+	bin      string // of the binaries that all clusters of the checkout share
 	env      map[string]string
 	// own says that Open booted the cluster, so that Close stops it.
 	own         bool
@@ -37,14 +38,23 @@ type Stage struct {
 // shutdownTime bounds Close, which runs after an interrupt, too.
 const shutdownTime = 2 * time.Minute
 
+// EnvClusterDir is the cluster's folder, if it isn't .cluster: another cluster beside it, as test/cluster's --dir.
+const EnvClusterDir = "CLUSTER_DIR"
+
 // Open boots the cluster, or joins the one that is up in this checkout. Its progress goes to w.
 func Open(ctx context.Context, w io.Writer) (*Stage, error) {
 	checkout, err := findCheckout()
 	if err != nil {
 		return nil, err
 	}
-	s := &Stage{Progress: NewProgress(w), checkout: checkout, dir: filepath.Join(checkout, ".cluster")}
-	if err := os.MkdirAll(filepath.Join(s.dir, "bin"), 0o755); err != nil { //nolint:gosec // binaries that anyone may run
+	home := filepath.Join(checkout, ".cluster")
+	s := &Stage{Progress: NewProgress(w), checkout: checkout, dir: home, bin: filepath.Join(home, "bin")}
+	if dir := os.Getenv(EnvClusterDir); dir != "" {
+		if s.dir, err = filepath.Abs(dir); err != nil {
+			return nil, fmt.Errorf("resolve the cluster's folder: %w", err)
+		}
+	}
+	if err := os.MkdirAll(s.bin, 0o755); err != nil { //nolint:gosec // binaries that anyone may run
 		return nil, fmt.Errorf("create the cluster's folder: %w", err)
 	}
 	if err := s.Step("cluster driver built", func() error { return s.buildDriver(ctx) }); err != nil {
@@ -81,6 +91,9 @@ func (s *Stage) Kubeconfig() string { return s.env["KUBECONFIG"] }
 
 // NodeIP is the address of the node, where its add-ons listen.
 func (s *Stage) NodeIP() string { return s.env["NODE_IP"] }
+
+// Dir is the cluster's folder.
+func (s *Stage) Dir() string { return s.dir }
 
 // Run is the folder of what a running cluster writes.
 func (s *Stage) Run() string { return filepath.Join(s.dir, "run") }
