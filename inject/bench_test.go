@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package inject_test
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"testing"
+
+	"gomodules.xyz/jsonpatch/v2"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/coldtrace/coldtrace/endpoint"
+	"github.com/coldtrace/coldtrace/inject"
+)
+
+// benchFixtures are one pod of each usual kind.
+var benchFixtures = []string{"streaming-vllm", "lws-worker", "batch-job", "vllm-argv", "nim", "no-gpu"}
+
+func BenchmarkAdmission(b *testing.B) {
+	for _, name := range benchFixtures {
+		f := readFixture(b, filepath.Join("testdata", name+".yaml"))
+		b.Run("decode-only/"+name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				pod := new(endpoint.Pod)
+				if err := json.Unmarshal(f.raw, pod); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run("decide-only/"+name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				inject.Pod(f.request)
+			}
+		})
+		b.Run("inject/"+name, func(b *testing.B) {
+			b.ReportAllocs()
+			var patch []byte
+			for b.Loop() {
+				req := f.request
+				req.Pod = new(endpoint.Pod)
+				if err := json.Unmarshal(f.raw, req.Pod); err != nil {
+					b.Fatal(err)
+				}
+				ops, _ := inject.Pod(req)
+				patch = inject.Encode(ops)
+			}
+			b.ReportMetric(float64(len(patch)), "patch-bytes")
+		})
+		b.Run("typed-marshal-diff/"+name, func(b *testing.B) {
+			b.ReportAllocs()
+			ops, _ := inject.Pod(f.request)
+			after, err := applyOps(f.raw, ops)
+			if err != nil {
+				b.Fatal(err)
+			}
+			var patch []byte
+			for b.Loop() { // what a defaulter does: decode, change (here for free), marshal, compare
+				var pod, changed corev1.Pod
+				if err := json.Unmarshal(f.raw, &pod); err != nil {
+					b.Fatal(err)
+				}
+				b.StopTimer()
+				if err := json.Unmarshal(after, &changed); err != nil {
+					b.Fatal(err)
+				}
+				b.StartTimer()
+				marshalled, err := json.Marshal(&changed)
+				if err != nil {
+					b.Fatal(err)
+				}
+				diff, err := jsonpatch.CreatePatch(f.raw, marshalled)
+				if err != nil {
+					b.Fatal(err)
+				}
+				patch, _ = json.Marshal(diff)
+			}
+			b.ReportMetric(float64(len(patch)), "patch-bytes")
+		})
+	}
+}
