@@ -1,0 +1,48 @@
+{{- define "coldtrace.name" -}}
+{{- if contains "coldtrace" .Release.Name }}{{ .Release.Name | trunc 50 | trimSuffix "-" }}{{ else }}{{ printf "%s-coldtrace" .Release.Name | trunc 50 | trimSuffix "-" }}{{ end }}
+{{- end }}
+
+{{- define "coldtrace.selector" -}}
+app.kubernetes.io/name: coldtrace
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "coldtrace.labels" -}}
+{{ include "coldtrace.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end }}
+
+{{- /* Cluster-wide objects carry the namespace, so that two releases of one name do not meet. */}}
+{{- define "coldtrace.clusterName" -}}
+{{ printf "%s-%s" .Release.Namespace (include "coldtrace.name" .) | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "coldtrace.image" -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end }}
+
+{{- define "coldtrace.otlpEndpoint" -}}
+{{ .Values.otlp.endpoint }}
+{{- end }}
+
+{{- define "coldtrace.policy" -}}
+{{- $wrapper := dict "image" (.Values.wrapper.image | default (printf "ghcr.io/coldtrace/coldtrace-wrapper:%s" .Chart.AppVersion)) }}
+{{- $policy := dict
+  "clusterName" .Values.clusterName
+  "region" .Values.region
+  "otlp" (dict "endpoint" (include "coldtrace.otlpEndpoint" .) "protocol" .Values.otlp.protocol)
+  "wrapper" $wrapper }}
+{{- toYaml (mergeOverwrite $policy (deepCopy .Values.policy)) }}
+{{- end }}
+
+{{- /* One CEL expression: a container asks for one of the resources. */}}
+{{- define "coldtrace.gpuCEL" -}}
+{{- $tests := list }}
+{{- range .Values.policy.selection.gpuResources }}
+{{- if hasSuffix "*" . }}{{ $tests = append $tests (printf "r.startsWith('%s')" (trimSuffix "*" .)) }}
+{{- else }}{{ $tests = append $tests (printf "r == '%s'" .) }}{{ end }}
+{{- end -}}
+has(object.spec.resourceClaims) || object.spec.containers.exists(c, has(c.resources) && has(c.resources.limits) && c.resources.limits.exists(r, {{ join " || " $tests }}))
+{{- end }}
