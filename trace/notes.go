@@ -95,6 +95,13 @@ func (n *Node) notes() []string {
 			}
 		}
 	}
+	for _, a := range n.Attributes {
+		for suffix, unit := range map[string]string{"_gib": "GiB", "_tokens": "tokens"} {
+			if strings.HasSuffix(a.Key, suffix) {
+				out = append(out, printable(a.Text()+" "+unit))
+			}
+		}
+	}
 	return out
 }
 

@@ -22,6 +22,7 @@ type traceFlags struct {
 	width     int
 	noColour  bool
 	ascii     bool
+	follow    bool
 }
 
 func newTraceCommand() *cobra.Command {
@@ -35,7 +36,12 @@ writes them ("-": standard input). Of several starts, all are listed and the new
   coldtrace trace traces.jsonl --pod models/llama-3-1-8b-6d5f-x2x7k --html start.html
   kubectl exec -n observability collector-0 -- cat /data/traces.jsonl | coldtrace trace -`,
 		Args: cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, files []string) error { return runTrace(cmd, files, flags) },
+		RunE: func(cmd *cobra.Command, files []string) error {
+			if flags.follow {
+				return followTrace(cmd, files, flags)
+			}
+			return runTrace(cmd, files, flags)
+		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&flags.selection.TraceID, "trace-id", "", "draw the trace with this id, or this beginning of one")
@@ -45,6 +51,7 @@ writes them ("-": standard input). Of several starts, all are listed and the new
 	f.IntVar(&flags.width, "width", 0, "columns to draw on (default: the terminal's)")
 	f.BoolVar(&flags.noColour, "no-color", false, "no colours (default: colours on a terminal, unless NO_COLOR is set)")
 	f.BoolVar(&flags.ascii, "ascii", false, "no box-drawing characters")
+	f.BoolVarP(&flags.follow, "follow", "f", false, "draw again whenever a file grows, until interrupted (on a terminal)")
 	return cmd
 }
 
