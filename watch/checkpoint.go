@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package watch
+
+import (
+	"bytes"
+	"cmp"
+	"compress/gzip"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/watch/timeline"
+)
+
+// Bounds of a checkpoint, so that both parts fit into a ConfigMap (1 MiB) and into etcd's requests (1.5 MiB).
+const (
+	maxRecent      = 25000 // 20 bytes each
+	maxStartsBytes = 400 << 10
+)
+
+// Keys of the checkpoint's ConfigMap.
+const (
+	startsKey    = "starts.json.gz"
+	deliveredKey = "delivered.bin"
+)
+
+// record is a checkpoint: the starts in flight with the spans that were delivered of them, and the starts that were
+// delivered as a whole. The latter need be remembered only as long as a start can take: an older pod is over by
+// definition, delivered or not.
+type record struct {
+	Version    int            `json:"version"`
+	Floor      time.Time      `json:"floor"` // pods created before are over and done, unless they are in Starts
+	Namespaces []string       `json:"namespaces"`
+	Starts     []startRecord  `json:"starts"`
+	recent     map[uid]recent // delivered, of pods created since Floor
+}
+
+type recent struct{ created uint32 } // unix seconds
+
+type startRecord struct {
+	timeline.Stub
+	Subject   startup.Subject `json:"subject,omitzero"`
+	Delivered []keyHash       `json:"delivered,omitempty"`
+	Timeout   time.Duration   `json:"timeout"`
+}
+
+const recordVersion = 1
+
+func (r *record) delivered(id types.UID) bool {
+	_, ok := r.recent[parseUID(id)]
+	return ok
+}
+
+func (r *record) before(created time.Time) bool { return created.Before(r.Floor) }
+
+func (r *record) knows(namespace string) bool { return slices.Contains(r.Namespaces, namespace) }
+
+// encode gives the two parts. When the starts in flight are too many, those created last go first: it is they whose
+// spans are the fewest, and all a lost record costs is that spans are sent twice.
+func (r *record) encode() (map[string][]byte, int, error) {
+	left := r.Starts
+	slices.SortFunc(left, func(a, b startRecord) int { return cmp.Compare(a.Created, b.Created) })
+	for {
+		part := *r
+		part.Starts = left
+		data, err := compress(&part)
+		if err != nil {
+			return nil, 0, err
+		}
+		if len(data) <= maxStartsBytes || len(left) == 0 {
+			return map[string][]byte{startsKey: data, deliveredKey: r.encodeRecent()}, len(r.Starts) - len(left), nil
+		}
+		left = left[:len(left)*3/4]
+	}
+}
+
+func compress(r *record) ([]byte, error) {
+	var out bytes.Buffer
+	zip, err := gzip.NewWriterLevel(&out, gzip.BestSpeed)
+	if err != nil {
+		return nil, fmt.Errorf("compress the checkpoint: %w", err)
+	}
+	if err := json.NewEncoder(zip).Encode(r); err != nil {
+		return nil, fmt.Errorf("encode the checkpoint: %w", err)
+	}
+	if err := zip.Close(); err != nil {
+		return nil, fmt.Errorf("compress the checkpoint: %w", err)
+	}
+	return out.Bytes(), nil
+}
+
+func (r *record) encodeRecent() []byte {
+	ids := make([]uid, 0, len(r.recent))
+	for id := range r.recent {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, func(a, b uid) int { return bytes.Compare(a[:], b[:]) })
+	out := make([]byte, 0, 20*len(ids))
+	for _, id := range ids {
+		out = append(out, id[:]...)
+		out = binary.BigEndian.AppendUint32(out, r.recent[id].created)
+	}
+	return out
+}
+
+func decodeRecord(data map[string][]byte) (*record, error) {
+	zip, err := gzip.NewReader(bytes.NewReader(data[startsKey]))
+	if err != nil {
+		return nil, fmt.Errorf("decompress the checkpoint: %w", err)
+	}
+	r := &record{recent: map[uid]recent{}}
+	if err := json.NewDecoder(io.LimitReader(zip, 64<<20)).Decode(r); err != nil {
+		return nil, fmt.Errorf("decode the checkpoint: %w", err)
+	}
+	if r.Version != recordVersion {
+		return nil, fmt.Errorf("the checkpoint has version %d, not %d", r.Version, recordVersion)
+	}
+	for b := data[deliveredKey]; len(b) >= 20; b = b[20:] {
+		r.recent[uid(b[:16])] = recent{binary.BigEndian.Uint32(b[16:])}
+	}
+	return r, nil
+}
+
+// trim forgets deliveries that Floor covers, and raises Floor when there are too many.
+func (r *record) trim(floor time.Time) {
+	if floor.After(r.Floor) {
+		r.Floor = floor
+	}
+	if len(r.recent) > maxRecent {
+		created := make([]uint32, 0, len(r.recent))
+		for _, d := range r.recent {
+			created = append(created, d.created)
+		}
+		slices.Sort(created)
+		if raised := time.Unix(int64(created[len(created)-maxRecent*3/4]), 0); raised.After(r.Floor) {
+			r.Floor = raised
+		}
+	}
+	for id, d := range r.recent {
+		if time.Unix(int64(d.created), 0).Before(r.Floor) {
+			delete(r.recent, id)
+		}
+	}
+}

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package watch
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/watch/timeline"
+)
+
+// DefaultMaxWaiting bounds finished starts that wait for the receiver: about 40 MB of them.
+const DefaultMaxWaiting = 20000
+
+// work exports what has completed, one start at a time.
+func (w *Watcher) work(ctx context.Context) {
+	for {
+		id, shutdown := w.queue.Get()
+		if shutdown {
+			return
+		}
+		if again := w.deliver(ctx, id); again > 0 {
+			w.queue.AddAfter(id, again)
+		}
+		w.queue.Done(id)
+	}
+}
+
+// parcel is what one export carries.
+type parcel struct {
+	subject startup.Subject
+	spans   []startup.Span
+	outcome timeline.Outcome
+	over    bool // it includes all that was left of the start
+}
+
+// deliver exports what is complete of one start. It returns after how long there is more to look at, 0 for when there is news.
+func (w *Watcher) deliver(ctx context.Context, id types.UID) time.Duration {
+	if err := w.prepare(ctx, id); err != nil {
+		w.cfg.Log.Error(err, "A start could not be looked up; trying again.", "uid", id)
+		return time.Second
+	}
+	p, again := w.pick(id)
+	if p == nil {
+		return again
+	}
+	if !w.gate.enter(ctx) {
+		return 0
+	}
+	err := w.cfg.Exporter.ExportSpans(context.WithoutCancel(ctx), p.subject, p.spans)
+	w.gate.leave(err == nil || startup.Permanent(err))
+	switch {
+	case err == nil:
+		w.metrics.exported(p, w.cfg.Clock.Now(), w.began)
+		w.outbox.add(w, p)
+	case startup.Permanent(err):
+		// No repetition can help, and the start must not be held for ever.
+		w.cfg.Log.Error(err, "The receiver refused spans for good; dropping them.", "uid", id, "spans", len(p.spans))
+		w.metrics.spans.WithLabelValues("refused").Add(float64(len(p.spans)))
+	default:
+		w.metrics.retries.Inc()
+		return time.Second
+	}
+	w.delivered(id, p)
+	return again
+}
+
+// pick chooses what to export now.
+func (w *Watcher) pick(id types.UID) (*parcel, time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := w.starts[id]
+	if s == nil || s.facts == nil {
+		return nil, 0
+	}
+	if n := w.namespaces[s.facts.Namespace]; n == nil || !n.listed() {
+		return nil, 0 // the lists' ends put all starts of the namespace into the queue
+	}
+	now := w.cfg.Clock.Now()
+	t := s.facts.Build(now, s.timeout)
+	s.phase = t.Phase
+	p := &parcel{subject: s.subject, outcome: t.Outcome, over: t.Outcome != timeline.Open}
+	var again time.Duration
+	for i := len(t.Spans) - 1; i >= 0; i-- { // the root is the first, and goes last
+		span := &t.Spans[i]
+		key := hashKey(span.Key)
+		if span.Open || s.isDelivered(key) || i == 0 && !p.over {
+			continue
+		}
+		if !span.Exact {
+			if left, ok := s.settled(key, now, w.cfg.Settle); !ok {
+				p.over = false
+				again = max(again, left)
+				continue
+			}
+		}
+		p.spans = append(p.spans, span.Span)
+	}
+	if p.over && !s.ended {
+		s.ended = true
+		w.waiting++
+		w.shed()
+	}
+	if len(p.spans) == 0 {
+		if p.over {
+			w.finish(id, s)
+		}
+		return nil, again
+	}
+	return p, again
+}
+
+// delivered marks what the receiver has accepted.
+func (w *Watcher) delivered(id types.UID, p *parcel) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := w.starts[id]
+	if s == nil {
+		return
+	}
+	w.dirty = true
+	if p.over {
+		w.remember(id, s)
+		w.finish(id, s)
+		return
+	}
+	for i := range p.spans {
+		s.delivered = append(s.delivered, hashKey(p.spans[i].Key))
+	}
+}
+
+// prepare reads what is missing: the labels of the node, and the facts of a start that had to be shed.
+func (w *Watcher) prepare(ctx context.Context, id types.UID) error {
+	w.mu.Lock()
+	s := w.starts[id]
+	if s == nil {
+		w.mu.Unlock()
+		return nil
+	}
+	subject, lost := s.subject, s.facts == nil
+	ask := !s.node && s.facts != nil && s.facts.Node != ""
+	if ask {
+		subject.NodeName = s.facts.Node
+	}
+	w.mu.Unlock()
+	if lost {
+		return w.rederive(ctx, id, subject)
+	}
+	if !ask {
+		return nil
+	}
+	if err := w.nodes.fill(ctx, &subject); err != nil {
+		// The node's labels are worth a word, not a start.
+		w.metrics.apiErrors.WithLabelValues("nodes", "get").Inc()
+		w.cfg.Log.Error(err, "A node's labels could not be read.", "node", subject.NodeName)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s.subject, s.node = subject, true
+	return nil
+}
+
+// shed drops the facts of a finished start when too many wait. The caller holds the lock.
+func (w *Watcher) shed() {
+	if w.waiting <= w.cfg.MaxWaiting {
+		return
+	}
+	for id, s := range w.starts {
+		if !s.ended || s.facts == nil {
+			continue
+		}
+		s.facts, s.ended = nil, false
+		w.waiting--
+		if s.gone { // nothing to read again
+			w.metrics.spans.WithLabelValues("dropped").Inc()
+			w.forget(id, s)
+		}
+		return
+	}
+}
+
+// rederive reads a pod and its events again.
+func (w *Watcher) rederive(ctx context.Context, id types.UID, subject startup.Subject) error {
+	if !w.gate.enter(ctx) { // what was shed for want of memory stays out of it while the receiver is away
+		return nil
+	}
+	w.gate.leave(true)
+	facts := &timeline.Facts{Target: subject.ContainerName}
+	pod, err := w.client.CoreV1().Pods(subject.Namespace).Get(ctx, subject.PodName, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) || err == nil && pod.UID != id {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if s := w.starts[id]; s != nil {
+			w.metrics.spans.WithLabelValues("dropped").Inc()
+			w.forget(id, s)
+		}
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("get a pod again: %w", err)
+	}
+	facts.Pod(pod, w.cfg.Clock.Now())
+	events, err := w.client.CoreV1().Events(subject.Namespace).List(ctx, metav1.ListOptions{
+		FieldSelector: eventFields + ",involvedObject.uid=" + string(id), Limit: 500,
+	})
+	if err != nil {
+		return fmt.Errorf("list a pod's events again: %w", err)
+	}
+	for i := range events.Items {
+		facts.Event(&events.Items[i])
+	}
+	w.metrics.rederived.Inc()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if s := w.starts[id]; s != nil && s.facts == nil {
+		s.facts = facts
+	}
+	return nil
+}

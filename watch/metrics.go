@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package watch
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/coldtrace/coldtrace/startup"
+)
+
+// metrics are what the watcher says of itself and of the starts it saw, on /metrics.
+type metrics struct {
+	watcher      *Watcher
+	starts       *prometheus.CounterVec
+	phases       *prometheus.HistogramVec
+	spans        *prometheus.CounterVec
+	measurements *prometheus.CounterVec
+	retries      prometheus.Counter
+	rederived    prometheus.Counter
+	apiErrors    *prometheus.CounterVec
+	lag          prometheus.Histogram
+	checkpoint   *prometheus.CounterVec
+	size         prometheus.Gauge
+	endpoints    capped
+	inFlight     *prometheus.Desc
+}
+
+// maxEndpoints is how many values of endpoint_name get series of their own.
+const maxEndpoints = 100
+
+// overflow is the value that stands for all beyond the cap.
+const overflow = "other"
+
+func newMetrics(w *Watcher) *metrics {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "coldtrace_watch_" + name, Help: help}, labels)
+	}
+	return &metrics{
+		watcher: w,
+		starts:  counter("starts_total", "Starts that ended, by outcome.", "outcome"),
+		phases: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:                        "startup_phase_duration_seconds",
+			Help:                        "Duration of the phases of a start that the watcher sees.",
+			Buckets:                     []float64{0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1200, 3600},
+			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160,
+		}, []string{"phase", "endpoint_name", "result"}),
+		spans:        counter("spans_total", "Spans, by what became of them: exported, refused, dropped.", "result"),
+		measurements: counter("measurements_total", "Histogram values, by what became of them.", "result"),
+		retries: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "coldtrace_watch_export_retries_total", Help: "Exports that failed and were tried again.",
+		}),
+		rederived: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "coldtrace_watch_rederived_total", Help: "Starts read again from the API after an outage of the receiver.",
+		}),
+		apiErrors: counter("api_errors_total", "Requests to the API server that failed.", "resource", "verb"),
+		lag: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "coldtrace_watch_lag_seconds",
+			Help:    "From the end of a phase to the receiver's acceptance of its span.",
+			Buckets: []float64{0.05, 0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60, 300},
+		}),
+		checkpoint: counter("checkpoint_writes_total", "Writes of the checkpoint.", "result"),
+		size: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "coldtrace_watch_checkpoint_bytes", Help: "Size of the checkpoint that was written last.",
+		}),
+		inFlight: prometheus.NewDesc("coldtrace_watch_starts_in_flight", "Starts going on now, by phase.", []string{"phase"}, nil),
+	}
+}
+
+func (m *metrics) register(r prometheus.Registerer) error {
+	for _, c := range []prometheus.Collector{
+		m.starts, m.phases, m.spans, m.measurements, m.retries, m.rederived, m.apiErrors, m.lag, m.checkpoint, m.size, inFlight{m},
+	} {
+		if err := r.Register(c); err != nil {
+			return fmt.Errorf("register the watcher's metrics: %w", err)
+		}
+	}
+	return nil
+}
+
+// exported counts what the receiver accepted. Lag is told of phases that ended on this watcher's watch only.
+func (m *metrics) exported(p *parcel, now, began time.Time) {
+	m.spans.WithLabelValues("exported").Add(float64(len(p.spans)))
+	for _, s := range p.spans {
+		result := "ok"
+		if s.Failure != "" {
+			result = "failed"
+		}
+		m.phases.WithLabelValues(s.Name, m.endpoints.value(p.subject.EndpointName), result).Observe(s.Duration().Seconds())
+		if s.End.After(began) {
+			m.lag.Observe(max(0, now.Sub(s.End).Seconds()))
+		}
+		if s.Name == startup.SpanPodStartup {
+			m.starts.WithLabelValues(string(p.outcome)).Inc()
+		}
+	}
+}
+
+// capped lets the first values of a label through.
+type capped struct {
+	mu   sync.Mutex
+	seen map[string]bool
+}
+
+func (c *capped) value(v string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.seen == nil {
+		c.seen = map[string]bool{}
+	}
+	if !c.seen[v] {
+		if len(c.seen) >= maxEndpoints {
+			return overflow
+		}
+		c.seen[v] = true
+	}
+	return v
+}
+
+// inFlight counts the starts when somebody asks.
+type inFlight struct{ m *metrics }
+
+// Describe implements prometheus.Collector.
+func (c inFlight) Describe(ch chan<- *prometheus.Desc) { ch <- c.m.inFlight }
+
+// Collect implements prometheus.Collector.
+func (c inFlight) Collect(ch chan<- prometheus.Metric) {
+	byPhase := map[string]int{}
+	for _, phase := range []string{
+		startup.SpanPodPending, startup.SpanSchedulingGated, startup.SpanNodeProvisioning, startup.SpanSandboxCreating,
+		startup.SpanImagePull, startup.SpanInitContainer, startup.SpanContainerCreating, startup.SpanPodReady,
+	} {
+		byPhase[phase] = 0
+	}
+	w := c.m.watcher
+	w.mu.Lock()
+	for _, s := range w.starts {
+		if !s.ended && s.phase != "" {
+			byPhase[s.phase]++
+		}
+	}
+	w.mu.Unlock()
+	for phase, n := range byPhase {
+		ch <- prometheus.MustNewConstMetric(c.m.inFlight, prometheus.GaugeValue, float64(n), phase)
+	}
+}

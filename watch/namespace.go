@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package watch
+
+import (
+	"context"
+	"strings"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	apiwatch "k8s.io/apimachinery/pkg/watch"
+)
+
+// namespace is one that carries the label.
+type namespace struct {
+	name        string
+	annotations map[string]string
+	stop        context.CancelFunc
+	done        sync.WaitGroup
+
+	// Both lists must be complete before anything of the namespace is exported, or edges would be coarser than need be.
+	podsListed, eventsListed bool
+	podsKnown                chan struct{} // closed with podsListed: an event is of use only to a pod that is known
+	generation               uint8         // of the list of pods that is going on or was last
+	// marks are pods whose start is over and delivered, and pods that the policy does not select, with the generation
+	// they were last seen in. A mark goes when its pod does.
+	marks map[uid]uint8
+}
+
+func (n *namespace) listed() bool { return n.podsListed && n.eventsListed }
+
+// watchNamespaces follows the namespaces with the label, and for each its pods and events.
+func (w *Watcher) watchNamespaces(ctx context.Context) {
+	var seen map[string]bool
+	client := w.client.CoreV1().Namespaces()
+	s := stream{
+		resource: "namespaces",
+		selector: func() (string, string) { return w.cfg.NamespaceSelector, "" },
+		list:     func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return client.List(ctx, o) },
+		watch: func(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
+			return client.Watch(ctx, o)
+		},
+		begin: func() { seen = map[string]bool{} },
+		upsert: func(o runtime.Object) {
+			ns := o.(*corev1.Namespace)
+			seen[ns.Name] = true
+			w.enter(ctx, ns)
+		},
+		remove: func(o runtime.Object) { w.leave(o.(*corev1.Namespace).Name) },
+		listed: func() { w.leaveOthers(seen) },
+		failed: w.apiFailed("namespaces"),
+	}
+	s.run(ctx)
+	w.leaveOthers(nil)
+}
+
+// enter starts the streams of a namespace, or takes its annotations anew.
+func (w *Watcher) enter(ctx context.Context, o *corev1.Namespace) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if known := w.namespaces[o.Name]; known != nil {
+		known.annotations = o.Annotations
+		return
+	}
+	ctx, stop := context.WithCancel(ctx)
+	n := &namespace{name: o.Name, annotations: o.Annotations, stop: stop, marks: map[uid]uint8{}, podsKnown: make(chan struct{})}
+	w.namespaces[o.Name] = n
+	pods, events := w.pods(n), w.events(n)
+	n.done.Go(func() { pods.run(ctx) })
+	n.done.Go(func() {
+		select {
+		case <-n.podsKnown:
+			events.run(ctx)
+		case <-ctx.Done():
+		}
+	})
+}
+
+// leave forgets a namespace that lost its label or is gone.
+func (w *Watcher) leave(name string) {
+	w.mu.Lock()
+	n := w.namespaces[name]
+	delete(w.namespaces, name)
+	w.mu.Unlock()
+	if n == nil {
+		return
+	}
+	n.stop()
+	n.done.Wait()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for id, s := range w.starts {
+		if s.facts.Namespace == name {
+			w.forget(id, s)
+		}
+	}
+}
+
+func (w *Watcher) leaveOthers(than map[string]bool) {
+	w.mu.Lock()
+	var names []string
+	for name := range w.namespaces {
+		if !than[name] {
+			names = append(names, name)
+		}
+	}
+	stopping := than == nil
+	w.namespacesListed = !stopping
+	for id, s := range w.starts { // restored ones, whose namespace lost its label meanwhile
+		if !stopping && w.namespaces[s.subject.Namespace] == nil {
+			w.forget(id, s)
+		}
+	}
+	w.mu.Unlock()
+	for _, name := range names {
+		if stopping { // what is in flight goes into the last checkpoint
+			w.mu.Lock()
+			n := w.namespaces[name]
+			w.mu.Unlock()
+			n.stop()
+			n.done.Wait()
+			continue
+		}
+		w.leave(name)
+	}
+}
+
+func (w *Watcher) pods(n *namespace) *stream {
+	client := w.client.CoreV1().Pods(n.name)
+	return &stream{
+		resource: "pods",
+		selector: func() (string, string) { return w.podSelector(), "" },
+		list:     func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return client.List(ctx, o) },
+		watch: func(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
+			return client.Watch(ctx, o)
+		},
+		begin:  func() { w.beginPods(n) },
+		upsert: func(o runtime.Object) { w.pod(n, o.(*corev1.Pod)) },
+		remove: func(o runtime.Object) { w.podGone(n, o.(*corev1.Pod)) },
+		listed: func() { w.podsListed(n) },
+		failed: w.apiFailed("pods"),
+	}
+}
+
+// podSelector is what the API server can tell of the policy's choice.
+func (w *Watcher) podSelector() string {
+	sel := w.cfg.Policy().Selection
+	switch {
+	case !sel.RequireLabel || sel.LabelKey == "":
+		return ""
+	case len(sel.LabelValues) == 0:
+		return sel.LabelKey
+	}
+	return sel.LabelKey + " in (" + strings.Join(sel.LabelValues, ",") + ")"
+}
+
+// eventFields leave the server what is not about pods, and the reason that a slow start repeats most.
+const eventFields = "involvedObject.kind=Pod,reason!=Unhealthy,reason!=BackOff,reason!=Killing"
+
+func (w *Watcher) events(n *namespace) *stream {
+	client := w.client.CoreV1().Events(n.name)
+	return &stream{
+		resource: "events",
+		selector: func() (string, string) { return "", eventFields },
+		list:     func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return client.List(ctx, o) },
+		watch: func(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
+			return client.Watch(ctx, o)
+		},
+		begin:  func() {},
+		upsert: func(o runtime.Object) { w.event(o.(*corev1.Event)) },
+		remove: func(runtime.Object) {},
+		listed: func() { w.eventsListed(n) },
+		failed: w.apiFailed("events"),
+	}
+}
+
+func (w *Watcher) apiFailed(resource string) func(string, error) {
+	return func(verb string, err error) {
+		w.metrics.apiErrors.WithLabelValues(resource, verb).Inc()
+		w.cfg.Log.Error(err, "The API server did not answer; trying again.", "resource", resource, "verb", verb)
+	}
+}

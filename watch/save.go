@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package watch
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/coldtrace/coldtrace/watch/timeline"
+)
+
+// restore reads the checkpoint. Without one, starts that are over are none of this watcher's business.
+func (w *Watcher) restore(ctx context.Context) error {
+	backoff := newBackoff()
+	for {
+		object, err := w.client.CoreV1().ConfigMaps(w.cfg.Namespace).Get(ctx, w.cfg.Checkpoint, metav1.GetOptions{})
+		switch {
+		case apierrors.IsNotFound(err):
+			w.adopt(&record{Version: recordVersion, recent: map[uid]recent{}})
+			return nil
+		case err == nil:
+			r, err := decodeRecord(object.BinaryData)
+			if err != nil {
+				// A checkpoint that can't be read costs repeated spans with equal ids, not the watcher.
+				w.cfg.Log.Error(err, "The checkpoint is unreadable; beginning anew.")
+				r = &record{Version: recordVersion, recent: map[uid]recent{}}
+			}
+			w.adopt(r)
+			return nil
+		case ctx.Err() != nil:
+			return fmt.Errorf("read the checkpoint: %w", err)
+		}
+		w.apiFailed("configmaps")("get", err)
+		sleep(ctx, backoff.Step())
+	}
+}
+
+func (w *Watcher) adopt(r *record) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.restored = r
+	now := w.cfg.Clock.Now()
+	for _, sr := range r.Starts {
+		s := &start{
+			facts: timeline.FromStub(sr.Stub), subject: sr.Subject, timeout: sr.Timeout, delivered: sr.Delivered,
+		}
+		id := types.UID(sr.UID)
+		w.starts[id] = s
+		w.queue.AddAfter(id, s.timeout-now.Sub(s.facts.Created()))
+	}
+	r.Starts = nil
+}
+
+// remember notes a start that was delivered as a whole. The caller holds the lock.
+func (w *Watcher) remember(id types.UID, s *start) {
+	w.restored.recent[parseUID(id)] = recent{uint32(s.facts.Created().Unix())} //nolint:gosec // until 2106
+}
+
+// saveOften writes the checkpoint when there is news, the bigger it is the more seldom.
+func (w *Watcher) saveOften(ctx context.Context) {
+	interval := w.cfg.CheckpointInterval
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-w.cfg.Clock.After(interval):
+		}
+		w.mu.Lock()
+		dirty := w.dirty
+		w.mu.Unlock()
+		if !dirty {
+			continue
+		}
+		if err := w.save(ctx); err != nil && ctx.Err() == nil {
+			w.apiFailed("configmaps")("update", err)
+		}
+		interval = max(w.cfg.CheckpointInterval, time.Duration(w.lastSize())*time.Second/(100<<10))
+	}
+}
+
+func (w *Watcher) lastSize() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.checkpointSize
+}
+
+// snapshot is the checkpoint as of now.
+func (w *Watcher) snapshot() *record {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.dirty = false
+	w.restored.trim(w.cfg.Clock.Now().Add(-w.cfg.Timeout - floorMargin))
+	for name, n := range w.namespaces {
+		if n.podsListed && !w.restored.knows(name) {
+			w.restored.Namespaces = append(w.restored.Namespaces, name)
+		}
+	}
+	w.restored.Namespaces = slices.DeleteFunc(w.restored.Namespaces, func(name string) bool {
+		return w.namespaces[name] == nil && w.namespacesListed
+	})
+	slices.Sort(w.restored.Namespaces)
+	r := &record{
+		Version:    recordVersion,
+		Floor:      w.restored.Floor,
+		Namespaces: slices.Clone(w.restored.Namespaces),
+		recent:     maps.Clone(w.restored.recent),
+		Starts:     make([]startRecord, 0, len(w.starts)),
+	}
+	for id, s := range w.starts {
+		sr := startRecord{Subject: s.subject, Delivered: slices.Clone(s.delivered), Timeout: s.timeout}
+		if s.facts != nil {
+			sr.Stub = s.facts.Stub()
+		} else { // shed: the subject and the API have the rest
+			sr.Stub = timeline.Stub{Namespace: s.subject.Namespace, Name: s.subject.PodName, UID: string(id)}
+		}
+		r.Starts = append(r.Starts, sr)
+	}
+	return r
+}
+
+// floorMargin is added to the longest start: what the clocks of the API server and of this process may differ by.
+const floorMargin = 10 * time.Minute
+
+// save writes the checkpoint.
+func (w *Watcher) save(ctx context.Context) error {
+	data, left, err := w.snapshot().encode()
+	if err == nil {
+		err = w.put(ctx, data)
+	}
+	if err != nil {
+		w.mu.Lock()
+		w.dirty = true
+		w.mu.Unlock()
+		w.metrics.checkpoint.WithLabelValues("failed").Inc()
+		return err
+	}
+	size := len(data[startsKey]) + len(data[deliveredKey])
+	w.mu.Lock()
+	w.checkpointSize = size
+	w.mu.Unlock()
+	w.metrics.size.Set(float64(size))
+	w.metrics.checkpoint.WithLabelValues("ok").Inc()
+	if left > 0 {
+		w.metrics.checkpoint.WithLabelValues("truncated").Inc()
+	}
+	return nil
+}
+
+func (w *Watcher) put(ctx context.Context, data map[string][]byte) error {
+	client := w.client.CoreV1().ConfigMaps(w.cfg.Namespace)
+	object := &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: w.cfg.Checkpoint, Namespace: w.cfg.Namespace,
+			Labels: map[string]string{"app.kubernetes.io/name": "coldtrace", "app.kubernetes.io/component": "watcher"},
+		},
+		BinaryData: data,
+	}
+	_, err := client.Update(ctx, object, metav1.UpdateOptions{})
+	if apierrors.IsNotFound(err) {
+		_, err = client.Create(ctx, object, metav1.CreateOptions{})
+	}
+	if err != nil {
+		return fmt.Errorf("write the checkpoint: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package watch
+
+import (
+	"hash/fnv"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/coldtrace/coldtrace/endpoint"
+	"github.com/coldtrace/coldtrace/inject"
+	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/watch/timeline"
+)
+
+// start is one that is in flight, or that has ended and waits for the receiver.
+type start struct {
+	facts      *timeline.Facts // nil: to be read from the API again
+	subject    startup.Subject
+	timeout    time.Duration
+	gone       bool  // the pod no longer exists
+	node       bool  // the node's labels have been asked for
+	ended      bool  // counted as waiting
+	generation uint8 // of the list of pods it was last seen in
+	phase      string
+	delivered  []keyHash // spans that the receiver accepted
+	settling   []settling
+}
+
+// keyHash stands for a span's key, of which one pod has few.
+type keyHash uint32
+
+func hashKey(key string) keyHash {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(key))
+	return keyHash(h.Sum32())
+}
+
+// settling is a span that waits for events, and since when.
+type settling struct {
+	key   keyHash
+	since time.Time
+}
+
+func (s *start) isDelivered(k keyHash) bool { return slices.Contains(s.delivered, k) }
+
+// settled tells whether a span has waited long enough for better edges, and if not, how long it still has to.
+func (s *start) settled(k keyHash, now time.Time, settle time.Duration) (time.Duration, bool) {
+	i := slices.IndexFunc(s.settling, func(x settling) bool { return x.key == k })
+	if i < 0 {
+		s.settling = append(s.settling, settling{k, now})
+		return settle, false
+	}
+	left := settle - now.Sub(s.settling[i].since)
+	return left, left <= 0
+}
+
+// pod takes a version of a pod.
+func (w *Watcher) pod(n *namespace, p *corev1.Pod) {
+	now := w.cfg.Clock.Now()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	id := parseUID(p.UID)
+	if _, done := n.marks[id]; done {
+		n.marks[id] = n.generation
+		return
+	}
+	s := w.starts[p.UID]
+	if s == nil {
+		if s = w.consider(n, p, now); s == nil {
+			n.marks[id] = n.generation
+			return
+		}
+		w.starts[p.UID] = s
+		w.dirty = true
+		w.queue.AddAfter(p.UID, s.timeout-now.Sub(p.CreationTimestamp.Time))
+	}
+	s.generation = n.generation
+	if s.facts == nil {
+		return // it will be read again anyhow
+	}
+	s.facts.Pod(p, now)
+	w.orphans.adopt(p.UID, s.facts)
+	w.queue.Add(p.UID)
+}
+
+// consider decides whether a pod that was never seen before is one to trace. Nil: it is not, or its start was delivered
+// already.
+func (w *Watcher) consider(n *namespace, p *corev1.Pod, now time.Time) *start {
+	facts := &timeline.Facts{}
+	facts.Pod(p, now)
+	if w.restored.delivered(p.UID) {
+		return nil
+	}
+	outcome := facts.Build(now, w.cfg.Timeout).Outcome
+	if outcome != timeline.Open && w.restored.before(p.CreationTimestamp.Time) {
+		return nil
+	}
+	if outcome != timeline.Open && !n.podsListed && !w.restored.knows(n.name) {
+		return nil // over before anybody watched this namespace
+	}
+	policy := w.cfg.Policy()
+	selection := inject.Selected(inject.Request{
+		Pod: endpoint.FromPod(p), Namespace: n.name, NamespaceAnnotations: n.annotations, Policy: policy, Version: w.cfg.Version,
+	})
+	if !selection.Selected {
+		return nil
+	}
+	s := &start{facts: facts, timeout: w.cfg.Timeout}
+	if selection.Settings.Timeout > 0 {
+		s.timeout = selection.Settings.Timeout
+	}
+	s.subject = selection.Identity.Subject(string(p.UID), p.Name, p.Spec.NodeName, policy.ClusterName, selection.Settings.TraceID)
+	s.subject.SamplingPriority = selection.Settings.SamplingPriority()
+	facts.Target = s.subject.ContainerName
+	return s
+}
+
+// podGone takes the deletion of a pod, with its last version.
+func (w *Watcher) podGone(n *namespace, p *corev1.Pod) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, done := n.marks[parseUID(p.UID)]; done {
+		delete(n.marks, parseUID(p.UID))
+		return
+	}
+	s := w.starts[p.UID]
+	if s == nil {
+		return
+	}
+	s.gone = true
+	if s.facts != nil {
+		s.facts.Pod(p, w.cfg.Clock.Now())
+		s.facts.Gone(w.cfg.Clock.Now())
+		w.queue.Add(p.UID)
+	}
+}
+
+func (w *Watcher) beginPods(n *namespace) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n.generation++
+}
+
+// podsListed drops the marks of pods that are gone and ends the starts of those that went while nobody watched.
+func (w *Watcher) podsListed(n *namespace) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !n.podsListed {
+		n.podsListed = true
+		close(n.podsKnown)
+	}
+	for id, generation := range n.marks {
+		if generation != n.generation {
+			delete(n.marks, id)
+		}
+	}
+	for id, s := range w.starts {
+		if s.facts == nil || s.facts.Namespace != n.name {
+			continue
+		}
+		if s.generation != n.generation {
+			if s.facts.Created().IsZero() { // shed before the restart: there is nothing left to tell it from
+				w.metrics.spans.WithLabelValues("dropped").Inc()
+				w.forget(id, s)
+				continue
+			}
+			s.gone = true
+			s.facts.Gone(w.cfg.Clock.Now())
+		}
+		w.queue.Add(id)
+	}
+}
+
+func (w *Watcher) eventsListed(n *namespace) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n.eventsListed = true
+	for id, s := range w.starts {
+		if s.facts != nil && s.facts.Namespace == n.name {
+			w.queue.Add(id)
+		}
+	}
+}
+
+// event takes an event of a pod. One that comes before its pod waits a little.
+func (w *Watcher) event(e *corev1.Event) {
+	id := e.InvolvedObject.UID
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := w.starts[id]
+	switch {
+	case s == nil:
+		if n := w.namespaces[e.Namespace]; n != nil && id != "" {
+			if _, done := n.marks[parseUID(id)]; !done {
+				w.orphans.add(e, w.cfg.Clock.Now())
+			}
+		}
+	case s.facts != nil && s.facts.Event(e):
+		w.queue.Add(id)
+	}
+}
+
+// finish turns a start into a mark. The caller holds the lock.
+func (w *Watcher) finish(id types.UID, s *start) {
+	if n := w.namespaces[s.subject.Namespace]; n != nil && !s.gone {
+		n.marks[parseUID(id)] = n.generation
+	}
+	w.forget(id, s)
+}
+
+// forget drops a start. The caller holds the lock.
+func (w *Watcher) forget(id types.UID, s *start) {
+	if s.ended {
+		w.waiting--
+	}
+	delete(w.starts, id)
+	w.queue.Forget(id)
+	w.dirty = true
+}

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package timeline
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+
+	"github.com/coldtrace/coldtrace/startup"
+)
+
+// DefaultTimeout is after how long a start is given up. It includes the wait for a node, which for GPUs may be long.
+const DefaultTimeout = 2 * time.Hour
+
+// Attributes of the watcher's spans beside those of package startup.
+const (
+	AttrTimeSourceStart = "time.source.start" // where the two ends differ; time.source is the coarser
+	AttrTimeSourceEnd   = "time.source.end"
+	AttrTimePrecision   = "time.precision_seconds" // float64: of the coarser edge
+	AttrOutcome         = "outcome"                // pod_startup: one of the Outcome constants
+	AttrWaitingReason   = "waiting_reason"         // of a phase that did not end well: why the kubelet said it waits
+	AttrRestarts        = "restarts"               // pod_startup: int, of all containers together
+	AttrReasons         = "reasons"                // of a failed_scheduling event: a list of words
+	AttrCount           = "count"                  // how often the event was repeated
+	EventFailedSchedule = "failed_scheduling"
+	EventScaleUp        = "scale_up_triggered"
+	EventNoScaleUp      = "scale_up_not_possible"
+	EventPullFailed     = "image_pull_failed"
+	EventVolumeAttached = "volume_attached"
+	EventVolumeFailed   = "volume_failed"
+	EventSandboxFailed  = "sandbox_failed"
+	EventContainerEnded = "container_terminated"
+)
+
+// Span is a span of a start. While it is open its End is the time of the call.
+type Span struct {
+	startup.Span
+	Open bool
+	// Exact tells that no event which is yet to come could make its edges more precise.
+	Exact bool
+}
+
+// Timeline is one start.
+type Timeline struct {
+	Outcome Outcome // Open while it goes on
+	Phase   string  // the name of the span that is going on, empty once the start has ended
+	Spans   []Span  // the root first, then by start
+}
+
+// Build tells the start as far as the facts go. A start that is not over timeout after the pod's creation is over then;
+// 0 is DefaultTimeout. Before the pod itself is known there are no spans.
+func (f *Facts) Build(now time.Time, timeout time.Duration) Timeline {
+	if f.created == 0 {
+		return Timeline{}
+	}
+	if timeout <= 0 {
+		timeout = DefaultTimeout
+	}
+	b := builder{f: f, now: max(nanos(now.UnixNano()), f.created), scheduled: f.scheduledAt()}
+	b.end = f.ending(b.now, nanos(timeout))
+	b.offset = b.behind()
+	b.runs = make([][]run, len(f.containers))
+	for i := range f.containers {
+		b.runs[i] = b.runsOf(i)
+	}
+	b.settleEnd()
+	b.pending()
+	b.sandbox()
+	for i := range f.containers {
+		b.container(i)
+	}
+	for i := range f.volumes {
+		b.imageVolume(i)
+	}
+	b.readiness()
+	return b.finish()
+}
+
+// builder is the work of one Build.
+type builder struct {
+	f         *Facts
+	now       nanos
+	end       ending
+	offset    nanos // to add to times of the node's clock
+	scheduled edge
+	inside    edge // the first thing that happened in the sandbox
+	runs      [][]run
+	spans     []Span
+	phase     string
+}
+
+// skewTolerance is more than the rounding of status explains.
+const skewTolerance = second + second/2
+
+// behind is by how much the node's clock is behind that of the control plane: nothing happens on a node before the pod
+// was scheduled there. All times of the node are moved by as much, which leaves durations what they were.
+func (b *builder) behind() nanos {
+	if !b.scheduled.known() {
+		return 0
+	}
+	var first nanos
+	first.earliest(b.f.sandbox)
+	for i := range b.f.events {
+		if e := &b.f.events[i]; e.kind.onNode() {
+			first.earliest(e.first)
+		}
+	}
+	for i := range b.f.containers {
+		for _, a := range b.f.containers[i].attempts {
+			first.earliest(a.started)
+			first.earliest(a.finished)
+		}
+	}
+	if d := b.scheduled.at - first; first != 0 && d > skewTolerance {
+		return d
+	}
+	return 0
+}
+
+func (k kind) onNode() bool {
+	switch k {
+	case kindPulling, kindPulled, kindCached, kindCreated, kindStarted, kindPullFailed, kindSandboxFailed:
+		return true
+	}
+	return false
+}
+
+// node is an edge by the node's clock.
+func (b *builder) node(e edge) edge {
+	if e.known() {
+		e.at += b.offset
+	}
+	return e
+}
+
+func (f *Facts) scheduledAt() edge {
+	for i := range f.events {
+		if e := &f.events[i]; e.kind == kindScheduled {
+			return edge{e.first, e.source}
+		}
+	}
+	return status(f.scheduled)
+}
+
+// settleEnd moves the end to the last thing known to have happened before it. Times of status lost up to a second, so
+// that what ended the start seems to lie before what happened just then.
+func (b *builder) settleEnd() {
+	switch b.end.outcome {
+	case Open, TimedOut:
+		return
+	case Ready, Completed, Failed:
+		b.end.at += b.offset
+	}
+	whole := b.end.at
+	consider := func(at nanos) {
+		if at < whole+second {
+			b.end.at = max(b.end.at, at)
+		}
+	}
+	consider(b.scheduled.at)
+	for i := range b.f.events {
+		if e := &b.f.events[i]; e.kind.onNode() {
+			consider(e.first + b.offset)
+		}
+	}
+	for _, runs := range b.runs {
+		for _, r := range runs {
+			consider(r.started.at)
+			consider(r.finished.at)
+		}
+	}
+}
+
+// finish adds the root and orders the spans.
+func (b *builder) finish() Timeline {
+	root := Span{Exact: true, Open: b.end.outcome == Open}
+	end := b.end.at
+	if root.Open {
+		end = b.now
+	}
+	for i := range b.spans {
+		s := &b.spans[i]
+		root.Exact = root.Exact && (s.Exact || s.Name == startup.SpanPodPending)
+	}
+	root.Name, root.Key = startup.SpanPodStartup, startup.Key(startup.SpanPodStartup, "", 1)
+	root.Start, root.End = b.f.created.time(), max(end, b.f.created).time()
+	root.Failure = b.end.reason
+	root.Attributes = timeAttributes(byStatus, byStatus)
+	if !root.Open {
+		root.Attributes = append(root.Attributes, attribute.String(AttrOutcome, string(b.end.outcome)))
+	}
+	b.runsOnRoot(&root)
+	if b.offset > 0 {
+		root.Attributes = append(root.Attributes, attribute.Float64(startup.AttrClockSkewSeconds, b.offset.seconds()))
+	}
+	slices.SortStableFunc(b.spans, func(x, y Span) int {
+		return cmp.Or(x.Start.Compare(y.Start), y.End.Compare(x.End), cmp.Compare(x.Key, y.Key))
+	})
+	t := Timeline{Outcome: b.end.outcome, Spans: append([]Span{root}, b.spans...)}
+	if root.Open {
+		t.Phase = b.phase
+	}
+	return t
+}
+
+// runsOnRoot tells on the root how often containers ran and how those runs ended that ended badly.
+func (b *builder) runsOnRoot(root *Span) {
+	restarts := 0
+	for i, runs := range b.runs {
+		for _, r := range runs {
+			if b.end.outcome != Open && r.started.at > b.end.at {
+				continue
+			}
+			restarts += max(0, min(1, r.number-1))
+			root.Exact = root.Exact && (r.started.src < byStatus || !r.started.known())
+			if r.failure == "" || b.end.outcome != Open && r.finished.at > b.end.at {
+				continue
+			}
+			root.Events = append(root.Events, startup.Event{
+				Name: EventContainerEnded,
+				Time: max(r.finished.at, b.f.created).time(),
+				Attributes: []attribute.KeyValue{
+					attribute.String(startup.AttrContainerName, b.f.containers[i].name),
+					attribute.Int(startup.AttrAttempt, r.number),
+					attribute.String(startup.AttrReason, r.failure),
+					attribute.Int(startup.AttrExitCode, r.exit),
+				},
+			})
+		}
+		if len(runs) == 0 {
+			root.Exact = root.Exact && b.end.outcome != Ready
+		}
+	}
+	if restarts > 0 {
+		root.Attributes = append(root.Attributes, attribute.Int(AttrRestarts, restarts))
+	}
+}

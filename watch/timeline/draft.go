@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package timeline
+
+import (
+	"go.opentelemetry.io/otel/attribute"
+
+	"github.com/coldtrace/coldtrace/startup"
+)
+
+// draft is a span before it is fitted into the start.
+type draft struct {
+	name, of   string
+	parent     string // a key; empty: pod_startup
+	attempt    int
+	start, end edge
+	exact      bool   // no event to come would tell the edges better
+	failure    string // how it ended
+	unfinished string // why, if the start ends before it does; empty: the start's own reason
+	attrs      []attribute.KeyValue
+	events     []startup.Event
+}
+
+// add fits a draft into the start. What has no begin, or began after the start was over, is no part of it.
+func (b *builder) add(d draft) {
+	over := b.end.outcome != Open
+	if !d.start.known() || over && d.start.at > b.end.at+skewTolerance {
+		return
+	}
+	s := Span{Exact: d.exact}
+	var skew nanos
+	if over && d.end.at > b.end.at {
+		if b.end.outcome == Ready {
+			skew, d.end.at = d.end.at-b.end.at, b.end.at
+		} else {
+			d.end, d.failure = edge{}, "" // the start ended first
+		}
+	}
+	switch {
+	case d.end.known():
+	case over:
+		d.end, s.Exact = status(b.end.at), true
+		d.failure = d.unfinished
+		if d.failure == "" {
+			d.failure = b.end.reason
+		}
+		if b.end.reason == "" {
+			d.failure = ""
+		}
+	default:
+		s.Open, s.Exact, d.end = true, false, status(b.now)
+		b.phase = d.name
+	}
+	start, end := max(d.start.at, b.f.created), max(d.end.at, b.f.created)
+	skew = max(skew, start-d.start.at, start-end)
+	if over {
+		start = min(start, b.end.at)
+	}
+	end = max(start, end)
+	s.Name, s.Key, s.ParentKey = d.name, startup.Key(d.name, d.of, d.attempt), d.parent
+	if s.ParentKey == "" {
+		s.ParentKey = startup.Key(startup.SpanPodStartup, "", 1)
+	}
+	s.Start, s.End, s.Failure, s.Events = start.time(), end.time(), d.failure, d.events
+	s.Attributes = d.attributes()
+	if b.offset > 0 && d.name != startup.SpanPodPending && d.parent == "" {
+		skew = max(skew, b.offset)
+	}
+	if skew >= second { // less is the rounding of status
+		s.Attributes = append(s.Attributes, attribute.Float64(startup.AttrClockSkewSeconds, skew.seconds()))
+	}
+	b.spans = append(b.spans, s)
+}
+
+func (d *draft) attributes() []attribute.KeyValue {
+	attrs := timeAttributes(d.start.src, d.end.src)
+	if d.of != "" {
+		attrs = append(attrs, attribute.String(startup.AttrContainerName, d.of))
+	}
+	if d.attempt > 1 {
+		attrs = append(attrs, attribute.Int(startup.AttrAttempt, d.attempt))
+	}
+	return append(attrs, d.attrs...)
+}
+
+func timeAttributes(start, end source) []attribute.KeyValue {
+	coarser := sources[max(start, end)]
+	attrs := []attribute.KeyValue{
+		attribute.String(startup.AttrTimeSource, string(coarser.name)),
+		attribute.Float64(AttrTimePrecision, coarser.precision),
+	}
+	if start != end {
+		attrs = append(attrs,
+			attribute.String(AttrTimeSourceStart, string(sources[start].name)),
+			attribute.String(AttrTimeSourceEnd, string(sources[end].name)))
+	}
+	return attrs
+}
+
+// note is a span event, at a time that lies in the start.
+func (b *builder) note(name string, at nanos, count int32, attrs ...attribute.KeyValue) startup.Event {
+	at = max(at, b.f.created)
+	if b.end.outcome != Open {
+		at = min(at, b.end.at)
+	}
+	if count > 1 {
+		attrs = append(attrs, attribute.Int(AttrCount, int(count)))
+	}
+	return startup.Event{Name: name, Time: at.time(), Attributes: attrs}
+}

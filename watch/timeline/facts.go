@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package timeline
+
+import (
+	"cmp"
+	"slices"
+)
+
+// Facts are what is known of one pod's start: a few hundred bytes, distilled from any number of pod versions and
+// events. Adding a fact twice, or two facts in another order, makes no difference.
+type Facts struct {
+	Namespace string
+	Name      string
+	UID       string
+	Node      string // once scheduled
+	Target    string // the container whose start is traced; empty: the first
+
+	// Times of metadata and conditions; they have whole seconds.
+	created     nanos
+	scheduled   nanos
+	sandbox     nanos // PodReadyToStartContainers
+	initialized nanos
+	ready       nanos
+	deleted     nanos // when deletion was asked for
+	terminal    nanos // the pod is Succeeded or Failed: its last container's end, or the condition's time
+
+	ungated nanos // when the pod was first seen without its gates: the observer's clock
+	gone    nanos // when the pod was seen to be gone: the observer's clock
+
+	failed     bool   // terminal, and not Succeeded
+	gated      bool   // it was created with scheduling gates
+	reason     string // of a failed pod: Evicted, OutOfcpu, UnexpectedAdmissionError
+	disruption string // reason of the DisruptionTarget condition: PreemptionByScheduler, DeletionByTaintManager
+
+	containers []container // init containers first, in the order of the spec
+	volumes    []imageVolume
+	events     []event // sorted, at most maxEvents
+}
+
+// nanos is a unix time in nanoseconds, 0 if unknown: a third of a time.Time.
+type nanos int64
+
+const second nanos = 1e9
+
+// earliest keeps the first of two known times.
+func (n *nanos) earliest(t nanos) {
+	if t != 0 && (*n == 0 || t < *n) {
+		*n = t
+	}
+}
+
+// role is what a container is for the start.
+type role uint8
+
+const (
+	roleMain    role = iota
+	roleInit         // runs to its end before the next one starts
+	roleSidecar      // an init container with restartPolicy Always
+)
+
+type container struct {
+	name     string
+	role     role
+	waiting  waiting // every reason it was seen to wait for
+	attempts []attempt
+}
+
+// attempt is one run of a container. Times have whole seconds.
+type attempt struct {
+	number   int32 // from 1
+	exit     int32
+	ended    bool
+	started  nanos
+	finished nanos
+	reason   string // of the runtime: Completed, Error, OOMKilled, StartError
+}
+
+// imageVolume is a volume whose content is an image.
+type imageVolume struct{ name, image string }
+
+func (f *Facts) container(name string) int {
+	return slices.IndexFunc(f.containers, func(c container) bool { return c.name == name })
+}
+
+// attempt is the container's attempt of that number, added if it is new.
+func (c *container) attempt(number int32) *attempt {
+	i, found := slices.BinarySearchFunc(c.attempts, number, func(a attempt, n int32) int { return cmp.Compare(a.number, n) })
+	if !found {
+		// The middle of a long crash loop says nothing that its begin and its end don't.
+		if len(c.attempts) >= maxAttempts {
+			c.attempts = slices.Delete(c.attempts, maxAttempts/2, maxAttempts/2+1)
+			if i > maxAttempts/2 {
+				i--
+			}
+		}
+		c.attempts = slices.Insert(c.attempts, i, attempt{number: number})
+	}
+	return &c.attempts[i]
+}
+
+// Bounds per pod.
+const (
+	maxAttempts = 16
+	maxEvents   = 64
+)
+
+// waiting is a set of reasons for which containers wait.
+type waiting uint16
+
+// waitReasons are the kubelet's words, the most telling first.
+var waitReasons = []string{
+	"InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed",
+	"ImagePullBackOff", "ErrImagePull",
+	"CreateContainerConfigError", "CreateContainerError", "PreCreateHookError", "PreStartHookError", "PostStartHookError",
+	"RunContainerError", "CrashLoopBackOff",
+}
+
+// pullReasons is how many of waitReasons are about the image.
+const pullReasons = 7
+
+func (w *waiting) add(reason string) {
+	if i := slices.Index(waitReasons, reason); i >= 0 {
+		*w |= 1 << i
+	}
+}
+
+// worst is the most telling reason, among those of pulling an image or among the others.
+func (w waiting) worst(pull bool) string {
+	for i, reason := range waitReasons {
+		if w&(1<<i) != 0 && (i < pullReasons) == pull {
+			return reason
+		}
+	}
+	return ""
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package timeline
+
+import (
+	"go.opentelemetry.io/otel/attribute"
+
+	"github.com/coldtrace/coldtrace/startup"
+)
+
+// pending is the time without a node, and in it the gates and the wait for a node that does not exist yet.
+func (b *builder) pending() {
+	f := b.f
+	created := status(f.created)
+	b.add(draft{
+		name:   startup.SpanPodPending,
+		start:  created,
+		end:    b.scheduled,
+		exact:  b.scheduled.src < byStatus,
+		events: b.schedulerNotes(),
+	})
+	parent := startup.Key(startup.SpanPodPending, "", 1)
+	if f.gated {
+		gates := draft{name: startup.SpanSchedulingGated, parent: parent, start: created, end: b.ungated(), exact: true}
+		b.add(gates)
+	}
+	for i := range f.events {
+		if e := &f.events[i]; e.kind == kindScaleUp {
+			b.add(draft{
+				name:   startup.SpanNodeProvisioning,
+				parent: parent,
+				start:  edge{e.first, e.source},
+				end:    b.scheduled,
+				exact:  b.scheduled.src < byStatus,
+			})
+			break
+		}
+	}
+}
+
+// ungated is when the last gate was removed. No object has a time for it, so it is the first sign of it.
+func (b *builder) ungated() edge {
+	first := b.scheduled
+	consider := func(at nanos, src source) {
+		if at != 0 && (!first.known() || at < first.at) {
+			first = edge{at, src}
+		}
+	}
+	consider(b.f.ungated, byStatus)
+	for i := range b.f.events {
+		switch e := &b.f.events[i]; e.kind {
+		case kindUnschedulable:
+			if e.why != becauseGated {
+				consider(e.first, e.source)
+			}
+		case kindScaleUp, kindNoScaleUp:
+			consider(e.first, e.source)
+		}
+	}
+	return first
+}
+
+// schedulerNotes are the reasons why the pod had to wait, each once.
+func (b *builder) schedulerNotes() []startup.Event {
+	var out []startup.Event
+	seen := map[unschedulable]int{}
+	for i := range b.f.events {
+		e := &b.f.events[i]
+		switch e.kind {
+		case kindUnschedulable:
+			if _, repeated := seen[e.why]; repeated {
+				continue
+			}
+			seen[e.why] = len(out)
+			out = append(out, b.note(EventFailedSchedule, e.first, 0, attribute.StringSlice(AttrReasons, e.why.names())))
+		case kindScaleUp:
+			out = append(out, b.note(EventScaleUp, e.first, 0))
+		case kindNoScaleUp:
+			out = append(out, b.note(EventNoScaleUp, e.first, 0))
+		}
+	}
+	return out
+}
+
+// sandbox is the time from the node's choice to the first container: volumes, devices, network.
+func (b *builder) sandbox() {
+	var notes []startup.Event
+	first := edge{}
+	for i := range b.f.events {
+		e := &b.f.events[i]
+		switch e.kind {
+		case kindPulling, kindPulled, kindCached, kindCreated, kindStarted:
+			if !first.known() {
+				first = b.node(edge{e.first, e.source})
+			}
+		case kindVolumeAttached:
+			notes = append(notes, b.note(EventVolumeAttached, e.first, e.count))
+		case kindVolumeFailed:
+			notes = append(notes, b.note(EventVolumeFailed, e.first, e.count))
+		case kindSandboxFailed:
+			notes = append(notes, b.note(EventSandboxFailed, e.first+b.offset, e.count))
+		}
+	}
+	condition := b.node(status(b.f.sandbox))
+	b.inside = first
+	// The kubelet turns to the first container at once, so its first event ends the sandbox better than the condition
+	// does, unless the first events were lost.
+	if condition.known() && (!first.known() || first.at >= condition.at+2*second) {
+		b.inside = condition
+	}
+	if !b.inside.known() {
+		for _, runs := range b.runs {
+			for _, r := range runs {
+				if r.started.known() && (!b.inside.known() || r.started.at < b.inside.at) {
+					b.inside = r.started
+				}
+			}
+		}
+	}
+	b.add(draft{
+		name:   startup.SpanSandboxCreating,
+		start:  b.scheduled,
+		end:    b.inside,
+		exact:  b.scheduled.src < byStatus && b.inside.src < byStatus,
+		events: notes,
+	})
+}

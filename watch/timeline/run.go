@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package timeline
+
+import "slices"
+
+// run is one attempt of a container, with the best times for it, by the clock of the control plane.
+type run struct {
+	number   int
+	started  edge
+	finished edge
+	ended    bool
+	exit     int
+	failure  string
+	image    image
+}
+
+// runsOf joins what status says of a container's attempts with what events say. There is always a first run, even if
+// nothing but the container's place in the spec is known of it.
+func (b *builder) runsOf(i int) []run {
+	c := &b.f.containers[i]
+	exact := b.starts(i)
+	runs := make([]run, 0, len(c.attempts)+1)
+	for _, a := range c.attempts {
+		r := run{number: int(a.number), ended: a.ended, exit: int(a.exit), failure: a.failure()}
+		r.started, r.finished = b.node(status(a.started)), b.node(status(a.finished))
+		if n := slices.IndexFunc(exact, func(e edge) bool { return a.started != 0 && e.at.within(r.started.at) }); n >= 0 {
+			r.started, exact = exact[n], exact[n+1:]
+		}
+		if r.finished.known() && r.finished.at < r.started.at && r.started.at < r.finished.at+2*second {
+			r.finished.at = r.started.at // within the second that status lost
+		}
+		runs = append(runs, r)
+	}
+	if len(runs) == 0 || runs[0].number > 1 {
+		first := run{number: 1}
+		if len(exact) > 0 && (len(runs) == 0 || exact[0].at < runs[0].started.at) {
+			first.started = exact[0]
+		}
+		if len(runs) == 0 || first.started.known() {
+			runs = slices.Insert(runs, 0, first)
+		}
+	}
+	b.images(i, runs)
+	return runs
+}
+
+// starts are the times of the container's Started events that are better than those of status.
+func (b *builder) starts(i int) []edge {
+	var out []edge
+	for n := range b.f.events {
+		if e := &b.f.events[n]; e.kind == kindStarted && int(e.container) == i {
+			out = append(out, b.node(edge{e.first, e.source}))
+		}
+	}
+	return out
+}
+
+// image is how a run came by its image.
+type image struct {
+	pulling  edge
+	there    edge
+	cached   bool
+	pull     nanos // by the kubelet's message, without waiting
+	waiting  nanos // with waiting
+	size     int64
+	failures []*event
+}
+
+// images gives each run the image events between the start of the run before and its own.
+func (b *builder) images(i int, runs []run) {
+	for n := range runs {
+		r := &runs[n]
+		var after, before nanos = 0, maxNanos
+		if n > 0 {
+			after = runs[n-1].started.at
+		}
+		if r.started.known() {
+			before = r.started.at
+			if r.started.src == byStatus {
+				before += second
+			}
+		} else if n+1 < len(runs) {
+			before = runs[n+1].started.at
+		}
+		r.image = b.image(func(e *event) bool { return int(e.container) == i }, after, before)
+	}
+}
+
+const maxNanos = nanos(1<<63 - 1)
+
+// image reads the events of one image, after and up to the given times.
+func (b *builder) image(of func(*event) bool, after, upTo nanos) image {
+	var im image
+	for n := range b.f.events {
+		e := &b.f.events[n]
+		if !of(e) {
+			continue
+		}
+		at := b.node(edge{e.first, e.source})
+		again := at
+		if e.count > 1 && e.last != 0 {
+			again = b.node(status(e.last)) // the last repetition: status' precision
+		}
+		inside := func(t edge) bool { return after < t.at && t.at <= upTo }
+		if !inside(at) {
+			if !inside(again) {
+				continue
+			}
+			at = again
+		}
+		switch e.kind {
+		case kindPulling:
+			im.pulling = im.pulling.or(at)
+		case kindPullFailed:
+			im.failures = append(im.failures, e)
+		case kindPulled, kindCached:
+			if im.there.known() && im.there.at > at.at {
+				continue
+			}
+			im.there, im.cached = at, e.kind == kindCached
+			im.pull, im.waiting, im.size = e.pull, e.waiting, e.size
+		}
+	}
+	return im
+}

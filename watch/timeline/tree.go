@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package timeline
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// WriteTree prints a start as an indented list of its spans: the begin relative to the pod's creation, the duration,
+// how it ended, its attributes and events. Tests compare it.
+func (t *Timeline) WriteTree(w io.Writer) {
+	if len(t.Spans) == 0 {
+		return
+	}
+	t.write(w, "", "", t.Spans[0].Start)
+}
+
+func (t *Timeline) write(w io.Writer, parent, indent string, zero time.Time) {
+	for i := range t.Spans {
+		s := &t.Spans[i]
+		if s.ParentKey != parent {
+			continue
+		}
+		fmt.Fprintf(w, "%s%s +%s %s", indent, s.Key, span(s.Start.Sub(zero)), span(s.Duration()))
+		switch {
+		case s.Open:
+			fmt.Fprint(w, " open")
+		case s.Failure != "":
+			fmt.Fprintf(w, " FAILED %s", s.Failure)
+		}
+		for _, a := range s.Attributes {
+			fmt.Fprintf(w, " %s=%s", a.Key, strings.ReplaceAll(a.Value.Emit(), " ", "_"))
+		}
+		fmt.Fprintln(w)
+		for _, e := range s.Events {
+			fmt.Fprintf(w, "%s  ! %s +%s", indent, e.Name, span(e.Time.Sub(zero)))
+			for _, a := range e.Attributes {
+				fmt.Fprintf(w, " %s=%s", a.Key, strings.ReplaceAll(a.Value.Emit(), " ", "_"))
+			}
+			fmt.Fprintln(w)
+		}
+		t.write(w, s.Key, indent+"  ", zero)
+	}
+}
+
+// span prints a duration in seconds with six digits: finer than any source but event names.
+func span(d time.Duration) string { return fmt.Sprintf("%.6fs", d.Seconds()) }

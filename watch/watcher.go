@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package watch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/clock"
+
+	"github.com/coldtrace/coldtrace/config"
+	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/watch/timeline"
+)
+
+// Defaults of Config.
+const (
+	DefaultNamespaceSelector  = "coldtrace.io/inject=enabled"
+	DefaultCheckpoint         = "coldtrace-watcher"
+	DefaultCheckpointInterval = time.Second
+	DefaultSettle             = 500 * time.Millisecond
+	DefaultExportWorkers      = 4
+)
+
+// Exporter is where spans and measurements go: startup.Exporter. Nil means that the receiver accepted them.
+type Exporter interface {
+	ExportSpans(ctx context.Context, subject startup.Subject, spans []startup.Span) error
+	ExportMeasurements(ctx context.Context, ms []startup.Measurement) error
+}
+
+// Config is what a Watcher needs.
+//
+// Its client needs, in the whole cluster: get, list, watch on pods, events and namespaces; get on nodes. In its own namespace:
+// create on configmaps; get and update on the configmap named by Checkpoint.
+type Config struct {
+	REST       *rest.Config
+	Namespace  string // its own, of the checkpoint
+	Checkpoint string // name of the ConfigMap; DefaultCheckpoint if empty
+	Policy     func() *config.Policy
+	Exporter   Exporter
+	Version    string
+	Log        logr.Logger
+	// Metrics are registered here if it is not nil.
+	Metrics prometheus.Registerer
+
+	NamespaceSelector string        // label selector; DefaultNamespaceSelector if empty
+	Timeout           time.Duration // after which a start is given up; timeline.DefaultTimeout if 0
+	// Settle is how long a phase whose edges could still get more precise waits for its events; DefaultSettle if 0.
+	Settle             time.Duration
+	CheckpointInterval time.Duration // at least this between two writes; DefaultCheckpointInterval if 0
+	ExportWorkers      int           // exports at a time; DefaultExportWorkers if 0
+	// MaxWaiting bounds the finished starts that wait for the receiver; DefaultMaxWaiting if 0. Those beyond it are
+	// read from the API again when the receiver is back.
+	MaxWaiting int
+	Clock      clock.WithTicker // the real one if nil
+}
+
+// Watcher exports the phases of starts that the API server can tell about. It is a manager.Runnable for the leader.
+type Watcher struct {
+	cfg     Config
+	client  kubernetes.Interface
+	nodes   *nodes
+	metrics *metrics
+	queue   workqueue.TypedRateLimitingInterface[types.UID]
+	gate    gate
+	outbox  outbox
+
+	mu         sync.Mutex
+	namespaces map[string]*namespace
+	starts     map[types.UID]*start
+	waiting    int // starts that have ended and wait for the receiver
+	orphans    orphans
+	restored   *record // what the checkpoint said when this watcher began
+	dirty      bool    // there is news for the checkpoint
+
+	checkpointSize   int  // bytes, of the last one
+	namespacesListed bool // a namespace that is not in namespaces does not carry the label
+	began            time.Time
+}
+
+// New checks the configuration. It does not connect.
+func New(cfg Config) (*Watcher, error) {
+	switch {
+	case cfg.REST == nil:
+		return nil, errors.New("watcher: a REST configuration is required")
+	case cfg.Namespace == "":
+		return nil, errors.New("watcher: the own namespace is required")
+	case cfg.Policy == nil:
+		return nil, errors.New("watcher: a policy is required")
+	case cfg.Exporter == nil:
+		return nil, errors.New("watcher: an exporter is required")
+	}
+	setDefault(&cfg.Checkpoint, DefaultCheckpoint)
+	setDefault(&cfg.NamespaceSelector, DefaultNamespaceSelector)
+	setDefault(&cfg.Timeout, timeline.DefaultTimeout)
+	setDefault(&cfg.Settle, DefaultSettle)
+	setDefault(&cfg.CheckpointInterval, DefaultCheckpointInterval)
+	setDefault(&cfg.ExportWorkers, DefaultExportWorkers)
+	setDefault(&cfg.MaxWaiting, DefaultMaxWaiting)
+	if cfg.Clock == nil {
+		cfg.Clock = clock.RealClock{}
+	}
+	// Pods come as protobuf, several times cheaper to decode, and streams must not wait for each other's tokens.
+	proto := rest.CopyConfig(cfg.REST)
+	proto.ContentType = "application/vnd.kubernetes.protobuf"
+	proto.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
+	proto.QPS, proto.Burst = 100, 200
+	client, err := kubernetes.NewForConfig(proto)
+	if err != nil {
+		return nil, fmt.Errorf("make a client: %w", err)
+	}
+	meta, err := metadata.NewForConfig(proto)
+	if err != nil {
+		return nil, fmt.Errorf("make a metadata client: %w", err)
+	}
+	w := &Watcher{
+		cfg:        cfg,
+		client:     client,
+		nodes:      newNodes(meta),
+		namespaces: map[string]*namespace{},
+		starts:     map[types.UID]*start{},
+		queue: workqueue.NewTypedRateLimitingQueue(
+			workqueue.NewTypedItemExponentialFailureRateLimiter[types.UID](100*time.Millisecond, 5*time.Second)),
+	}
+	w.metrics = newMetrics(w)
+	if cfg.Metrics != nil {
+		if err := w.metrics.register(cfg.Metrics); err != nil {
+			return nil, err
+		}
+	}
+	return w, nil
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// NeedLeaderElection keeps all but one replica from exporting.
+func (w *Watcher) NeedLeaderElection() bool { return true }
+
+// Start watches until the context ends, then writes the last checkpoint. It is called once.
+func (w *Watcher) Start(ctx context.Context) error {
+	w.began = w.cfg.Clock.Now()
+	if err := w.restore(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	w.cfg.Log.Info("Watching.", "namespaces", w.cfg.NamespaceSelector, "timeout", w.cfg.Timeout, "inFlight", len(w.starts))
+	var streams, workers sync.WaitGroup
+	streams.Go(func() { w.watchNamespaces(ctx) })
+	for range w.cfg.ExportWorkers {
+		workers.Go(func() { w.work(ctx) })
+	}
+	workers.Go(func() { w.outbox.run(ctx, w) })
+	workers.Go(func() { w.saveOften(ctx) })
+	<-ctx.Done()
+	w.queue.ShutDown()
+	streams.Wait()
+	workers.Wait()
+	// What was accepted must be known to the next leader, or it would be sent again.
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	w.outbox.flush(last, w)
+	if err := w.save(last); err != nil {
+		return fmt.Errorf("write the last checkpoint: %w", err)
+	}
+	return nil
+}
