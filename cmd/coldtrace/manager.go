@@ -111,11 +111,10 @@ func serveCertificates(mgr ctrl.Manager, o serveOptions, late *lateCertificate, 
 		return func() error { return server(nil) }, nil
 	}
 	c := certificate.Config{
-		Client:  mgr.GetClient(),
-		Secret:  types.NamespacedName{Namespace: o.namespace, Name: o.secret},
-		Webhook: o.configuration,
-		// The API server asks for NAME.NAMESPACE.svc.
-		DNSNames: []string{o.service + "." + o.namespace + ".svc", o.service + "." + o.namespace + ".svc.cluster.local"},
+		Client:   mgr.GetClient(),
+		Secret:   types.NamespacedName{Namespace: o.namespace, Name: o.secret},
+		Webhook:  o.configuration,
+		DNSNames: o.names(),
 		Times:    o.times,
 		Log:      log,
 	}

@@ -30,6 +30,7 @@ type serveOptions struct {
 	service       string
 	configuration string
 	secret        string
+	dnsNames      []string
 	certDir       string
 	clientCA      string
 	times         certificate.Times
@@ -61,6 +62,7 @@ func newServeCommand() *cobra.Command {
 	f.StringVar(&o.service, "service", "coldtrace", "name of the webhook's Service")
 	f.StringVar(&o.configuration, "webhook-configuration", "coldtrace", "name of the MutatingWebhookConfiguration")
 	f.StringVar(&o.secret, "ca-secret", "coldtrace-ca", "name of the Secret that holds the CA")
+	f.StringSliceVar(&o.dnsNames, "dns-names", nil, "names of the certificate instead of the Service's, for an API server that calls a URL")
 	f.StringVar(&o.certDir, "cert-dir", "", "folder with tls.crt and tls.key that something else renews; empty: own CA")
 	f.StringVar(&o.clientCA, "client-ca", "", "PEM file of the CA that the API server's client certificate must be from; empty: none is asked for")
 	f.DurationVar(&o.times.CA, "ca-lifetime", d.CA, "life of a CA, replaced after two thirds of it")
@@ -78,6 +80,15 @@ func newServeCommand() *cobra.Command {
 	f.StringVar(&o.imageVolumes, "image-volumes", "auto", "whether nodes can mount images as volumes: auto (look), yes, no")
 	f.BoolVar(&o.verbose, "verbose", false, "log every decision and what the libraries do")
 	return cmd
+}
+
+// names are those that the API server may ask for; for a Service it asks for the first.
+func (o *serveOptions) names() []string {
+	if len(o.dnsNames) > 0 {
+		return o.dnsNames
+	}
+	name := o.service + "." + o.namespace + ".svc"
+	return []string{name, name + ".cluster.local"}
 }
 
 func (o *serveOptions) validate() error {
@@ -99,7 +110,7 @@ func serve(ctx context.Context, o serveOptions) error {
 	}
 	log := newLogger(o.verbose)
 	log.Info("Starting.", "version", version, "policy", o.policy, "namespace", o.namespace, "service", o.service,
-		"webhookConfiguration", o.configuration, "caSecret", o.secret, "certDir", o.certDir, "clientCA", o.clientCA,
+		"webhookConfiguration", o.configuration, "caSecret", o.secret, "dnsNames", o.names(), "certDir", o.certDir, "clientCA", o.clientCA,
 		"caLifetime", o.times.CA.String(), "leafLifetime", o.times.Leaf.String(), "caOverlap", o.times.Overlap.String(),
 		"webhookPort", o.webhookPort, "metricsAddress", o.metricsAddr, "healthAddress", o.healthAddr,
 		"leaderElect", o.leaderElect, "drainQuiet", o.drainQuiet.String(), "drainMost", o.drainMost.String(),

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package webhook_test runs the built program against a real API server: replicas of `coldtrace serve` behind a small
+// load balancer, the webhook configuration from the chart.
+//
+// It needs KUBEBUILDER_ASSETS, a folder with etcd, kube-apiserver, kubectl and helm; `make test` sets it.
+package webhook_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+)
+
+// suite is the API server that all tests share, and the built program.
+var suite struct {
+	env        *envtest.Environment
+	config     *rest.Config
+	client     *kubernetes.Clientset
+	binary     string
+	kubeconfig string
+	dir        string
+}
+
+func TestMain(m *testing.M) {
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func run(m *testing.M) (code int, err error) {
+	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
+		return m.Run(), nil // each test skips with a message
+	}
+	dir, err := os.MkdirTemp("", "coldtrace-webhook-")
+	if err != nil {
+		return 1, err
+	}
+	defer os.RemoveAll(dir)
+	suite.dir, suite.binary = dir, filepath.Join(dir, "coldtrace")
+	if out, err := exec.Command("go", "build", "-o", suite.binary, "../../cmd/coldtrace").CombinedOutput(); err != nil {
+		return 1, fmt.Errorf("build coldtrace: %w\n%s", err, out)
+	}
+	suite.env = &envtest.Environment{ControlPlaneStopTimeout: 20 * time.Second}
+	api := suite.env.ControlPlane.GetAPIServer().Configure()
+	api.Append("audit-log-path", filepath.Join(dir, "audit.log"))
+	api.Append("audit-policy-file", filepath.Join(dir, "audit.yaml"))
+	if err := os.WriteFile(filepath.Join(dir, "audit.yaml"), []byte(auditPolicy), 0o600); err != nil {
+		return 1, err
+	}
+	if suite.config, err = suite.env.Start(); err != nil {
+		return 1, fmt.Errorf("start API server: %w", err)
+	}
+	defer func() {
+		if stopErr := suite.env.Stop(); stopErr != nil && err == nil {
+			err = fmt.Errorf("stop API server: %w", stopErr)
+		}
+	}()
+	suite.config.QPS, suite.config.Burst = 500, 1000
+	if suite.client, err = kubernetes.NewForConfig(suite.config); err != nil {
+		return 1, err
+	}
+	suite.kubeconfig = filepath.Join(dir, "kubeconfig")
+	if err := os.WriteFile(suite.kubeconfig, suite.env.KubeConfig, 0o600); err != nil {
+		return 1, err
+	}
+	return m.Run(), nil
+}
+
+const auditPolicy = `apiVersion: audit.k8s.io/v1
+kind: Policy
+rules:
+- level: Metadata
+  resources: [{group: "", resources: [pods]}]
+  verbs: [create]
+- level: None
+`
+
+func needAPIServer(t *testing.T) {
+	t.Helper()
+	if suite.env == nil {
+		t.Skip("KUBEBUILDER_ASSETS is not set: run `make test`, or build the assets with `cd test/cluster && go run . build`")
+	}
+}
+
+// eventually waits for the thing itself, looking often.
+func eventually(t *testing.T, within time.Duration, what string, check func(context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), within)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	var last error
+	for {
+		if last = check(ctx); last == nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("%s: not within %s: %v", what, within, last)
+		case <-tick.C:
+		}
+	}
+}
