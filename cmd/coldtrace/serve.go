@@ -186,6 +186,9 @@ func serve(ctx context.Context, o serveOptions) error {
 			return fmt.Errorf("add to manager: %w", err)
 		}
 	}
+	if err := addWatcher(mgr, restConfig, o.namespace, policy, log.WithName("watcher")); err != nil {
+		return err
+	}
 	ready := func(r *http.Request) error {
 		select {
 		case <-started:

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/coldtrace/coldtrace/config"
+	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/watch"
+)
+
+// addWatcher adds the watcher to the manager, to run on the leader.
+func addWatcher(mgr ctrl.Manager, c *rest.Config, namespace string, policy *config.Store, log logr.Logger) error {
+	w, err := watch.New(watch.Config{
+		REST:      c,
+		Namespace: namespace,
+		Policy:    policy.Policy,
+		Exporter:  &policyExporter{policy: policy.Policy, log: log},
+		Version:   version,
+		Log:       log,
+		Metrics:   ctrlmetrics.Registry,
+	})
+	if err != nil {
+		return fmt.Errorf("make watcher: %w", err)
+	}
+	if err := mgr.Add(w); err != nil {
+		return fmt.Errorf("add watcher: %w", err)
+	}
+	return nil
+}
+
+// policyExporter sends to the endpoint that the policy names at the time. Without one, or with one that only a
+// container's variables complete, everything is dropped: the metrics on /metrics remain.
+type policyExporter struct {
+	policy func() *config.Policy
+	log    logr.Logger
+
+	mu      sync.Mutex
+	target  config.OTLP
+	cluster string
+	made    bool
+	current *startup.Exporter // nil: nowhere
+}
+
+// ExportSpans sends spans; nil means that they were accepted.
+func (p *policyExporter) ExportSpans(ctx context.Context, subject startup.Subject, spans []startup.Span) error {
+	e, err := p.exporter(ctx)
+	if err != nil || e == nil {
+		return err
+	}
+	return e.ExportSpans(ctx, subject, spans)
+}
+
+// ExportMeasurements sends measurements; nil means that they were accepted.
+func (p *policyExporter) ExportMeasurements(ctx context.Context, ms []startup.Measurement) error {
+	e, err := p.exporter(ctx)
+	if err != nil || e == nil {
+		return err
+	}
+	return e.ExportMeasurements(ctx, ms)
+}
+
+func (p *policyExporter) exporter(ctx context.Context) (*startup.Exporter, error) {
+	policy := p.policy()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.made && p.target == policy.OTLP && p.cluster == policy.ClusterName {
+		return p.current, nil
+	}
+	if policy.OTLP.Endpoint == "" || strings.Contains(policy.OTLP.Endpoint, "$(") {
+		p.log.Info("The watcher has nowhere to send spans to: the policy names no OTLP endpoint, or one that only pods can complete")
+		p.replace(policy, nil)
+		return nil, nil
+	}
+	e, err := startup.NewExporter(context.WithoutCancel(ctx), startup.ExporterConfig{
+		Endpoint:    policy.OTLP.Endpoint,
+		Protocol:    string(policy.OTLP.Protocol),
+		Version:     version,
+		Service:     startup.ServiceWatcher,
+		ClusterName: policy.ClusterName,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make exporter: %w", err)
+	}
+	p.replace(policy, e)
+	return e, nil
+}
+
+// replace lets what the old exporter has under way finish before it is closed.
+func (p *policyExporter) replace(policy *config.Policy, e *startup.Exporter) {
+	if old := p.current; old != nil {
+		time.AfterFunc(2*startup.DefaultExportTimeout, func() {
+			ctx, cancel := context.WithTimeout(context.Background(), startup.DefaultExportTimeout)
+			defer cancel()
+			if err := old.Shutdown(ctx); err != nil {
+				p.log.V(1).Info("The former exporter did not close", "error", err.Error())
+			}
+		})
+	}
+	p.current, p.target, p.cluster, p.made = e, policy.OTLP, policy.ClusterName, true
+}
