@@ -5,12 +5,11 @@ package main
 import (
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"syscall"
 )
 
-// failures are the ways to die that SIM_FAIL names: at the first of the points that the script comes by.
+// failures are the ways to die that SIM_FAIL names: at the first of the points that the script has.
 var failures = map[string]struct {
 	points    []string
 	exception string // the Python exception that ends it
@@ -46,14 +45,25 @@ var failures = map[string]struct {
 	"hang":        {points: []string{"compile", "kv", "weights"}, act: hang},
 }
 
+// fatalPoint is where the failure will strike in this script, empty if nowhere.
+func fatalPoint(failure string, steps []step) string {
+	for _, point := range failures[failure].points {
+		for _, s := range steps {
+			if s.verb == "fail" && s.words[0] == point {
+				return point
+			}
+		}
+	}
+	return ""
+}
+
 // strike dies at a point if SIM_FAIL names a failure that belongs there.
 func (p *player) strike(point string) (int, bool) {
 	name := os.Getenv("SIM_FAIL")
 	f, ok := failures[name]
-	if !ok || !slices.Contains(f.points, point) || p.truth.record.Failed != "" {
+	if !ok || point != p.fatal || p.truth.record.Failed != "" {
 		return 0, false
 	}
-	// A download fails only where there is one; otherwise where the model would be looked for.
 	p.truth.mu.Lock()
 	p.truth.record.Failed = name
 	p.truth.mu.Unlock()

@@ -22,6 +22,7 @@ type player struct {
 	truth    *truth
 	begun    map[string]time.Time
 	previous time.Time // of the last line
+	fatal    string    // the point where SIM_FAIL strikes
 	fail     func(point string) (code int, dead bool)
 	warming  func() error // the port opens, but does not yet say healthy
 	stop     <-chan struct{}
@@ -40,6 +41,7 @@ func (d died) Error() string { return fmt.Sprintf("died with %d", d.code) }
 func (p *player) play(steps []step) error {
 	p.begun = map[string]time.Time{}
 	p.previous = time.Now()
+	p.fatal = fatalPoint(os.Getenv("SIM_FAIL"), steps)
 	for _, s := range steps {
 		if !s.applies(p.version, p.facts) {
 			continue

@@ -129,6 +129,7 @@ const (
 
 type failure struct {
 	reason string
+	rank   string
 	at     time.Time
 	class  failureClass
 	hard   bool // only a ready engine disproves it
@@ -139,10 +140,20 @@ func (s *launch) fail(at time.Time, f failure) {
 		return
 	}
 	f.at = at
-	if f.reason == "engine_failed" {
+	if f.reason == ReasonEngineFailed {
 		f.class = generic
 	}
 	s.failures = append(s.failures, f)
+}
+
+// interrupt: whatever the interrupted process was doing fails too, in the same traceback. That is not the cause.
+func (s *launch) interrupt(at time.Time, rank string) {
+	if n := len(s.failures); n > 0 {
+		if last := s.failures[n-1]; last.class == exception && last.rank == rank && at.Sub(last.at) < 2*time.Second {
+			s.failures = s.failures[:n-1]
+		}
+	}
+	s.fail(at, failure{reason: ReasonInterrupted, rank: rank, class: interrupted})
 }
 
 // cause is the failure that explains the end. What comes after an interruption is its consequence.
@@ -182,7 +193,8 @@ func (s *launch) track(phase string) *track {
 }
 
 // edge records where a phase begins or ends.
-func (s *launch) edge(at time.Time, rank string, r *rule, c capture, embedded bool) {
+func (s *launch) edge(l line, rank string, r *rule, c capture, embedded bool) {
+	at := l.at
 	if r.Opens != "" {
 		s.track(r.Opens).open[""] = at
 	}
@@ -213,8 +225,8 @@ func (s *launch) edge(at time.Time, rank string, r *rule, c capture, embedded bo
 	}
 	delete(t.open, rank)
 	delete(t.open, "") // a progress bar or a driver without a prefix opened it for all
-	if embedded && !has && (begin.IsZero() || begin.Equal(at)) {
-		return // a progress bar has no time of its own
+	if !has && !l.own {
+		return // nothing tells how long it took: a progress bar has no time of its own
 	}
 	sp := span{start: at.Add(-length), end: at, attributes: map[string]any{}}
 	switch {

@@ -40,26 +40,26 @@ func (r *Recipe) NewReader(o Options) *Reader {
 }
 
 // Line reads one line, without its terminator. A line that says nothing costs one pass over it and no memory.
-func (r *Reader) Line(at time.Time, _ int, line []byte) {
-	if len(line) > maxLine {
-		line = line[:maxLine]
+func (r *Reader) Line(at time.Time, _ int, raw []byte) {
+	if len(raw) > maxLine {
+		raw = raw[:maxLine]
 	}
-	r.hits = r.recipe.literal.in(line, r.hits[:0])
+	r.hits = r.recipe.literal.in(raw, r.hits[:0])
 	if len(r.hits) == 0 && len(r.open) == 0 && !r.options.Embedded && !r.start.first.IsZero() {
 		return
 	}
-	r.read(at, line)
+	r.read(at, raw)
 }
 
 // read is for lines that may say something.
-func (r *Reader) read(at time.Time, line []byte) {
-	if len(line) == 0 {
+func (r *Reader) read(at time.Time, raw []byte) {
+	if len(raw) == 0 {
 		return
 	}
-	r.buf = clean(r.buf, line)
+	r.buf = clean(r.buf, raw)
 	text := r.buf
 	h := parse(text)
-	at = r.time(at, h, text)
+	at, own := r.time(at, h, text)
 	s := r.start
 	if h.stamp != nil || len(r.hits) > 0 {
 		s.seen(at, h)
@@ -70,10 +70,11 @@ func (r *Reader) read(at time.Time, line []byte) {
 		if i > 0 && contains(r.hits[:i], hit) {
 			continue
 		}
-		r.apply(at, h, text, &r.recipe.rules[hit])
+		r.apply(line{at: at, own: own, head: h, text: text}, &r.recipe.rules[hit])
 	}
 	if r.start != before { // the line began another launch
 		r.start.seen(at, h)
+		clear(r.open)
 	}
 	if h.stamp != nil && r.start.ready.IsZero() {
 		r.start.lastStamp = string(h.stamp)
@@ -89,15 +90,23 @@ func contains(hits []uint16, hit uint16) bool {
 	return false
 }
 
-// time is when the line was written, as well as can be told.
-func (r *Reader) time(at time.Time, h head, text []byte) time.Time {
+// line is one that may say something.
+type line struct {
+	at  time.Time
+	own bool // at is the line's own, not that of one before it
+	head
+	text []byte // the whole line, clean
+}
+
+// time is when the line was written, as well as can be told, and whether it says so itself.
+func (r *Reader) time(at time.Time, h head, text []byte) (time.Time, bool) {
 	if !r.options.Embedded {
 		if h.ray { // Ray collects and repeats its workers' lines, seconds to minutes late
 			if t, ok := stamped(text, at, r.options.Location); ok && at.Sub(t) > 2*time.Second && at.Sub(t) < time.Hour {
-				return t
+				return t, true
 			}
 		}
-		return at
+		return at, true
 	}
 	latest := r.options.Now
 	if latest.IsZero() {
@@ -107,24 +116,24 @@ func (r *Reader) time(at time.Time, h head, text []byte) time.Time {
 		if !h.ray {
 			r.latest = t
 		}
-		return t
+		return t, true
 	}
 	if r.latest.IsZero() {
-		return at
+		return at, false
 	}
-	return r.latest
+	return r.latest, false
 }
 
 // apply takes one text's meaning, if the line is really it.
-func (r *Reader) apply(at time.Time, h head, text []byte, rule *rule) {
-	from := bytes.Index(text, []byte(rule.literal()))
+func (r *Reader) apply(l line, rule *rule) {
+	from := bytes.Index(l.text, []byte(rule.literal()))
 	if from < 0 { // an escape sequence stood within
 		return
 	}
-	if rule.Starts && !bytes.HasPrefix(h.message, []byte(rule.literal())) {
+	if rule.Starts && !bytes.HasPrefix(l.message, []byte(rule.literal())) {
 		return
 	}
-	c, ok := rule.match(text[from:])
+	c, ok := rule.match(l.text[from:])
 	if !ok || !r.start.passed(rule.Needs) {
 		return
 	}
@@ -138,12 +147,15 @@ func (r *Reader) apply(at time.Time, h head, text []byte, rule *rule) {
 	if !rule.shared {
 		r.matched++
 	}
-	r.marked(at, h, rule, c)
+	r.marked(l.at, l.head, rule, c)
 	s := r.start
 	if v := c.text("version"); v != "" && s.version == "" {
 		s.version = v
 	}
-	rank := string(h.rank)
+	rank := string(l.rank)
+	if stated := c.text("rank"); stated != "" {
+		rank = stated
+	}
 	for group, figure := range rule.Figures {
 		if v, ok := c.number(group); ok {
 			if group == "duration" {
@@ -155,9 +167,9 @@ func (r *Reader) apply(at time.Time, h head, text []byte, rule *rule) {
 			s.figure(figure, rank, v)
 		}
 	}
-	s.edge(at, rank, rule, c, r.options.Embedded)
+	s.edge(l, rank, rule, c, r.options.Embedded)
 	if rule.Fails != "" {
-		s.fail(at, failure{reason: rule.Fails, class: typed, hard: rule.Hard})
+		s.fail(l.at, failure{reason: rule.Fails, rank: rank, class: typed, hard: rule.Hard})
 	} else if rule.Phase != "" && rule.Edge != "begin" {
 		s.progressed()
 	}
@@ -194,12 +206,13 @@ func (r *Reader) marked(at time.Time, h head, rule *rule, c capture) {
 		s.at[rule.Mark] = at
 	case markReady:
 		s.engineUp(at)
+		s.at[markReady] = at
 		if s.ready.IsZero() {
 			s.ready = at
 			s.readyStamp = s.lastStamp
 		}
 	case markInterrupted:
-		s.fail(at, failure{reason: "interrupted", class: interrupted})
+		s.interrupt(at, string(h.rank))
 	case markException:
 		if len(r.open) < 1024 {
 			r.open[string(h.rank)] = true
@@ -226,10 +239,10 @@ func (r *Reader) traceback(at time.Time, h head) {
 	delete(r.open, string(h.rank))
 	switch name {
 	case "KeyboardInterrupt":
-		r.start.fail(at, failure{reason: "interrupted", class: interrupted})
+		r.start.interrupt(at, string(h.rank))
 	case "CancelledError", "SystemExit", "GeneratorExit":
 	default:
-		r.start.fail(at, failure{reason: "python_exception:" + name, class: exception})
+		r.start.fail(at, failure{reason: "python_exception:" + name, rank: string(h.rank), class: exception})
 	}
 }
 

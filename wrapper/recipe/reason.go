@@ -2,5 +2,37 @@
 
 package recipe
 
-// ReasonEndedSilently: the log stops at the end of a line in the middle of a start, with no word about why.
-const ReasonEndedSilently = "ended_silently"
+import (
+	"slices"
+)
+
+// Reasons that follow from the exit status or the end of the log. Those that follow from texts stand in the recipes;
+// an exception that no text explains is "python_exception:" and its type, another status "exit_code=N" or "signal=N".
+const (
+	// ReasonEndedSilently: the log stops at the end of a line in the middle of a start, with no word about why.
+	ReasonEndedSilently = "ended_silently"
+	// ReasonEngineFailed: the engine's process died and its server reports that, but nothing says of what.
+	ReasonEngineFailed = "engine_failed"
+	// ReasonKilled: SIGKILL, or status 137: most often the kernel's out-of-memory killer, which leaves no line.
+	ReasonKilled = "killed"
+	// ReasonTerminated: SIGTERM or SIGINT from outside.
+	ReasonTerminated = "terminated"
+	// ReasonInterrupted: the log says that somebody interrupted it.
+	ReasonInterrupted = "interrupted"
+	// ReasonExitedEarly: status 0 before the engine was initialised.
+	ReasonExitedEarly = "exited_early"
+)
+
+// Reasons are all typed reasons but python_exception:TYPE, exit_code=N and signal=N, sorted.
+func Reasons() []string {
+	out := []string{ReasonEndedSilently, ReasonEngineFailed, ReasonKilled, ReasonTerminated, ReasonInterrupted, ReasonExitedEarly}
+	for _, r := range All() {
+		for _, rule := range r.rules {
+			if rule.Fails != "" {
+				out = append(out, rule.Fails)
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}

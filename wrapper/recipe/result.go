@@ -41,7 +41,7 @@ func (s *launch) outcome(exit *Exit) (Outcome, string) {
 	case complained && cause.class > interrupted:
 		return OutcomeFailed, cause.reason
 	case stopped:
-		return OutcomeInterrupted, "terminated"
+		return OutcomeInterrupted, ReasonTerminated
 	case complained && cause.class == interrupted && (exit == nil || exit.Code != 0 || exit.Signal != 0):
 		return OutcomeInterrupted, cause.reason
 	case exit == nil && complained:
@@ -51,7 +51,7 @@ func (s *launch) outcome(exit *Exit) (Outcome, string) {
 	case exit == nil:
 		return OutcomeEngineReady, ""
 	case exit.Signal == 9 || exit.Code == 137:
-		return OutcomeFailed, "killed"
+		return OutcomeFailed, ReasonKilled
 	case exit.Signal != 0:
 		return OutcomeFailed, fmt.Sprintf("signal=%d", exit.Signal)
 	case complained:
@@ -59,7 +59,7 @@ func (s *launch) outcome(exit *Exit) (Outcome, string) {
 	case exit.Code != 0:
 		return OutcomeFailed, fmt.Sprintf("exit_code=%d", exit.Code)
 	case s.engineTime().IsZero():
-		return OutcomeFailed, "exited_early"
+		return OutcomeFailed, ReasonExitedEarly
 	}
 	return OutcomeEngineReady, ""
 }
@@ -82,12 +82,10 @@ func (r *Reader) figures() map[string]any {
 			}
 		}
 		switch how := r.recipe.figures[name]; {
-		case how == aggregateEach && len(models) > 1:
+		case how == aggregateEach && len(models) > 1, how == aggregateDraft && len(models) > 1 && r.start.draft():
 			out[name] = models
 		case how == aggregateMin:
 			out[name] = slices.Min(models)
-		case how == aggregateLast:
-			out[name] = models[len(models)-1]
 		default:
 			out[name] = slices.Max(models)
 		}
@@ -96,6 +94,19 @@ func (r *Reader) figures() map[string]any {
 		}
 	}
 	return out
+}
+
+// draft says whether a second, smaller model was loaded beside the target.
+func (s *launch) draft() bool {
+	if s.passed(markDraft) {
+		return true
+	}
+	for _, values := range s.figures["weights_load_seconds"] {
+		if len(values) > 1 {
+			return true
+		}
+	}
+	return false
 }
 
 // whole says that a figure counts something.
@@ -189,13 +200,7 @@ func latest(of map[string]time.Time) time.Time {
 
 // arranged sets parents and keys, keeps children within them, and puts phases in the order of their starts.
 func arranged(phases []Phase, init string) []Phase {
-	sort.SliceStable(phases, func(i, j int) bool {
-		a, b := phases[i], phases[j]
-		if !a.Start.Equal(b.Start) {
-			return a.Start.Before(b.Start)
-		}
-		return rankOf(a.Name, init) < rankOf(b.Name, init)
-	})
+	sort.SliceStable(phases, func(i, j int) bool { return phases[i].Start.Before(phases[j].Start) })
 	bounds := map[string]Phase{}
 	for _, p := range phases {
 		if b, ok := bounds[p.Name]; !ok || p.End.Sub(p.Start) > b.End.Sub(b.Start) {
@@ -212,8 +217,8 @@ func arranged(phases []Phase, init string) []Phase {
 					p.Parent = up
 				}
 			}
-			p.clamp(bounds[init])
-			p.clamp(bounds[p.Parent])
+			p.fit(bounds[init])
+			p.fit(bounds[p.Parent])
 		}
 		count[p.Name]++
 		p.Key = p.Name
@@ -221,10 +226,17 @@ func arranged(phases []Phase, init string) []Phase {
 			p.Key = fmt.Sprintf("%s/%d", p.Name, n)
 		}
 	}
+	sort.SliceStable(phases, func(i, j int) bool { // again: some were moved, and parents go first
+		a, b := phases[i], phases[j]
+		if !a.Start.Equal(b.Start) {
+			return a.Start.Before(b.Start)
+		}
+		return depth(a.Name, init) < depth(b.Name, init)
+	})
 	return phases
 }
 
-func rankOf(name, init string) int {
+func depth(name, init string) int {
 	switch {
 	case name == init:
 		return 0
@@ -234,15 +246,19 @@ func rankOf(name, init string) int {
 	return 2
 }
 
-// clamp keeps a phase within another where the two overlap.
-func (p *Phase) clamp(within Phase) {
+// fit keeps a phase within another where the two overlap: by moving it where it is short enough, since a stated length
+// is exact and a stamp is not.
+func (p *Phase) fit(within Phase) {
 	if within.Name == "" || p.Start.After(within.End) || p.End.Before(within.Start) {
 		return
 	}
+	length := min(p.End.Sub(p.Start), within.End.Sub(within.Start))
 	if p.Start.Before(within.Start) {
 		p.Start = within.Start
+		p.End = p.Start.Add(length)
 	}
 	if p.End.After(within.End) {
 		p.End = within.End
+		p.Start = p.End.Add(-length)
 	}
 }

@@ -58,7 +58,8 @@ const (
 	aggregateMax  aggregate = "max"  // the largest of all (the default)
 	aggregateMin  aggregate = "min"  // the smallest of all
 	aggregateEach aggregate = "each" // the largest over ranks, one for each time a rank states it: target and draft model
-	aggregateLast aggregate = "last"
+	// aggregateDraft is "each" if a draft model is known to be there: a rank may compile several parts of one model.
+	aggregateDraft aggregate = "draft"
 )
 
 // Placeholders of a text. Every other name is a number, with or without a sign and thousands separators.
