@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"sigs.k8s.io/yaml"
@@ -68,9 +69,15 @@ func readFixture(t testing.TB, path string) fixture {
 	}}
 }
 
+// merged are the policies made so far: fuzzing asks for the same one a million times.
+var merged sync.Map
+
 // mergedPolicy puts lines of a policy over testPolicy.
 func mergedPolicy(t testing.TB, text string) *config.Policy {
 	t.Helper()
+	if p, ok := merged.Load(text); ok {
+		return p.(*config.Policy)
+	}
 	var under, over map[string]any
 	if err := yaml.Unmarshal([]byte(testPolicy), &under); err != nil {
 		t.Fatal(err)
@@ -87,14 +94,15 @@ func mergedPolicy(t testing.TB, text string) *config.Policy {
 		}
 		under[k] = v
 	}
-	merged, err := yaml.Marshal(under)
+	whole, err := yaml.Marshal(under)
 	if err != nil {
 		t.Fatal(err)
 	}
-	policy, err := config.Parse(merged)
+	policy, err := config.Parse(whole)
 	if err != nil {
 		t.Fatal(err)
 	}
+	merged.Store(text, policy)
 	return policy
 }
 

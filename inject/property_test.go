@@ -299,9 +299,9 @@ func noDuplicates(before, after *corev1.Pod) []string {
 	return problems
 }
 
-var evaluator = sync(policy.NewEvaluator(policy.DefaultChecks(), nil))
+var evaluator = must(policy.NewEvaluator(policy.DefaultChecks(), nil))
 
-func sync(e policy.Evaluator, err error) policy.Evaluator {
+func must(e policy.Evaluator, err error) policy.Evaluator {
 	if err != nil {
 		panic(err)
 	}
