@@ -133,11 +133,6 @@ func (q *Queue) nudge() {
 func (q *Queue) Flush(ctx context.Context) error {
 	q.mu.Lock()
 	q.flushers++
-	if q.idle == nil {
-		q.idle = make(chan struct{})
-		q.signalIdle()
-	}
-	idle := q.idle
 	q.mu.Unlock()
 	defer func() {
 		q.mu.Lock()
@@ -145,9 +140,21 @@ func (q *Queue) Flush(ctx context.Context) error {
 		q.mu.Unlock()
 	}()
 	q.nudge()
-	if idle == nil {
+	return q.Wait(ctx)
+}
+
+// Wait waits until nothing is left or ctx ends, at the queue's own pace.
+func (q *Queue) Wait(ctx context.Context) error {
+	q.mu.Lock()
+	if q.size == 0 {
+		q.mu.Unlock()
 		return nil
 	}
+	if q.idle == nil {
+		q.idle = make(chan struct{})
+	}
+	idle := q.idle
+	q.mu.Unlock()
 	select {
 	case <-idle:
 		return nil

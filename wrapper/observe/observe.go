@@ -5,5 +5,338 @@
 // ends when the start is told.
 package observe
 
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/wrapper/process"
+	"github.com/coldtrace/coldtrace/wrapper/recipe"
+	"github.com/coldtrace/coldtrace/wrapper/supervise"
+)
+
+// observer is the shell around a story: it feeds it from processes, output, health and the wrapper.
+type observer struct {
+	cfg    config
+	start  supervise.Start
+	queue  *startup.Queue
+	output sync.WaitGroup // the readers of the command's output
+	urgent chan struct{}  // health should be asked now; capacity 1
+	over   chan struct{}  // closed when the story is told
+	ended  chan struct{}  // closed when the wrapper has ended, or is about to
+
+	mu    sync.Mutex
+	story *story
+	asked string // the health URL in use
+	live  *live
+}
+
 // Run observes until the start is told and returns the exit code, which nobody minds.
-func Run(version string) int { return 0 }
+func Run(version string) int {
+	// Bounds what a burst of output can make the collector keep around.
+	debug.SetGCPercent(50)
+	debug.SetMemoryLimit(24 << 20)
+	// Signals are for the command. This process ends when the wrapper does.
+	signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGPIPE)
+
+	control := bufio.NewReader(os.NewFile(supervise.ControlFD, "control"))
+	var start supervise.Start
+	line, err := control.ReadBytes('\n')
+	if err != nil || json.Unmarshal(line, &start) != nil {
+		return 1
+	}
+	cfg := fromEnv()
+	if cfg.subject.GPUType == "" {
+		cfg.subject.GPUType = start.GPUType
+	}
+	exporter, err := startup.NewExporter(context.Background(), startup.ExporterConfig{
+		Version: version, Service: startup.ServiceWrapper, ClusterName: cfg.subject.ClusterName,
+	})
+	if err != nil {
+		return 1
+	}
+	o := &observer{
+		cfg: cfg, start: start, queue: startup.NewQueue(exporter, startup.QueueConfig{}),
+		urgent: make(chan struct{}, 1), over: make(chan struct{}), ended: make(chan struct{}),
+	}
+	o.observe(control)
+	return o.drain()
+}
+
+// drain stays until the receiver has everything, or for a while after the wrapper's end.
+func (o *observer) drain() int {
+	late, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	defer cancel()
+	go func() {
+		select {
+		case <-o.ended:
+			cancel()
+		case <-late.Done():
+		}
+	}()
+	_ = o.queue.Wait(late) // what is left is said below
+	if o.cfg.startupz != "" {
+		<-o.ended
+	}
+	ctx, stop := context.WithTimeout(context.Background(), o.cfg.flush)
+	defer stop()
+	if o.queue.Close(ctx) != nil {
+		return 1
+	}
+	return 0
+}
+
+// drainTimeout bounds how long telemetry is kept after a start for a collector that is not there. After a failed start
+// the wrapper waits less for us, see its flush time-out.
+const drainTimeout = 15 * time.Minute
+
+func (o *observer) observe(control *bufio.Reader) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var named *recipe.Recipe
+	if o.cfg.engine != "" {
+		named = recipe.ByName(o.cfg.engine)
+	}
+	n := attempt(shm, o.cfg.subject.PodUID, o.cfg.subject.ContainerName)
+	o.story = newStory(o.cfg.role, o.start.Wrapper, n, named, o.tell)
+	o.live = newLive(o.cfg.statusFile, o.start.Wrapper)
+	o.ask(o.cfg.healthURL)
+	for fd, stream := range map[uintptr]int{supervise.StdoutFD: recipe.Stdout, supervise.StderrFD: recipe.Stderr} {
+		o.output.Add(1)
+		go o.read(os.NewFile(fd, "output"), stream)
+	}
+	go o.watch(ctx)
+	go o.control(control)
+	go o.health(ctx)
+	if o.cfg.startupz != "" {
+		go o.live.serve(o.cfg.startupz)
+	}
+	timeout := time.NewTimer(o.cfg.timeout - time.Since(o.start.Wrapper))
+	defer timeout.Stop()
+	select {
+	case <-o.over:
+	case now := <-timeout.C:
+		o.do(func(s *story) { s.end(now, nil, reasonTimedOut) })
+	}
+}
+
+// do changes the story and looks whether it is told.
+func (o *observer) do(f func(*story)) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	f(o.story)
+	o.live.update(o.story)
+	if o.story.done {
+		o.closeOver()
+	}
+}
+
+// tell queues finished phases.
+func (o *observer) tell(spans []startup.Span) {
+	o.queue.Spans(o.cfg.subject, spans...)
+	var ms []startup.Measurement
+	for _, sp := range spans {
+		ms = append(ms, startup.Measurements(o.cfg.subject, sp)...)
+	}
+	o.queue.Measurements(ms...)
+}
+
+// read passes the lines of one output to the story until its end.
+func (o *observer) read(f *os.File, stream int) {
+	defer o.output.Done()
+	var (
+		split splitter
+		buf   = make([]byte, 64<<10)
+	)
+	for {
+		n, err := f.Read(buf)
+		now := time.Now()
+		if n > 0 {
+			o.lines(func(line func([]byte)) { split.write(buf[:n], line) }, now, stream)
+		}
+		if err != nil {
+			o.lines(split.flush, now, stream)
+			return
+		}
+	}
+}
+
+func (o *observer) lines(each func(func([]byte)), now time.Time, stream int) {
+	o.mu.Lock()
+	before := o.milestones()
+	each(func(line []byte) { o.story.line(now, stream, line) })
+	after := o.milestones()
+	if o.story.done {
+		o.closeOver()
+	}
+	if before != after {
+		o.live.update(o.story)
+	}
+	o.mu.Unlock()
+	if before != after {
+		o.hurry()
+	}
+}
+
+// closeOver ends observation, once. The caller holds mu.
+func (o *observer) closeOver() {
+	select {
+	case <-o.over:
+	default:
+		close(o.over)
+	}
+}
+
+// milestones counts what should make health be asked. The caller holds mu.
+func (o *observer) milestones() (n int) {
+	if e := o.story.engine; e != nil {
+		if _, ok := e.reader.EngineReady(); ok {
+			n++
+		}
+		if _, ok := e.reader.Ready(); ok {
+			n++
+		}
+	}
+	return n
+}
+
+func (o *observer) hurry() {
+	select {
+	case o.urgent <- struct{}{}:
+	default:
+	}
+}
+
+// watch follows the command's processes. Without /proc the command's own arguments must do.
+func (o *observer) watch(ctx context.Context) {
+	w := process.New(o.start.PID, os.Getppid())
+	w.Became = func(p *process.Process) {
+		if p.PID == os.Getpid() {
+			return
+		}
+		o.do(func(s *story) { s.became(p); o.engineURL() })
+	}
+	w.Ended = func(p *process.Process) { o.do(func(s *story) { s.exited(p) }) }
+	if err := w.Run(ctx); err != nil {
+		o.do(func(s *story) {
+			if r := recipe.Match(o.start.Argv); r != nil && s.engine == nil {
+				s.runs(r, o.start.Argv, o.start.Command, nil)
+				o.engineURL()
+			}
+		})
+	}
+}
+
+// engineURL takes the health URL from the engine's command line if nobody gave one. The caller holds mu.
+func (o *observer) engineURL() {
+	if e := o.story.engine; e != nil && o.asked == "" {
+		o.ask(healthURL(e.recipe, e.argv))
+	}
+}
+
+// ask sets the health URL. The caller holds mu or is alone.
+func (o *observer) ask(url string) {
+	if url != "" && o.cfg.role == startup.RoleServer {
+		o.asked = url
+		o.hurry()
+	}
+}
+
+// control takes what the wrapper knows: signals and the command's end. Its own end is ours.
+func (o *observer) control(from *bufio.Reader) {
+	defer close(o.ended)
+	for {
+		line, err := from.ReadBytes('\n')
+		var n supervise.Note
+		if json.Unmarshal(line, &n) == nil {
+			o.note(n)
+		}
+		if err != nil {
+			// Without a word the wrapper was killed, and so is its container.
+			o.do(func(s *story) { s.end(time.Now(), nil, "killed") })
+			return
+		}
+	}
+}
+
+func (o *observer) note(n supervise.Note) {
+	switch {
+	case n.Exit != nil:
+		o.output.Wait() // the wrapper has closed both
+		o.do(func(s *story) { s.end(n.At, &recipe.Exit{Code: *n.Exit}, "") })
+	case n.Killed != 0:
+		o.output.Wait()
+		o.do(func(s *story) { s.end(n.At, &recipe.Exit{Signal: n.Killed}, "") })
+	case n.Signal != 0:
+		o.do(func(s *story) { s.end(n.At, &recipe.Exit{Signal: n.Signal}, reasonTerminated) })
+	}
+}
+
+// health asks until the story is told.
+func (o *observer) health(ctx context.Context) {
+	var (
+		p       *prober
+		current string
+		began   = time.Now()
+		since   time.Time // the log has said that the engine is initialised
+	)
+	for {
+		o.mu.Lock()
+		url := o.asked
+		reader := (*recipe.Reader)(nil)
+		if o.story.engine != nil {
+			reader = o.story.engine.reader
+		}
+		initialised, logged := false, false
+		if reader != nil {
+			_, initialised = reader.EngineReady()
+			_, logged = reader.Ready()
+		}
+		o.mu.Unlock()
+		if initialised && since.IsZero() {
+			since = time.Now()
+		}
+		if url != current {
+			current = url
+			p, _ = newProber(url)
+		}
+		switch {
+		case p != nil && p.healthy(ctx):
+			now := time.Now()
+			o.do(func(s *story) {
+				if e := s.engine; e == nil || e.reader.MayServe() {
+					s.ready(now)
+				}
+			})
+		case logged && (p == nil || time.Since(since) > logFallback):
+			o.do(func(s *story) {
+				if t, ok := s.engine.reader.Ready(); ok && s.role == startup.RoleServer {
+					s.ready(t)
+				}
+			})
+		}
+		wait := pace(time.Since(began), time.Since(since), initialised)
+		if p == nil {
+			wait = healthFirst
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-o.over:
+			t.Stop()
+			return
+		case <-o.urgent:
+			t.Stop()
+		case <-t.C:
+		}
+	}
+}
+
+// logFallback is how long the log's word waits for health's: a server may listen where we cannot ask.
+const logFallback = 10 * time.Second

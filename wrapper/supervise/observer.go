@@ -49,9 +49,33 @@ type observer struct {
 	gone    chan struct{}
 }
 
-// startObserver runs this binary again. Without one, everything works but telemetry.
-func startObserver(s Start, env []string, streams []*stream) (*observer, error) {
+// tap is a pipe that carries a copy of an output to the observer. It is there before the observer, so that nothing is
+// missed meanwhile.
+type tap struct{ fd, read int }
+
+func tapAll(streams []*stream) []tap {
+	var taps []tap
+	for _, st := range streams {
+		var p [2]int
+		if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
+			continue // this output is not observed
+		}
+		_, _ = unix.FcntlInt(uintptr(p[1]), unix.F_SETPIPE_SZ, pipeSize)
+		_ = unix.SetNonblock(p[1], true)
+		st.observe(p[1])
+		taps = append(taps, tap{fd: StdoutFD + st.out - 1, read: p[0]})
+	}
+	return taps
+}
+
+// startObserver runs this binary again, with the read ends of the taps, which it closes here.
+func startObserver(s Start, env []string, taps []tap) (*observer, error) {
 	o := &observer{gone: make(chan struct{})}
+	defer func() {
+		for _, t := range taps {
+			closeAll(t.read)
+		}
+	}()
 	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
@@ -61,19 +85,10 @@ func startObserver(s Start, env []string, streams []*stream) (*observer, error) 
 	if err := unix.Pipe2(control[:], unix.O_CLOEXEC); err != nil {
 		return nil, err
 	}
+	defer closeAll(control[0])
 	files := []uintptr{uintptr(control[0]), uintptr(null), uintptr(null), uintptr(null), uintptr(null)}
-	ours, theirs := []int{control[1]}, []int{control[0]}
-	var taps []int
-	for _, st := range streams {
-		var p [2]int
-		if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
-			closeAll(append(ours, theirs...)...)
-			return nil, err
-		}
-		_, _ = unix.FcntlInt(uintptr(p[1]), unix.F_SETPIPE_SZ, pipeSize)
-		_ = unix.SetNonblock(p[1], true)
-		files[StdoutFD+st.out-1] = uintptr(p[0])
-		taps, ours, theirs = append(taps, p[1]), append(ours, p[1]), append(theirs, p[0])
+	for _, t := range taps {
+		files[t.fd] = uintptr(t.read)
 	}
 	exe, err := executable()
 	if err == nil {
@@ -82,17 +97,13 @@ func startObserver(s Start, env []string, streams []*stream) (*observer, error) 
 			Env: env, Files: files, Sys: &syscall.SysProcAttr{Setsid: true},
 		})
 	}
-	closeAll(theirs...)
 	if err != nil {
-		closeAll(ours...)
+		closeAll(control[1])
 		return nil, err
 	}
 	o.control = control[1]
 	_ = unix.SetNonblock(o.control, true)
 	o.send(s)
-	for i, t := range taps {
-		streams[i].observe(t)
-	}
 	return o, nil
 }
 
@@ -147,12 +158,19 @@ func startRelay(in, out int) error {
 // RelayArg makes this binary copy standard input to standard output.
 const RelayArg = "relay"
 
-// CloseInherited closes what the observer must not keep open. It is called before anything of its own is open.
-func CloseInherited() { closeFrom(firstFree) }
+// CloseInherited closes what the observer must not keep open: somebody may wait for its end. Its own files close on
+// exec, what it inherited evidently did not.
+func CloseInherited() {
+	for _, fd := range inherited() {
+		if fd >= firstFree {
+			closeAll(fd)
+		}
+	}
+}
 
 // Relay is the process that startRelay leaves behind.
 func Relay() int {
-	closeFrom(3)
+	closeAll(inherited()...)
 	over, err := newWake()
 	if err != nil {
 		return 1
@@ -167,17 +185,7 @@ func closeAll(fds ...int) {
 	}
 }
 
-// closeFrom closes what a process inherited but must not keep open: somebody may wait for its end.
-func closeFrom(first int) {
-	if unix.CloseRange(uint(first), ^uint(0)>>32, 0) == nil { //nolint:gosec // small
-		return
-	}
-	for fd := first; fd < 1024; fd++ {
-		_ = unix.Close(fd)
-	}
-}
-
-// inherited lists the open file descriptors from 3 on, before the wrapper opens its own.
+// inherited lists the file descriptors from 3 on that came with this program: those that stay open over exec.
 func inherited() []int {
 	dir, err := unix.Open("/proc/self/fd", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {

@@ -47,7 +47,9 @@ type supervisor struct {
 	over     *wake
 	streams  []*stream
 	ends     []int // the command's ends of the pipes
+	taps     []tap
 	observer *observer
+	observed bool // it was started, or could not be
 }
 
 func (s *supervisor) run() int {
@@ -70,15 +72,33 @@ func (s *supervisor) run() int {
 	s.signals.started()
 	closeAll(s.ends...)
 	closeAll(held...)
+	s.taps = tapAll(s.streams)
 	for _, st := range s.streams {
 		go s.pump(st)
 	}
-	if s.observer, err = startObserver(s.start, s.env, s.streams); err != nil {
-		s.observer = nil // the command runs, and that is what matters
-	}
 	release(0)
-	s.supervise()
+	s.supervise(time.After(observerDelay))
+	if s.exited && s.observer == nil && !s.observed && s.code() != 0 {
+		s.observe()
+	}
 	return s.finish()
+}
+
+// observerDelay is how long a command runs before anybody watches. A command that ends well before that is no start,
+// and is not made to wait for its own telemetry.
+const observerDelay = 20 * time.Millisecond
+
+// observe starts the observer. Without one the command runs on, and that is what matters.
+func (s *supervisor) observe() {
+	s.observed = true
+	o, err := startObserver(s.start, s.env, s.taps)
+	if err == nil {
+		s.observer = o
+		return
+	}
+	for _, st := range s.streams {
+		st.blind()
+	}
 }
 
 // plumb makes the pipes for the command's output and returns its standard files. A terminal stays a terminal. Two
@@ -129,9 +149,11 @@ func (s *supervisor) pump(st *stream) {
 }
 
 // supervise forwards signals and reaps until the command has ended.
-func (s *supervisor) supervise() {
+func (s *supervisor) supervise(observe <-chan time.Time) {
 	for !s.exited {
 		select {
+		case <-observe:
+			s.observe()
 		case sig := <-s.signals.forward:
 			if n, ok := sig.(syscall.Signal); ok {
 				s.forward(n)

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package observe
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/coldtrace/coldtrace/startup"
+)
+
+// config is what the environment says.
+type config struct {
+	subject    startup.Subject
+	role       startup.Role
+	engine     string
+	healthURL  string
+	timeout    time.Duration
+	flush      time.Duration
+	startupz   string
+	statusFile string
+}
+
+// fromEnv reads the environment. What cannot be read has its default: nobody is there to be told.
+func fromEnv() config {
+	get := func(name string) string { return strings.TrimSpace(os.Getenv(name)) }
+	c := config{
+		subject: startup.Subject{
+			PodUID:        get(startup.EnvPodUID),
+			PodName:       get(startup.EnvPodName),
+			Namespace:     get(startup.EnvNamespace),
+			NodeName:      get(startup.EnvNodeName),
+			ContainerName: get(startup.EnvContainer),
+			ClusterName:   get(startup.EnvClusterName),
+			EndpointName:  get(startup.EnvEndpointName),
+			ModelName:     get(startup.EnvModelName),
+			GPUType:       get(startup.EnvGPUType),
+			ImageTag:      get(startup.EnvImageTag),
+			Region:        get(startup.EnvRegion),
+		},
+		role:       startup.Role(get(startup.EnvRole)),
+		engine:     get(startup.EnvEngine),
+		healthURL:  get(startup.EnvHealthURL),
+		timeout:    duration(get(startup.EnvTimeout), startup.DefaultTimeout),
+		flush:      duration(get(startup.EnvFlushTimeout), startup.DefaultFlushTimeout),
+		startupz:   get(startup.EnvStartupz),
+		statusFile: get(startup.EnvStatusFile),
+	}
+	if c.subject.Region == "" {
+		c.subject.Region = get(startup.EnvAWSRegion)
+	}
+	if c.role != startup.RoleBatch && c.role != startup.RoleWorker {
+		c.role = startup.RoleServer
+	}
+	c.subject.NumGPUs, _ = strconv.Atoi(get(startup.EnvNumGPUs))
+	c.subject.SamplingPriority, _ = strconv.Atoi(get(startup.EnvSamplePriority))
+	hash, err := startup.ParseHash(get(startup.EnvTraceIDHash))
+	if err != nil {
+		hash = startup.MD5
+	}
+	c.subject.Hash = hash
+	return c
+}
+
+func duration(s string, otherwise time.Duration) time.Duration {
+	if d, err := time.ParseDuration(s); err == nil && d > 0 {
+		return d
+	}
+	return otherwise
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package observe
+
+import (
+	"bytes"
+	"time"
+)
+
+// maxLine bounds what is kept of one line. What follows is skipped to its end.
+const maxLine = 16 << 10
+
+// splitter cuts a stream into lines at \n and at \r, with which progress bars redraw. Its memory is bounded, whatever
+// comes.
+type splitter struct {
+	rest []byte // the begin of a line whose end has not come
+	long bool   // its limit is reached
+}
+
+// write passes complete lines on, without their ends. They are valid during the call.
+func (s *splitter) write(b []byte, line func([]byte)) {
+	for len(b) > 0 {
+		i := bytes.IndexByte(b, '\n')
+		if r := bytes.IndexByte(b[:cut(i, len(b))], '\r'); r >= 0 {
+			i = r
+		}
+		if i < 0 {
+			s.keep(b)
+			return
+		}
+		switch {
+		case len(s.rest) > 0:
+			s.keep(b[:i])
+			line(s.rest)
+			s.rest = s.rest[:0]
+		case i > 0:
+			line(b[:min(i, maxLine)])
+		}
+		s.long = false
+		b = b[i+1:]
+	}
+}
+
+func cut(i, n int) int {
+	if i < 0 {
+		return n
+	}
+	return i
+}
+
+func (s *splitter) keep(b []byte) {
+	if s.long {
+		return
+	}
+	room := maxLine - len(s.rest)
+	if len(b) >= room {
+		b, s.long = b[:room], true
+	}
+	s.rest = append(s.rest, b...)
+}
+
+// flush passes on a last line without an end.
+func (s *splitter) flush(line func([]byte)) {
+	if len(s.rest) > 0 {
+		line(s.rest)
+		s.rest = nil
+	}
+}
+
+// backlog keeps the latest lines from before it is known whose they are: a process is recognised a moment after it
+// began to talk.
+type backlog struct {
+	lines []heard
+	size  int
+}
+
+type heard struct {
+	at     time.Time
+	stream int
+	text   []byte
+}
+
+const (
+	maxBacklog      = 512 << 10 // bytes
+	maxBacklogLines = 2000
+)
+
+func (l *backlog) add(at time.Time, stream int, text []byte) {
+	l.lines = append(l.lines, heard{at, stream, bytes.Clone(text)})
+	l.size += len(text)
+	for l.size > maxBacklog || len(l.lines) > maxBacklogLines {
+		l.size -= len(l.lines[0].text)
+		l.lines[0].text = nil
+		l.lines = l.lines[1:]
+	}
+}
+
+// since passes the lines from a time on to f and forgets all.
+func (l *backlog) since(t time.Time, f func(heard)) {
+	for _, h := range l.lines {
+		if !h.at.Before(t) {
+			f(h)
+		}
+	}
+	*l = backlog{}
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package observe
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// live is the state of the start for those who look at the container: a small file, and an answer to GET /startupz.
+type live struct {
+	file  string
+	began time.Time
+
+	mu    sync.Mutex
+	state liveState
+}
+
+// liveState is its JSON.
+type liveState struct {
+	State          string      `json:"state"` // starting, ready, failed
+	Phase          string      `json:"phase,omitempty"`
+	Reason         string      `json:"reason,omitempty"`
+	ElapsedSeconds float64     `json:"elapsed_seconds"`
+	Phases         []livePhase `json:"phases"`
+}
+
+type livePhase struct {
+	Name            string    `json:"name"`
+	Start           time.Time `json:"start"`
+	DurationSeconds float64   `json:"duration_seconds"`
+	Reason          string    `json:"reason,omitempty"`
+}
+
+func newLive(file string, began time.Time) *live {
+	return &live{file: file, began: began, state: liveState{State: "starting", Phases: []livePhase{}}}
+}
+
+// update takes the story's state and writes the file if that changed. A file that cannot be written is nobody's to
+// mend from here.
+func (l *live) update(s *story) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	phase := s.phase()
+	if l.state.State == s.state && l.state.Phase == phase && len(l.state.Phases) == len(s.phases) {
+		return
+	}
+	l.state = liveState{State: s.state, Phase: phase, Reason: s.reason, Phases: make([]livePhase, len(s.phases))}
+	for i, sp := range s.phases {
+		l.state.Phases[i] = livePhase{sp.Name, sp.Start, sp.Duration().Seconds(), sp.Failure}
+	}
+	l.state.ElapsedSeconds = time.Since(l.began).Seconds()
+	if l.file != "" {
+		_ = l.write()
+	}
+}
+
+// write replaces the file, so that a reader never sees half of one.
+func (l *live) write() error {
+	b, err := json.Marshal(l.state)
+	if err != nil {
+		return err
+	}
+	temp, err := os.CreateTemp(filepath.Dir(l.file), ".coldtrace-*")
+	if err != nil {
+		return err
+	}
+	_, err = temp.Write(append(b, '\n'))
+	if err2 := temp.Close(); err == nil {
+		err = err2
+	}
+	if err == nil {
+		err = os.Chmod(temp.Name(), 0o644)
+	}
+	if err == nil {
+		err = os.Rename(temp.Name(), l.file)
+	}
+	if err != nil {
+		_ = os.Remove(temp.Name())
+	}
+	return err
+}
+
+// serve answers until this process ends.
+func (l *live) serve(address string) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /startupz", l.answer)
+	server := &http.Server{Addr: address, Handler: mux, ReadHeaderTimeout: time.Second}
+	_ = server.ListenAndServe()
+}
+
+// answer is 200 once the start has succeeded, 503 before and 500 if it failed.
+func (l *live) answer(w http.ResponseWriter, _ *http.Request) {
+	l.mu.Lock()
+	state := l.state
+	if state.State == "starting" {
+		state.ElapsedSeconds = time.Since(l.began).Seconds()
+	}
+	l.mu.Unlock()
+	w.Header().Set("Content-Type", "application/json")
+	switch state.State {
+	case "starting":
+		w.WriteHeader(http.StatusServiceUnavailable)
+	case "failed":
+		w.WriteHeader(http.StatusInternalServerError)
+	}
+	_ = json.NewEncoder(w).Encode(state)
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package observe
+
+import (
+	"fmt"
+	"sort"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+
+	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/wrapper/recipe"
+)
+
+// span makes a child of `startup` from the wrapper's own observation.
+func (s *story) span(name string, start, end time.Time, failure string) startup.Span {
+	sp := startup.Span{
+		Name: name, Key: startup.Key(s.numbered(name), "", s.attempt),
+		ParentKey: startup.Key(startup.SpanStartup, "", s.attempt),
+		Start:     start, End: end, Failure: failure,
+		Attributes: []attribute.KeyValue{attribute.String(startup.AttrTimeSource, string(startup.TimeObserved))},
+	}
+	if s.attempt > 1 {
+		sp.Attributes = append(sp.Attributes, attribute.Int(startup.AttrAttempt, s.attempt))
+	}
+	return s.within0(sp)
+}
+
+// numbered tells spans of one name apart: the second download of a start is s5cmd_download/2.
+func (s *story) numbered(name string) string {
+	s.names[name]++
+	if n := s.names[name]; n > 1 {
+		return fmt.Sprintf("%s/%d", name, n)
+	}
+	return name
+}
+
+// within0 clamps a span into the start it belongs to. A process's start is known to 10 ms, rounded down.
+func (s *story) within0(sp startup.Span) startup.Span {
+	if skew := s.began.Sub(sp.Start); skew > 0 {
+		sp.Start = s.began
+		if skew > 20*time.Millisecond {
+			sp.Attributes = append(sp.Attributes, attribute.Float64(startup.AttrClockSkewSeconds, skew.Seconds()))
+		}
+	}
+	if sp.End.Before(sp.Start) {
+		sp.End = sp.Start
+	}
+	return sp
+}
+
+// say tells spans that were not told before.
+func (s *story) say(spans ...startup.Span) {
+	fresh := spans[:0]
+	for _, sp := range spans {
+		if !s.told[sp.Key] {
+			s.told[sp.Key] = true
+			fresh = append(fresh, sp)
+		}
+	}
+	if len(fresh) > 0 {
+		s.phases = append(s.phases, fresh...)
+		s.tell(fresh)
+	}
+}
+
+// download makes the span of a download; none of one that moved nothing worth mentioning.
+func (s *story) download(d *download, failure string) []startup.Span {
+	var parts int64
+	for _, p := range d.parts {
+		parts += p.IO.Written
+	}
+	moved := max(d.proc.IO.Written, parts) // the kernel adds a child's figures to its parent's when it is reaped
+	if d.tool.minor {                      // curl's output may go into a pipe: what it reads is what it fetches
+		moved = d.proc.IO.Read
+	}
+	if d.tool.minor && moved < 1<<20 && d.proc.End.Sub(d.proc.Start) < time.Second {
+		return nil
+	}
+	if failure == "" && d.error {
+		failure = reasonDownload
+	}
+	sp := s.span(d.tool.span, d.proc.Start, d.proc.End, failure)
+	sp.Attributes = append(sp.Attributes, attribute.String(startup.AttrTool, d.tool.name))
+	if moved > 0 {
+		sp.Attributes = append(sp.Attributes, attribute.Int64(startup.AttrBytes, moved))
+		if t := sp.Duration().Seconds(); t > 0 {
+			sp.Attributes = append(sp.Attributes, attribute.Float64(startup.AttrThroughputMBps, float64(moved)/1e6/t))
+		}
+	}
+	if d.files > 0 {
+		sp.Attributes = append(sp.Attributes, attribute.Int64(startup.AttrFiles, d.files))
+	}
+	return []startup.Span{sp}
+}
+
+// sayEngine tells what the log said.
+func (s *story) sayEngine(r recipe.Result, reason string) {
+	e := s.engine
+	init := e.recipe.Name() + "_init"
+	spans := make([]startup.Span, 0, len(r.Phases)+1)
+	found := false
+	for _, p := range r.Phases {
+		if p.Name == startup.SpanServerReady {
+			continue // health knows better
+		}
+		sp := startup.Span{
+			Name: p.Name, Key: startup.Key(p.Key, "", s.attempt), ParentKey: startup.Key(startup.SpanStartup, "", s.attempt),
+			Start: p.Start, End: p.End, Failure: p.Failure, Attributes: attributesOf(p.Attributes),
+		}
+		if p.Parent != "" {
+			sp.ParentKey = startup.Key(p.Parent, "", s.attempt)
+		}
+		source := startup.TimeMessageDuration
+		if p.Name == init || p.Name == startup.SpanPythonImport {
+			source = startup.TimeObserved
+		}
+		sp.Attributes = append(sp.Attributes, attribute.String(startup.AttrTimeSource, string(source)))
+		if p.Name == init {
+			found = true
+			sp.Attributes = append(sp.Attributes, attribute.String(startup.AttrEngine, e.recipe.Name()))
+			sp.Attributes = append(sp.Attributes, attributesOf(r.Figures)...)
+			if r.Version != "" {
+				sp.Attributes = append(sp.Attributes, attribute.String(startup.AttrEngineVersion, r.Version))
+			}
+		}
+		spans = append(spans, s.within0(sp))
+	}
+	_, _ = found, reason
+	s.say(spans...)
+}
+
+// attributesOf turns a log's figures into attributes, in a stable order.
+func attributesOf(figures map[string]any) []attribute.KeyValue {
+	names := make([]string, 0, len(figures))
+	for name := range figures {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	var out []attribute.KeyValue
+	for _, name := range names {
+		switch v := figures[name].(type) {
+		case float64:
+			out = append(out, attribute.Float64(name, v))
+		case []float64:
+			out = append(out, attribute.Float64Slice(name, v))
+		case int64:
+			out = append(out, attribute.Int64(name, v))
+		case int:
+			out = append(out, attribute.Int(name, v))
+		case string:
+			out = append(out, attribute.String(name, v))
+		case bool:
+			out = append(out, attribute.Bool(name, v))
+		}
+	}
+	return out
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package observe
+
+import (
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/coldtrace/coldtrace/startup"
+)
+
+// tool is a program that downloads.
+type tool struct {
+	name     string
+	span     string
+	programs []string   // base names of the program, or of the script that an interpreter runs
+	words    [][]string // each group has one word among the arguments; none: any arguments
+	minor    bool       // also used for small things: counts only if it moved much, or took long
+}
+
+// tools are what model servers' images download with. A tool's probe without arguments (`s5cmd > /dev/null ||
+// install it`) is not a download.
+var tools = []tool{
+	{name: "s5cmd", span: startup.SpanS5cmdDownload, programs: []string{"s5cmd"}, words: [][]string{{"cp", "sync", "mv", "run", "cat", "pipe"}}},
+	{name: "azcopy", span: startup.SpanAzcopyDownload, programs: []string{"azcopy"}, words: [][]string{{"copy", "cp", "c", "sync", "s"}}},
+	{name: "gcloud", span: startup.SpanGcloudDownload, programs: []string{"gcloud", "gcloud.py"}, words: [][]string{{"storage"}, {"cp", "rsync"}}},
+	{name: "gsutil", span: startup.SpanGcloudDownload, programs: []string{"gsutil", "gsutil.py"}, words: [][]string{{"cp", "rsync"}}},
+	{name: "aws", span: "aws_download", programs: []string{"aws"}, words: [][]string{{"s3"}, {"cp", "sync", "mv"}}},
+	{name: "huggingface-cli", span: startup.SpanHFDownload, programs: []string{"huggingface-cli", "hf"}, words: [][]string{{"download"}}},
+	{name: "rclone", span: "rclone_download", programs: []string{"rclone"}, words: [][]string{{"copy", "sync", "copyto"}}},
+	{name: "curl", span: "curl_download", programs: []string{"curl"}, minor: true},
+	{name: "wget", span: "wget_download", programs: []string{"wget"}, minor: true},
+}
+
+// downloadOf names the tool that a command line downloads with, nil if it doesn't.
+func downloadOf(argv []string) *tool {
+	program, args := programOf(argv)
+	for i := range tools {
+		t := &tools[i]
+		if slices.Contains(t.programs, program) && t.does(args) {
+			return t
+		}
+	}
+	return nil
+}
+
+func (t *tool) does(args []string) bool {
+	if t.minor {
+		return slices.ContainsFunc(args, remote)
+	}
+	for _, group := range t.words {
+		if !slices.ContainsFunc(args, func(a string) bool { return slices.Contains(group, a) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// remote tells a URL of another machine: curl also asks for the health of this one.
+func remote(arg string) bool {
+	u, err := url.Parse(arg)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" {
+		return false
+	}
+	h := u.Hostname()
+	return h != "localhost" && !strings.HasPrefix(h, "127.") && h != "::1" && h != ""
+}
+
+// programOf is the base name of what runs: the script if an interpreter runs one.
+func programOf(argv []string) (program string, args []string) {
+	if len(argv) == 0 {
+		return "", nil
+	}
+	program, args = path.Base(argv[0]), argv[1:]
+	if !interpreter(program) {
+		return program, args
+	}
+	for i, a := range args {
+		if a == "-c" || a == "-m" {
+			return program, args
+		}
+		if !strings.HasPrefix(a, "-") {
+			return path.Base(a), args[i+1:]
+		}
+	}
+	return program, nil
+}
+
+func interpreter(program string) bool {
+	switch strings.TrimRight(program, "0123456789.") {
+	case "python", "pypy", "sh", "bash", "dash", "node", "perl", "ruby":
+		return true
+	}
+	return false
+}
+
+// rayOf says whether a command line sets up a Ray cluster: model-engine's script, or `ray start` itself. member is
+// true where it only joins one.
+func rayOf(argv []string) (starts, member bool) {
+	program, args := programOf(argv)
+	switch program {
+	case "init_ray.sh", "init_ray_batch_inf_v2.py":
+		return true, len(args) > 0 && args[0] == "worker"
+	case "ray":
+		if len(args) == 0 || args[0] != "start" {
+			return false, false
+		}
+		return true, !slices.Contains(args, "--head")
+	}
+	return false, false
+}

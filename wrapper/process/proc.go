@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package process watches the descendants of a process through /proc: who they are, when they started and ended, what
+// they read and wrote. It needs no privileges; what it may not see, it does without.
+package process
+
+import (
+	"bytes"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// clockTick is the unit of times in /proc: USER_HZ, 100 on every Linux that Go runs on.
+const clockTick = time.Second / 100
+
+// stat is the part of /proc/PID/stat that is looked at.
+type stat struct {
+	comm  string
+	state byte
+	ppid  int
+	start uint64 // in clock ticks since boot
+}
+
+// readFile is os.ReadFile for small files of /proc, without its allocations.
+func readFile(path string, buf []byte) ([]byte, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	total := 0
+	for total < len(buf) {
+		n, err := unix.Read(fd, buf[total:])
+		if err == unix.EINTR { //nolint:errorlint // an errno
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if n == 0 {
+			break
+		}
+		total += n
+	}
+	return buf[:total], nil
+}
+
+func (w *Watcher) path(pid int, file string) string { return w.root + "/" + strconv.Itoa(pid) + file }
+
+func (w *Watcher) stat(pid int) (stat, bool) {
+	b, err := readFile(w.path(pid, "/stat"), w.buf)
+	if err != nil {
+		return stat{}, false
+	}
+	return parseStat(b)
+}
+
+// parseStat reads a line of /proc/PID/stat. The command's name may hold anything, so fields count from its last
+// parenthesis.
+func parseStat(b []byte) (stat, bool) {
+	open, shut := bytes.IndexByte(b, '('), bytes.LastIndexByte(b, ')')
+	if open < 0 || shut < open {
+		return stat{}, false
+	}
+	s := stat{comm: string(b[open+1 : shut])}
+	field := 3
+	for f := range bytes.FieldsSeq(b[shut+1:]) {
+		switch field {
+		case 3:
+			s.state = f[0]
+		case 4:
+			s.ppid, _ = strconv.Atoi(string(f))
+		case 22:
+			n, err := strconv.ParseUint(string(f), 10, 64)
+			s.start = n
+			return s, err == nil
+		}
+		field++
+	}
+	return stat{}, false
+}
+
+// argv reads a command line; a process that is between fork and exec, or a zombie, has its parent's or none.
+func (w *Watcher) argv(pid int) []string {
+	b, err := readFile(w.path(pid, "/cmdline"), w.buf)
+	if err != nil || len(b) == 0 {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00")
+}
+
+// IO is what a process has read and written, in bytes, sockets included.
+type IO struct{ Read, Written int64 }
+
+func (w *Watcher) io(pid int) (IO, bool) {
+	b, err := readFile(w.path(pid, "/io"), w.buf)
+	if err != nil {
+		return IO{}, false
+	}
+	var out IO
+	for line := range bytes.SplitSeq(b, []byte{'\n'}) {
+		name, value, ok := bytes.Cut(line, []byte(": "))
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseInt(string(value), 10, 64)
+		if err != nil {
+			continue
+		}
+		switch string(name) {
+		case "rchar":
+			out.Read = n
+		case "wchar":
+			out.Written = n
+		}
+	}
+	return out, true
+}
+
+// started converts a start in ticks since boot. Boot itself is where the two clocks say it is now, to the nanosecond
+// and whatever steps the clock has made; /proc/stat's btime is whole seconds.
+func started(ticks uint64) time.Time {
+	var up unix.Timespec
+	now := time.Now()
+	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &up) != nil {
+		return time.Time{}
+	}
+	since := time.Duration(up.Nano()) - time.Duration(ticks)*clockTick //nolint:gosec // years of ticks fit
+	return now.Add(-since)
+}
+
+// lastPID is the number given last in our PID namespace: while it stays, nobody was born.
+func (w *Watcher) lastPID() (string, bool) {
+	b, err := readFile(w.root+"/loadavg", w.buf)
+	if err != nil {
+		return "", false
+	}
+	i := bytes.LastIndexByte(bytes.TrimSpace(b), ' ')
+	if i < 0 {
+		return "", false
+	}
+	return string(b[i+1:]), true
+}
+
+// list calls f for each process there is.
+func (w *Watcher) list(f func(pid int)) error {
+	dir, err := unix.Open(w.root, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: w.root, Err: err}
+	}
+	defer unix.Close(dir)
+	for {
+		n, err := unix.ReadDirent(dir, w.dirents)
+		if err == unix.EINTR { //nolint:errorlint // an errno
+			continue
+		}
+		if err != nil {
+			return &os.PathError{Op: "list", Path: w.root, Err: err}
+		}
+		if n <= 0 {
+			return nil
+		}
+		eachNumber(w.dirents[:n], f)
+	}
+}
+
+// eachNumber walks raw directory entries: unix.ParseDirent would make a string of each.
+func eachNumber(b []byte, f func(int)) {
+	const header = 19 // ino 8, off 8, reclen 2, type 1
+	for len(b) > header {
+		length := int(b[16]) | int(b[17])<<8
+		if length < header || length > len(b) {
+			return
+		}
+		n := 0
+		for _, c := range b[header:length] {
+			if c == 0 {
+				break
+			}
+			if c < '0' || c > '9' {
+				n = 0
+				break
+			}
+			n = n*10 + int(c-'0')
+		}
+		if n > 0 {
+			f(n)
+		}
+		b = b[length:]
+	}
+}

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package process
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// How often is looked: often while much happens, less after a while. Each look costs one read of a file of 30 bytes, and
+// a listing only if somebody was born.
+const (
+	fastTick  = 25 * time.Millisecond
+	slowTick  = 50 * time.Millisecond
+	fastFor   = 30 * time.Second
+	youngFor  = 500 * time.Millisecond // a process that young may be about to exec
+	laterLook = time.Second            // how often an older one is asked whether it has become another
+	maxPidfds = 64
+)
+
+// Process is one descendant.
+type Process struct {
+	PID     int
+	Parent  int
+	Argv    []string
+	Start   time.Time // of the process or, if it became this program later, of that
+	End     time.Time // zero while it lives
+	IO      IO        // sampled while it lives
+	Watched bool      // whoever receives it may set it: IO is then sampled at each look
+
+	seen    time.Time
+	comm    string
+	ticks   uint64
+	checked time.Time
+	shell   bool
+	pidfd   int
+	present bool
+}
+
+// Watcher watches the descendants of one process, itself included.
+type Watcher struct {
+	// Became is called when a descendant is first seen and when it has become another program; Ended when it has ended.
+	// Both are called by Run.
+	Became func(*Process)
+	Ended  func(*Process)
+
+	root    string
+	top     int // the process
+	reaper  int // who inherits orphans
+	procs   map[int]*Process
+	foreign map[int]bool // processes that are no descendants
+	last    string
+	buf     []byte
+	dirents []byte
+	began   time.Time
+}
+
+// New makes a watcher of a process and its descendants. Orphans among them are children of reaper, a process that is
+// not reported itself.
+func New(pid, reaper int) *Watcher {
+	return &Watcher{
+		root: "/proc", top: pid, reaper: reaper,
+		procs: map[int]*Process{}, foreign: map[int]bool{},
+		buf: make([]byte, 16<<10), dirents: make([]byte, 8<<10),
+	}
+}
+
+// Run watches until ctx ends. It returns an error at once if there is no /proc to look into, or the process can't be
+// seen in it.
+func (w *Watcher) Run(ctx context.Context) error {
+	w.began = time.Now()
+	defer w.close()
+	if err := w.look(time.Now()); err != nil {
+		return err
+	}
+	for {
+		tick := fastTick
+		if time.Since(w.began) > fastFor {
+			tick = slowTick
+		}
+		w.sleep(tick)
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // being told to stop is no error
+		}
+		if err := w.look(time.Now()); err != nil {
+			return err
+		}
+	}
+}
+
+func (w *Watcher) close() {
+	for _, p := range w.procs {
+		if p.pidfd >= 0 {
+			_ = unix.Close(p.pidfd)
+		}
+	}
+}
+
+// sleep waits for the next look; a process that ends meanwhile is reported at once.
+func (w *Watcher) sleep(tick time.Duration) {
+	for end := time.Now().Add(tick); ; {
+		left := time.Until(end)
+		if left <= 0 {
+			return
+		}
+		var fds []unix.PollFd
+		var who []*Process
+		for _, p := range w.procs {
+			if p.pidfd >= 0 {
+				fds = append(fds, unix.PollFd{Fd: int32(p.pidfd), Events: unix.POLLIN}) //nolint:gosec // fds are small
+				who = append(who, p)
+			}
+		}
+		if len(fds) == 0 {
+			time.Sleep(left)
+			return
+		}
+		if n, err := unix.Poll(fds, int(left/time.Millisecond)+1); err != nil || n == 0 {
+			continue
+		}
+		now := time.Now()
+		for i := range fds {
+			if fds[i].Revents != 0 {
+				w.sample(who[i])
+				w.end(who[i], now)
+			}
+		}
+	}
+}
+
+// look finds who is new, who has become another program and who is gone.
+func (w *Watcher) look(now time.Time) error {
+	last, ok := w.lastPID()
+	if !ok || last != w.last {
+		if err := w.scan(now); err != nil {
+			return err
+		}
+		w.last = last
+	}
+	for _, p := range w.procs {
+		w.check(p, now)
+	}
+	return nil
+}
+
+// scan lists all processes. A child may be listed before its parent is known, so strangers are asked again until
+// nobody new turns out to be ours.
+func (w *Watcher) scan(now time.Time) error {
+	var strangers []int
+	for _, p := range w.procs {
+		p.present = false
+	}
+	foreign := make(map[int]bool, len(w.foreign))
+	err := w.list(func(pid int) {
+		if p := w.procs[pid]; p != nil {
+			p.present = true
+		} else if w.foreign[pid] || pid == w.reaper {
+			foreign[pid] = true
+		} else {
+			strangers = append(strangers, pid)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	w.foreign = foreign
+	for _, p := range w.procs {
+		if !p.present {
+			w.end(p, now)
+		}
+	}
+	slices.Sort(strangers)
+	stats := make(map[int]stat, len(strangers))
+	for _, pid := range strangers {
+		if s, ok := w.stat(pid); ok {
+			stats[pid] = s
+		}
+	}
+	for found := true; found; {
+		found = false
+		for _, pid := range strangers {
+			s, ok := stats[pid]
+			if ok && (pid == w.top || s.ppid == w.reaper || w.procs[s.ppid] != nil) {
+				delete(stats, pid)
+				w.add(pid, s, now)
+				found = true
+			}
+		}
+	}
+	for pid := range stats {
+		w.foreign[pid] = true
+	}
+	return nil
+}
+
+func (w *Watcher) add(pid int, s stat, now time.Time) {
+	p := &Process{PID: pid, Parent: s.ppid, comm: s.comm, ticks: s.start, seen: now, checked: now, pidfd: -1, present: true}
+	p.Start = started(s.start)
+	if p.Start.IsZero() || p.Start.After(now) || s.start == 0 {
+		p.Start = now
+	}
+	w.procs[pid] = p
+	w.program(p)
+	w.Became(p)
+}
+
+// program reads what the process runs.
+func (w *Watcher) program(p *Process) {
+	p.Argv = w.argv(p.PID)
+	p.shell = shells[p.comm]
+	if len(w.procs) > maxPidfds {
+		return // its end is seen at the next look but one
+	}
+	if fd, err := unix.PidfdOpen(p.PID, 0); err == nil {
+		p.pidfd = fd
+	}
+}
+
+// shells run other programs in their own place now and then: `bash -c 'a; b'` becomes b.
+var shells = map[string]bool{
+	"sh": true, "bash": true, "dash": true, "ash": true, "busybox": true, "zsh": true, "ksh": true,
+	"tini": true, "dumb-init": true, "env": true, "nohup": true, "setsid": true, "timeout": true, "entrypoint.sh": true,
+}
+
+// check looks at one process again: at each look while it is young, a shell or watched, else once a second.
+func (w *Watcher) check(p *Process, now time.Time) {
+	if p.Watched {
+		w.sample(p)
+	}
+	young := now.Sub(p.Start) < youngFor || now.Sub(p.seen) < youngFor
+	if !young && !p.shell && now.Sub(p.checked) < laterLook {
+		return
+	}
+	p.checked = now
+	s, ok := w.stat(p.PID)
+	if !ok || s.start != p.ticks || s.state == 'Z' || s.state == 'X' {
+		w.end(p, now)
+		return
+	}
+	if !young && s.comm == p.comm {
+		return
+	}
+	argv := w.argv(p.PID)
+	if argv == nil || slices.Equal(argv, p.Argv) {
+		p.comm = s.comm
+		return
+	}
+	// A fork that ran its parent's program until now was forked for this one. Anything else became it between the last
+	// look and this one.
+	if parent := w.procs[p.Parent]; parent == nil || !slices.Equal(parent.Argv, p.Argv) {
+		p.Start = now
+	}
+	p.comm, p.Argv, p.shell = s.comm, argv, shells[s.comm]
+	p.Watched = false
+	w.Became(p)
+}
+
+func (w *Watcher) sample(p *Process) {
+	if io, ok := w.io(p.PID); ok && io.Read+io.Written >= p.IO.Read+p.IO.Written {
+		p.IO = io
+	}
+}
+
+func (w *Watcher) end(p *Process, now time.Time) {
+	if w.procs[p.PID] != p {
+		return
+	}
+	p.End = now
+	if p.pidfd >= 0 {
+		_ = unix.Close(p.pidfd)
+		p.pidfd = -1
+	}
+	delete(w.procs, p.PID)
+	w.Ended(p)
+}
