@@ -29,17 +29,17 @@ var addons = map[string]addon{
 			return []string{"--config", filepath.Join(l.checkout, "test/collector/config.yaml")}
 		},
 		env: func(l layout, n network) []string {
-			return []string{"OTLP_DIR=" + filepath.Join(l.run, "otlp"), "NODE_IP=" + n.NodeIP}
+			return []string{"COLLECTOR_HOST=" + n.NodeIP, "COLLECTOR_FILE=" + filepath.Join(l.run, "otlp", "otlp.jsonl")}
 		},
 		dirs:  func(l layout) []string { return []string{filepath.Join(l.run, "otlp")} },
-		ready: func(n network) string { return n.NodeIP + ":4317" },
+		ready: func(n network) string { return "http://" + n.NodeIP + ":13133/" },
 	},
 	"s3": {
 		bin: "s3",
-		argv: func(l layout, n network) []string {
-			return []string{"--listen", n.NodeIP + ":9000", "--dir", filepath.Join(l.run, "s3")}
+		argv: func(_ layout, n network) []string {
+			// Slow enough that a download is a phase one can see.
+			return []string{"--listen", n.NodeIP + ":9000", "--size", "300", "--rate", "100"}
 		},
-		dirs:  func(l layout) []string { return []string{filepath.Join(l.run, "s3")} },
 		ready: func(n network) string { return n.NodeIP + ":9000" },
 	},
 }

@@ -66,6 +66,7 @@ func (nd *node) boot(ctx context.Context, out *progress) error {
 		"kube-controller-manager": controllerManagerArgs(l),
 		"kube-scheduler":          schedulerArgs(l),
 		"kube-proxy":              kubeProxyArgs(l),
+		"dns":                     dnsArgs(l),
 	}); err != nil {
 		return err
 	}
@@ -81,6 +82,7 @@ func (nd *node) boot(ctx context.Context, out *progress) error {
 		check func(context.Context) error
 	}{
 		{"kube-proxy", httpOK("http://127.0.0.1:10256/healthz")},
+		{"dns", httpOK("http://127.0.0.1:8181/ready")},
 		{"kube-scheduler", httpsOK("https://127.0.0.1:10259/readyz")},
 		{"kube-controller-manager", api.exists("/api/v1/namespaces/default/serviceaccounts/default")},
 		{"node Ready with " + nodeGPUs + " GPUs", api.nodeReady(nodeName)},
@@ -100,6 +102,7 @@ func (nd *node) configure() error {
 	}
 	s := settings{
 		N: n, NodeName: nodeName, RegistryName: registryName, PauseImage: pauseImage, CRISocket: criSocket, Cgroup: nd.cgroup,
+		Kubeconfig: l.kubeconfig(),
 	}
 	var err error
 	if s.Snapshotter, err = snapshotterFor("/var/lib/containerd"); err != nil {

@@ -88,6 +88,24 @@ var builds = []build{
 		env: []string{"CGO_ENABLED=0"},
 	},
 	{
+		module:  "test/cluster/dns",
+		bins:    map[string]string{"dns": "."},
+		env:     []string{"CGO_ENABLED=0"},
+		sources: []string{"test/cluster/dns"},
+	},
+	{
+		module:  "test/collector",
+		bins:    map[string]string{"collector": "."},
+		env:     []string{"CGO_ENABLED=0"},
+		sources: []string{"test/collector"},
+	},
+	{
+		module:  "test/s3",
+		bins:    map[string]string{"s3": "."},
+		env:     []string{"CGO_ENABLED=0"},
+		sources: []string{"test/s3"},
+	},
+	{
 		module:  "test/cluster",
 		bins:    map[string]string{"pause": "./pause"},
 		env:     []string{"CGO_ENABLED=0"},
@@ -101,7 +119,7 @@ var controlPlaneBins = []string{"etcd", "kube-apiserver", "kubectl"}
 // nodeBins are what a full `up` needs.
 var nodeBins = []string{
 	"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl",
-	"containerd", "containerd-shim-runc-v2", "crane", "helm", "pause",
+	"containerd", "containerd-shim-runc-v2", "crane", "helm", "dns", "pause",
 }
 
 func versionFlags(pkg string, vars map[string]string) string {

@@ -112,6 +112,8 @@ func containerdArgs(l layout) []string {
 	return []string{l.exe("containerd"), "--config=" + l.conf("containerd.toml")}
 }
 
+func dnsArgs(l layout) []string { return []string{l.exe("dns"), "-conf", l.conf("Corefile")} }
+
 func registryArgs(l layout) []string {
 	return []string{l.exe("crane"), "registry", "serve", "--address=0.0.0.0:" + registryPort, "--disk=" + l.data("registry")}
 }

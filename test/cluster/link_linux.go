@@ -94,6 +94,12 @@ func addressNode(n network) error {
 	if err := netlink.RouteAdd(route); err != nil {
 		return fmt.Errorf("add default route: %w", err)
 	}
+	// Not a Service: DNS should work as soon as the API server does, whatever kube-proxy is at. The
+	// address is in the part of the range from which none is given out unasked.
+	dns := &netlink.Addr{IPNet: &net.IPNet{IP: net.ParseIP(n.DNSIP), Mask: net.CIDRMask(32, 32)}}
+	if err := netlink.AddrAdd(lo, dns); err != nil {
+		return fmt.Errorf("address cluster DNS: %w", err)
+	}
 	for _, s := range []string{"net/ipv4/ip_forward", "net/ipv4/conf/all/route_localnet"} {
 		if err := os.WriteFile("/proc/sys/"+s, []byte("1"), 0); err != nil {
 			return fmt.Errorf("set %s: %w", s, err)

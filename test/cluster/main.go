@@ -70,9 +70,9 @@ func run(ctx context.Context, args []string) (int, error) {
 	command, rest := flags.Arg(0), flags.Args()[1:]
 	switch {
 	case command == "up" && len(rest) == 0:
-		return 0, up(ctx, l, out)
+		return 0, up(ctx, l, out, fullMode)
 	case command == "up" && slices.Equal(rest, []string{"--control-plane-only"}):
-		return 0, upControlPlane(ctx, l, out)
+		return 0, up(ctx, l, out, controlPlaneMode)
 	case command == "down" && len(rest) == 0:
 		return 0, down(ctx, l, out)
 	case command == "status" && len(rest) == 0:
@@ -90,6 +90,8 @@ func run(ctx context.Context, args []string) (int, error) {
 		return execNode(l, rest)
 	case command == "keeper":
 		return 0, runKeeper(l)
+	case command == "control-plane":
+		return 0, runControlPlane(l)
 	case command == "node":
 		return 0, runNode(l)
 	}

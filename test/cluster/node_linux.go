@@ -133,7 +133,7 @@ func (nd *node) prepare() error {
 	if err := syscall.Sethostname([]byte(nodeName)); err != nil {
 		return fmt.Errorf("set host name: %w", err)
 	}
-	if err := enterRoot(nd.l); err != nil {
+	if err := enterRoot(nd.l, nd.n); err != nil {
 		return err
 	}
 	if err := addressNode(nd.n); err != nil {

@@ -34,6 +34,7 @@ type settings struct {
 	Runc         string
 	CNIBin       string
 	Cgroup       string
+	Kubeconfig   string
 }
 
 // writeConf renders one template to a file, making its folder.
@@ -67,6 +68,7 @@ func writeNodeConf(l layout, s settings) error {
 		"hosts.toml":      l.conf("certs.d/" + registryName + "/hosts.toml"),
 		"kubelet.yaml":    l.conf("kubelet.yaml"),
 		"kube-proxy.yaml": l.conf("kube-proxy.yaml"),
+		"Corefile":        l.conf("Corefile"),
 		"audit.yaml":      l.conf("audit.yaml"),
 	} {
 		if err := writeConf(l, name, file, s); err != nil {

@@ -32,7 +32,7 @@ var diskTypes = []string{"ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", 
 // files below, a tmpfs above that takes every write, and only the cluster's folders shared with the host.
 // Components with paths built in (/var/lib/kubelet, /var/log/containers, /etc/cni …) can then write where
 // they like, and all of it is gone with the namespace.
-func enterRoot(l layout) error {
+func enterRoot(l layout, n network) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w", err)
 	}
@@ -57,7 +57,8 @@ func enterRoot(l layout) error {
 		func() error { return mountKernel(root) },
 		func() error { return bindFolders(l, root) },
 		func() error { return maskSysctls(base, root) },
-		func() error { return writeEtc(root) },
+		func() error { return growMachine(base, root) },
+		func() error { return writeEtc(root, n) },
 		func() error { return pivot(root) },
 	} {
 		if err := step(); err != nil {
@@ -158,23 +159,19 @@ func maskSysctls(base, root string) error {
 		if err := os.WriteFile(file, []byte(value+"\n"), 0o444); err != nil {
 			return fmt.Errorf("write sysctl: %w", err)
 		}
-		target := filepath.Join(root, "proc/sys", name)
-		if _, err := os.Stat(target); err != nil {
-			continue // this kernel has no such setting
-		}
-		if err := unix.Mount(file, target, "", unix.MS_BIND, ""); err != nil {
-			return fmt.Errorf("mask %s: %w", name, err)
+		if err := bindOver(file, filepath.Join(root, "proc/sys", name)); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
 // writeEtc replaces what the host's /etc says about names; pods have no way out of the machine.
-func writeEtc(root string) error {
+func writeEtc(root string, n network) error {
 	for name, content := range map[string]string{
-		"hosts":       "127.0.0.1 localhost\n127.0.0.1 " + nodeName + "\n",
+		"hosts":       "127.0.0.1 localhost\n" + n.NodeIP + " " + nodeName + "\n",
 		"hostname":    nodeName + "\n",
-		"resolv.conf": "# names outside the cluster are not resolved\n",
+		"resolv.conf": "nameserver " + n.DNSIP + "\n",
 	} {
 		file := filepath.Join(root, "etc", name)
 		// A symbolic link here (systemd-resolved's) would lead elsewhere.

@@ -8,19 +8,20 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 )
 
 // state is what a later command needs to find a running cluster and to remove one that was killed.
 type state struct {
-	Mode    string // modeNode or modeControlPlane
-	Keeper  process
-	Node    process
-	Network network
-	Cgroup  string
-	Started time.Time
+	Mode   string // modeNode or modeControlPlane
+	Keeper process
+	Node   process
+	// Children are the processes of a bare control plane.
+	Children []process
+	Network  network
+	Cgroup   string
+	Started  time.Time
 }
 
 const (
@@ -57,6 +58,11 @@ func (p process) alive() bool {
 	return p.PID > 0 && err == nil && now == p
 }
 
+// alive tells whether all of it still runs.
+func (s state) alive() bool {
+	return s.Keeper.alive() && (s.Mode != modeNode || s.Node.alive())
+}
+
 func (s state) write(l layout) error {
 	b, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
@@ -91,9 +97,14 @@ func readState(l layout) (state, bool, error) {
 
 // writeEnv writes what a shell sources to use the cluster.
 func writeEnv(l layout, n network) error {
-	env := fmt.Sprintf("export KUBECONFIG=%q\nexport REGISTRY=%q\nexport NODE_IP=%q\nexport HOST_IP=%q\nexport CLUSTER_DNS=%q\nexport PATH=%q:\"$PATH\"\n",
-		l.kubeconfig(), n.NodeIP+":"+registryPort, n.NodeIP, n.HostIP, n.DNSIP, l.bin)
-	if err := os.WriteFile(filepath.Clean(l.envFile()), []byte(env), 0o644); err != nil {
+	var b strings.Builder
+	fmt.Fprintf(&b, "export KUBECONFIG=%q\n", l.kubeconfig())
+	if n.NodeIP != "" {
+		fmt.Fprintf(&b, "export REGISTRY=%q\nexport NODE_IP=%q\nexport HOST_IP=%q\nexport CLUSTER_DNS=%q\n",
+			n.NodeIP+":"+registryPort, n.NodeIP, n.HostIP, n.DNSIP)
+	}
+	fmt.Fprintf(&b, "export PATH=%q:\"$PATH\"\n", l.bin)
+	if err := os.WriteFile(l.envFile(), []byte(b.String()), 0o644); err != nil {
 		return fmt.Errorf("write env: %w", err)
 	}
 	return nil

@@ -15,10 +15,29 @@ import (
 	"time"
 )
 
-// up boots the cluster and returns when a pod with GPUs can be scheduled.
-func up(ctx context.Context, l layout, out *progress) error {
-	if os.Geteuid() != 0 {
-		return errors.New("up needs root: it makes namespaces, mounts and cgroups\n" + elsewhere)
+// mode is one of the two things that up can boot.
+type mode struct {
+	keeper string // the subcommand that holds it
+	bins   []string
+	node   bool // with a kubelet, which needs root and Debian's tools
+	what   string
+}
+
+var (
+	fullMode         = mode{keeper: "keeper", bins: nodeBins, node: true, what: "Kubernetes"}
+	controlPlaneMode = mode{
+		keeper: "control-plane",
+		bins:   append([]string{"kube-controller-manager"}, controlPlaneBins...),
+		what:   "The control plane of Kubernetes",
+	}
+)
+
+// up boots the cluster and returns when a pod with GPUs can be scheduled or, of a bare control plane,
+// created.
+func up(ctx context.Context, l layout, out *progress, m mode) error {
+	if m.node && os.Geteuid() != 0 {
+		return errors.New("up needs root: it makes namespaces, mounts and cgroups\n" +
+			"Without root there is `up --control-plane-only`: an API server without a node.\n" + elsewhere)
 	}
 	if err := os.MkdirAll(l.dir, 0o755); err != nil {
 		return fmt.Errorf("create cluster folder: %w", err)
@@ -32,7 +51,7 @@ func up(ctx context.Context, l layout, out *progress) error {
 	if err != nil {
 		return err
 	}
-	if found && s.Keeper.alive() && s.Node.alive() {
+	if found && s.alive() {
 		fmt.Fprintf(out.w, "The cluster is already up: %s\n", l.kubeconfig())
 		return nil
 	}
@@ -41,10 +60,12 @@ func up(ctx context.Context, l layout, out *progress) error {
 			return err
 		}
 	}
-	if err := ensureDebian(ctx, out); err != nil {
-		return err
+	if m.node {
+		if err := ensureDebian(ctx, out); err != nil {
+			return err
+		}
 	}
-	if err := buildAll(ctx, l, out, nodeBins...); err != nil {
+	if err := buildAll(ctx, l, out, m.bins...); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(l.run); err != nil {
@@ -53,15 +74,15 @@ func up(ctx context.Context, l layout, out *progress) error {
 	if err := os.MkdirAll(filepath.Join(l.run, "log"), 0o755); err != nil {
 		return fmt.Errorf("create run folder: %w", err)
 	}
-	if err := launch(ctx, l, out); err != nil {
+	if err := launch(ctx, l, out, m); err != nil {
 		return err
 	}
-	fmt.Fprintf(out.w, "Kubernetes %s is up in %s.\n  source %s    # KUBECONFIG, REGISTRY, NODE_IP, PATH\n", kubernetesVersion, out.total(), l.envFile())
+	fmt.Fprintf(out.w, "%s %s is up in %s.\n  source %s\n", m.what, kubernetesVersion, out.total(), l.envFile())
 	return nil
 }
 
 // launch starts the keeper, shows the node's progress, and lets go of both once the node is ready.
-func launch(ctx context.Context, l layout, out *progress) error {
+func launch(ctx context.Context, l layout, out *progress, m mode) error {
 	progressRead, progressWrite, err := os.Pipe()
 	if err != nil {
 		return fmt.Errorf("create pipe: %w", err)
@@ -78,7 +99,7 @@ func launch(ctx context.Context, l layout, out *progress) error {
 	}
 	defer log.Close()
 
-	cmd := exec.Command("/proc/self/exe", "--dir", l.dir, "--bin", l.bin, "keeper")
+	cmd := exec.Command("/proc/self/exe", "--dir", l.dir, "--bin", l.bin, m.keeper)
 	cmd.Dir = l.checkout
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = []*os.File{progressWrite, launchRead} // progressFD, launchFD
@@ -161,9 +182,16 @@ const sweepTimeout = time.Minute
 
 // sweep removes a cluster, running or killed, down to its files; logs stay for a post-mortem.
 func sweep(l layout, s state) error {
-	for _, p := range []process{s.Node, s.Keeper} {
-		// The node first: the keeper then tidies up and ends by itself, as after an accident.
-		if err := endProcess(p, p == s.Keeper); err != nil {
+	// The node first: its keeper then tidies up and ends by itself, as after an accident. The children of
+	// a control plane end with theirs.
+	if err := endProcess(s.Node, false); err != nil {
+		return err
+	}
+	if err := endProcess(s.Keeper, s.Mode == modeNode); err != nil {
+		return err
+	}
+	for _, p := range s.Children {
+		if err := endProcess(p, true); err != nil {
 			return err
 		}
 	}
