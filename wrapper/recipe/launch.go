@@ -173,8 +173,14 @@ func (s *launch) cause() (failure, bool) {
 
 // track is one phase's edges, rank by rank.
 type track struct {
-	open  map[string]time.Time
+	open  map[string]opening
 	spans map[string][]span
+}
+
+// opening is a begin without an end yet.
+type opening struct {
+	start   time.Time
+	noticed time.Time // when a line told
 }
 
 type span struct {
@@ -185,7 +191,7 @@ type span struct {
 func (s *launch) track(phase string) *track {
 	t := s.tracks[phase]
 	if t == nil {
-		t = &track{open: map[string]time.Time{}, spans: map[string][]span{}}
+		t = &track{open: map[string]opening{}, spans: map[string][]span{}}
 		s.tracks[phase] = t
 		s.order = append(s.order, phase)
 	}
@@ -196,7 +202,7 @@ func (s *launch) track(phase string) *track {
 func (s *launch) edge(l line, rank string, r *rule, c capture, embedded bool) {
 	at := l.at
 	if r.Opens != "" {
-		s.track(r.Opens).open[""] = at
+		s.track(r.Opens).open[""] = opening{at, at}
 	}
 	if r.Phase == "" {
 		return
@@ -214,13 +220,13 @@ func (s *launch) edge(l line, rank string, r *rule, c capture, embedded bool) {
 		if done := t.spans[rank]; len(done) > 0 && at.Sub(done[len(done)-1].end) < 2*time.Second {
 			return // a progress bar on stderr that was overtaken by the closing line on stdout
 		}
-		if t.open[rank].IsZero() {
-			t.open[rank] = at.Add(-length)
+		if _, is := t.open[rank]; !is {
+			t.open[rank] = opening{at.Add(-length), at}
 		}
 		return
 	}
-	begin, opened := t.open[rank]
-	if !opened {
+	begin := t.open[rank].start
+	if begin.IsZero() {
 		begin = earliest(t.open)
 	}
 	delete(t.open, rank)
@@ -261,12 +267,23 @@ func near(a, b time.Time, by time.Duration, yes bool) bool {
 	return yes && d <= by && d >= -by
 }
 
-func earliest(of map[string]time.Time) time.Time {
+func earliest(of map[string]opening) time.Time {
 	var first time.Time
-	for _, t := range of {
-		if first.IsZero() || t.Before(first) {
-			first = t
+	for _, o := range of {
+		if first.IsZero() || o.start.Before(first) {
+			first = o.start
 		}
 	}
 	return first
+}
+
+// latest is the opening that was noticed last.
+func latest(of map[string]opening) opening {
+	var last opening
+	for _, o := range of {
+		if o.noticed.After(last.noticed) || o.noticed.Equal(last.noticed) && o.start.Before(last.start) {
+			last = o
+		}
+	}
+	return last
 }

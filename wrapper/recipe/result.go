@@ -135,8 +135,8 @@ func (r *Reader) phases(died string, end time.Time) []Phase {
 	for _, name := range s.order {
 		out = append(out, s.tracks[name].phases(name)...)
 		if name == open || name == parents[open] {
-			if t := latest(s.tracks[name].open); !t.IsZero() {
-				out = append(out, Phase{Name: name, Start: t, End: end, Failure: died})
+			if o := latest(s.tracks[name].open); !o.start.IsZero() {
+				out = append(out, Phase{Name: name, Start: o.start, End: end, Failure: died})
 			}
 		}
 	}
@@ -181,21 +181,11 @@ func (s *launch) lastOpen() string {
 		when time.Time
 	)
 	for _, phase := range s.order {
-		if t := latest(s.tracks[phase].open); !t.IsZero() && !t.Before(when) {
+		if t := latest(s.tracks[phase].open).noticed; !t.IsZero() && !t.Before(when) {
 			name, when = phase, t
 		}
 	}
 	return name
-}
-
-func latest(of map[string]time.Time) time.Time {
-	var last time.Time
-	for _, t := range of {
-		if t.After(last) {
-			last = t
-		}
-	}
-	return last
 }
 
 // arranged sets parents and keys, keeps children within them, and puts phases in the order of their starts.
