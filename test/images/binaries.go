@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"debug/elf"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// program is a Go program of this repository or of its tools.
+type program struct {
+	module  string // folder of its go.mod in the checkout
+	pkg     string
+	version string // what the linker stamps, as -X takes it; %s is our version
+}
+
+var programs = map[string]program{
+	"coldtrace":         {pkg: "./cmd/coldtrace", version: "main.version=%s"},
+	"coldtrace-wrapper": {pkg: "./cmd/coldtrace-wrapper", version: "main.version=%s"},
+	"sim":               {pkg: "./test/sim"},
+	"s5cmd":             {module: "test/s3", pkg: "github.com/peak/s5cmd/v2", version: "github.com/peak/s5cmd/v2/version.Version=v2.3.0"},
+}
+
+// workshop builds programs, each once.
+type workshop struct {
+	checkout string
+	version  string
+	built    map[string]string
+}
+
+// binary returns the path of a static program for the architecture. Go leaves one alone that is up to date.
+func (s *workshop) binary(ctx context.Context, name, arch string) (string, error) {
+	path := filepath.Join(s.checkout, ".cluster", "images", arch, name)
+	if s.built[path] != "" {
+		return path, nil
+	}
+	p := programs[name]
+	ldflags := "-s -w"
+	if p.version != "" {
+		ldflags += " -X " + strings.Replace(p.version, "%s", s.version, 1)
+	}
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-trimpath", "-ldflags", ldflags, "-o", path, p.pkg)
+	cmd.Dir = filepath.Join(s.checkout, p.module)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
+	}
+	s.built[path] = name
+	return path, nil
+}
+
+// fromDebian finds a static program of this machine's distribution, in one of the places where its package has put it.
+func fromDebian(pkg string, places ...string) (string, error) {
+	i := slices.IndexFunc(places, func(p string) bool {
+		_, err := os.Stat(p)
+		return err == nil
+	})
+	if i < 0 {
+		return "", fmt.Errorf("find %s: not installed; apt-get install %s", places[0], pkg)
+	}
+	file, err := elf.Open(places[i])
+	if err != nil {
+		return "", fmt.Errorf("read %s: %w", places[i], err)
+	}
+	defer file.Close()
+	if slices.ContainsFunc(file.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP }) {
+		return "", fmt.Errorf("use %s: it needs shared libraries; apt-get install %s", places[i], pkg)
+	}
+	return places[i], nil
+}
+
+// applets are the paths busybox wants to be known under.
+func applets(ctx context.Context, busybox string) ([]string, error) {
+	out, err := exec.CommandContext(ctx, busybox, "--list-full").Output()
+	if err != nil {
+		return nil, fmt.Errorf("list busybox's applets: %w", err)
+	}
+	return strings.Fields(string(out)), nil
+}
