@@ -17,6 +17,7 @@ type launch struct {
 
 	at      map[mark]time.Time
 	engines map[string]bool // ranks that said they initialise an engine
+	chained map[string]bool // ranks whose next traceback belongs to the one before
 
 	strong time.Time // engine ready by its own word
 	weak   time.Time // something happened that needs a ready engine
@@ -31,7 +32,7 @@ type launch struct {
 
 func newLaunch() *launch {
 	return &launch{
-		at: map[mark]time.Time{}, engines: map[string]bool{}, tracks: map[string]*track{},
+		at: map[mark]time.Time{}, engines: map[string]bool{}, chained: map[string]bool{}, tracks: map[string]*track{},
 		figures: map[string]map[string][]float64{},
 	}
 }
@@ -146,10 +147,10 @@ func (s *launch) fail(at time.Time, f failure) {
 	s.failures = append(s.failures, f)
 }
 
-// interrupt: whatever the interrupted process was doing fails too, in the same traceback. That is not the cause.
+// interrupt: what the interrupted process was doing fails too, in the same chain of tracebacks. That is not the cause.
 func (s *launch) interrupt(at time.Time, rank string) {
-	if n := len(s.failures); n > 0 {
-		if last := s.failures[n-1]; last.class == exception && last.rank == rank && at.Sub(last.at) < 2*time.Second {
+	if s.chained[rank] {
+		if n := len(s.failures); n > 0 && s.failures[n-1].class == exception && s.failures[n-1].rank == rank {
 			s.failures = s.failures[:n-1]
 		}
 	}

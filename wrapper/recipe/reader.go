@@ -214,8 +214,12 @@ func (r *Reader) marked(at time.Time, h head, rule *rule, c capture) {
 	case markInterrupted:
 		s.interrupt(at, string(h.rank))
 	case markException:
-		if len(r.open) < 1024 {
+		if len(r.open) < maxRanks {
 			r.open[string(h.rank)] = true
+		}
+	case markChained:
+		if len(s.chained) < maxRanks {
+			s.chained[string(h.rank)] = true
 		}
 	case "":
 	default:
@@ -244,6 +248,7 @@ func (r *Reader) traceback(at time.Time, h head) {
 	default:
 		r.start.fail(at, failure{reason: "python_exception:" + name, rank: string(h.rank), class: exception})
 	}
+	delete(r.start.chained, string(h.rank))
 }
 
 // indented: parse trims what stands before a message without a head of vLLM's logger, so look at the text itself.

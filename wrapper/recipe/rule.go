@@ -49,6 +49,7 @@ const (
 	markPrompt      mark = "prompt"       // a first line of a process, which may begin a new launch
 	markInterrupted mark = "interrupted"  // somebody ended it
 	markException   mark = "traceback"    // a Python traceback begins
+	markChained     mark = "chained"      // the next traceback is of the same mishap as the last
 )
 
 // aggregate is how a figure that several ranks state becomes one.

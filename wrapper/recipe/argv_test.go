@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package recipe
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestMatchNamesTheEngineOfACommandLine(t *testing.T) {
+	for name, c := range map[string]struct {
+		argv string
+		want string // a recipe's id, empty: none
+	}{
+		"model-engine's own vLLM server":      {"python -m vllm_server --model model_files --port 5005", "vllm"},
+		"vLLM's server module":                {"/usr/bin/python3.12 -u -m vllm.entrypoints.openai.api_server --model m", "vllm"},
+		"module glued to -m":                  {"python3 -mvllm.entrypoints.openai.api_server", "vllm"},
+		"vllm serve":                          {"vllm serve org/model --port 8000", "vllm"},
+		"vllm serve by path":                  {"/opt/venv/bin/vllm serve m", "vllm"},
+		"vllm serve as the kernel shows it":   {"/usr/bin/python3 /usr/local/bin/vllm serve m", "vllm"},
+		"vllm as a module":                    {"python -m vllm serve m", "vllm"},
+		"another word of vllm":                {"vllm bench latency --model m", ""},
+		"collect-env":                         {"vllm collect-env", ""},
+		"under ddtrace-run":                   {"ddtrace-run python -m vllm_server --model m", "vllm"},
+		"under ddtrace-run by its script":     {"/usr/bin/python3 /usr/local/bin/ddtrace-run python -m vllm_server", "vllm"},
+		"behind env and assignments":          {"env -u HTTP_PROXY A=1 B=2 python -m vllm_server", "vllm"},
+		"behind dumb-init and nice":           {"dumb-init -- nice -n 5 python -m vllm_server", "vllm"},
+		"behind numactl":                      {"numactl -N 0 -m 0 vllm serve m", "vllm"},
+		"behind timeout":                      {"timeout 600 vllm serve m", "vllm"},
+		"behind uv run":                       {"uv run vllm serve m", "vllm"},
+		"behind our own wrapper":              {"/coldtrace/coldtrace-wrapper run -- python -m vllm_server", "vllm"},
+		"interpreter options with a value":    {"python -X importtime -W ignore -m vllm_server", "vllm"},
+		"a server's script":                   {"python /app/vllm_server.py --model m", "vllm"},
+		"the batch script":                    {"python vllm_batch.py --mode batch_processing", "batch"},
+		"the batch script under ddtrace-run":  {"ddtrace-run python vllm_batch.py", "batch"},
+		"vllm run-batch":                      {"vllm run-batch -i in.jsonl -o out.jsonl --model m", "batch"},
+		"SGLang":                              {"python3 -m sglang.launch_server --model-path m --port 5005", "sglang"},
+		"TGI":                                 {"text-generation-launcher --hostname :: --model-id m", "tgi"},
+		"Triton's launch script":              {"python3 launch_triton_server.py --world_size=4 --model_repo=./model_repo/", "tensorrt_llm"},
+		"Triton itself":                       {"/opt/tritonserver/bin/tritonserver --model-repository=/m", "tensorrt_llm"},
+		"trtllm-serve":                        {"trtllm-serve m --port 8000", "tensorrt_llm"},
+		"LightLLM":                            {"python -m lightllm.server.api_server --model_dir m --tp 1", "lightllm"},
+		"LMDeploy":                            {"lmdeploy serve api_server m --server-port 23333", "lmdeploy"},
+		"a shell, whatever its script":        {"/bin/bash -c python_-m_vllm_server", ""},
+		"a forwarder":                         {"python -m model_engine_server.inference.forwarding.http_forwarder --port 5000", ""},
+		"any Python program":                  {"python app.py --model vllm_server", ""},
+		"python -c":                           {"python -c vllm_server", ""},
+		"python alone":                        {"python", ""},
+		"python -m alone":                     {"python -m", ""},
+		"a launcher alone":                    {"env A=1", ""},
+		"a file that is called like a module": {"cat vllm_server.py", ""},
+		"a worker of the engine":              {"VLLM::EngineCore", ""},
+		"nothing":                             {"", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := Match(strings.Fields(c.argv))
+			switch {
+			case got == nil && c.want != "":
+				t.Errorf("not recognised, want %s", c.want)
+			case got != nil && got.id != c.want:
+				t.Errorf("got %s, want %q", got.id, c.want)
+			}
+		})
+	}
+}
+
+func FuzzMatchNeverPanics(f *testing.F) {
+	f.Add("env -u\x00python\x00-m")
+	f.Add("ddtrace-run\x00--\x00vllm\x00serve")
+	f.Fuzz(func(_ *testing.T, argv string) { Match(strings.Split(argv, "\x00")) })
+}

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package recipe
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coldtrace/coldtrace/startup"
+)
+
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// start is a log of which each line arrives a second after the one before.
+const start = `
+INFO 03-01 12:00:00 [__init__.py:1] Automatically detected platform cuda.
+(APIServer pid=1) INFO 03-01 12:00:01 [api_server.py:1] vLLM API server version 0.13.0
+(EngineCore_DP0 pid=2) INFO 03-01 12:00:02 [core.py:1] Initializing a V1 LLM engine (v0.13.0) with config: model='m'
+(EngineCore_DP0 pid=2) INFO 03-01 12:00:03 [gpu_model_runner.py:1] Starting to load model m...
+(EngineCore_DP0 pid=2) INFO 03-01 12:00:04 [default_loader.py:1] Loading weights took 0.50 seconds
+(EngineCore_DP0 pid=2) INFO 03-01 12:00:05 [gpu_model_runner.py:1] Model loading took 1.5 GiB memory and 2.000000 seconds
+`
+
+const finish = `
+(EngineCore_DP0 pid=2) INFO 03-01 12:00:06 [core.py:1] init engine (profile, create kv cache, warmup model) took 1.00 seconds
+(APIServer pid=1) INFO 03-01 12:00:07 [api_server.py:1] Starting vLLM API server 0 on http://0.0.0.0:8000
+(APIServer pid=1) INFO:     Application startup complete.
+`
+
+// live feeds lines to a reader, a second apart from noon on.
+func live(t *testing.T, engine, log string) (*Reader, time.Time) {
+	t.Helper()
+	r := ByName(engine).NewReader(Options{Start: noon.Add(-3 * time.Second), Location: time.UTC})
+	at := noon
+	for line := range strings.Lines(strings.TrimPrefix(log, "\n")) {
+		r.Line(at, Stdout, []byte(strings.TrimSuffix(line, "\n")))
+		at = at.Add(time.Second)
+	}
+	return r, at
+}
+
+func TestOutcomeAndReasonOfAStart(t *testing.T) {
+	traceback := func(prefix, exception string) string {
+		return prefix + "Traceback (most recent call last):\n" + prefix + "  File \"x.py\", line 1, in <module>\n" +
+			prefix + "    f()\n" + prefix + exception + "\n"
+	}
+	for name, c := range map[string]struct {
+		log     string
+		exit    *Exit
+		outcome Outcome
+		reason  string
+		died    string // the phase that failed, beside the engine's init
+	}{
+		"ready":                        {log: start + finish, outcome: OutcomeReady},
+		"ready, whatever comes after":  {log: start + finish + traceback("", "ValueError: x"), exit: &Exit{Code: 1}, outcome: OutcomeReady},
+		"still loading":                {log: start, outcome: OutcomeTruncated},
+		"engine without a server":      {log: start + strings.SplitAfter(finish, "seconds\n")[0], outcome: OutcomeEngineReady},
+		"batch done":                   {log: start + strings.SplitAfter(finish, "seconds\n")[0], exit: &Exit{}, outcome: OutcomeEngineReady},
+		"killed":                       {log: start, exit: &Exit{Signal: 9}, outcome: OutcomeFailed, reason: "killed", died: "kv_cache_init"},
+		"killed in a shell":            {log: start, exit: &Exit{Code: 137}, outcome: OutcomeFailed, reason: "killed", died: "kv_cache_init"},
+		"terminated":                   {log: start, exit: &Exit{Signal: 15}, outcome: OutcomeInterrupted, reason: "terminated", died: "kv_cache_init"},
+		"terminated in a shell":        {log: start, exit: &Exit{Code: 143}, outcome: OutcomeInterrupted, reason: "terminated", died: "kv_cache_init"},
+		"another signal":               {log: start, exit: &Exit{Signal: 11}, outcome: OutcomeFailed, reason: "signal=11", died: "kv_cache_init"},
+		"another status":               {log: start, exit: &Exit{Code: 3}, outcome: OutcomeFailed, reason: "exit_code=3", died: "kv_cache_init"},
+		"gone with status 0":           {log: start, exit: &Exit{}, outcome: OutcomeFailed, reason: "exited_early", died: "kv_cache_init"},
+		"an exception":                 {log: start + traceback("", "KeyError: 'x'"), outcome: OutcomeFailed, reason: "python_exception:KeyError", died: "kv_cache_init"},
+		"an exception of a package":    {log: start + traceback("", "a.b_c.d.HarmonyError: x"), outcome: OutcomeFailed, reason: "python_exception:HarmonyError", died: "kv_cache_init"},
+		"an exception without a text":  {log: start + traceback("", "AssertionError"), outcome: OutcomeFailed, reason: "python_exception:AssertionError", died: "kv_cache_init"},
+		"an exception that Ray passes": {log: start + traceback("", "ray.exceptions.RayTaskError(ValueError): x"), outcome: OutcomeFailed, reason: "python_exception:ValueError", died: "kv_cache_init"},
+		"the first exception of two": {log: start + traceback("(EngineCore_DP0 pid=2) ", "TypeError: x") +
+			traceback("(APIServer pid=1) ", "RuntimeError: Engine core initialization failed. See root cause above."),
+			outcome: OutcomeFailed, reason: "python_exception:TypeError", died: "kv_cache_init"},
+		"an exception that was survived":        {log: traceback("", "ImportError: x") + start + finish, outcome: OutcomeReady},
+		"an exception that was survived so far": {log: traceback("", "ImportError: x") + start, exit: &Exit{Code: 1}, outcome: OutcomeFailed, reason: "exit_code=1", died: "kv_cache_init"},
+		"a cause named beside an exception": {log: start + traceback("(EngineCore_DP0 pid=2) ", "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB"),
+			outcome: OutcomeFailed, reason: "cuda_out_of_memory", died: "kv_cache_init"},
+		"out of memory in an older PyTorch": {log: start + traceback("", "torch.cuda.OutOfMemoryError: CUDA out of memory. Tried"), outcome: OutcomeFailed, reason: "cuda_out_of_memory", died: "kv_cache_init"},
+		"HIP out of memory":                 {log: start + traceback("", "torch.OutOfMemoryError: HIP out of memory. Tried"), outcome: OutcomeFailed, reason: "hip_out_of_memory", died: "kv_cache_init"},
+		"one rank dies, another goes on": {log: start + traceback("(Worker_TP1 pid=4) ", "torch.OutOfMemoryError: CUDA out of memory. Tried") +
+			"(Worker_TP0 pid=3) INFO 03-01 12:00:09 [default_loader.py:1] Loading weights took 9.50 seconds\n", exit: &Exit{Code: 1},
+			outcome: OutcomeFailed, reason: "cuda_out_of_memory", died: "kv_cache_init"},
+		"only that the engine failed": {log: start + "ERROR 03-01 12:00:09 [core.py:1] EngineCore failed to start.\n", outcome: OutcomeFailed, reason: "engine_failed", died: "kv_cache_init"},
+		"Ctrl-C":                      {log: start + traceback("", "KeyboardInterrupt"), outcome: OutcomeInterrupted, reason: "interrupted", died: "kv_cache_init"},
+		"SIGTERM in vLLM's handler":   {log: start + traceback("(APIServer pid=1) ", "KeyboardInterrupt: terminated"), exit: &Exit{Code: 1}, outcome: OutcomeInterrupted, reason: "interrupted", died: "kv_cache_init"},
+		"what fails as it is interrupted": {log: start + traceback("", "ssl.SSLError: x") + "\nDuring handling of the above exception, another exception occurred:\n\n" +
+			traceback("", "KeyboardInterrupt"), outcome: OutcomeInterrupted, reason: "interrupted", died: "kv_cache_init"},
+		"what fails after an interruption": {log: start + traceback("(APIServer pid=1) ", "KeyboardInterrupt") +
+			traceback("(APIServer pid=1) ", "RuntimeError: Engine core initialization failed. See root cause above."),
+			outcome: OutcomeInterrupted, reason: "interrupted", died: "kv_cache_init"},
+		"the port is taken": {log: start + finish[:strings.Index(finish, "(APIServer pid=1) INFO:")] +
+			"(APIServer pid=1) ERROR:    [Errno 98] error while attempting to bind on address ('0.0.0.0', 8000): address already in use\n",
+			exit: &Exit{Code: 1}, outcome: OutcomeFailed, reason: "port_in_use"},
+		"a flag it does not know": {log: "usage: vllm serve [model_tag] [options]\nvllm serve: error: unrecognized arguments: --otlp-traces-endpoint=x\n",
+			exit: &Exit{Code: 2}, outcome: OutcomeFailed, reason: "bad_flag"},
+		"another server's uvicorn":          {log: "INFO:     Application startup complete.\n" + start, outcome: OutcomeTruncated},
+		"another server's uvicorn, at KV":   {log: start + "INFO:     Started server process [7]\nINFO:     Application startup complete.\n", outcome: OutcomeTruncated},
+		"uvicorn silenced, requests served": {log: start + strings.ReplaceAll(finish, "INFO:     Application startup complete.", `INFO:     10.0.0.1:1 - "GET /health HTTP/1.1" 200 OK`), outcome: OutcomeReady},
+		"a second launch after a failed one": {log: start + traceback("", "OSError: [Errno 98] Address already in use") + start + finish,
+			outcome: OutcomeReady},
+		"a second launch after a good one": {log: start + finish + start, exit: &Exit{Code: 1}, outcome: OutcomeFailed, reason: "exit_code=1", died: "kv_cache_init"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, end := live(t, "vllm", c.log)
+			got := r.Result(c.exit, end)
+			if got.Outcome != c.outcome || got.Reason != c.reason {
+				t.Errorf("%s %q, want %s %q", got.Outcome, got.Reason, c.outcome, c.reason)
+			}
+			died := ""
+			for _, p := range got.Phases {
+				if p.Failure != "" && p.Name != "vllm_init" {
+					died = p.Name
+				}
+			}
+			if died != c.died {
+				t.Errorf("died in %q, want %q", died, c.died)
+			}
+			checkPhases(t, got)
+		})
+	}
+}
+
+func TestPhasesOfALiveStart(t *testing.T) {
+	r, end := live(t, "vllm", start+finish[1:])
+	got := map[string]string{}
+	for _, p := range r.Result(nil, end).Phases {
+		got[p.Name] = fmt.Sprintf("%s %.2f-%.2f", p.Parent, p.Start.Sub(noon).Seconds(), p.End.Sub(noon).Seconds())
+	}
+	want := map[string]string{
+		startup.SpanVLLMInit:     " -3.00-6.00",
+		startup.SpanPythonImport: "vllm_init -3.00-0.00",
+		startup.SpanModelLoad:    "vllm_init 3.00-5.00",
+		startup.SpanWeightsLoad:  "model_load 3.50-4.00",
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestFiguresOfManyShapesOfLog(t *testing.T) {
+	weights := func(prefix, seconds string) string { return prefix + "Loading weights took " + seconds + " seconds\n" }
+	for name, c := range map[string]struct {
+		log  string
+		want map[string]any
+	}{
+		"ranks: the largest":             {weights("(Worker_TP0 pid=1) ", "1.50") + weights("(Worker_TP1 pid=2) ", "2.50"), map[string]any{"weights_load_seconds": 2.5}},
+		"a draft model beside a target":  {weights("(EngineCore pid=1) ", "9.50") + weights("(EngineCore pid=1) ", "2.50"), map[string]any{"weights_load_seconds": []float64{9.5, 2.5}}},
+		"both: the largest of each":      {weights("(Worker_TP0 pid=1) ", "9.50") + weights("(Worker_TP1 pid=2) ", "9.70") + weights("(Worker_TP0 pid=1) ", "1") + weights("(Worker_TP1 pid=2) ", "3"), map[string]any{"weights_load_seconds": []float64{9.7, 3}}},
+		"KV cache: the smallest":         {"GPU KV cache size: 1,407,894 tokens\nGPU KV cache size: 1,307,894 tokens\n", map[string]any{"kv_cache_tokens": int64(1307894)}},
+		"V0: blocks of 16":               {"# CUDA blocks: 11770, # CPU blocks: 2730\n", map[string]any{"kv_cache_tokens": int64(188320)}},
+		"the first V1: blocks alone":     {"INFO 02-13 15:01:40 kv_cache_utils.py:407] # GPU blocks: 33660\n", map[string]any{"kv_cache_tokens": int64(538560)}},
+		"negative GiB":                   {"Graph capturing finished in 4 secs, took -0.41 GiB\n", map[string]any{"cuda_graph_capture_seconds": 4.0}},
+		"JSON logging":                   {`{"level":"INFO","message":"Loading weights took 3.83 seconds","logger":"vllm"}` + "\n", map[string]any{"weights_load_seconds": 3.83}},
+		"colours within the line":        {"\x1b[32mINFO\x1b[0m 03-01 12:00:00 \x1b[90m[x.py:1]\x1b[0m Loading weights took 3.83 seconds\x1b[0m\n", map[string]any{"weights_load_seconds": 3.83}},
+		"carriage return at the end":     {"Loading weights took 3.83 seconds\r\n", map[string]any{"weights_load_seconds": 3.83}},
+		"repeated by Ray":                {weights("(EngineCore_0 pid=1) \x1b[36m(RayWorkerWrapper pid=2, ip=10.0.0.1)\x1b[0m INFO 03-01 12:00:00 [l.py:1] ", "3.83"), map[string]any{"weights_load_seconds": 3.83}},
+		"a size of few digits":           {"Model loading took 37.3 GiB memory and 12.5 seconds\n", map[string]any{"model_size": 37.3, "model_load_seconds": 12.5}},
+		"total of an AOT hit":            {"torch.compile and initial profiling/warmup run together took 4.01 s in total\n", map[string]any{"torch_compile_seconds": 4.01}},
+		"two parts of one model":         {"Dynamo bytecode transform time: 3.00 s\nDynamo bytecode transform time: 5.00 s\n", map[string]any{"dynamo_seconds": 5.0}},
+		"compilation beside init engine": {"init engine (profile, create kv cache, warmup model) took 9.50 s (compilation: 8.00 s — language_model: 7.00 s, encoder: 1.00 s)\n", map[string]any{"init_engine_seconds": 9.5}},
+		"a text within another":          {"Loading weights took a while\n", map[string]any{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, end := live(t, "vllm", c.log)
+			if got := r.Result(nil, end).Figures; !reflect.DeepEqual(got, c.want) {
+				t.Errorf("got %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestPrefixesOfCollectorsStandNotInTheWay(t *testing.T) {
+	for name, prefix := range map[string]string{
+		"kubectl --timestamps": "2026-03-01T12:00:00.123456789Z ",
+		"kubectl --prefix":     "[pod/x-1/main] ",
+		"Docker Desktop":       "2026-03-01 12:00:00.123 | ",
+		"docker compose":       "vllm-1  | ",
+		"VLLM_LOGGING_PREFIX":  "[replica 7] ",
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log strings.Builder
+			for line := range strings.Lines((start + "(APIServer pid=1) Traceback (most recent call last):\n(APIServer pid=1)   x\n(APIServer pid=1) KeyError: 'x'\n")[1:]) {
+				log.WriteString(prefix + line)
+			}
+			got, err := ReadLog(strings.NewReader(log.String()), LogOptions{Now: noon.Add(time.Hour), Location: time.UTC})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if name == "VLLM_LOGGING_PREFIX" { // stands before vLLM's own lines only
+				got.Reason = "python_exception:KeyError"
+			}
+			if got.Version != "0.13.0" || got.Reason != "python_exception:KeyError" || got.Figures["first_stamp"] != "03-01 12:00:00" {
+				t.Errorf("%s %s %v", got.Version, got.Reason, got.Figures)
+			}
+		})
+	}
+}
+
+func TestRayLinesAreTimedByTheirStampAndOthersByTheirReceipt(t *testing.T) {
+	for name, c := range map[string]struct {
+		prefix string
+		want   time.Duration // before receipt
+	}{
+		"forwarded late":    {"(EngineCore_0 pid=1) (RayWorkerWrapper pid=2, ip=10.0.0.1) ", 30 * time.Second},
+		"of our own node":   {"(EngineCore_0 pid=1) ", 0},
+		"another time zone": {"(EngineCore_0 pid=1) (RayWorkerWrapper pid=2, ip=10.0.0.1) ", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			stamp := "11:59:30"
+			if name == "another time zone" {
+				stamp = "04:59:30"
+			}
+			r := ByName("vllm").NewReader(Options{Start: noon.Add(-time.Hour), Location: time.UTC})
+			r.Line(noon, Stdout, []byte(c.prefix+"INFO 03-01 "+stamp+" [l.py:1] Model loading took 1.0 GiB and 10.000000 seconds"))
+			for _, p := range r.Result(nil, noon).Phases {
+				if p.Name == startup.SpanModelLoad && noon.Sub(p.End) != c.want {
+					t.Errorf("ends %s before its receipt, want %s", noon.Sub(p.End), c.want)
+				}
+			}
+		})
+	}
+}
+
+func TestHealthCountsOnlyAfterTheEnginesOwnMarker(t *testing.T) {
+	for name, c := range map[string]struct {
+		engine, log string
+		want        bool
+	}{
+		"silent log":                          {"vllm", "", true},
+		"foreign log":                         {"vllm", "hello\n", true},
+		"loading":                             {"vllm", start, false},
+		"engine ready":                        {"vllm", start + finish[:strings.Index(finish, "\n(API")+1], true},
+		"a version without a marker we know":  {"vllm", start + "INFO 03-01 12:00:07 [launcher.py:1] Available routes are:\n", true},
+		"SGLang serves but is not warm":       {"sglang", "[2026-03-01 12:00:00] max_total_num_tokens=7, x\nINFO:     Application startup complete.\n", false},
+		"SGLang is warm":                      {"sglang", "[2026-03-01 12:00:00] The server is fired up and ready to roll!\n", true},
+		"Triton has no marker to wait for":    {"tensorrt_llm", "I0301 12:00:00.000001 1 x.cc:1] \"loading: m:1\"\n", true},
+		"a batch program is not asked at all": {"batch", start, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, _ := live(t, c.engine, c.log)
+			if c.engine == "batch" {
+				if ByName("batch").Serves() || ByName("batch").Name() != "vllm" {
+					t.Error("a batch program is vLLM without a server")
+				}
+				return
+			}
+			if got := r.MayServe(); got != c.want {
+				t.Errorf("got %v", got)
+			}
+		})
+	}
+}
+
+func TestNoLineLeavesTheReader(t *testing.T) {
+	const secret = "sk-secret-value"
+	log := strings.ReplaceAll(start, "m...", secret+"...") + "(APIServer pid=1) INFO x non-default args: {'api_key': '" + secret + "'}\n" +
+		"Traceback (most recent call last):\n  x\nValueError: " + secret + "\n" + secret + ": x\nTime spent downloading weights for " + secret + ": 1.0 seconds\n"
+	r, end := live(t, "vllm", log)
+	if got := fmt.Sprintf("%+v", r.Result(&Exit{Code: 1}, end)); strings.Contains(got, secret) {
+		t.Error(got)
+	}
+}
+
+func TestReasonsAreNamedOnceAndTyped(t *testing.T) {
+	reasons := Reasons()
+	for _, want := range []string{
+		"cuda_out_of_memory", "hip_out_of_memory", "kv_cache_too_small", "port_in_use", "bad_flag", "download_failed",
+		"ray_incomplete", "otel_missing", "killed",
+	} {
+		if !slices.Contains(reasons, want) {
+			t.Errorf("no reason %s", want)
+		}
+	}
+}
