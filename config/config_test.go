@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+var update = flag.Bool("update", false, "rewrite docs/annotations.md")
+
+func TestTheExampleIsTheDefaultAndHasEveryField(t *testing.T) {
+	data, err := os.ReadFile("example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy, err := Parse(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Default()
+	want.KnownImages = []KnownImage{} // the example writes an empty list
+	if !reflect.DeepEqual(policy, want) {
+		t.Errorf("the example is\n%+v\nthe default\n%+v", policy, want)
+	}
+	var tree map[string]any
+	if err := yaml.Unmarshal(data, &tree); err != nil {
+		t.Fatal(err)
+	}
+	missing(t, "", reflect.TypeFor[Policy](), tree)
+}
+
+func missing(t *testing.T, at string, of reflect.Type, tree map[string]any) {
+	for i := range of.NumField() {
+		name := of.Field(i).Tag.Get("yaml")
+		value, ok := tree[name]
+		if !ok {
+			t.Errorf("the example lacks %s%s", at, name)
+		}
+		if inner, ok := value.(map[string]any); ok && of.Field(i).Type.Kind() == reflect.Struct {
+			missing(t, at+name+".", of.Field(i).Type, inner)
+		}
+	}
+}
+
+func TestABadPolicyIsRefusedWithItsLine(t *testing.T) {
+	for name, c := range map[string]struct{ policy, want string }{
+		"an unknown field":            {"region: a\nclustername: b\n", "line 2: field clustername not found"},
+		"an unknown nested field":     {"wrapper:\n  imge: b\n", "line 2: field imge not found"},
+		"a wrong type":                {"region: a\ncanaryPercent: many\n", "line 2: cannot unmarshal"},
+		"a bad choice":                {"wrapper:\n  image: a\n  delivery: pigeon\n", `line 3: wrapper.delivery: "pigeon" is not one of auto, image-volume, init-container, off`},
+		"a bad hash":                  {"traceID: sha1\n", "line 1: traceID: unknown trace id hash"},
+		"an endpoint without scheme":  {"otlp:\n  endpoint: collector:4317\n", "line 2: otlp.endpoint: is not an http:// or https:// URL with a host"},
+		"an endpoint with a password": {"otlp: {endpoint: 'http://a:b@c:4317'}\n", "holds credentials"},
+		"an endpoint with a quote":    {"otlp: {endpoint: 'http://c:4317/\"'}\n", "a character that a shell would read"},
+		"a ratio above one":           {"requestSampling:\n  ratio: 1.5\n", "line 2: requestSampling.ratio: 1.5 is not between 0 and 1"},
+		"a ratio that is no number":   {"requestSampling: {ratio: .nan}\n", "is not between 0 and 1"},
+		"a percentage above 100":      {"canaryPercent: 101\n", "line 1: canaryPercent: 101 is not between 0 and 100"},
+		"a negative duration":         {"wrapper: {timeout: -1s}\n", "wrapper.timeout: is negative"},
+		"a duration without unit":     {"wrapper: {timeout: 30}\n", "line 1"},
+		"a bad quantity":              {"wrapper: {memory: lots}\n", "wrapper.memory"},
+		"no GPU resources":            {"selection: {gpuResources: []}\n", "no pod would be selected"},
+		"a label required but none":   {"selection: {requireLabel: true, labelKey: ''}\n", "needs selection.labelKey"},
+		"an image without entrypoint": {"knownImages:\n- image: a\n", "line 2: knownImages[0]: needs image and entrypoint or cmd"},
+		"a port out of range":         {"wrapper: {startupz: ':99999'}\n", "is not a port"},
+		"two documents":               {"region: a\n---\nregion: b\n", "more than one YAML document"},
+		"two mistakes, both named":    {"traceID: x\nvllmFlag: y\n", "line 2: vllmFlag"},
+		"not YAML":                    {"region: [a\n", "line 1"},
+		"a key twice":                 {"region: a\nregion: b\n", "line 2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Parse([]byte(c.policy))
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error is %v, want one with %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestAnEmptyPolicyIsTheDefault(t *testing.T) {
+	for _, text := range []string{"", "# nothing\n", "{}\n", "---\n"} {
+		if p, err := Parse([]byte(text)); err != nil || !reflect.DeepEqual(p, Default()) {
+			t.Errorf("%q: %v, %+v", text, err, p)
+		}
+	}
+}
+
+func TestAnUnquotedOffOfHelmIsOff(t *testing.T) {
+	p, err := Parse([]byte("vllmFlag: false\nwrapper: {delivery: false}\nrequestSampling: {sampler: false}\n"))
+	if err != nil || p.VLLMFlag != VLLMFlagOff || p.Wrapper.Delivery != DeliveryOff || p.RequestSampling.Sampler != "off" {
+		t.Errorf("%v: %+v", err, p)
+	}
+}
+
+func TestTheStoreKeepsTheLastGoodPolicyAndReportsABadOne(t *testing.T) {
+	// A ConfigMap mount: the file is a link through a folder that is swapped.
+	dir := t.TempDir()
+	put := func(version, text string) {
+		if err := os.Mkdir(filepath.Join(dir, version), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, version, "policy.yaml"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		next := filepath.Join(dir, "..data_tmp")
+		if err := os.Symlink(version, next); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(next, filepath.Join(dir, "..data")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("v1", "region: one\n")
+	path := filepath.Join(dir, "policy.yaml")
+	if err := os.Symlink("..data/policy.yaml", path); err != nil {
+		t.Fatal(err)
+	}
+	store, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store.interval = time.Millisecond
+	type change struct {
+		region string
+		err    error
+	}
+	changes := make(chan change)
+	store.OnChange(func(p *Policy, err error) { changes <- change{p.Region, err} })
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- store.Run(ctx) }()
+
+	put("v2", "region: two\n")
+	if c := <-changes; c.region != "two" || c.err != nil {
+		t.Errorf("after a good change: %+v", c)
+	}
+	put("v3", "regoin: three\n")
+	if c := <-changes; c.region != "two" || c.err == nil || !strings.Contains(c.err.Error(), "line 1") {
+		t.Errorf("after a bad change: %+v", c)
+	}
+	if err := os.Rename(path, path+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if c := <-changes; c.region != "two" || c.err == nil {
+		t.Errorf("without the file: %+v", c)
+	}
+	put("v4", "region: four\n")
+	if err := os.Rename(path+".away", path); err != nil {
+		t.Fatal(err)
+	}
+	if c := <-changes; c.region != "four" || c.err != nil {
+		t.Errorf("after the file came back: %+v", c)
+	}
+	cancel()
+	if err := <-done; err != nil || store.Policy().Region != "four" {
+		t.Errorf("%v, %s", err, store.Policy().Region)
+	}
+}
+
+func TestOpeningABadOrMissingFileFails(t *testing.T) {
+	if _, err := Open(filepath.Join(t.TempDir(), "none")); err == nil {
+		t.Error("a missing file is no error")
+	}
+	bad := filepath.Join(t.TempDir(), "policy.yaml")
+	if err := os.WriteFile(bad, []byte("x: y\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(bad); err == nil || !strings.Contains(err.Error(), bad) {
+		t.Errorf("error is %v", err)
+	}
+	if s, err := Open(""); err != nil || !reflect.DeepEqual(s.Policy(), Default()) {
+		t.Errorf("without a path: %v", err)
+	}
+}
+
+func TestPodWinsOverNamespaceOverPolicy(t *testing.T) {
+	p := Default()
+	p.Region, p.OTLP.Endpoint = "policy", "http://policy:4317"
+	s, warnings := p.Settings(
+		map[string]string{Prefix + "region": "namespace", Prefix + "timeout": "5m", Prefix + "container": "x", "other/a": "b"},
+		map[string]string{Prefix + "region": "pod", Prefix + "vllm_flag": "off", Prefix + "request-ratio": "2", StatusAnnotation: "{}"},
+	)
+	if s.Region != "pod" || s.Timeout != 5*time.Minute || s.OTLP.Endpoint != "http://policy:4317" || s.RequestSampling.Ratio != 0.01 || s.Container != "" {
+		t.Errorf("settings are %+v", s)
+	}
+	want := []string{"namespace annotation", `"coldtrace.io/request-ratio" is ignored: 2 is not between 0 and 1`, `did you mean "coldtrace.io/vllm-flag"?`}
+	if len(warnings) != len(want) {
+		t.Fatalf("warnings are %q", warnings)
+	}
+	for i := range want {
+		if !strings.Contains(warnings[i], want[i]) {
+			t.Errorf("warning %d is %q, want %q", i, warnings[i], want[i])
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	if data, err := os.ReadFile("example.yaml"); err == nil {
+		f.Add(data)
+	}
+	f.Add([]byte("wrapper: {delivery: off}\nknownImages: [{image: a, cmd: [b]}]"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if p, err := Parse(data); (p == nil) == (err == nil) {
+			t.Errorf("policy %v and error %v", p, err)
+		}
+	})
+}
+
+func TestAnnotationsAreDocumented(t *testing.T) {
+	var b bytes.Buffer
+	b.WriteString(`<!-- Made of config.Annotations by make golden. -->
+# Annotations
+
+A pod's annotation wins over its namespace's, which wins over the policy ([example](../config/example.yaml)). What is not
+known under the prefix, or has a bad value, is named in a warning to whoever creates the pod; the rest applies.
+
+The namespace itself is switched on by the label ` + "`coldtrace.io/inject=enabled`" + `.
+
+| annotation | values | default | on | what it does |
+|---|---|---|---|---|
+`)
+	cell := func(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
+	for _, a := range Annotations {
+		on := "pod, namespace"
+		if a.PodOnly {
+			on = "pod"
+		}
+		fmt.Fprintf(&b, "| `%s%s` | %s | %s | %s | %s |\n", Prefix, a.Name, cell(a.Type), cell(a.Default), on, cell(a.Doc))
+	}
+	fmt.Fprintf(&b, `
+coldtrace writes one annotation itself: `+"`%s`"+`, the decision it made for the pod as JSON. Its reasons are
+explained in [reasons.md](reasons.md), and by `+"`coldtrace explain -n NAMESPACE POD`"+`.
+`, StatusAnnotation)
+	path := filepath.Join("..", "docs", "annotations.md")
+	if *update {
+		if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(path)
+	if err != nil || !bytes.Equal(got, b.Bytes()) {
+		t.Errorf("docs/annotations.md is stale (%v): make golden", err)
+	}
+}
+
+func TestEveryAnnotationRefusesNonsense(t *testing.T) {
+	for _, a := range Annotations {
+		var s Settings
+		if err := a.set(&s, "\x00"); err == nil && a.Name != "container" {
+			t.Errorf("%s takes a zero byte", a.Name)
+		}
+		if a.Doc == "" || a.Type == "" || a.Default == "" {
+			t.Errorf("%s is not documented", a.Name)
+		}
+	}
+}

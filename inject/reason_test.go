@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package inject_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/coldtrace/coldtrace/inject"
+)
+
+func TestEveryReasonIsDocumentedOnce(t *testing.T) {
+	source, err := os.ReadFile("reason.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, table, _ := strings.Cut(string(source), "var Vocabulary")
+	for _, m := range regexp.MustCompile(`(?m)^\t(Reason[A-Za-z]+) `).FindAllStringSubmatch(head, -1) {
+		if n := strings.Count(table, "{"+m[1]+","); n != 1 {
+			t.Errorf("%s is documented %d times", m[1], n)
+		}
+	}
+	seen := map[inject.Reason]bool{}
+	for _, e := range inject.Vocabulary {
+		if seen[e.Reason] || e.Meaning == "" {
+			t.Errorf("%q is documented twice or not at all", e.Reason)
+		}
+		seen[e.Reason] = true
+	}
+}
+
+func TestReasonsPage(t *testing.T) {
+	var b bytes.Buffer
+	b.WriteString(`<!-- Made of inject.Vocabulary by make golden. -->
+# Reasons
+
+Every pod that coldtrace considers gets one decision. Its reasons are words of this list, in the annotation
+` + "`coldtrace.io/status`" + `, in the Event on the owner, in the warning and audit annotation of the admission, as a label of the
+metric, and in the log.
+
+| reason | what it means | what to do |
+|---|---|---|
+`)
+	for _, e := range inject.Vocabulary {
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", e.Reason, e.Meaning, e.Advice)
+	}
+	path := filepath.Join("..", "docs", "reasons.md")
+	if *update {
+		if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, b.Bytes()) {
+		t.Errorf("docs/reasons.md is stale (%v): make golden", err)
+	}
+}
+
+func TestFixturesGiveEveryReasonThatAPodCanHave(t *testing.T) {
+	var given []inject.Reason
+	for _, path := range fixtures(t) {
+		_, d := inject.Pod(readFixture(t, path).request)
+		for _, n := range d.Notes {
+			given = append(given, n.Reason)
+		}
+	}
+	// Given by the webhook, or covered by the tables of shell strings.
+	elsewhere := []inject.Reason{
+		inject.ReasonPanic, inject.ReasonUnreadable, inject.ReasonBreaker, inject.ReasonNestedShell, inject.ReasonEval, inject.ReasonShellSyntax,
+		inject.ReasonDynamicCommand, inject.ReasonCommandSubst, inject.ReasonHereDocument, inject.ReasonKubeletExpansion, inject.ReasonScriptUnknown,
+	}
+	for _, e := range inject.Vocabulary {
+		if !slices.Contains(given, e.Reason) && !slices.Contains(elsewhere, e.Reason) {
+			t.Errorf("no fixture has %s", e.Reason)
+		}
+	}
+}
