@@ -100,7 +100,10 @@ func (w *Watcher) consider(n *namespace, p *corev1.Pod, now time.Time) *start {
 		return nil
 	}
 	if outcome != timeline.Open && !n.podsListed && !w.restored.knows(n.name) {
-		return nil // over before anybody watched this namespace
+		// It was over before anybody watched this namespace, which the next watcher must know as well.
+		w.restored.recent[parseUID(p.UID)] = recent{uint32(p.CreationTimestamp.Unix())} //nolint:gosec // until 2106
+		w.dirty = true
+		return nil
 	}
 	policy := w.cfg.Policy()
 	selection := inject.Selected(inject.Request{

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package watch_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	"github.com/coldtrace/coldtrace/startup"
+)
+
+// api is a real API server without kubelets: the tests play the scheduler and the kubelet.
+type api struct {
+	rest   *rest.Config
+	client kubernetes.Interface
+}
+
+const (
+	ownNamespace = "coldtrace"
+	podNamespace = "models"
+	nodeName     = "gpu-1"
+)
+
+func startAPI(t *testing.T) *api {
+	t.Helper()
+	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
+		t.Skip("KUBEBUILDER_ASSETS is not set: `make test` sets it")
+	}
+	env := &envtest.Environment{}
+	cfg, err := env.Start()
+	if err != nil {
+		t.Fatalf("start the API server: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := env.Stop(); err != nil {
+			t.Errorf("stop the API server: %v", err)
+		}
+	})
+	cfg.QPS, cfg.Burst = 1000, 2000
+	a := &api{rest: cfg, client: kubernetes.NewForConfigOrDie(cfg)}
+	for name, labels := range map[string]map[string]string{
+		ownNamespace: nil,
+		podNamespace: {"coldtrace.io/inject": "enabled"},
+		"elsewhere":  nil,
+	} {
+		a.must(t, func(ctx context.Context) error {
+			_, err := a.client.CoreV1().Namespaces().Create(ctx,
+				&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}}, metav1.CreateOptions{})
+			return err
+		})
+	}
+	a.must(t, func(ctx context.Context) error {
+		_, err := a.client.CoreV1().Nodes().Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{
+			Name: nodeName, Labels: map[string]string{
+				"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3", "topology.kubernetes.io/region": "us-west-2",
+			},
+		}}, metav1.CreateOptions{})
+		return err
+	})
+	return a
+}
+
+func (a *api) must(t *testing.T, f func(context.Context) error) {
+	t.Helper()
+	if err := f(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// scripted is a pod whose start a test plays.
+type scripted struct {
+	a   *api
+	pod *corev1.Pod
+}
+
+func (a *api) create(ctx context.Context, namespace, name string) (*scripted, error) {
+	pod, err := a.client.CoreV1().Pods(namespace).Create(ctx, &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: name, Namespace: namespace,
+			Labels: map[string]string{"managed-by": "model-engine", "endpoint_name": "llama-3-8b"},
+		},
+		Spec: corev1.PodSpec{
+			SchedulerName: "scripted",
+			Containers: []corev1.Container{{
+				Name: "main", Image: "registry.test/vllm:v0.9.2",
+				Command:   []string{"python", "-m", "vllm.entrypoints.openai.api_server", "--model", "llama"},
+				Resources: corev1.ResourceRequirements{Limits: corev1.ResourceList{"nvidia.com/gpu": resource.MustParse("1")}},
+			}},
+		},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("create pod: %w", err)
+	}
+	return &scripted{a: a, pod: pod}, nil
+}
+
+func (s *scripted) trace() string { return startup.MD5.TraceID(string(s.pod.UID)).String() }
+
+// event is written as the kubelet's recorder does.
+func (s *scripted) event(ctx context.Context, reason, message, container string) error {
+	now := time.Now()
+	e := &corev1.Event{
+		ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("%s.%x", s.pod.Name, now.UnixNano()), Namespace: s.pod.Namespace},
+		InvolvedObject: corev1.ObjectReference{
+			APIVersion: "v1", Kind: "Pod", Namespace: s.pod.Namespace, Name: s.pod.Name, UID: s.pod.UID,
+		},
+		Reason: reason, Message: message, Type: corev1.EventTypeNormal, Count: 1,
+		FirstTimestamp: metav1.NewTime(now), LastTimestamp: metav1.NewTime(now),
+		Source: corev1.EventSource{Component: "kubelet", Host: nodeName},
+	}
+	if container != "" {
+		e.InvolvedObject.FieldPath = "spec.containers{" + container + "}"
+	}
+	if _, err := s.a.client.CoreV1().Events(s.pod.Namespace).Create(ctx, e, metav1.CreateOptions{}); err != nil {
+		return fmt.Errorf("create event: %w", err)
+	}
+	return nil
+}
+
+func (s *scripted) bind(ctx context.Context) error {
+	err := s.a.client.CoreV1().Pods(s.pod.Namespace).Bind(ctx, &corev1.Binding{
+		ObjectMeta: metav1.ObjectMeta{Name: s.pod.Name, UID: s.pod.UID}, Target: corev1.ObjectReference{Kind: "Node", Name: nodeName},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		return fmt.Errorf("bind: %w", err)
+	}
+	return s.event(ctx, "Scheduled", "Successfully assigned", "")
+}
+
+// status patches conditions to true, and the container's state.
+func (s *scripted) status(ctx context.Context, running bool, conditions ...corev1.PodConditionType) error {
+	pod, err := s.a.client.CoreV1().Pods(s.pod.Namespace).Get(ctx, s.pod.Name, metav1.GetOptions{})
+	if err != nil {
+		return fmt.Errorf("get pod: %w", err)
+	}
+	for _, c := range conditions {
+		pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{
+			Type: c, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now(),
+		})
+	}
+	if running && len(pod.Status.ContainerStatuses) == 0 {
+		pod.Status.Phase = corev1.PodRunning
+		pod.Status.ContainerStatuses = []corev1.ContainerStatus{{
+			Name: "main", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.Now()}},
+		}}
+	}
+	if _, err := s.a.client.CoreV1().Pods(s.pod.Namespace).UpdateStatus(ctx, pod, metav1.UpdateOptions{}); err != nil {
+		return fmt.Errorf("update status: %w", err)
+	}
+	return nil
+}
+
+// play is a whole start, as fast as the API server takes it.
+func (s *scripted) play(ctx context.Context, between func()) error {
+	for _, step := range []func() error{
+		func() error { return s.bind(ctx) },
+		func() error { return s.event(ctx, "Pulling", `Pulling image "registry.test/vllm:v0.9.2"`, "main") },
+		func() error { return s.status(ctx, false, corev1.PodReadyToStartContainers, corev1.PodInitialized) },
+		func() error {
+			return s.event(ctx, "Pulled", `Successfully pulled image "registry.test/vllm:v0.9.2" in 5ms (5ms including waiting). Image size: 4942111 bytes.`, "main")
+		},
+		func() error { return s.event(ctx, "Created", "Container created", "main") },
+		func() error { return s.event(ctx, "Started", "Container started", "main") },
+		func() error { return s.status(ctx, true) },
+		func() error { return s.status(ctx, true, corev1.ContainersReady, corev1.PodReady) },
+	} {
+		between()
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package watch_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/coldtrace/coldtrace/config"
+	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/watch"
+)
+
+func newWatcher(t testing.TB, cfg *rest.Config, endpoint string, metrics prometheus.Registerer) *watch.Watcher {
+	t.Helper()
+	exporter, err := startup.NewExporter(t.Context(), startup.ExporterConfig{
+		Endpoint: "http://" + endpoint, Protocol: startup.ProtocolGRPC, Version: "test", Service: startup.ServiceWatcher,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy := config.Default()
+	w, err := watch.New(watch.Config{
+		REST: cfg, Namespace: ownNamespace, Exporter: exporter, Version: "test", Log: logr.Discard(), Metrics: metrics,
+		Policy: func() *config.Policy { return policy },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// run starts a watcher and returns how to stop it.
+func run(t *testing.T, w *watch.Watcher) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- w.Start(ctx) }()
+	stopped := false
+	stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("the watcher ended with %v", err)
+		}
+	}
+	t.Cleanup(stop)
+	return stop
+}
+
+func within(t *testing.T, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+var simpleSpans = []string{
+	startup.SpanPodStartup, startup.SpanPodPending, startup.SpanSandboxCreating, startup.SpanImagePull,
+	startup.SpanContainerCreating, startup.SpanPodReady,
+}
+
+func (r *receiver) complete(trace string) func() bool {
+	return func() bool {
+		for _, name := range simpleSpans {
+			if r.named(trace, name) == nil {
+				return false
+			}
+		}
+		return true
+	}
+}
+
+func TestAWatcherOnARealAPIServer(t *testing.T) {
+	a := startAPI(t)
+	r := newReceiver(t)
+	before, err := a.create(t.Context(), podNamespace, "before")
+	if err != nil {
+		t.Fatal(err)
+	}
+	over, err := a.create(t.Context(), podNamespace, "over")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := over.play(t.Context(), func() {}); err != nil {
+		t.Fatal(err)
+	}
+	metrics := prometheus.NewRegistry()
+	stop := run(t, newWatcher(t, a.rest, r.address, metrics))
+
+	t.Run("tells a start that was in flight before the watcher came", func(t *testing.T) {
+		if err := before.play(t.Context(), func() {}); err != nil {
+			t.Fatal(err)
+		}
+		if !r.wait(within(t, 20*time.Second), r.complete(before.trace())) {
+			t.Fatalf("spans are missing: %v", r.spans[before.trace()])
+		}
+	})
+	t.Run("exports a phase before the start is over", func(t *testing.T) {
+		s, err := a.create(t.Context(), podNamespace, "early")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.bind(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if !r.wait(within(t, 10*time.Second), func() bool { return r.named(s.trace(), startup.SpanPodPending) != nil }) {
+			t.Fatal("pod_pending did not come")
+		}
+	})
+	t.Run("tells of a pod that is deleted before it is ready", func(t *testing.T) {
+		s, err := a.create(t.Context(), podNamespace, "deleted")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.bind(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		zero := int64(0)
+		if err := a.client.CoreV1().Pods(podNamespace).Delete(t.Context(), "deleted", metav1.DeleteOptions{GracePeriodSeconds: &zero}); err != nil {
+			t.Fatal(err)
+		}
+		if !r.wait(within(t, 10*time.Second), func() bool {
+			root := r.named(s.trace(), startup.SpanPodStartup)
+			return root != nil && root.Status.GetMessage() == "deleted"
+		}) {
+			t.Fatal("the failed start did not come")
+		}
+	})
+	t.Run("follows a namespace from when it gets the label until it loses it", func(t *testing.T) {
+		label := func(value string) {
+			ns, err := a.client.CoreV1().Namespaces().Get(t.Context(), "elsewhere", metav1.GetOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ns.Labels["coldtrace.io/inject"] = value
+			if _, err := a.client.CoreV1().Namespaces().Update(t.Context(), ns, metav1.UpdateOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s, err := a.create(t.Context(), "elsewhere", "newcomer")
+		if err != nil {
+			t.Fatal(err)
+		}
+		label("enabled")
+		if err := s.play(t.Context(), func() {}); err != nil {
+			t.Fatal(err)
+		}
+		if !r.wait(within(t, 10*time.Second), r.complete(s.trace())) {
+			t.Fatal("spans are missing")
+		}
+		label("disabled")
+	})
+	t.Run("waits for a receiver that is away", func(t *testing.T) {
+		r.broken.Store(true)
+		s, err := a.create(t.Context(), podNamespace, "outage")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.play(t.Context(), func() {}); err != nil {
+			t.Fatal(err)
+		}
+		retried := func() bool { n, _ := testutil.GatherAndCount(metrics, "coldtrace_watch_export_retries_total"); return n > 0 }
+		if !retried() {
+			t.Fatal("there is no counter of retries")
+		}
+		r.broken.Store(false)
+		if !r.wait(within(t, 20*time.Second), r.complete(s.trace())) {
+			t.Fatal("spans are missing")
+		}
+	})
+	t.Run("does not repeat what was delivered, and completes what was in flight, after a restart", func(t *testing.T) {
+		s, err := a.create(t.Context(), podNamespace, "across")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.bind(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if !r.wait(within(t, 10*time.Second), func() bool { return r.named(s.trace(), startup.SpanPodPending) != nil }) {
+			t.Fatal("pod_pending did not come")
+		}
+		stop()
+		stop = run(t, newWatcher(t, a.rest, r.address, nil))
+		again, err := a.create(t.Context(), podNamespace, "after")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := again.play(t.Context(), func() {}); err != nil {
+			t.Fatal(err)
+		}
+		for _, step := range []func() error{
+			func() error { return s.event(t.Context(), "Pulling", "Pulling image", "main") },
+			func() error { return s.event(t.Context(), "Pulled", "Successfully pulled image \"x\" in 5ms", "main") },
+			func() error { return s.event(t.Context(), "Started", "Container started", "main") },
+			func() error { return s.status(t.Context(), true, "PodReadyToStartContainers", "Initialized", "ContainersReady", "Ready") },
+		} {
+			if err := step(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, trace := range []string{s.trace(), again.trace()} {
+			if !r.wait(within(t, 20*time.Second), r.complete(trace)) {
+				t.Fatalf("spans are missing: %v", r.spans[trace])
+			}
+		}
+	})
+	stop()
+	if repeated, _ := r.repeats(); repeated != 0 {
+		t.Errorf("%d spans came twice", repeated)
+	}
+	if len(r.spans[over.trace()]) != 0 {
+		t.Error("a start that was over before the watcher came was exported")
+	}
+	if r.points.Load() == 0 {
+		t.Error("no measurement came")
+	}
+	problems, err := testutil.GatherAndLint(metrics)
+	if err != nil || len(problems) != 0 {
+		t.Error(fmt.Sprint(problems, err))
+	}
+}
