@@ -11,6 +11,8 @@ import (
 	"path"
 	"strconv"
 	"strings"
+
+	"github.com/coldtrace/coldtrace/startup/otlpurl"
 )
 
 // Protocols of OTLP, the values of OTEL_EXPORTER_OTLP_PROTOCOL.
@@ -63,7 +65,7 @@ func (s signal) target(cfg ExporterConfig) (target, error) {
 		}
 		secure = !insecure
 	}
-	u, err := parseEndpoint(raw, secure)
+	u, err := otlpurl.Parse(raw, secure)
 	if err != nil {
 		return target{}, err
 	}
@@ -94,57 +96,4 @@ func (s signal) target(cfg ExporterConfig) (target, error) {
 		u.Path = path.Join("/", u.Path, s.path)
 	}
 	return target{protocol: protocol, url: u}, nil
-}
-
-// parseEndpoint reads an OTLP endpoint with or without a scheme. A bare IPv6 host gets its brackets: that is what
-// http://$(HOST_IP):4317 becomes on an IPv6 node.
-func parseEndpoint(raw string, secure bool) (*url.URL, error) {
-	scheme, rest, found := strings.Cut(raw, "://")
-	if !found {
-		scheme, rest = "http", raw
-		if secure {
-			scheme = "https"
-		}
-	}
-	switch strings.ToLower(scheme) {
-	case "http", "https":
-	case "grpc":
-		scheme = "http"
-	case "grpcs":
-		scheme = "https"
-	default:
-		return nil, fmt.Errorf("unknown scheme %q in the OTLP endpoint: use http or https", scheme)
-	}
-	authority, rest, slash := strings.Cut(rest, "/")
-	if slash {
-		rest = "/" + rest
-	}
-	u, err := url.Parse(strings.ToLower(scheme) + "://" + bracket(authority) + rest)
-	if err != nil {
-		// The error of url.Parse quotes the URL, which may hold a password.
-		return nil, errors.New("the OTLP endpoint is not a URL")
-	}
-	if u.Hostname() == "" {
-		return nil, errors.New("the OTLP endpoint has no host")
-	}
-	return u, nil
-}
-
-// bracket encloses the host of an authority that is a bare IPv6 address, with or without a port.
-func bracket(authority string) string {
-	if strings.Count(authority, ":") < 2 || strings.Contains(authority, "[") {
-		return authority
-	}
-	// A last group of four digits may be a port or part of the address; OTLP's own ports and anything that isn't
-	// an address as a whole are ports.
-	if i := strings.LastIndexByte(authority, ':'); net.ParseIP(authority[:i]) != nil {
-		port := authority[i+1:]
-		if net.ParseIP(authority) == nil || port == "4317" || port == "4318" {
-			return "[" + authority[:i] + "]:" + port
-		}
-	}
-	if net.ParseIP(authority) != nil {
-		return "[" + authority + "]"
-	}
-	return authority
 }

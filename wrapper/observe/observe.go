@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/wrapper/attempt"
 	"github.com/coldtrace/coldtrace/wrapper/process"
 	"github.com/coldtrace/coldtrace/wrapper/recipe"
 	"github.com/coldtrace/coldtrace/wrapper/supervise"
@@ -104,7 +105,7 @@ func (o *observer) observe(control *bufio.Reader) {
 	if o.cfg.engine != "" {
 		named = recipe.ByName(o.cfg.engine)
 	}
-	n := attempt(shm, o.cfg.subject.PodUID, o.cfg.subject.ContainerName)
+	n := attempt.Count(attempt.Dir, o.cfg.subject.PodUID, o.cfg.subject.ContainerName)
 	o.story = newStory(o.cfg.role, o.start.Wrapper, n, named, o.tell)
 	o.live = newLive(o.cfg.statusFile, o.start.Wrapper)
 	o.ask(o.cfg.healthURL)

@@ -16,6 +16,10 @@ const (
 	envPodUID       = "POD_UID"
 	envEndpoint     = "OTEL_EXPORTER_OTLP_ENDPOINT"
 	envFlushTimeout = "COLDTRACE_FLUSH_TIMEOUT"
+	envVLLMFlag     = "COLDTRACE_VLLM_FLAG"
+	envTraceIDHash  = "COLDTRACE_TRACE_ID_HASH"
+	envContainer    = "COLDTRACE_CONTAINER"
+	envGPUType      = "GPU_TYPE"
 
 	defaultFlushTimeout = 2 * time.Second
 )

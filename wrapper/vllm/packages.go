@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vllm
+
+import (
+	"bufio"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// folders are the places an interpreter imports from.
+type folders []string
+
+// has tells whether a module can be imported: a file, or a folder with something in it that is Python.
+func (f folders) has(module string) bool {
+	rel := strings.ReplaceAll(module, ".", "/")
+	for _, dir := range f {
+		path := filepath.Join(dir, rel)
+		if _, err := os.Stat(path + ".py"); err == nil {
+			return true
+		}
+		entries, err := os.ReadDir(path)
+		if err != nil {
+			continue
+		}
+		for _, e := range entries { // not the __pycache__ that uninstalling left
+			if strings.HasSuffix(e.Name(), ".py") || strings.HasSuffix(e.Name(), ".so") || strings.HasSuffix(e.Name(), ".pyi") {
+				return true
+			}
+			if e.IsDir() && e.Name() != "__pycache__" && e.Name()[0] != '.' {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// version is that of the vLLM which would be imported, from its metadata. Two of them in one folder are what a broken
+// update leaves: nobody knows which it is.
+func (f folders) version() (version, bool) {
+	for _, dir := range f {
+		found, err := filepath.Glob(filepath.Join(dir, "vllm-*.dist-info"))
+		if err != nil || len(found) > 1 {
+			return version{}, false
+		}
+		if len(found) == 1 {
+			text := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(found[0]), "vllm-"), ".dist-info")
+			return parseVersion(text)
+		}
+		if _, err := os.Stat(filepath.Join(dir, "vllm", "__init__.py")); err == nil {
+			return version{}, false
+		}
+	}
+	return version{}, false
+}
+
+// importFolders are where the interpreter that a command names would look, in its order; nil if that is not clear.
+func importFolders(interpreter string, env environment) folders {
+	file := env.which(interpreter)
+	if file == "" {
+		return nil
+	}
+	var out folders
+	if v := env.get("PYTHONHOME"); v != "" {
+		return nil
+	}
+	out = append(out, filepath.SplitList(env.get("PYTHONPATH"))...)
+	prefix := filepath.Dir(filepath.Dir(file))
+	if home, system, ok := virtual(prefix); ok {
+		v := versionOf(file, prefix)
+		if v == "" {
+			return nil
+		}
+		out = append(out, filepath.Join(prefix, "lib", v, "site-packages"))
+		if !system {
+			return out
+		}
+		file, prefix = filepath.Join(home, filepath.Base(file)), filepath.Dir(home)
+	} else if real, err := filepath.EvalSymlinks(file); err == nil && isPython(filepath.Base(real)) {
+		// Python finds its prefix from its real file.
+		file, prefix = real, filepath.Dir(filepath.Dir(real))
+	}
+	v := versionOf(file, prefix)
+	if v == "" {
+		return nil
+	}
+	if home := env.get("HOME"); home != "" && env.get("PYTHONNOUSERSITE") == "" {
+		out = append(out, filepath.Join(home, ".local/lib", v, "site-packages"))
+	}
+	for _, dir := range []string{
+		"/local/lib/" + v + "/dist-packages", // Debian's, for what pip installs
+		"/lib/" + v + "/site-packages", "/lib64/" + v + "/site-packages", "/lib/" + v + "/dist-packages", "/lib/python3/dist-packages",
+	} {
+		out = append(out, filepath.Join(prefix, dir))
+	}
+	return out
+}
+
+// isPython tells python3.12 from python and from what it may be a link to.
+func isPython(name string) bool {
+	minor, ok := strings.CutPrefix(name, "python3.")
+	return ok && minor != "" && strings.Trim(minor, "0123456789") == ""
+}
+
+// versionOf names the folder of an interpreter's libraries, python3.12: by its own name, else by the only one there is.
+func versionOf(file, prefix string) string {
+	if real, err := filepath.EvalSymlinks(file); err == nil && isPython(filepath.Base(real)) {
+		return filepath.Base(real)
+	}
+	var found []string
+	for _, lib := range []string{"lib", "local/lib"} {
+		dirs, err := filepath.Glob(filepath.Join(prefix, lib, "python3.*"))
+		if err != nil {
+			return ""
+		}
+		for _, d := range dirs {
+			if name := filepath.Base(d); isPython(name) && !slices.Contains(found, name) {
+				found = append(found, name)
+			}
+		}
+	}
+	if len(found) != 1 {
+		return ""
+	}
+	return found[0]
+}
+
+// virtual reads a virtual environment's configuration.
+func virtual(prefix string) (home string, system, ok bool) {
+	f, err := os.Open(filepath.Join(prefix, "pyvenv.cfg"))
+	if err != nil {
+		return "", false, false
+	}
+	defer f.Close()
+	for s := bufio.NewScanner(f); s.Scan(); {
+		key, value, _ := strings.Cut(s.Text(), "=")
+		switch strings.TrimSpace(key) {
+		case "home":
+			home = strings.TrimSpace(value)
+		case "include-system-site-packages":
+			system = strings.TrimSpace(value) == "true"
+		}
+	}
+	return home, system, true
+}
+
+// shebang is the interpreter that a script's first line names.
+func shebang(file string) string {
+	f, err := os.Open(file)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	line, _ := bufio.NewReaderSize(f, 512).ReadSlice('\n') // a line without an end is none
+	rest, ok := strings.CutPrefix(string(line), "#!")
+	if !ok {
+		return ""
+	}
+	words := strings.Fields(rest)
+	switch {
+	case len(words) == 0:
+		return ""
+	case filepath.Base(words[0]) == "env" && len(words) == 2:
+		return words[1]
+	case strings.HasPrefix(filepath.Base(words[0]), "python"):
+		return words[0]
+	}
+	return ""
+}
+
+// environment is the command's.
+type environment []string
+
+func (e environment) get(name string) string {
+	for _, v := range e {
+		if value, ok := strings.CutPrefix(v, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+func (e environment) has(name string) bool {
+	return slices.ContainsFunc(e, func(v string) bool { return strings.HasPrefix(v, name+"=") })
+}
+
+// which finds a program as the shell does.
+func (e environment) which(name string) string {
+	if name == "" {
+		return ""
+	}
+	if strings.Contains(name, "/") {
+		abs, err := filepath.Abs(name)
+		if err != nil {
+			return ""
+		}
+		return abs
+	}
+	for _, dir := range filepath.SplitList(e.get("PATH")) {
+		file := filepath.Join(dir, name)
+		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+			abs, err := filepath.Abs(file)
+			if err != nil {
+				return ""
+			}
+			return abs
+		}
+	}
+	return ""
+}
