@@ -134,7 +134,7 @@ func (nd *node) start(name string, argv []string) error {
 // await polls check until it passes; a component that dies meanwhile is reported with the end of its log.
 func (nd *node) await(ctx context.Context, out *progress, name string, since time.Time, check func(context.Context) error) error {
 	nd.mu.Lock()
-	c := nd.running[name]
+	c := nd.started[name]
 	nd.mu.Unlock()
 	var process ended
 	if c != nil {
@@ -166,6 +166,7 @@ func (nd *node) pushPause(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		nd.forget("pause-image")
 		select {
 		case <-c.done:
 		case <-ctx.Done():

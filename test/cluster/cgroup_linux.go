@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -42,6 +43,9 @@ func createCgroups(name string) error {
 	if err != nil {
 		return err
 	}
+	if err := enableControllers(roots); err != nil {
+		return err
+	}
 	for _, root := range roots {
 		group := filepath.Join(root, name)
 		if err := os.Mkdir(group, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -56,6 +60,35 @@ func createCgroups(name string) error {
 			if err := os.WriteFile(filepath.Join(group, f), b, 0); err != nil {
 				return fmt.Errorf("initialise cpuset: %w", err)
 			}
+		}
+	}
+	return nil
+}
+
+// enableControllers lets groups below the root of a v2 hierarchy use its controllers, as the kubelet
+// demands. systemd has most of them enabled already. They stay enabled: others may have come to use them.
+func enableControllers(roots []string) error {
+	if len(roots) != 1 {
+		return nil // v1, or both: the controllers are on v1
+	}
+	all, err := os.ReadFile(filepath.Join(roots[0], "cgroup.controllers"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read controllers: %w", err)
+	}
+	file := filepath.Join(roots[0], "cgroup.subtree_control")
+	enabled, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("read controllers: %w", err)
+	}
+	for _, c := range strings.Fields(string(all)) {
+		if slices.Contains(strings.Fields(string(enabled)), c) {
+			continue
+		}
+		if err := os.WriteFile(file, []byte("+"+c), 0); err != nil {
+			return fmt.Errorf("enable cgroup controller %s (in a container, its processes must not be in the root group): %w", c, err)
 		}
 	}
 	return nil

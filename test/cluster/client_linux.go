@@ -108,7 +108,10 @@ func status(l layout, w io.Writer) (int, error) {
 		return 1, err
 	}
 	for _, name := range slices.Sorted(mapKeys(resp.Running)) {
-		fmt.Fprintf(w, "  %s\n", name)
+		fmt.Fprintf(w, "  ✓ %s\n", name)
+	}
+	for _, name := range slices.Sorted(mapKeys(resp.Ended)) {
+		fmt.Fprintf(w, "  ✗ %s ended with exit code %d: %s\n", name, resp.Ended[name], l.log(name))
 	}
 	return 0, nil
 }

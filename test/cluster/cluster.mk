@@ -15,6 +15,13 @@ cluster-down: ## Stop it; nothing is left behind
 cluster-build: ## Build everything the cluster runs, from Go modules
 	@$(CLUSTER) build
 
+.PHONY: cluster-drill
+cluster-drill: ## Boot and kill real clusters; nothing may be left behind (needs root)
+	@cd test/cluster && CLUSTER_DRILL=1 go test -count 1 -timeout 20m -v -run TestNothingIsLeftBehind .
+
+# Part of the end-to-end tests of the Makefile.
+e2e: cluster-drill
+
 .PHONY: cluster-assets
 cluster-assets: ## Build what tests against a real API server need (etcd, kube-apiserver, kubectl, helm)
 	@$(CLUSTER) build --control-plane helm

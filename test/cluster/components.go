@@ -61,11 +61,16 @@ func controllerManagerArgs(l layout) []string {
 		"--authorization-kubeconfig=" + l.conf("controller-manager.kubeconfig"),
 		"--bind-address=127.0.0.1",
 		"--leader-elect=false",
+		// The default, 20 a second, makes the start of some forty controllers wait in a queue of its own.
+		"--kube-api-qps=500",
+		"--kube-api-burst=500",
 		"--use-service-account-credentials=true",
 		"--service-account-private-key-file=" + l.pki("sa.key"),
 		"--root-ca-file=" + l.pki("ca.crt"),
 		"--cluster-signing-cert-file=" + l.pki("ca.crt"),
 		"--cluster-signing-key-file=" + l.pki("ca.key"),
+		// The default is a folder of the machine's, which the controllers would create.
+		"--flex-volume-plugin-dir=" + l.data("volumeplugins"),
 	}
 }
 
@@ -77,6 +82,9 @@ func schedulerArgs(l layout) []string {
 		"--authorization-kubeconfig=" + l.conf("scheduler.kubeconfig"),
 		"--bind-address=127.0.0.1",
 		"--leader-elect=false",
+		// The default, 20 a second, makes the start of some forty controllers wait in a queue of its own.
+		"--kube-api-qps=500",
+		"--kube-api-burst=500",
 	}
 }
 

@@ -33,6 +33,7 @@ type response struct {
 	Error    string
 	ExitCode int
 	Running  map[string]int // process ids inside the node, by name
+	Ended    map[string]int // exit codes of those that ended, by name
 }
 
 // listen serves requests on the node's socket until the node ends.
@@ -138,7 +139,8 @@ func (nd *node) handle(req request, files []*os.File) (response, error) {
 	case opStop:
 		return response{}, nd.stopAddon(req.Name)
 	case opStatus:
-		return response{Running: nd.status()}, nil
+		running, ended := nd.status()
+		return response{Running: running, Ended: ended}, nil
 	}
 	return response{}, fmt.Errorf("unknown request %q", req.Op)
 }
@@ -160,18 +162,35 @@ func (nd *node) exec(req request, files []*os.File) (response, error) {
 	return response{ExitCode: c.exitCode()}, nil
 }
 
-func (nd *node) status() map[string]int {
+func (nd *node) status() (running, ended map[string]int) {
 	nd.mu.Lock()
 	defer nd.mu.Unlock()
-	running := map[string]int{}
-	for name, c := range nd.running {
+	running, ended = map[string]int{}, map[string]int{}
+	for name, c := range nd.started {
 		select {
 		case <-c.done:
+			ended[name] = c.exitCode()
 		default:
 			running[name] = c.pid
 		}
 	}
-	return running
+	return running, ended
+}
+
+// process is what was last started under that name; nil if nothing was, or if it has ended.
+func (nd *node) process(name string) *child {
+	nd.mu.Lock()
+	defer nd.mu.Unlock()
+	c := nd.started[name]
+	if c == nil {
+		return nil
+	}
+	select {
+	case <-c.done:
+		return nil
+	default:
+		return c
+	}
 }
 
 // addonTimeout is how long an add-on may take to become ready, or to end after SIGTERM.
@@ -182,7 +201,7 @@ func (nd *node) startAddon(name string) error {
 	if !ok {
 		return fmt.Errorf("start %s: no such add-on", name)
 	}
-	if _, running := nd.status()[name]; running {
+	if nd.process(name) != nil {
 		return nil
 	}
 	var env []string
@@ -213,12 +232,10 @@ func (nd *node) stopAddon(name string) error {
 	if _, ok := addons[name]; !ok {
 		return fmt.Errorf("stop %s: no such add-on", name)
 	}
-	if _, running := nd.status()[name]; !running {
+	c := nd.process(name)
+	if c == nil {
 		return nil
 	}
-	nd.mu.Lock()
-	c := nd.running[name]
-	nd.mu.Unlock()
 	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		if err := syscall.Kill(c.pid, s); err != nil && !errors.Is(err, syscall.ESRCH) {
 			return fmt.Errorf("stop %s: %w", name, err)

@@ -37,8 +37,12 @@ func runKeeper(l layout) error {
 	if s.Keeper, err = findProcess(os.Getpid()); err != nil {
 		return err
 	}
-	if err := createCgroups(s.Cgroup); err != nil {
+	// First the note, then what it speaks of.
+	if err := s.write(l); err != nil {
 		return err
+	}
+	if err := createCgroups(s.Cgroup); err != nil {
+		return errors.Join(err, removeCgroups(s.Cgroup))
 	}
 	cmd, control, err := startNode(l, progressPipe)
 	if err != nil {

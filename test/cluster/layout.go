@@ -32,7 +32,7 @@ func newLayout(dir, bin string) (layout, error) {
 		return layout{}, fmt.Errorf("resolve cluster folder: %w", err)
 	}
 	if bin == "" {
-		bin = filepath.Join(dir, "bin")
+		bin = filepath.Join(checkout, ".cluster", "bin") // the same for every cluster of the checkout
 	}
 	if bin, err = filepath.Abs(bin); err != nil {
 		return layout{}, fmt.Errorf("resolve bin folder: %w", err)

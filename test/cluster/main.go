@@ -25,7 +25,7 @@ const usage = `usage: go run . [--dir DIR] [--bin DIR] COMMAND
   exec -- CMD...              run a command in the node's namespaces
 
   --dir DIR   the cluster's folder (default .cluster of the checkout); one cluster per folder
-  --bin DIR   where binaries are built to (default bin/ of the cluster's folder)
+  --bin DIR   where binaries are built to (default .cluster/bin of the checkout)
 `
 
 // elsewhere is the way out for those who can't run this cluster.

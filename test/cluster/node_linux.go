@@ -35,7 +35,7 @@ type node struct {
 	env    []string
 
 	mu      sync.Mutex
-	running map[string]*child // by component or add-on name
+	started map[string]*child // by component or add-on name; what has ended stays
 }
 
 // runNode never returns while the cluster lives. When it ends, the kernel kills what is left in its PID
@@ -46,7 +46,7 @@ func runNode(l layout) error {
 	syscall.CloseOnExec(progressFD)
 	syscall.CloseOnExec(keeperFD)
 
-	nd := &node{l: l, cgroup: cgroupName(l.dir), running: map[string]*child{}}
+	nd := &node{l: l, cgroup: cgroupName(l.dir), started: map[string]*child{}}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	keeper := bufio.NewReader(keeperPipe)
@@ -108,9 +108,16 @@ func (nd *node) run(name string, argv, env []string) (*child, error) {
 		return nil, err
 	}
 	nd.mu.Lock()
-	nd.running[name] = c
+	nd.started[name] = c
 	nd.mu.Unlock()
 	return c, nil
+}
+
+// forget leaves a process out of the status: one that did its work and ended.
+func (nd *node) forget(name string) {
+	nd.mu.Lock()
+	defer nd.mu.Unlock()
+	delete(nd.started, name)
 }
 
 // nodeEnv is the environment of everything that runs in the node; nothing of the caller's gets in.

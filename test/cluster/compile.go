@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+)
+
+// buildAll makes what is missing or out of date, one row at a time: a link of Kubernetes takes all the
+// memory and cores there are.
+func buildAll(ctx context.Context, l layout, out *progress, names ...string) error {
+	rows, err := buildsFor(names)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(l.bin, 0o755); err != nil {
+		return fmt.Errorf("create bin folder: %w", err)
+	}
+	unlock, err := lockFile(ctx, filepath.Join(l.bin, ".lock"))
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	for _, b := range rows {
+		if err := b.ensure(ctx, l, out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b build) ensure(ctx context.Context, l layout, out *progress) error {
+	stamp, err := b.stamp(l.checkout)
+	if err != nil {
+		return err
+	}
+	var stale []string
+	for _, name := range slices.Sorted(mapKeys(b.bins)) {
+		if !fresh(l, name, stamp) {
+			stale = append(stale, name)
+		}
+	}
+	if len(stale) == 0 {
+		return nil
+	}
+	return out.step("built "+strings.Join(stale, ", "), func() error {
+		if err := b.goBuild(ctx, l, stale); err != nil {
+			return err
+		}
+		for _, name := range stale {
+			if err := os.WriteFile(stampFile(l, name), []byte(stamp), 0o644); err != nil {
+				return fmt.Errorf("write build stamp: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
+func stampFile(l layout, name string) string { return filepath.Join(l.bin, "."+name+".stamp") }
+
+func fresh(l layout, name, stamp string) bool {
+	if _, err := os.Stat(filepath.Join(l.bin, name)); err != nil {
+		return false
+	}
+	have, err := os.ReadFile(stampFile(l, name))
+	return err == nil && string(have) == stamp
+}
+
+// goBuild compiles into a folder of its own and renames, so that a running binary is never written to
+// and an interrupted build leaves the old one in place.
+func (b build) goBuild(ctx context.Context, l layout, names []string) error {
+	tmp, err := os.MkdirTemp(l.bin, ".build-")
+	if err != nil {
+		return fmt.Errorf("create build folder: %w", err)
+	}
+	defer os.RemoveAll(tmp)
+
+	flags := strings.TrimSpace("-s -w " + b.ldflags)
+	args := []string{"build", "-buildvcs=false", "-trimpath", "-ldflags", flags}
+	// One package is named by us (etcd's folder is called v3); several go by their own names.
+	if len(names) == 1 {
+		args = append(args, "-o", filepath.Join(tmp, names[0]), b.bins[names[0]])
+	} else {
+		args = append(args, "-o", tmp+string(filepath.Separator))
+		for _, name := range names {
+			args = append(args, b.bins[name])
+		}
+	}
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = filepath.Join(l.checkout, b.module)
+	cmd.Env = append(os.Environ(), b.env...)
+	// An interrupted go command stops its compilers and removes its work; a killed one doesn't.
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	if outp, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build %s: %w\n%s", strings.Join(names, ", "), err, outp)
+	}
+	for _, name := range names {
+		if err := os.Rename(filepath.Join(tmp, name), filepath.Join(l.bin, name)); err != nil {
+			return fmt.Errorf("install %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// stamp identifies everything that decides what the row's binaries are.
+func (b build) stamp(checkout string) (string, error) {
+	h := sha256.New()
+	fmt.Fprintln(h, runtime.Version(), runtime.GOOS, runtime.GOARCH, b.ldflags, b.env)
+	// With code of our own in the checkout the pinned versions are only half of it.
+	files := []string{filepath.Join(checkout, b.module, "go.mod"), filepath.Join(checkout, b.module, "go.sum")}
+	for _, dir := range b.sources {
+		found, err := goFiles(filepath.Join(checkout, dir))
+		if err != nil {
+			return "", err
+		}
+		files = append(files, found...)
+	}
+	for _, f := range files {
+		if err := hashFile(h, f); err != nil {
+			return "", err
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+func goFiles(dir string) ([]string, error) {
+	var found []string
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if !d.IsDir() && strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") {
+			found = append(found, path)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list sources: %w", err)
+	}
+	return found, nil
+}
+
+// hashFile adds name and content; a module without dependencies has no go.sum.
+func hashFile(h io.Writer, name string) error {
+	f, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("open source: %w", err)
+	}
+	defer f.Close()
+	fmt.Fprintln(h, filepath.Base(name))
+	if _, err := io.Copy(h, f); err != nil {
+		return fmt.Errorf("read source: %w", err)
+	}
+	return nil
+}
