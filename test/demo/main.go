@@ -115,13 +115,13 @@ func coldStart(ctx context.Context, s *stage.Stage) (*trace.Trace, error) {
 	})
 	if err != nil && drawn != nil {
 		// A trace in part tells where to look.
-		fmt.Println("\n" + trace.Waterfall(drawn, terminal()))
+		fmt.Print("\n" + trace.Waterfall(drawn, terminal()))
 	}
 	return drawn, err
 }
 
 func draw(s *stage.Stage, t *trace.Trace) (string, error) {
-	fmt.Println("\n" + trace.Waterfall(t, terminal()))
+	fmt.Print("\n" + trace.Waterfall(t, terminal()))
 	page, err := trace.Page([]*trace.Trace{t}, t)
 	if err != nil {
 		return "", fmt.Errorf("render page: %w", err)

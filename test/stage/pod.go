@@ -81,7 +81,7 @@ func (p *Progress) Milestones(next func(*corev1.Pod) (bool, error)) func(*corev1
 		}{
 			{"pod scheduled", reached(pod, corev1.PodScheduled)},
 			{"pod's sandbox there", reached(pod, corev1.PodReadyToStartContainers)},
-			{"init containers done", reached(pod, corev1.PodInitialized)},
+			{"init containers done", len(pod.Spec.InitContainers) > 0 && reached(pod, corev1.PodInitialized)},
 			{"containers started", started(pod)},
 			{"endpoint ready", reached(pod, corev1.PodReady)},
 		} {
