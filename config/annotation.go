@@ -176,7 +176,7 @@ var Annotations = []Annotation{
 }
 
 // engines are the names of the wrapper's recipes.
-var engines = []string{"vllm", "sglang", "tgi", "tensorrt_llm", "triton", "lightllm", "lmdeploy"}
+var engines = []string{"vllm", "sglang", "tgi", "tensorrt_llm", "lightllm", "lmdeploy"}
 
 func checkName(v string) error {
 	if v == "" || len(v) > 63 {

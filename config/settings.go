@@ -90,12 +90,40 @@ func (s *Settings) apply(warnings []string, whose string, annotations map[string
 	return warnings
 }
 
-// suggestion is the annotation that was probably meant.
+// suggestion is the annotation that was probably meant: the nearest, if it is two typing errors away at most.
 func suggestion(name string) string {
+	nearest, least := "", 3
 	for _, a := range Annotations {
-		if strings.EqualFold(strings.ReplaceAll(a.Name, "-", ""), strings.NewReplacer("-", "", "_", "").Replace(name)) {
-			return fmt.Sprintf(": did you mean %q?", Prefix+a.Name)
+		if d := distance(strings.ToLower(name), a.Name); d < least {
+			nearest, least = a.Name, d
 		}
 	}
-	return ""
+	if nearest == "" {
+		return ""
+	}
+	return fmt.Sprintf(": did you mean %q?", Prefix+nearest)
+}
+
+// distance is how many characters must be added, removed or replaced to make b of a.
+func distance(a, b string) int {
+	if len(a) > 2*len(b) {
+		return len(a)
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, diagonal+1)
+		}
+	}
+	return row[len(b)]
 }

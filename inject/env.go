@@ -240,9 +240,9 @@ func (p *patch) flagMode() config.VLLMFlag {
 	return config.VLLMFlagOff
 }
 
-// recipes are the engines whose logs the wrapper can read.
+// recipes are the engines whose logs the wrapper can read. It recognises what else it knows by argv.
 var recipes = []string{
-	endpoint.VLLM, endpoint.SGLang, endpoint.TGI, endpoint.TensorRTLLM, endpoint.Triton, endpoint.LightLLM, endpoint.LMDeploy,
+	endpoint.VLLM, endpoint.SGLang, endpoint.TGI, endpoint.TensorRTLLM, endpoint.LightLLM, endpoint.LMDeploy,
 }
 
 // isTrue reads a variable of the pod's own.

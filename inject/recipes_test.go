@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package inject
+
+import (
+	"testing"
+
+	"github.com/coldtrace/coldtrace/wrapper/recipe"
+)
+
+func TestTheWrapperHasARecipeForEveryEngineItIsTold(t *testing.T) {
+	for _, name := range recipes {
+		if recipe.ByName(name) == nil {
+			t.Errorf("no recipe for %s", name)
+		}
+	}
+}
