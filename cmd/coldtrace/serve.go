@@ -135,7 +135,7 @@ func serve(ctx context.Context, o serveOptions) error {
 		return fmt.Errorf("find the cluster: %w", err)
 	}
 	tlsSource := &lateCertificate{}
-	mgr, err := newManager(restConfig, o, tlsSource, log)
+	mgr, err := newManager(restConfig, o, tlsSource, log.V(1))
 	if err != nil {
 		return err
 	}
@@ -237,7 +237,8 @@ func newLogger(verbose bool) logr.Logger {
 		level = slog.LevelDebug // logr's V(1) to V(4)
 	}
 	log := logr.FromSlogHandler(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
-	ctrl.SetLogger(log)
-	klog.SetLogger(log.WithName("client-go"))
+	// What the libraries do is of interest to someone who looks for a fault; their errors always are.
+	ctrl.SetLogger(log.V(1))
+	klog.SetLogger(log.V(1).WithName("client-go"))
 	return log
 }
