@@ -6,10 +6,13 @@ package recipe
 // line that says nothing is a table look-up per byte, however many texts a recipe knows.
 type literals struct {
 	class [256]uint8 // bytes that occur in no string share class 0
-	width int
-	next  []uint16   // state*width+class -> state
-	found [][]uint16 // state -> indexes of the strings that end there
+	width uint32
+	next  []uint32 // row of a state + class -> row of the next state, marked by ends if a string ends there
+	found [][]uint16
 }
+
+// ends marks the row of a state where a string ends.
+const ends = 1 << 31
 
 func newLiterals(texts []string) *literals {
 	l := &literals{width: 1}
@@ -23,48 +26,55 @@ func newLiterals(texts []string) *literals {
 	}
 	l.state()
 	for i, t := range texts {
-		at := 0
+		at := uint32(0)
 		for j := range len(t) {
-			edge := at*l.width + int(l.class[t[j]])
+			edge := at + uint32(l.class[t[j]])
 			if l.next[edge] == 0 {
-				to := l.state()
-				l.next[edge] = uint16(to)
+				to := l.state() // grows next
+				l.next[edge] = to
 			}
-			at = int(l.next[edge])
+			at = l.next[edge]
 		}
-		l.found[at] = append(l.found[at], uint16(i))
+		l.found[at/l.width] = append(l.found[at/l.width], uint16(i))
 	}
 	l.link()
 	return l
 }
 
-func (l *literals) state() int {
-	l.next = append(l.next, make([]uint16, l.width)...)
+// state appends a row.
+func (l *literals) state() uint32 {
+	row := uint32(len(l.next))
+	l.next = append(l.next, make([]uint32, l.width)...)
 	l.found = append(l.found, nil)
-	return len(l.found) - 1
+	return row
 }
 
 // link completes the trie to an automaton: an edge that is missing goes where the longest suffix would.
 func (l *literals) link() {
-	fall := make([]uint16, len(l.found))
-	var queue []int
+	fall := make([]uint32, len(l.found)) // by state
+	var queue []uint32
 	for c := range l.width {
 		if to := l.next[c]; to != 0 {
-			queue = append(queue, int(to))
+			queue = append(queue, to)
 		}
 	}
 	for len(queue) > 0 {
 		at := queue[0]
 		queue = queue[1:]
-		l.found[at] = append(l.found[at], l.found[fall[at]]...)
+		back := fall[at/l.width]
+		l.found[at/l.width] = append(l.found[at/l.width], l.found[back/l.width]...)
 		for c := range l.width {
-			edge, other := at*l.width+c, l.next[int(fall[at])*l.width+c]
-			if to := l.next[edge]; to != 0 {
-				fall[to] = other
-				queue = append(queue, int(to))
+			if to := l.next[at+c]; to != 0 {
+				fall[to/l.width] = l.next[back+c]
+				queue = append(queue, to)
 			} else {
-				l.next[edge] = other
+				l.next[at+c] = l.next[back+c]
 			}
+		}
+	}
+	for i, to := range l.next {
+		if l.found[to/l.width] != nil {
+			l.next[i] = to | ends
 		}
 	}
 }
@@ -72,11 +82,12 @@ func (l *literals) link() {
 // in appends the indexes of the strings that occur in line to hits, in the order of their ends; one that occurs twice
 // is there twice. It allocates only where hits must grow.
 func (l *literals) in(line []byte, hits []uint16) []uint16 {
-	at := 0
+	at, next := uint32(0), l.next
 	for _, b := range line {
-		at = int(l.next[at*l.width+int(l.class[b])])
-		if l.found[at] != nil {
-			hits = append(hits, l.found[at]...)
+		at = next[at+uint32(l.class[b])]
+		if at&ends != 0 {
+			at &^= ends
+			hits = append(hits, l.found[at/l.width]...)
 		}
 	}
 	return hits

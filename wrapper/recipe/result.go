@@ -127,29 +127,42 @@ func (r *Reader) phases(died string, end time.Time) []Phase {
 	init := Phase{Name: r.recipe.name + "_init", Start: begin, End: s.engineTime()}
 	open := ""
 	if init.End.IsZero() {
-		init.End, init.Failure = end, died
+		init.End, init.Failure = later(end, begin), died
 		if died != "" {
 			open = s.lastOpen()
 		}
 	}
 	for _, name := range s.order {
-		out = append(out, s.tracks[name].phases(name)...)
+		for _, p := range s.tracks[name].phases(name) {
+			if r.options.Start.IsZero() && p.Start.Before(init.Start) {
+				init.Start = p.Start // what the first line tells of began before it
+			}
+			out = append(out, p)
+		}
 		if name == open || name == parents[open] {
 			if o := latest(s.tracks[name].open); !o.start.IsZero() {
-				out = append(out, Phase{Name: name, Start: o.start, End: end, Failure: died})
+				out = append(out, Phase{Name: name, Start: o.start, End: later(end, o.start), Failure: died})
 			}
 		}
 	}
+	init.End = later(init.End, init.Start) // stamps and the clock may disagree
 	out = append(out, init)
 	if engine := s.engineTime(); r.options.Embedded && !engine.IsZero() {
 		switch {
 		case !s.ready.IsZero():
-			out = append(out, Phase{Name: startup.SpanServerReady, Start: engine, End: s.ready})
+			out = append(out, Phase{Name: startup.SpanServerReady, Start: engine, End: later(s.ready, engine)})
 		case died != "":
-			out = append(out, Phase{Name: startup.SpanServerReady, Start: engine, End: end, Failure: died})
+			out = append(out, Phase{Name: startup.SpanServerReady, Start: engine, End: later(end, engine), Failure: died})
 		}
 	}
 	return arranged(out, init.Name)
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // phases of a track: the longest over ranks, one for each time a rank went through it.
@@ -236,12 +249,9 @@ func depth(name, init string) int {
 	return 2
 }
 
-// fit keeps a phase within another where the two overlap: by moving it where it is short enough, since a stated length
-// is exact and a stamp is not.
+// fit keeps a phase within another: by moving it where it is short enough, since a stated length is exact and a stamp
+// is not.
 func (p *Phase) fit(within Phase) {
-	if within.Name == "" || p.Start.After(within.End) || p.End.Before(within.Start) {
-		return
-	}
 	length := min(p.End.Sub(p.Start), within.End.Sub(within.Start))
 	if p.Start.Before(within.Start) {
 		p.Start = within.Start

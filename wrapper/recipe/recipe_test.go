@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package recipe
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/coldtrace/coldtrace/startup"
+)
+
+var marks = []mark{
+	"", markLaunch, markEngine, markDraft, markCapacity, markEngineReady, markEngineUp, markServing, markReady, markPrompt,
+	markInterrupted, markException, markChained,
+}
+
+// phases are the spans that a recipe may produce: those of the contract, and TGI's and LMDeploy's warm-up.
+var phases = []string{
+	"", startup.SpanModelLoad, startup.SpanWeightsLoad, startup.SpanHFDownload, startup.SpanTorchCompile,
+	startup.SpanKVCacheInit, startup.SpanCUDAGraphCapture, "warmup",
+}
+
+func TestEveryRecipeIsWellFormed(t *testing.T) {
+	recipes, err := load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range recipes {
+		if len(r.processes) == 0 || len(r.rules) == 0 || r.name == "" {
+			t.Errorf("%s: incomplete", r.id)
+		}
+		if r.Serves() != (r.port != 0) {
+			t.Errorf("%s: a server has a health route and a port", r.id)
+		}
+		if !slices.Contains(marks, r.serveMarker) {
+			t.Errorf("%s: unknown mark %q", r.id, r.serveMarker)
+		}
+		for name, how := range r.figures {
+			if !slices.Contains([]aggregate{aggregateMax, aggregateMin, aggregateEach, aggregateDraft}, how) {
+				t.Errorf("%s: figure %s: unknown aggregate %q", r.id, name, how)
+			}
+		}
+		for _, p := range r.processes {
+			if p.Module == "" && p.Script == "" && p.Command == "" {
+				t.Errorf("%s: a process without a name", r.id)
+			}
+			if _, err := regexp.Compile(p.Argument); err != nil {
+				t.Errorf("%s: %v", r.id, err)
+			}
+		}
+		for _, rule := range r.rules {
+			if err := rule.check(); err != nil {
+				t.Errorf("%s: %q: %v", r.id, rule.Says, err)
+			}
+		}
+	}
+}
+
+func (r *rule) check() error {
+	literal := r.literal()
+	if len(strings.TrimSpace(literal)) < 4 {
+		return fmt.Errorf("%q is too short to be searched for", literal)
+	}
+	re, err := regexp.Compile(compile(r.Says))
+	switch {
+	case err != nil:
+		return err
+	case !slices.Contains(marks, r.Mark) || !slices.Contains(marks, r.Needs):
+		return fmt.Errorf("unknown mark %q or %q", r.Mark, r.Needs)
+	case !slices.Contains(phases, r.Phase) || !slices.Contains(phases, r.Opens):
+		return fmt.Errorf("unknown phase %q or %q", r.Phase, r.Opens)
+	case r.Edge != "" && r.Edge != "begin":
+		return fmt.Errorf("unknown edge %q", r.Edge)
+	case r.Edge != "" && r.Phase == "":
+		return fmt.Errorf("an edge without a phase")
+	}
+	for _, names := range []map[string]string{r.Figures, r.Attributes} {
+		for group := range names {
+			if re.SubexpIndex(group) < 0 {
+				return fmt.Errorf("no placeholder {%s}", group)
+			}
+		}
+	}
+	for _, v := range []string{r.Since, r.Before} {
+		if _, ok := parseVersion(v); v != "" && !ok {
+			return fmt.Errorf("bad version %q", v)
+		}
+	}
+	return nil
+}
+
+func TestVersionsCompareByTheirNumbers(t *testing.T) {
+	for text, c := range map[string]struct {
+		than string
+		want bool
+	}{
+		"0.6.4.post1":            {"0.6.5", true},
+		"0.6.5":                  {"0.6.5", false},
+		"0.10.0":                 {"0.6.5", false},
+		"0.8.5.post1":            {"0.9", true},
+		"0.15.2rc1.dev73+g18929": {"0.15.2", false},
+		"1":                      {"0.28", false},
+	} {
+		a, okA := parseVersion(text)
+		b, okB := parseVersion(c.than)
+		if !okA || !okB || a.less(b) != c.want {
+			t.Errorf("%s < %s: want %v", text, c.than, c.want)
+		}
+	}
+	if _, ok := parseVersion("dev"); ok {
+		t.Error("a word is no version")
+	}
+}
+
+func TestRecipesKnowWhereTheirServersAnswer(t *testing.T) {
+	for id, want := range map[string]string{
+		"vllm": "8000/health", "sglang": "30000/health", "tgi": "3000/health", "tensorrt_llm": "8000/v2/health/ready",
+		"lightllm": "8000/health", "lmdeploy": "23333/health", "batch": "0",
+	} {
+		r := ByName(id)
+		if r == nil {
+			t.Fatalf("no recipe %s", id)
+		}
+		if got := fmt.Sprint(r.DefaultPort()) + r.HealthPath(); got != want {
+			t.Errorf("%s: %s, want %s", id, got, want)
+		}
+	}
+	if ByName("nobody") != nil {
+		t.Error("a recipe for nobody")
+	}
+}
