@@ -201,41 +201,46 @@ func (s *launch) lastOpen() string {
 	return name
 }
 
-// arranged sets parents and keys, keeps children within them, and puts phases in the order of their starts.
+// arranged sets parents and keys, keeps children within them, and puts phases in the order of their starts, parents
+// first.
 func arranged(phases []Phase, init string) []Phase {
-	sort.SliceStable(phases, func(i, j int) bool { return phases[i].Start.Before(phases[j].Start) })
-	bounds := map[string]Phase{}
-	for _, p := range phases {
-		if b, ok := bounds[p.Name]; !ok || p.End.Sub(p.Start) > b.End.Sub(b.Start) {
-			bounds[p.Name] = p
+	inOrder := func(i, j int) bool {
+		a, b := phases[i], phases[j]
+		if !a.Start.Equal(b.Start) {
+			return a.Start.Before(b.Start)
 		}
+		return depth(a.Name, init) < depth(b.Name, init)
 	}
+	sort.SliceStable(phases, inOrder)
 	count := map[string]int{}
 	for i := range phases {
 		p := &phases[i]
-		if p.Name != init && p.Name != startup.SpanServerReady {
-			p.Parent = init
-			if up := parents[p.Name]; up != "" {
-				if _, ok := bounds[up]; ok {
-					p.Parent = up
-				}
-			}
-			p.fit(bounds[init])
-			p.fit(bounds[p.Parent])
-		}
 		count[p.Name]++
 		p.Key = p.Name
 		if n := count[p.Name]; n > 1 {
 			p.Key = fmt.Sprintf("%s/%d", p.Name, n)
 		}
 	}
-	sort.SliceStable(phases, func(i, j int) bool { // again: some were moved, and parents go first
-		a, b := phases[i], phases[j]
-		if !a.Start.Equal(b.Start) {
-			return a.Start.Before(b.Start)
+	longest := map[string]Phase{} // by name, of those that are in place
+	for level := range 3 {
+		for i := range phases {
+			p := &phases[i]
+			if depth(p.Name, init) != level || p.Name == startup.SpanServerReady {
+				continue
+			}
+			if level > 0 {
+				p.Parent = init
+				if _, ok := longest[parents[p.Name]]; ok {
+					p.Parent = parents[p.Name]
+				}
+				p.fit(longest[p.Parent])
+			}
+			if l, ok := longest[p.Name]; !ok || p.End.Sub(p.Start) > l.End.Sub(l.Start) {
+				longest[p.Name] = *p
+			}
 		}
-		return depth(a.Name, init) < depth(b.Name, init)
-	})
+	}
+	sort.SliceStable(phases, inOrder) // some were moved
 	return phases
 }
 
