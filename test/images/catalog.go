@@ -150,7 +150,8 @@ func shell(ctx context.Context, arch string) (Tree, error) {
 	t.Add("bin/bash", bash)
 	t.Link("bin/sh", "bash")
 	t.Link("usr/bin/bash", "/bin/bash")
-	t.Link("usr/bin/env", "/bin/busybox")
+	// model-engine's commands say --decode, which busybox does not know.
+	t["usr/bin/base64"] = entry{mode: 0o755, text: "#!/bin/bash\nexec /bin/busybox base64 \"${@/#--decode/-d}\"\n"}
 	t.Folder("tmp", 0o1777)
 	t.Folder("root", 0o700)
 	t.Folder("workspace", 0o755)

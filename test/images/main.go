@@ -57,10 +57,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 func parse(args []string) (Config, error) {
 	var c Config
 	flags := flag.NewFlagSet("images", flag.ContinueOnError)
-	flags.Usage = func() {
-		fmt.Fprintf(flags.Output(), "usage: images --registry HOST:PORT [flags] [%s]…\n", strings.Join(imageNames(), "|"))
-		flags.PrintDefaults()
-	}
+	flags.SetOutput(io.Discard) // an error is said once, by main
 	flags.StringVar(&c.Registry, "registry", "", "`HOST:PORT` to push to")
 	flags.StringVar(&c.Tag, "tag", "dev", "tag of the images")
 	flags.StringVar(&c.Version, "version", "", "version stamped into our binaries (default: what git describes)")
@@ -72,7 +69,12 @@ func parse(args []string) (Config, error) {
 			c.Variants = append(c.Variants, variants...)
 			return err
 		})
-	if err := flags.Parse(args); err != nil {
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		fmt.Printf("usage: images --registry HOST:PORT [flags] [%s]…\n", strings.Join(imageNames(), "|"))
+		flags.SetOutput(os.Stdout)
+		flags.PrintDefaults()
+		return c, err
+	} else if err != nil {
 		return c, fmt.Errorf("parse flags: %w", err)
 	}
 	c.Names, c.Arches = flags.Args(), strings.Split(*arches, ",")
