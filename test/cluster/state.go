@@ -47,7 +47,9 @@ func findProcess(pid int) (process, error) {
 	if len(fields) <= startField {
 		return process{}, fmt.Errorf("find process %d: short stat", pid)
 	}
-	if fields[0] == "Z" {
+	// A zombie is gone, unless threads of it still run.
+	const threadsField = 20 - 3
+	if fields[0] == "Z" && (fields[threadsField] == "0" || fields[threadsField] == "1") {
 		return process{}, fmt.Errorf("find process %d: %w", pid, os.ErrProcessDone)
 	}
 	return process{PID: pid, Start: fields[startField]}, nil

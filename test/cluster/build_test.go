@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func testLayout(t *testing.T) layout {
+	t.Helper()
+	l, err := newLayout(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func TestEveryAddonAndEveryNeededBinaryHasARowToBuildItFrom(t *testing.T) {
+	var needed []string
+	needed = append(append(needed, nodeBins...), controlPlaneMode.bins...)
+	for _, a := range addons {
+		needed = append(needed, a.bin)
+	}
+	if _, err := buildsFor(needed); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestBuildsNarrowToTheNamesAsked(t *testing.T) {
+	rows, err := buildsFor([]string{"kubectl", "helm"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, r := range rows {
+		names = append(names, slices.Sorted(mapKeys(r.bins))...)
+	}
+	if got := strings.Join(names, " "); got != "kubectl helm" {
+		t.Errorf("built: %s", got)
+	}
+	if _, err := buildsFor([]string{"kubectl", "kubeadm"}); err == nil || !strings.Contains(err.Error(), "kubeadm") {
+		t.Errorf("an unknown name: error %v", err)
+	}
+}
+
+// The stamped versions are typed by hand; the modules are what is really built.
+func TestStampedVersionsAreTheModules(t *testing.T) {
+	l := testLayout(t)
+	for module, want := range map[string]string{
+		"test/cluster":            "k8s.io/kubernetes " + kubernetesVersion,
+		"test/cluster/containerd": "github.com/containerd/containerd/v2 " + containerdVersion,
+		"test/cluster/helm":       "helm.sh/helm/v4 " + helmVersion,
+	} {
+		b, err := os.ReadFile(filepath.Join(l.checkout, module, "go.mod"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(b), want) {
+			t.Errorf("%s/go.mod does not require %s", module, want)
+		}
+	}
+}
+
+func TestAStampChangesWithWhateverDecidesTheBinary(t *testing.T) {
+	checkout := t.TempDir()
+	write := func(name, content string) {
+		t.Helper()
+		file := filepath.Join(checkout, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("m/go.mod", "module m\n")
+	write("m/main.go", "package main\n")
+	b := build{module: "m", sources: []string{"m"}}
+	stamp := func() string {
+		t.Helper()
+		s, err := b.stamp(checkout)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	last := stamp()
+	if stamp() != last {
+		t.Fatal("the stamp of the same things differs")
+	}
+	for name, change := range map[string]func(){
+		"a required version": func() { write("m/go.mod", "module m\n\nrequire x v1.0.0\n") },
+		"a sum":              func() { write("m/go.sum", "x v1.0.0 h1:=\n") },
+		"our source":         func() { write("m/main.go", "package main // changed\n") },
+		"a new source":       func() { write("m/new.go", "package main\n") },
+		"a linker flag":      func() { b.ldflags = "-X main.v=1" },
+		"an environment":     func() { b.env = []string{"CGO_ENABLED=0"} },
+	} {
+		change()
+		if now := stamp(); now == last {
+			t.Errorf("%s changed, the stamp did not", name)
+		} else {
+			last = now
+		}
+	}
+	write("m/main_test.go", "package main\n")
+	if stamp() != last {
+		t.Error("a test changed the stamp")
+	}
+}
+
+func TestABinaryIsFreshOnlyWithItsStamp(t *testing.T) {
+	l := layout{bin: t.TempDir()}
+	write := func(name, content string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(l.bin, name), []byte(content), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(".tool.stamp", "one")
+	if fresh(l, "tool", "one") {
+		t.Error("a binary that isn't there is fresh")
+	}
+	write("tool", "binary")
+	if !fresh(l, "tool", "one") {
+		t.Error("a binary with its stamp is stale")
+	}
+	if fresh(l, "tool", "two") {
+		t.Error("a binary with another stamp is fresh")
+	}
+}
