@@ -62,6 +62,7 @@ func (f *Facts) Build(now time.Time, timeout time.Duration) Timeline {
 	b := builder{f: f, now: max(nanos(now.UnixNano()), f.created), scheduled: f.scheduledAt()}
 	b.end = f.ending(b.now, nanos(timeout))
 	b.offset = b.behind()
+	b.now = max(b.now, b.f.latest()+b.offset) // other clocks may be ahead of ours
 	b.runs = make([][]run, len(f.containers))
 	for i := range f.containers {
 		b.runs[i] = b.runsOf(i)
@@ -118,6 +119,20 @@ func (b *builder) behind() nanos {
 		return d
 	}
 	return 0
+}
+
+// latest is the last time of anything known.
+func (f *Facts) latest() nanos {
+	last := max(f.created, f.scheduled, f.sandbox, f.initialized, f.ungated)
+	for i := range f.events {
+		last = max(last, f.events[i].first, f.events[i].last)
+	}
+	for i := range f.containers {
+		for _, a := range f.containers[i].attempts {
+			last = max(last, a.started, a.finished)
+		}
+	}
+	return last
 }
 
 func (k kind) onNode() bool {
@@ -183,7 +198,7 @@ func (b *builder) finish() Timeline {
 	}
 	for i := range b.spans {
 		s := &b.spans[i]
-		root.Exact = root.Exact && (s.Exact || s.Name == startup.SpanPodPending)
+		root.Exact = root.Exact && s.Exact
 	}
 	root.Name, root.Key = startup.SpanPodStartup, startup.Key(startup.SpanPodStartup, "", 1)
 	root.Start, root.End = b.f.created.time(), max(end, b.f.created).time()
@@ -210,12 +225,13 @@ func (b *builder) finish() Timeline {
 func (b *builder) runsOnRoot(root *Span) {
 	restarts := 0
 	for i, runs := range b.runs {
+		last := 1
 		for _, r := range runs {
 			if b.end.outcome != Open && r.started.at > b.end.at {
 				continue
 			}
-			restarts += max(0, min(1, r.number-1))
-			root.Exact = root.Exact && (r.started.src < byStatus || !r.started.known())
+			last = max(last, r.number)
+			root.Exact = root.Exact && r.started.known() && r.started.src < byStatus && r.image.there.known()
 			if r.failure == "" || b.end.outcome != Open && r.finished.at > b.end.at {
 				continue
 			}
@@ -230,9 +246,7 @@ func (b *builder) runsOnRoot(root *Span) {
 				},
 			})
 		}
-		if len(runs) == 0 {
-			root.Exact = root.Exact && b.end.outcome != Ready
-		}
+		restarts += last - 1
 	}
 	if restarts > 0 {
 		root.Attributes = append(root.Attributes, attribute.Int(AttrRestarts, restarts))

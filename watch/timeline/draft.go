@@ -33,13 +33,14 @@ func (b *builder) add(d draft) {
 		if b.end.outcome == Ready {
 			skew, d.end.at = d.end.at-b.end.at, b.end.at
 		} else {
-			d.end, d.failure = edge{}, "" // the start ended first
+			d.end, d.failure, d.attrs = edge{}, "", nil // the start ended first; what came later is none of it
 		}
 	}
 	switch {
 	case d.end.known():
 	case over:
-		d.end, s.Exact = status(b.end.at), true
+		d.end = status(b.end.at)
+		s.Exact = b.end.outcome != Ready && (d.start.src < byStatus || d.name == startup.SpanPodPending)
 		d.failure = d.unfinished
 		if d.failure == "" {
 			d.failure = b.end.reason
@@ -66,7 +67,7 @@ func (b *builder) add(d draft) {
 	if b.offset > 0 && d.name != startup.SpanPodPending && d.parent == "" {
 		skew = max(skew, b.offset)
 	}
-	if skew >= second { // less is the rounding of status
+	if skew >= second && !s.Open { // less is the rounding of status
 		s.Attributes = append(s.Attributes, attribute.Float64(startup.AttrClockSkewSeconds, skew.seconds()))
 	}
 	b.spans = append(b.spans, s)

@@ -21,7 +21,7 @@ func (b *builder) pending() {
 	})
 	parent := startup.Key(startup.SpanPodPending, "", 1)
 	if f.gated {
-		gates := draft{name: startup.SpanSchedulingGated, parent: parent, start: created, end: b.ungated(), exact: true}
+		gates := draft{name: startup.SpanSchedulingGated, parent: parent, start: created, end: b.ungated()}
 		b.add(gates)
 	}
 	for i := range f.events {

@@ -42,6 +42,15 @@ func (b *builder) runsOf(i int) []run {
 		}
 	}
 	b.images(i, runs)
+	for n := range runs {
+		// No container starts before its image is there, but the second that status cuts off may say so.
+		if r := &runs[n]; r.started.src == byStatus && r.started.at < r.image.there.at && r.image.there.at < r.started.at+second {
+			r.started.at = r.image.there.at
+			if r.ended {
+				r.finished.at = max(r.finished.at, r.started.at)
+			}
+		}
+	}
 	return runs
 }
 
@@ -73,7 +82,11 @@ func (b *builder) images(i int, runs []run) {
 		r := &runs[n]
 		var after, before nanos = 0, maxNanos
 		if n > 0 {
-			after = runs[n-1].started.at
+			last := &runs[n-1]
+			if after = last.started.at; last.started.src == byStatus {
+				after += second - 1
+			}
+			after = max(after, last.finished.at)
 		}
 		if r.started.known() {
 			before = r.started.at
