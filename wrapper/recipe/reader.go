@@ -17,6 +17,8 @@ type Reader struct {
 	options Options
 	start   *launch
 	hits    []uint16
+	done    []uint64 // by rule: the last pass that it was applied in
+	pass    uint64
 	buf     []byte
 	latest  time.Time // of the last line, by its stamp where Options.Embedded
 	matched int       // lines that an engine's own text matched
@@ -36,7 +38,7 @@ func (r *Recipe) NewReader(o Options) *Reader {
 	if o.Location == nil {
 		o.Location = time.Local
 	}
-	return &Reader{recipe: r, options: o, start: newLaunch(), open: map[string]bool{}}
+	return &Reader{recipe: r, options: o, start: newLaunch(), open: map[string]bool{}, done: make([]uint64, len(r.rules))}
 }
 
 // Line reads one line, without its terminator. A line that says nothing costs one pass over it and no memory.
@@ -66,10 +68,12 @@ func (r *Reader) read(at time.Time, raw []byte) {
 	}
 	r.traceback(at, h)
 	before := r.start
-	for i, hit := range r.hits {
-		if i > 0 && contains(r.hits[:i], hit) {
-			continue
+	r.pass++
+	for _, hit := range r.hits {
+		if r.done[hit] == r.pass {
+			continue // the text is there twice
 		}
+		r.done[hit] = r.pass
 		r.apply(line{at: at, own: own, head: h, text: text}, &r.recipe.rules[hit])
 	}
 	if r.start != before { // the line began another launch
@@ -79,15 +83,6 @@ func (r *Reader) read(at time.Time, raw []byte) {
 	if h.stamp != nil && r.start.ready.IsZero() {
 		r.start.lastStamp = string(h.stamp)
 	}
-}
-
-func contains(hits []uint16, hit uint16) bool {
-	for _, h := range hits {
-		if h == hit {
-			return true
-		}
-	}
-	return false
 }
 
 // line is one that may say something.
