@@ -171,7 +171,10 @@ func TestAWatcherOnARealAPIServer(t *testing.T) {
 		if err := s.play(t.Context(), func() {}); err != nil {
 			t.Fatal(err)
 		}
-		retried := func() bool { n, _ := testutil.GatherAndCount(metrics, "coldtrace_watch_export_retries_total"); return n > 0 }
+		retried := func() bool {
+			n, _ := testutil.GatherAndCount(metrics, "coldtrace_watch_export_retries_total")
+			return n > 0
+		}
 		if !retried() {
 			t.Fatal("there is no counter of retries")
 		}
@@ -204,7 +207,9 @@ func TestAWatcherOnARealAPIServer(t *testing.T) {
 			func() error { return s.event(t.Context(), "Pulling", "Pulling image", "main") },
 			func() error { return s.event(t.Context(), "Pulled", "Successfully pulled image \"x\" in 5ms", "main") },
 			func() error { return s.event(t.Context(), "Started", "Container started", "main") },
-			func() error { return s.status(t.Context(), true, "PodReadyToStartContainers", "Initialized", "ContainersReady", "Ready") },
+			func() error {
+				return s.status(t.Context(), true, "PodReadyToStartContainers", "Initialized", "ContainersReady", "Ready")
+			},
 		} {
 			if err := step(); err != nil {
 				t.Fatal(err)

@@ -40,6 +40,7 @@ func run() int {
 		newVersionCommand(),
 		newInjectCommand(),
 		newExplainCommand(),
+		newCaptureCommand(),
 	)
 	err := root.ExecuteContext(ctx)
 	var exit exitError

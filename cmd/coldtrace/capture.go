@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/coldtrace/coldtrace/watch"
+)
+
+func newCaptureCommand() *cobra.Command {
+	var (
+		opts                       watch.CaptureOptions
+		kubeconfig, contextName, o string
+		duration                   time.Duration
+	)
+	cmd := &cobra.Command{
+		Use:   "capture -n NAMESPACE",
+		Short: "Write the pods and events of a namespace, for coldtrace trace --from-capture",
+		Long: `Writes what the API server knows of the starts of a namespace's pods as a stream of YAML documents, cut down to what
+the timeline reads: no command, no environment, no message but the kubelet's and the scheduler's own.
+
+With --follow it records every version of the pods until it is interrupted, or for the time given with --for. That
+tells of starts that failed, of deleted pods and of removed scheduling gates what is gone afterwards.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			rules := clientcmd.NewDefaultClientConfigLoadingRules()
+			rules.ExplicitPath = kubeconfig
+			loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: contextName})
+			cfg, err := loader.ClientConfig()
+			if err != nil {
+				return fmt.Errorf("load kubeconfig: %w", err)
+			}
+			if opts.Namespace == "" {
+				if opts.Namespace, _, err = loader.Namespace(); err != nil {
+					return fmt.Errorf("find the namespace: %w", err)
+				}
+			}
+			client, err := kubernetes.NewForConfig(cfg)
+			if err != nil {
+				return fmt.Errorf("make a client: %w", err)
+			}
+			opts.Failed = func(err error) { fmt.Fprintln(cmd.ErrOrStderr(), "coldtrace:", err) }
+			ctx := cmd.Context()
+			if duration > 0 {
+				opts.Follow = true
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithTimeout(ctx, duration)
+				defer cancel()
+			}
+			return capture(ctx, cmd.OutOrStdout(), client, opts, o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&opts.Namespace, "namespace", "n", "", "the namespace (default: the context's)")
+	f.StringVarP(&opts.Selector, "selector", "l", "", "only pods with these labels")
+	f.BoolVarP(&opts.Follow, "follow", "f", false, "record until interrupted")
+	f.DurationVar(&duration, "for", 0, "record for this long, such as 10m")
+	f.StringVarP(&o, "output", "o", "-", "the file to write")
+	f.StringVar(&kubeconfig, "kubeconfig", "", "path to the kubeconfig (default: $KUBECONFIG, then ~/.kube/config)")
+	f.StringVar(&contextName, "context", "", "the kubeconfig's context (default: its current one)")
+	return cmd
+}
+
+func capture(ctx context.Context, stdout io.Writer, client kubernetes.Interface, opts watch.CaptureOptions, path string) error {
+	if path == "-" {
+		return watch.Capture(ctx, client, opts, stdout)
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("create capture: %w", err)
+	}
+	if err := watch.Capture(ctx, client, opts, f); err != nil {
+		f.Close()
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("write capture: %w", err)
+	}
+	return nil
+}

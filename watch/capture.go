@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package watch
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	apiwatch "k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/yaml"
+
+	"github.com/coldtrace/coldtrace/watch/timeline"
+)
+
+// CaptureOptions say what to capture.
+type CaptureOptions struct {
+	Namespace string
+	Selector  string // label selector of pods; empty: all
+	// Follow records every version of the pods until the context ends. Otherwise the capture is what the API server
+	// has at the moment, which is enough for starts that went well.
+	Follow bool
+	Failed func(error) // told of what went wrong while following
+}
+
+// Capture writes the pods and events of a namespace as a YAML stream that timeline.FromCapture reads, cut down to what
+// it reads.
+func Capture(ctx context.Context, client kubernetes.Interface, opts CaptureOptions, out io.Writer) error {
+	r := &recorder{pods: map[string]*recordedPod{}, events: map[string]*corev1.Event{}, nodes: map[string]bool{}}
+	pods, events := r.streams(client, opts)
+	if opts.Follow {
+		var streams sync.WaitGroup
+		streams.Go(func() { pods.run(ctx) })
+		streams.Go(func() { events.run(ctx) })
+		streams.Wait()
+	} else {
+		for _, s := range []*stream{pods, events} {
+			if _, err := s.listAll(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	// The context of a followed capture has ended; the nodes are still to be asked.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	return r.write(ctx, client, out)
+}
+
+// recorder gathers versions of pods and the last version of each event.
+type recorder struct {
+	mu     sync.Mutex
+	pods   map[string]*recordedPod // by UID
+	order  []string
+	events map[string]*corev1.Event // by name
+	nodes  map[string]bool
+}
+
+type recordedPod struct {
+	versions []*corev1.Pod
+	texts    []string
+}
+
+func (r *recorder) streams(client kubernetes.Interface, opts CaptureOptions) (pods, events *stream) {
+	failed := func(verb string, err error) {
+		if opts.Failed != nil {
+			opts.Failed(fmt.Errorf("%s: %w", verb, err))
+		}
+	}
+	nothing := func() {}
+	podClient, eventClient := client.CoreV1().Pods(opts.Namespace), client.CoreV1().Events(opts.Namespace)
+	pods = &stream{
+		resource: "pods", begin: nothing, listed: nothing, failed: failed,
+		selector: func() (string, string) { return opts.Selector, "" },
+		list:     func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return podClient.List(ctx, o) },
+		watch: func(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
+			return podClient.Watch(ctx, o)
+		},
+		upsert: func(o runtime.Object) { r.pod(o.(*corev1.Pod), opts.Follow, false) },
+		remove: func(o runtime.Object) { r.pod(o.(*corev1.Pod), opts.Follow, true) },
+	}
+	events = &stream{
+		resource: "events", begin: nothing, listed: nothing, failed: failed,
+		selector: func() (string, string) { return "", eventFields },
+		list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			return eventClient.List(ctx, o)
+		},
+		watch: func(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
+			return eventClient.Watch(ctx, o)
+		},
+		upsert: func(o runtime.Object) { r.event(o.(*corev1.Event)) },
+		remove: func(runtime.Object) {},
+	}
+	return pods, events
+}
+
+func (r *recorder) pod(p *corev1.Pod, follow, gone bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	known := r.pods[string(p.UID)]
+	if known == nil {
+		known = &recordedPod{}
+		r.pods[string(p.UID)] = known
+		r.order = append(r.order, string(p.UID))
+	}
+	redacted := timeline.RedactPod(p)
+	if text, err := yaml.Marshal(redacted); err != nil || slices.Contains(known.texts, string(text)) && !gone {
+		return // what changed is nothing that the timeline reads
+	} else { //nolint:revive // text is of use in both branches
+		known.texts = append(known.texts, string(text))
+	}
+	if follow {
+		metav1.SetMetaDataAnnotation(&redacted.ObjectMeta, timeline.SeenAnnotation, time.Now().UTC().Format(time.RFC3339Nano))
+	}
+	if gone {
+		metav1.SetMetaDataAnnotation(&redacted.ObjectMeta, timeline.GoneAnnotation, "true")
+	}
+	known.versions = append(known.versions, redacted)
+	if p.Spec.NodeName != "" {
+		r.nodes[p.Spec.NodeName] = true
+	}
+}
+
+func (r *recorder) event(e *corev1.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if redacted := timeline.RedactEvent(e); redacted != nil {
+		r.events[e.Name] = redacted
+	}
+}
+
+// placeLabels are the labels of a node that tell its GPUs and place.
+func placeLabels(labels map[string]string) map[string]string {
+	out := map[string]string{}
+	for key, value := range labels {
+		if strings.Contains(key, "gpu") || strings.Contains(key, "accelerator") || strings.Contains(key, "instance-type") ||
+			strings.Contains(key, "topology.kubernetes.io") || strings.Contains(key, "failure-domain") {
+			out[key] = value
+		}
+	}
+	return out
+}
+
+func (r *recorder) write(ctx context.Context, client kubernetes.Interface, out io.Writer) error {
+	docs := []any{timeline.Capture{
+		TypeMeta: metav1.TypeMeta{APIVersion: timeline.CaptureAPIVersion, Kind: timeline.CaptureKind},
+		Taken:    metav1.NowMicro(),
+	}}
+	for _, name := range slices.Sorted(maps.Keys(r.nodes)) {
+		node, err := client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			continue // it may be gone, or none of the caller's business; its labels are not essential
+		}
+		docs = append(docs, metav1.PartialObjectMetadata{
+			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Node"},
+			ObjectMeta: metav1.ObjectMeta{Name: name, Labels: placeLabels(node.Labels)},
+		})
+	}
+	for _, id := range r.order {
+		for _, version := range r.pods[id].versions {
+			docs = append(docs, version)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.events)) {
+		if r.pods[string(r.events[name].InvolvedObject.UID)] != nil {
+			docs = append(docs, r.events[name])
+		}
+	}
+	for i, doc := range docs {
+		text, err := yaml.Marshal(doc)
+		if err != nil {
+			return fmt.Errorf("encode the capture: %w", err)
+		}
+		if i > 0 {
+			text = append([]byte("---\n"), text...)
+		}
+		if _, err := out.Write(text); err != nil {
+			return fmt.Errorf("write the capture: %w", err)
+		}
+	}
+	return nil
+}

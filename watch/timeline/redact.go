@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package timeline
+
+import (
+	"regexp"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// annotationPrefix is that of the annotations which name the endpoint, see docs/annotations.md.
+const annotationPrefix = "coldtrace.io/"
+
+// RedactPod is the part of a pod that the timeline and the pod's identity need. No command, argument, environment or
+// foreign annotation is in it.
+func RedactPod(p *corev1.Pod) *corev1.Pod {
+	out := &corev1.Pod{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
+		ObjectMeta: metav1.ObjectMeta{
+			Name: p.Name, Namespace: p.Namespace, UID: p.UID, Labels: p.Labels,
+			CreationTimestamp: p.CreationTimestamp, DeletionTimestamp: p.DeletionTimestamp,
+			DeletionGracePeriodSeconds: p.DeletionGracePeriodSeconds,
+		},
+		Spec: corev1.PodSpec{
+			NodeName: p.Spec.NodeName, NodeSelector: p.Spec.NodeSelector,
+			SchedulingGates: p.Spec.SchedulingGates, RestartPolicy: p.Spec.RestartPolicy,
+			InitContainers: redactContainers(p.Spec.InitContainers),
+			Containers:     redactContainers(p.Spec.Containers),
+		},
+		Status: corev1.PodStatus{
+			Phase: p.Status.Phase, Reason: p.Status.Reason, Conditions: p.Status.Conditions,
+			InitContainerStatuses: redactStatuses(p.Status.InitContainerStatuses),
+			ContainerStatuses:     redactStatuses(p.Status.ContainerStatuses),
+		},
+	}
+	for key, value := range p.Annotations {
+		if strings.HasPrefix(key, annotationPrefix) {
+			metav1.SetMetaDataAnnotation(&out.ObjectMeta, key, value)
+		}
+	}
+	for _, v := range p.Spec.Volumes {
+		if v.Image != nil {
+			out.Spec.Volumes = append(out.Spec.Volumes, corev1.Volume{Name: v.Name, VolumeSource: corev1.VolumeSource{Image: v.Image}})
+		}
+	}
+	for i := range out.Status.Conditions {
+		out.Status.Conditions[i].Message = ""
+	}
+	return out
+}
+
+func redactContainers(in []corev1.Container) []corev1.Container {
+	out := make([]corev1.Container, 0, len(in))
+	for i := range in {
+		out = append(out, corev1.Container{
+			Name: in[i].Name, Image: in[i].Image, RestartPolicy: in[i].RestartPolicy, Resources: in[i].Resources,
+		})
+	}
+	return out
+}
+
+func redactStatuses(in []corev1.ContainerStatus) []corev1.ContainerStatus {
+	out := make([]corev1.ContainerStatus, 0, len(in))
+	for i := range in {
+		s := corev1.ContainerStatus{
+			Name: in[i].Name, State: *in[i].State.DeepCopy(), LastTerminationState: *in[i].LastTerminationState.DeepCopy(),
+			RestartCount: in[i].RestartCount, Ready: in[i].Ready,
+		}
+		for _, state := range []*corev1.ContainerState{&s.State, &s.LastTerminationState} {
+			if state.Waiting != nil {
+				state.Waiting.Message = ""
+			}
+			if state.Terminated != nil { // a termination message is the container's own words
+				state.Terminated.Message, state.Terminated.ContainerID = "", ""
+			}
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// pullFailure is the beginning of the kubelet's text; what the registry answered follows it.
+var pullFailure = regexp.MustCompile(`^Failed to pull image "[^"]*"`)
+
+// RedactEvent is the part of an event that the timeline reads, nil if it reads nothing of it.
+func RedactEvent(e *corev1.Event) *corev1.Event {
+	k := kinds[e.Reason]
+	if k == kindNone {
+		return nil
+	}
+	out := &corev1.Event{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Event"},
+		ObjectMeta: metav1.ObjectMeta{Name: e.Name, Namespace: e.Namespace, CreationTimestamp: e.CreationTimestamp},
+		InvolvedObject: corev1.ObjectReference{
+			Kind: e.InvolvedObject.Kind, Namespace: e.InvolvedObject.Namespace, Name: e.InvolvedObject.Name,
+			UID: e.InvolvedObject.UID, FieldPath: e.InvolvedObject.FieldPath,
+		},
+		Reason: e.Reason, Count: e.Count, Series: e.Series,
+		FirstTimestamp: e.FirstTimestamp, LastTimestamp: e.LastTimestamp, EventTime: e.EventTime,
+	}
+	switch k {
+	case kindPulling, kindPulled, kindUnschedulable:
+		out.Message = e.Message
+	case kindPullFailed:
+		if out.Message = pullFailure.FindString(e.Message); out.Message == "" {
+			return nil
+		}
+	}
+	return out
+}
