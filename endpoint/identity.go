@@ -28,7 +28,8 @@ type Options struct {
 
 // Identity is what a pod is. Empty fields are unknown.
 type Identity struct {
-	Index     int // of the target in spec.containers; -1: no container has a GPU
+	Index     int // of the target in spec.containers; -1: none, or it is ambiguous
+	WithGPU   int // how many containers have a GPU
 	Container string
 	GPU       bool // the target has a GPU
 	GPUType   string
@@ -55,7 +56,7 @@ func Identify(pod *Pod, opts Options) Identity {
 		GPUType:      first(opts.GPUType, gpuTypeOf(&pod.Spec)),
 		InstanceType: placement(&pod.Spec, instanceTypeKeys),
 	}
-	id.Index = target(pod, opts)
+	id.Index, id.WithGPU = target(pod, opts)
 	id.Region = first(opts.Region, placement(&pod.Spec, regionKeys))
 	if id.Index < 0 {
 		return id
@@ -127,34 +128,39 @@ func (id Identity) WithNode(labels map[string]string) Identity {
 	return id
 }
 
-// target is the index of the container whose start is traced, -1 if none has a GPU.
-func target(pod *Pod, opts Options) int {
+// target is the index of the container whose start is traced, -1 if none can be told, and how many have a GPU.
+func target(pod *Pod, opts Options) (index, withGPU int) {
 	containers := pod.Spec.Containers
-	if opts.Container != "" {
-		for i := range containers {
-			if containers[i].Name == opts.Container {
-				return i
-			}
-		}
-		return -1
-	}
-	for _, name := range [...]string{"main", "lws-leader", "lws-worker"} {
-		for i := range containers {
-			if containers[i].Name == name && hasGPU(pod, &containers[i], opts.GPUResources) {
-				return i
-			}
-		}
-	}
-	found := -1
+	index, best := -1, 0
 	for i := range containers {
-		if hasGPU(pod, &containers[i], opts.GPUResources) {
-			if found >= 0 {
-				return -1 // ambiguous: the container annotation decides
+		gpu := hasGPU(pod, &containers[i], opts.GPUResources)
+		if gpu {
+			withGPU++
+		}
+		rank := 0
+		switch name := containers[i].Name; {
+		case opts.Container != "":
+			if name == opts.Container {
+				rank = 9
 			}
-			found = i
+		case !gpu:
+		case name == "main":
+			rank = 4
+		case name == "lws-leader":
+			rank = 3
+		case name == "lws-worker":
+			rank = 2
+		default:
+			rank = 1
+		}
+		if rank > best {
+			index, best = i, rank
 		}
 	}
-	return found
+	if best == 1 && withGPU > 1 {
+		return -1, withGPU // the container annotation decides
+	}
+	return index, withGPU
 }
 
 func first(values ...string) string {

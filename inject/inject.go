@@ -84,7 +84,7 @@ func choose(req Request, s *Selection) (Reason, bool) {
 		return ReasonWindows, false
 	case id.Index < 0 && s.Settings.Container != "":
 		return ReasonContainer, false
-	case id.Index < 0 && anyGPU(req):
+	case id.Index < 0 && id.WithGPU > 1:
 		return ReasonAmbiguous, false
 	case id.Index < 0:
 		return ReasonNoGPU, false
@@ -102,18 +102,6 @@ func choose(req Request, s *Selection) (Reason, bool) {
 		return ReasonEngine, true
 	}
 	return ReasonNotAnEndpoint, false
-}
-
-// anyGPU tells if any single container would be a target by itself.
-func anyGPU(req Request) bool {
-	for i := range req.Pod.Spec.Containers {
-		name := req.Pod.Spec.Containers[i].Name
-		id := endpoint.Identify(req.Pod, endpoint.Options{GPUResources: req.Policy.Selection.GPUResources, Container: name})
-		if id.GPU {
-			return true
-		}
-	}
-	return false
 }
 
 // Pod decides what a pod gets. No operations: it stays as it came.
