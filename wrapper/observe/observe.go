@@ -160,19 +160,19 @@ func (o *observer) read(f *os.File, stream int) {
 		n, err := f.Read(buf)
 		now := time.Now()
 		if n > 0 {
-			o.lines(func(line func([]byte)) { split.write(buf[:n], line) }, now, stream)
+			o.lines(func(line func([]byte, time.Time)) { split.write(buf[:n], now, line) }, stream)
 		}
 		if err != nil {
-			o.lines(split.flush, now, stream)
+			o.lines(split.flush, stream)
 			return
 		}
 	}
 }
 
-func (o *observer) lines(each func(func([]byte)), now time.Time, stream int) {
+func (o *observer) lines(each func(func([]byte, time.Time)), stream int) {
 	o.mu.Lock()
 	before := o.milestones()
-	each(func(line []byte) { o.story.line(now, stream, line) })
+	each(func(line []byte, at time.Time) { o.story.line(at, stream, line) })
 	after := o.milestones()
 	if o.story.done {
 		o.closeOver()
