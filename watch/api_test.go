@@ -21,6 +21,7 @@ import (
 
 // api is a real API server without kubelets: the tests play the scheduler and the kubelet.
 type api struct {
+	env    *envtest.Environment
 	rest   *rest.Config
 	client kubernetes.Interface
 }
@@ -47,7 +48,7 @@ func startAPI(t *testing.T) *api {
 		}
 	})
 	cfg.QPS, cfg.Burst = 1000, 2000
-	a := &api{rest: cfg, client: kubernetes.NewForConfigOrDie(cfg)}
+	a := &api{env: env, rest: cfg, client: kubernetes.NewForConfigOrDie(cfg)}
 	for name, labels := range map[string]map[string]string{
 		ownNamespace: nil,
 		podNamespace: {"coldtrace.io/inject": "enabled"},
@@ -68,6 +69,20 @@ func startAPI(t *testing.T) *api {
 		return err
 	})
 	return a
+}
+
+// kubeconfig is an administrator's.
+func (a *api) kubeconfig(t *testing.T) []byte {
+	t.Helper()
+	user, err := a.env.AddUser(envtest.User{Name: "drill", Groups: []string{"system:masters"}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kubeconfig, err := user.KubeConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kubeconfig
 }
 
 func (a *api) must(t *testing.T, f func(context.Context) error) {

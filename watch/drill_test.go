@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package watch_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/client-go/tools/clientcmd"
+	ctrl "sigs.k8s.io/controller-runtime"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/coldtrace/coldtrace/config"
+	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/watch"
+)
+
+// The drill's leaders are processes of their own, because SIGKILL is part of it: this test binary, with these set.
+const (
+	envLeaderKubeconfig = "COLDTRACE_DRILL_KUBECONFIG"
+	envLeaderEndpoint   = "COLDTRACE_DRILL_ENDPOINT"
+)
+
+func TestMain(m *testing.M) {
+	if path := os.Getenv(envLeaderKubeconfig); path != "" {
+		if err := lead(path, os.Getenv(envLeaderEndpoint)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// lead is what `coldtrace serve` does for the watcher, with a lease short enough for a drill.
+func lead(kubeconfig, endpoint string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	ctrl.SetLogger(logr.Discard())
+	cfg, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return err
+	}
+	lease, renew, retry := 3*time.Second, 2*time.Second, 500*time.Millisecond
+	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
+		Metrics: metricsserver.Options{BindAddress: "0"}, HealthProbeBindAddress: "0",
+		LeaderElection: true, LeaderElectionID: "drill", LeaderElectionNamespace: ownNamespace, LeaderElectionReleaseOnCancel: true,
+		LeaseDuration: &lease, RenewDeadline: &renew, RetryPeriod: &retry,
+	})
+	if err != nil {
+		return err
+	}
+	exporter, err := startup.NewExporter(ctx, startup.ExporterConfig{
+		Endpoint: "http://" + endpoint, Protocol: startup.ProtocolGRPC, Version: "test", Service: startup.ServiceWatcher,
+	})
+	if err != nil {
+		return err
+	}
+	policy := config.Default()
+	w, err := watch.New(watch.Config{
+		REST: cfg, Namespace: ownNamespace, Exporter: exporter, Version: "test", Log: logr.Discard(),
+		Policy: func() *config.Policy { return policy },
+	})
+	if err != nil {
+		return err
+	}
+	if err := mgr.Add(w); err != nil {
+		return err
+	}
+	return mgr.Start(ctx)
+}
+
+// leader is a process that leads or stands by.
+type leader struct{ cmd *exec.Cmd }
+
+func newLeader(t *testing.T, kubeconfig, endpoint string) *leader {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(context.Background(), self)
+	cmd.Env = append(os.Environ(), envLeaderKubeconfig+"="+kubeconfig, envLeaderEndpoint+"="+endpoint)
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return &leader{cmd}
+}
+
+func (l *leader) end(s syscall.Signal) {
+	_ = l.cmd.Process.Signal(s)
+	_ = l.cmd.Wait()
+}
+
+// drillSize reads a number of the drill from the environment: the full drill is 2000 starts, 20 kills, 20 restarts.
+func drillSize(name string, small int) int {
+	if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
+		return n
+	}
+	return small
+}
+
+func TestEveryStartIsDeliveredHoweverLeadersEnd(t *testing.T) {
+	var (
+		starts   = drillSize("COLDTRACE_DRILL_STARTS", 60)
+		kills    = drillSize("COLDTRACE_DRILL_KILLS", 2)
+		restarts = drillSize("COLDTRACE_DRILL_RESTARTS", 2)
+	)
+	a := startAPI(t)
+	r := newReceiver(t)
+	path := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := os.WriteFile(path, a.kubeconfig(t), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	phase := func(t *testing.T, label string, starts, ends int, signal syscall.Signal) []*scripted {
+		t.Helper()
+		current, standby := newLeader(t, path, r.address), newLeader(t, path, r.address)
+		pods := make([]*scripted, starts)
+		var all sync.WaitGroup
+		slots := make(chan struct{}, 8)
+		all.Go(func() {
+			var group sync.WaitGroup
+			defer group.Wait()
+			for i := range pods {
+				slots <- struct{}{}
+				group.Go(func() {
+					defer func() { <-slots }()
+					ctx := context.WithoutCancel(t.Context())
+					s, err := a.create(ctx, podNamespace, fmt.Sprintf("%s-%d", label, i))
+					if err == nil {
+						pods[i] = s
+						err = s.play(ctx, func() { pause(time.Duration(rand.IntN(80)) * time.Millisecond) })
+					}
+					if err != nil {
+						t.Error(err)
+					}
+				})
+			}
+		})
+		for range ends {
+			pause(time.Duration(300+rand.IntN(2500)) * time.Millisecond)
+			current.end(signal)
+			current, standby = standby, newLeader(t, path, r.address)
+		}
+		all.Wait()
+		for i, s := range pods {
+			if s == nil || !r.wait(within(t, 60*time.Second), r.complete(s.trace())) {
+				t.Errorf("start %d was not delivered", i)
+			}
+		}
+		standby.end(syscall.SIGTERM)
+		current.end(syscall.SIGTERM)
+		return pods
+	}
+	// The first leader's first list must not find starts that are over: those are nobody's.
+	seed, err := a.create(t.Context(), podNamespace, "seed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := newLeader(t, path, r.address)
+	if err := seed.bind(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !r.wait(within(t, 30*time.Second), func() bool { return r.named(seed.trace(), startup.SpanPodPending) != nil }) {
+		t.Fatal("the first leader delivered nothing")
+	}
+	first.end(syscall.SIGTERM)
+
+	phase(t, "restart", starts/2, restarts, syscall.SIGTERM)
+	repeated, _ := r.repeats()
+	if repeated != 0 {
+		t.Errorf("%d spans came twice though every leader ended in good order", repeated)
+	}
+	phase(t, "kill", starts-starts/2, kills, syscall.SIGKILL)
+	again, different := r.repeats()
+	t.Logf("%d starts, %d restarts: %d spans repeated; %d kills: %d repeated, %d of them different", starts, restarts, repeated, kills, again-repeated, different)
+	if different != 0 {
+		t.Errorf("%d repeated spans are not what they were", different)
+	}
+}
+
+// pause is the pace of the play, not a wait for something.
+func pause(d time.Duration) { <-time.After(d) }
