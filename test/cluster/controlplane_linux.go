@@ -84,7 +84,7 @@ func (cp *controlPlane) boot(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, bootTimeout)
 	defer cancel()
 	l := cp.l
-	ports, err := freePorts(3)
+	ports, err := freePorts(ctx, 3)
 	if err != nil {
 		return err
 	}
@@ -130,7 +130,8 @@ func (cp *controlPlane) start(ctx context.Context, name string, argv []string, c
 		return fmt.Errorf("create log: %w", err)
 	}
 	defer log.Close()
-	cmd := exec.Command(argv[0], argv[1:]...)
+	// ctx bounds the wait, not the process.
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), argv[0], argv[1:]...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
@@ -175,10 +176,10 @@ func (w *waiter) ended() <-chan struct{} { return w.done }
 func (w *waiter) exitCode() int          { return w.cmd.ProcessState.ExitCode() }
 
 // freePorts asks the kernel for ports; all are held until the last is known, so that they differ.
-func freePorts(n int) ([]string, error) {
+func freePorts(ctx context.Context, n int) ([]string, error) {
 	var ports []string
 	for range n {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 		if err != nil {
 			return nil, fmt.Errorf("find a free port: %w", err)
 		}

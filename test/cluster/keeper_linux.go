@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -84,7 +85,7 @@ func startNode(l layout, progressPipe *os.File) (*exec.Cmd, io.WriteCloser, erro
 		return nil, nil, fmt.Errorf("create pipe: %w", err)
 	}
 	defer read.Close()
-	cmd := exec.Command("/proc/self/exe", "--dir", l.dir, "--bin", l.bin, "node")
+	cmd := exec.CommandContext(context.Background(), "/proc/self/exe", "--dir", l.dir, "--bin", l.bin, "node")
 	cmd.Dir = l.checkout
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.ExtraFiles = []*os.File{progressPipe, read} // progressFD, keeperFD

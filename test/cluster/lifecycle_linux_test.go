@@ -94,7 +94,7 @@ func (d *drill) start(t *testing.T, until string) {
 	if err := d.up.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { exec.Command(d.driver, "--dir", d.dir, "down").Run() })
+	t.Cleanup(func() { d.run(t, "down") })
 	ended, drained := make(chan error, 1), make(chan struct{})
 	go func() {
 		err := d.up.Wait()
@@ -158,7 +158,6 @@ type traces struct {
 	mounts     []string
 	cgroups    int
 	links      []string
-	routes     string
 	iptables   string
 	sysctls    string
 	folders    []string

@@ -70,19 +70,19 @@ func TestAProcessIsAliveUntilItHasEnded(t *testing.T) {
 }
 
 func TestTheTopologyCountsRealCPUsOverAndOver(t *testing.T) {
-	for _, real := range []int{1, 2, 12, 64, 256} {
+	for _, cpus := range []int{1, 2, 12, 64, 256} {
 		dir := t.TempDir()
-		if err := writeTopology(dir, real); err != nil {
+		if err := writeTopology(dir, cpus); err != nil {
 			t.Fatal(err)
 		}
-		cpus, err := filepath.Glob(filepath.Join(dir, "node*", "cpu*"))
+		found, err := filepath.Glob(filepath.Join(dir, "node*", "cpu*"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(cpus) < claimedCPUs {
-			t.Errorf("%d real CPUs: %d counted", real, len(cpus))
+		if len(found) < claimedCPUs {
+			t.Errorf("%d real CPUs: %d counted", cpus, len(found))
 		}
-		for _, c := range cpus {
+		for _, c := range found {
 			if _, err := os.Stat(filepath.Join(c, "topology", "core_id")); err != nil {
 				t.Error(err)
 			}

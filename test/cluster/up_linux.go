@@ -98,7 +98,8 @@ func launch(ctx context.Context, l layout, out *progress, m mode) error {
 	}
 	defer log.Close()
 
-	cmd := exec.Command("/proc/self/exe", "--dir", l.dir, "--bin", l.bin, m.keeper)
+	// The keeper outlives us and ctx alike; that it ends with an interrupted boot is the launch pipe's job.
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), "/proc/self/exe", "--dir", l.dir, "--bin", l.bin, m.keeper)
 	cmd.Dir = l.checkout
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = []*os.File{progressWrite, launchRead} // progressFD, launchFD
@@ -144,10 +145,11 @@ func follow(lines *bufio.Scanner, l layout, out *progress) error {
 			return nil
 		}
 		if reason, failed := strings.CutPrefix(line, failedLine); failed {
+			log := []string{reason}
 			for lines.Scan() {
-				reason += "\n" + lines.Text()
+				log = append(log, lines.Text())
 			}
-			return fmt.Errorf("boot: %s", reason)
+			return fmt.Errorf("boot: %s", strings.Join(log, "\n"))
 		}
 		fmt.Fprintln(out.w, line)
 	}
