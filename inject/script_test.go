@@ -78,7 +78,7 @@ func TestBashDoesTheSameWithAndWithoutAnEmptyPlaceholder(t *testing.T) {
 	if err != nil {
 		t.Skip("no bash")
 	}
-	count := 300
+	count := 120
 	if n, err := strconv.Atoi(os.Getenv("COLDTRACE_SCRIPTS")); err == nil {
 		count = n
 	}
