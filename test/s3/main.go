@@ -55,7 +55,7 @@ func run(args []string) error {
 	server := &http.Server{Handler: NewHandler(config), ReadHeaderTimeout: 10 * time.Second}
 	go func() {
 		<-ctx.Done()
-		server.Close() //nolint:errcheck // downloads that are under way end with the process anyway
+		server.Close() // downloads that are under way end with the process anyway
 	}()
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve S3 requests: %w", err)
