@@ -5,6 +5,8 @@ package inject
 import (
 	"path"
 	"strings"
+
+	"github.com/coldtrace/coldtrace/config"
 )
 
 // image fills in what is known of the image's entrypoint: the annotation's, else the policy's table, else what the
@@ -42,4 +44,14 @@ func matchImage(pattern, image string) bool {
 	// path.Match's * stops at a slash; ours does not.
 	ok, err := path.Match(strings.ReplaceAll(pattern, "/", "\x00"), strings.ReplaceAll(image, "/", "\x00"))
 	return err == nil && ok
+}
+
+// WantsEntrypoint is the target's image, if the pod is selected, has no command, and nothing in the pod or the policy
+// tells its image's entrypoint: the one case in which a registry is worth asking.
+func WantsEntrypoint(req Request) (image string, ok bool) {
+	s := Selected(req)
+	if !req.Policy.RegistryLookup || !s.Selected || s.Identity.Launch.Known || s.Settings.Delivery == config.DeliveryOff {
+		return "", false
+	}
+	return req.Pod.Spec.Containers[s.Identity.Index].Image, true
 }

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package registry asks an image's registry for its ENTRYPOINT and CMD, for pods that give no command. It is the one
+// part of injection that speaks to anything, it is off unless the policy asks for it, and it gives up after a second:
+// a pod whose image can't be asked about is injected without the wrapper.
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"github.com/coldtrace/coldtrace/endpoint"
+)
+
+// Defaults of Config.
+const (
+	DefaultBudget = time.Second
+	DefaultTTL    = 5 * time.Minute
+	DefaultSize   = 1000
+)
+
+// Config is how to ask. The zero value is good.
+type Config struct {
+	// Keychain holds the credentials for a pod's images: its pull secrets and its service account's. Nil: anonymous.
+	Keychain func(ctx context.Context, namespace string, pod *endpoint.Pod) (authn.Keychain, error)
+	Budget   time.Duration // for one look-up, the keychain's included
+	TTL      time.Duration // how long what a tag points at is remembered, failures included; a digest never changes
+	Size     int           // images remembered
+	Client   http.RoundTripper
+	Now      func() time.Time
+}
+
+// Command is what an image runs when it is told nothing.
+type Command struct{ Entrypoint, Cmd []string }
+
+// ErrPlatforms means that an image runs different commands on different platforms and the pod does not say on which one
+// it will be.
+var ErrPlatforms = errors.New("the image's platforms have different entrypoints and the pod does not select one")
+
+// Registries answers from memory where it can.
+type Registries struct {
+	config Config
+	mu     sync.Mutex
+	known  map[key]entry
+}
+
+// key is an image as a pod may see it: another namespace may not be allowed to.
+type key struct{ namespace, image, arch string }
+
+type entry struct {
+	command Command
+	err     error
+	until   time.Time // zero: for good
+}
+
+// New makes a memory of images.
+func New(config Config) *Registries {
+	if config.Budget <= 0 {
+		config.Budget = DefaultBudget
+	}
+	if config.TTL <= 0 {
+		config.TTL = DefaultTTL
+	}
+	if config.Size <= 0 {
+		config.Size = DefaultSize
+	}
+	if config.Client == nil {
+		config.Client = remote.DefaultTransport
+	}
+	if config.Now == nil {
+		config.Now = time.Now
+	}
+	return &Registries{config: config, known: map[key]entry{}}
+}
+
+// Lookup tells what an image runs. Concurrent calls for one image may each ask; the answers are the same.
+func (r *Registries) Lookup(ctx context.Context, namespace string, pod *endpoint.Pod, image string) (Command, error) {
+	k := key{namespace, image, pod.Spec.NodeSelector["kubernetes.io/arch"]}
+	now := r.config.Now()
+	r.mu.Lock()
+	e, ok := r.known[k]
+	r.mu.Unlock()
+	if ok && (e.until.IsZero() || now.Before(e.until)) {
+		return e.command, e.err
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.config.Budget)
+	defer cancel()
+	ref, err := name.ParseReference(image)
+	if err != nil {
+		return Command{}, fmt.Errorf("parse image: %w", err)
+	}
+	e.command, e.err = r.ask(ctx, ref, namespace, pod, k.arch)
+	e.until = now.Add(r.config.TTL)
+	if _, byDigest := ref.(name.Digest); byDigest && e.err == nil {
+		e.until = time.Time{}
+	}
+	r.remember(k, e)
+	return e.command, e.err
+}
+
+// remember makes room by forgetting any other: what is needed again is asked again.
+func (r *Registries) remember(k key, e entry) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for other := range r.known {
+		if len(r.known) < r.config.Size {
+			break
+		}
+		delete(r.known, other)
+	}
+	r.known[k] = e
+}
+
+func (r *Registries) ask(ctx context.Context, ref name.Reference, namespace string, pod *endpoint.Pod, arch string) (Command, error) {
+	keychain := authn.Keychain(authn.NewMultiKeychain())
+	if r.config.Keychain != nil {
+		var err error
+		if keychain, err = r.config.Keychain(ctx, namespace, pod); err != nil {
+			return Command{}, fmt.Errorf("read pull secrets: %w", err)
+		}
+	}
+	opts := []remote.Option{remote.WithContext(ctx), remote.WithAuthFromKeychain(keychain), remote.WithTransport(r.config.Client)}
+	desc, err := remote.Get(ref, opts...)
+	if err != nil {
+		return Command{}, fmt.Errorf("get manifest: %w", err)
+	}
+	if !desc.MediaType.IsIndex() {
+		image, err := desc.Image()
+		if err != nil {
+			return Command{}, fmt.Errorf("read manifest: %w", err)
+		}
+		return command(image)
+	}
+	index, err := desc.ImageIndex()
+	if err != nil {
+		return Command{}, fmt.Errorf("read index: %w", err)
+	}
+	return ofIndex(index, arch)
+}
+
+// ofIndex is the command that the image has on every platform the pod may run on.
+func ofIndex(index v1.ImageIndex, arch string) (Command, error) {
+	manifest, err := index.IndexManifest()
+	if err != nil {
+		return Command{}, fmt.Errorf("read index: %w", err)
+	}
+	var found []Command
+	for _, m := range manifest.Manifests {
+		// Attestations are listed beside images, on platform unknown/unknown.
+		if p := m.Platform; !m.MediaType.IsImage() || p == nil || p.OS != "linux" || arch != "" && p.Architecture != arch {
+			continue
+		}
+		image, err := index.Image(m.Digest)
+		if err != nil {
+			return Command{}, fmt.Errorf("read image of %s: %w", m.Platform, err)
+		}
+		c, err := command(image)
+		if err != nil {
+			return Command{}, err
+		}
+		if len(found) > 0 && !(slices.Equal(c.Entrypoint, found[0].Entrypoint) && slices.Equal(c.Cmd, found[0].Cmd)) {
+			return Command{}, ErrPlatforms
+		}
+		found = append(found, c)
+	}
+	if len(found) == 0 {
+		return Command{}, errors.New("the image has no variant for the pod's platform")
+	}
+	return found[0], nil
+}
+
+func command(image v1.Image) (Command, error) {
+	file, err := image.ConfigFile()
+	if err != nil {
+		return Command{}, fmt.Errorf("read image config: %w", err)
+	}
+	c := Command{Entrypoint: file.Config.Entrypoint, Cmd: file.Config.Cmd}
+	if len(c.Entrypoint)+len(c.Cmd) == 0 {
+		return Command{}, errors.New("the image has neither ENTRYPOINT nor CMD")
+	}
+	return c, nil
+}
