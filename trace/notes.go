@@ -85,6 +85,9 @@ func (n *Node) notes() []string {
 	if n.Missing {
 		return []string{"not exported (yet)"}
 	}
+	if n.Open {
+		out = append(out, "going on")
+	}
 	for _, note := range noted {
 		for _, a := range n.Attributes {
 			if a.Key != note.key {

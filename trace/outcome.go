@@ -41,6 +41,9 @@ func (t *Trace) Outcome() Outcome {
 	if root == nil {
 		return Outcome{InProgress: true}
 	}
+	if root.Open {
+		return Outcome{InProgress: true}
+	}
 	if !root.Missing {
 		return Outcome{Failed: root.Failed, Reason: root.Reason()}
 	}

@@ -102,7 +102,7 @@ func (n *Node) kind() string {
 	switch {
 	case n.Failed:
 		return "failed"
-	case n.Missing:
+	case n.Missing, n.Open:
 		return "missing"
 	}
 	switch n.service() {

@@ -155,7 +155,7 @@ func (r row) line(t *Trace, c layout, a axis, o Options) line {
 // bar is the row's part of the time axis, with the ticks as a faint grid where the bar isn't.
 func (r row) bar(a axis, o Options) line {
 	before, cells := a.bar(r.Start, r.End, o.ASCII)
-	if r.Missing {
+	if r.Missing || r.Open {
 		cells = strings.Repeat("-", columns(cells))
 	}
 	grid := []rune(strings.Repeat(" ", a.cells))

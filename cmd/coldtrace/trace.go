@@ -13,7 +13,9 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/trace"
+	"github.com/coldtrace/coldtrace/watch/timeline"
 )
 
 type traceFlags struct {
@@ -23,6 +25,7 @@ type traceFlags struct {
 	noColour  bool
 	ascii     bool
 	follow    bool
+	capture   bool
 }
 
 func newTraceCommand() *cobra.Command {
@@ -52,11 +55,12 @@ writes them ("-": standard input). Of several starts, all are listed and the new
 	f.BoolVar(&flags.noColour, "no-color", false, "no colours (default: colours on a terminal, unless NO_COLOR is set)")
 	f.BoolVar(&flags.ascii, "ascii", false, "no box-drawing characters")
 	f.BoolVarP(&flags.follow, "follow", "f", false, "draw again whenever a file grows, until interrupted (on a terminal)")
+	f.BoolVar(&flags.capture, "from-capture", false, "the files are captures (see coldtrace capture): draw what the watcher would tell of them")
 	return cmd
 }
 
 func runTrace(cmd *cobra.Command, files []string, flags traceFlags) error {
-	spans, readErr := readSpans(cmd, files)
+	spans, readErr := readSpans(cmd, files, flags.capture)
 	traces, others := flags.selection.Apply(trace.Build(spans))
 	if len(traces) == 0 {
 		if readErr != nil {
@@ -125,13 +129,13 @@ func (f traceFlags) terminal(out io.Writer) trace.Options {
 }
 
 // readSpans reads what can be read. What can't is said on standard error; the error is of files that couldn't be read.
-func readSpans(cmd *cobra.Command, files []string) ([]*trace.Span, error) {
+func readSpans(cmd *cobra.Command, files []string, captures bool) ([]*trace.Span, error) {
 	var (
 		all  []*trace.Span
 		errs []error
 	)
 	for _, name := range files {
-		spans, problems, err := readFile(cmd, name)
+		spans, problems, err := readFile(cmd, name, captures)
 		all = append(all, spans...)
 		for _, p := range problems {
 			cmd.PrintErrln("coldtrace:", p)
@@ -143,14 +147,39 @@ func readSpans(cmd *cobra.Command, files []string) ([]*trace.Span, error) {
 	return all, errors.Join(errs...)
 }
 
-func readFile(cmd *cobra.Command, name string) ([]*trace.Span, []trace.Problem, error) {
+func readFile(cmd *cobra.Command, name string, captures bool) ([]*trace.Span, []trace.Problem, error) {
+	read := trace.Read
+	if captures {
+		read = readCapture
+	}
 	if name == "-" {
-		return trace.Read("stdin", cmd.InOrStdin())
+		return read("stdin", cmd.InOrStdin())
 	}
 	file, err := os.Open(name) //nolint:gosec // the user names it
 	if err != nil {
 		return nil, nil, err //nolint:wrapcheck // says "open NAME: why"
 	}
 	defer file.Close() //nolint:errcheck // opened for reading
-	return trace.Read(name, file)
+	return read(name, file)
+}
+
+// readCapture is what the watcher would tell of the pods in a capture, and what still goes on.
+func readCapture(name string, r io.Reader) ([]*trace.Span, []trace.Problem, error) {
+	starts, err := timeline.FromCapture(r)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", name, err)
+	}
+	var all []*trace.Span
+	for i := range starts {
+		spans := make([]startup.Span, len(starts[i].Spans))
+		for n := range spans {
+			spans[n] = starts[i].Spans[n].Span
+		}
+		drawn := trace.FromStart(starts[i].Subject, startup.ServiceWatcher, spans)
+		for n := range drawn {
+			drawn[n].Open = starts[i].Spans[n].Open
+		}
+		all = append(all, drawn...)
+	}
+	return all, nil, nil
 }

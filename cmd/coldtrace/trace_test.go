@@ -88,3 +88,13 @@ func TestTraceWritesAPage(t *testing.T) {
 		t.Errorf("on standard output: error %v, %d bytes", err, len(out))
 	}
 }
+
+func TestTraceDrawsACapture(t *testing.T) {
+	out, errs, err := drawTrace(t, "", "--from-capture", "../../watch/timeline/testdata/crash-loop-in-flight.yaml")
+	if err != nil || errs != "" || !strings.Contains(out, "in progress") || !strings.Contains(out, "✗ pod_ready") {
+		t.Errorf("error %v, said %q, drew\n%s", err, errs, out)
+	}
+	if _, _, err := drawTrace(t, "", "--from-capture", traceFixtures+"ready.jsonl"); err == nil {
+		t.Error("spans were taken for a capture")
+	}
+}

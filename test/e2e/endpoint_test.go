@@ -84,8 +84,11 @@ func withEnv(name, value string) func(*corev1.Pod, *corev1.Container) {
 	}
 }
 
-// once makes the pod end with its containers, so that their exit codes stay readable.
-func once(pod *corev1.Pod, _ *corev1.Container) { pod.Spec.RestartPolicy = corev1.RestartPolicyNever }
+// once makes the pod end with its target container, so that its exit code stays readable: the forwarder goes on for ever.
+func once(pod *corev1.Pod, main *corev1.Container) {
+	pod.Spec.RestartPolicy = corev1.RestartPolicyNever
+	pod.Spec.Containers = []corev1.Container{*main}
+}
 
 // begin creates the pod and deletes it when the test is over.
 func begin(t *testing.T, namespace, name string, change ...func(*corev1.Pod, *corev1.Container)) *corev1.Pod {

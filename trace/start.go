@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package trace
+
+import (
+	"go.opentelemetry.io/otel/attribute"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/sdk/resource"
+
+	"github.com/coldtrace/coldtrace/startup"
+)
+
+// FromStart are the spans that an exporter would send of a subject's start, in the same order.
+func FromStart(subject startup.Subject, service string, spans []startup.Span) []*Span {
+	res := resource.NewSchemaless(attribute.String("service.name", service), attribute.String(attrPodUID, subject.PodUID),
+		attribute.String(attrPodName, subject.PodName), attribute.String(attrPodNamespace, subject.Namespace))
+	out := make([]*Span, 0, len(spans))
+	for _, s := range startup.Snapshots(subject, res, "", spans) {
+		out = append(out, fromSDK(s))
+	}
+	return out
+}
+
+func fromSDK(s sdktrace.ReadOnlySpan) *Span {
+	out := &Span{
+		TraceID: s.SpanContext().TraceID().String(), ID: s.SpanContext().SpanID().String(), Name: s.Name(),
+		Start: s.StartTime(), End: s.EndTime(), Attributes: fromAttributes(s.Attributes()), Scope: s.InstrumentationScope().Name,
+		Failed: s.Status().Code == codes.Error, Message: s.Status().Description, Resource: fromAttributes(s.Resource().Attributes()),
+	}
+	if s.Parent().SpanID().IsValid() {
+		out.ParentID = s.Parent().SpanID().String()
+	}
+	for _, e := range s.Events() {
+		out.Events = append(out.Events, Event{Name: e.Name, Time: e.Time, Attributes: fromAttributes(e.Attributes)})
+	}
+	return out
+}
+
+func fromAttributes(in []attribute.KeyValue) []Attribute {
+	out := make([]Attribute, 0, len(in))
+	for _, kv := range in {
+		var value any
+		switch v := kv.Value; v.Type() {
+		case attribute.BOOL:
+			value = v.AsBool()
+		case attribute.INT64:
+			value = v.AsInt64()
+		case attribute.FLOAT64:
+			value = v.AsFloat64()
+		default:
+			value = v.Emit()
+		}
+		out = append(out, Attribute{Key: string(kv.Key), Value: value})
+	}
+	return out
+}
