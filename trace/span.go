@@ -19,7 +19,7 @@ type Span struct {
 	Attributes  []Attribute
 	Events      []Event
 	Failed      bool
-	Open        bool // it goes on; End is when that was seen. No exporter sends such a span
+	Open        bool   // it goes on; End is when that was seen. No exporter sends such a span
 	Message     string // the status description
 
 	Resource []Attribute
