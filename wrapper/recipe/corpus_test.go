@@ -16,16 +16,23 @@ import (
 // corpus is where logs captured elsewhere lie, beside the checkout; they are not part of it.
 func corpus(t *testing.T) string {
 	t.Helper()
+	dir := findCorpus()
+	if dir == "" {
+		t.Skip("no corpus of captured logs beside the checkout")
+	}
+	return dir
+}
+
+func findCorpus() string {
 	dir, err := os.Getwd()
 	if err != nil {
-		t.Fatal(err)
+		return ""
 	}
 	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
 		if logs := filepath.Join(dir, "shared", "corpus", "vllm-logs"); exists(logs) {
 			return logs
 		}
 	}
-	t.Skip("no corpus of captured logs beside the checkout")
 	return ""
 }
 

@@ -4,6 +4,7 @@ package recipe
 
 import (
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -14,6 +15,7 @@ type launch struct {
 	lastStamp  string // last one before ready
 	readyStamp string
 	version    string
+	prompt     prompt
 
 	at      map[mark]time.Time
 	engines map[string]bool // ranks that said they initialise an engine
@@ -49,17 +51,28 @@ func (s *launch) seen(at time.Time, h head) {
 	}
 }
 
-// over: nothing more is to come of this launch.
+// ended: nothing more is to come of this launch.
+func (s *launch) ended() bool {
+	return !s.ready.IsZero() || slices.ContainsFunc(s.failures, func(f failure) bool { return f.hard || f.class == interrupted })
+}
+
+// over: another launch is a new start. An exception may have been survived, so it alone ends nothing.
 func (s *launch) over() bool {
-	if !s.ready.IsZero() {
-		return true
-	}
+	return s.ended() || slices.ContainsFunc(s.failures, func(f failure) bool { return f.class >= exception })
+}
+
+// prompt is a process's first line, which may turn out to be that of another launch.
+type prompt struct {
+	at    time.Time
+	stamp string
+}
+
+func (s *launch) lastFailure() time.Time {
+	var last time.Time
 	for _, f := range s.failures {
-		if f.hard || f.class == interrupted || f.class == exception {
-			return true
-		}
+		last = later(last, f.at)
 	}
-	return false
+	return last
 }
 
 // begun: more than introductions were made.

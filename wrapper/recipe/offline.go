@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"time"
+	"unicode/utf8"
 )
 
 // LogOptions say how a captured log is to be read.
@@ -114,16 +115,19 @@ type splitter struct {
 
 func (s *splitter) next() ([]byte, bool) {
 	line, ok := s.cut()
-	if !ok || s.width == 0 || len(line) < s.width*3/4 {
+	if !ok || s.width == 0 || columns(line) < s.width*3/4 {
 		return line, ok
 	}
 	s.buf = append(s.buf[:0], line...)
-	for len(s.buf) < maxLine && len(line) >= s.width*3/4 && len(s.log) > 0 && !headed(s.log) {
+	for len(s.buf) < maxLine && columns(line) >= s.width*3/4 && len(s.log) > 0 && !headed(s.log) {
 		line, _ = s.cut()
 		s.buf = append(s.buf, line...)
 	}
 	return s.buf, true
 }
+
+// columns is how wide a terminal shows a line: bars are drawn with runes of three bytes.
+func columns(line []byte) int { return utf8.RuneCount(line) }
 
 func (s *splitter) cut() ([]byte, bool) {
 	if len(s.log) == 0 {
@@ -136,6 +140,9 @@ func (s *splitter) cut() ([]byte, bool) {
 		return line, true
 	}
 	line := s.log[:end]
+	if bytes.HasPrefix(s.log[end:], []byte("\r\n")) {
+		end++
+	}
 	s.log = s.log[end+1:]
 	return line, true
 }
@@ -147,7 +154,7 @@ func headed(log []byte) bool {
 		log = log[:end]
 	}
 	h := parse(log)
-	return len(log) == 0 || h.stamp != nil || h.rank != nil || bytes.HasPrefix(log, []byte("INFO:"))
+	return len(log) == 0 || h.stamp != nil || len(h.message) < len(bytes.TrimLeft(log, " \t")) || bytes.HasPrefix(log, []byte("INFO:"))
 }
 
 // wrapWidth is the width of the terminal that a log was copied from, 0 if it was not: no line of a log that says how
@@ -157,7 +164,7 @@ func wrapWidth(log []byte) int {
 	lines := bufio.NewScanner(bytes.NewReader(log))
 	lines.Buffer(nil, len(log)+1)
 	for lines.Scan() {
-		longest = max(longest, len(lines.Bytes()))
+		longest = max(longest, columns(lines.Bytes()))
 	}
 	if longest < 60 || longest > 300 {
 		return 0
@@ -168,7 +175,7 @@ func wrapWidth(log []byte) int {
 		if end < 0 {
 			break
 		}
-		if end >= longest*3/4 {
+		if columns(rest[:end]) >= longest*3/4 {
 			full++
 			if !headed(rest[end+1:]) {
 				wrapped++

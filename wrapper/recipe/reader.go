@@ -175,12 +175,17 @@ func (r *Reader) marked(at time.Time, h head, rule *rule, c capture) {
 	s := r.start
 	switch rule.Mark {
 	case markPrompt:
-		if s.over() {
+		if s.ended() {
 			r.start = newLaunch()
+		} else {
+			s.prompt = prompt{at, string(h.stamp)}
 		}
 	case markLaunch:
 		if s.over() || s.begun() {
 			r.start = newLaunch()
+			if last := s.lastFailure(); s.over() && s.prompt.at.After(last) {
+				r.start.first, r.start.firstStamp = s.prompt.at, s.prompt.stamp
+			}
 		}
 		r.start.at[markLaunch] = at
 	case markEngine:
