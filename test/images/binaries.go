@@ -11,6 +11,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
 // program is a Go program of this repository or of its tools.
@@ -32,6 +35,24 @@ type workshop struct {
 	checkout string
 	version  string
 	built    map[string]string
+	engine   map[string][]v1.Layer // by architecture
+}
+
+// open makes the folder that programs are built into, this process's alone until release.
+func (s *workshop) open() (release func(), err error) {
+	dir := filepath.Join(s.checkout, ".cluster", "images")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("create folder for programs: %w", err)
+	}
+	lock, err := os.Create(filepath.Join(dir, ".lock"))
+	if err != nil {
+		return nil, fmt.Errorf("create lock: %w", err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("wait for another build: %w", err)
+	}
+	return func() { lock.Close() }, nil
 }
 
 // binary returns the path of a static program for the architecture. Go leaves one alone that is up to date.

@@ -17,8 +17,13 @@ import (
 
 // plan is an image as it is to be made: its layers from below, and its configuration.
 type plan struct {
-	layers []Tree
+	layers []v1.Layer
 	config v1.Config
+}
+
+func draw(config v1.Config, trees ...Tree) (plan, error) {
+	layers, err := pack(trees...)
+	return plan{layers: layers, config: config}, err
 }
 
 // images is every image there is.
@@ -56,9 +61,7 @@ func coldtraceImage(ctx context.Context, s *workshop, arch string) (plan, error)
 	}
 	program := Tree{}
 	program.Add("coldtrace", binary)
-	return plan{layers: []Tree{base, program}, config: v1.Config{
-		Entrypoint: []string{"/coldtrace"}, User: nonroot, WorkingDir: "/", Env: []string{paths},
-	}}, nil
+	return draw(v1.Config{Entrypoint: []string{"/coldtrace"}, User: nonroot, WorkingDir: "/", Env: []string{paths}}, base, program)
 }
 
 // wrapperImage holds one file: mounted as an image volume at /coldtrace, or run as an init container that copies itself.
@@ -69,31 +72,45 @@ func wrapperImage(ctx context.Context, s *workshop, arch string) (plan, error) {
 	}
 	program := Tree{}
 	program.Add("coldtrace-wrapper", binary)
-	return plan{layers: []Tree{program}, config: v1.Config{Entrypoint: []string{"/coldtrace-wrapper"}, User: nonroot, WorkingDir: "/"}}, nil
+	return draw(v1.Config{Entrypoint: []string{"/coldtrace-wrapper"}, User: nonroot, WorkingDir: "/"}, program)
 }
 
 // simImage is a vLLM image without a model, a GPU or Python: laid out as vLLM's own images are, with s5cmd where
 // model-engine's have it.
 func simImage(ctx context.Context, s *workshop, arch string, variant Variant) (plan, error) {
+	layers, ok := s.engine[arch]
+	if !ok {
+		var err error
+		if layers, err = engineLayers(ctx, s, arch); err != nil {
+			return plan{}, err
+		}
+		s.engine[arch] = layers
+	}
+	packages, err := pack(variant.Tree())
+	return plan{layers: slices.Concat(layers, packages), config: v1.Config{
+		Entrypoint: []string{"vllm", "serve"}, WorkingDir: "/workspace", Env: []string{paths, "HOME=/root"},
+	}}, err
+}
+
+// engineLayers are what all variants of sim have in common.
+func engineLayers(ctx context.Context, s *workshop, arch string) ([]v1.Layer, error) {
 	base, err := shell(ctx, arch)
 	if err != nil {
-		return plan{}, err
+		return nil, err
 	}
 	s5cmd, err := s.binary(ctx, "s5cmd", arch)
 	if err != nil {
-		return plan{}, err
+		return nil, err
 	}
 	download := Tree{}
 	download.Add("workspace/s5cmd", s5cmd)
 	python, err := pythonLayer(ctx, s, arch)
 	if err != nil {
-		return plan{}, err
+		return nil, err
 	}
 	python.Link("usr/local/bin/vllm", "/usr/bin/python3.12")
 	python.Link("usr/local/bin/text-generation-launcher", "/usr/bin/python3.12")
-	return plan{layers: []Tree{base, download, python, variant.Tree()}, config: v1.Config{
-		Entrypoint: []string{"vllm", "serve"}, WorkingDir: "/workspace", Env: []string{paths, "HOME=/root"},
-	}}, nil
+	return pack(base, download, python)
 }
 
 // forwarderImage is model-engine's own image as far as its http-forwarder sidecar goes.
@@ -107,7 +124,7 @@ func forwarderImage(ctx context.Context, s *workshop, arch string) (plan, error)
 	if err != nil {
 		return plan{}, err
 	}
-	return plan{layers: []Tree{base, python}, config: v1.Config{WorkingDir: "/workspace", Env: []string{paths, "HOME=/root"}}}, nil
+	return draw(v1.Config{WorkingDir: "/workspace", Env: []string{paths, "HOME=/root"}}, base, python)
 }
 
 // pythonLayer puts the simulator where Python is, and launchers beside it.

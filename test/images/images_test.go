@@ -81,7 +81,11 @@ func TestTheSameContentIsTheSameImage(t *testing.T) {
 		}
 		tree := defaultVariant.Tree()
 		tree.Add("program", source)
-		img, err := assemble(plan{layers: []Tree{tree}}, "image", "v1", "amd64")
+		p, err := draw(v1.Config{}, tree)
+		if err != nil {
+			t.Fatal(err)
+		}
+		img, err := assemble(p, "image", "v1", "amd64")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -49,7 +49,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	if config.Version == "" {
-		config.Version = describe(ctx, checkout)
+		config.Version = gitVersion(ctx, checkout)
 	}
 	return push(ctx, config, checkout, out)
 }
@@ -108,8 +108,8 @@ func findCheckout() (string, error) {
 	}
 }
 
-// describe is the version that the Makefile stamps too. A checkout without git is "dev".
-func describe(ctx context.Context, checkout string) string {
+// gitVersion is the version that the Makefile stamps too. A checkout without git is "dev".
+func gitVersion(ctx context.Context, checkout string) string {
 	out, err := exec.CommandContext(ctx, "git", "-C", checkout, "describe", "--tags", "--always", "--dirty").Output()
 	if err != nil {
 		return "dev"

@@ -19,17 +19,22 @@ import (
 
 // push makes and pushes what config names, a line for each image.
 func push(ctx context.Context, config Config, checkout string, out io.Writer) error {
-	shop := &workshop{checkout: checkout, version: config.Version, built: map[string]string{}}
+	shop := &workshop{checkout: checkout, version: config.Version, built: map[string]string{}, engine: map[string][]v1.Layer{}}
+	release, err := shop.open()
+	if err != nil {
+		return err
+	}
+	defer release()
 	for _, image := range config.Names {
 		if err := pushOne(ctx, config, shop, image, config.Tag, images[image], out); err != nil {
 			return err
 		}
 	}
 	for _, variant := range config.Variants {
-		draw := func(ctx context.Context, s *workshop, arch string) (plan, error) {
+		variantImage := func(ctx context.Context, s *workshop, arch string) (plan, error) {
 			return simImage(ctx, s, arch, variant)
 		}
-		if err := pushOne(ctx, config, shop, "sim", variant.Tag(), draw, out); err != nil {
+		if err := pushOne(ctx, config, shop, "sim", variant.Tag(), variantImage, out); err != nil {
 			return err
 		}
 	}
@@ -37,7 +42,7 @@ func push(ctx context.Context, config Config, checkout string, out io.Writer) er
 }
 
 func pushOne(ctx context.Context, config Config, shop *workshop, image, tag string,
-	draw func(context.Context, *workshop, string) (plan, error), out io.Writer,
+	describe func(context.Context, *workshop, string) (plan, error), out io.Writer,
 ) error {
 	options := []name.Option{}
 	if config.Insecure {
@@ -50,7 +55,7 @@ func pushOne(ctx context.Context, config Config, shop *workshop, image, tag stri
 	start := time.Now()
 	var made []v1.Image
 	for _, arch := range config.Arches {
-		p, err := draw(ctx, shop, arch)
+		p, err := describe(ctx, shop, arch)
 		if err != nil {
 			return fmt.Errorf("make image %s: %w", image, err)
 		}
@@ -69,16 +74,8 @@ func pushOne(ctx context.Context, config Config, shop *workshop, image, tag stri
 }
 
 func assemble(p plan, title, version, arch string) (v1.Image, error) {
-	var layers []v1.Layer
-	for _, tree := range p.layers {
-		layer, err := tree.Layer()
-		if err != nil {
-			return nil, err
-		}
-		layers = append(layers, layer)
-	}
 	base := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
-	img, err := mutate.AppendLayers(base, layers...)
+	img, err := mutate.AppendLayers(base, p.layers...)
 	if err != nil {
 		return nil, fmt.Errorf("append layers: %w", err)
 	}

@@ -58,6 +58,18 @@ func (t Tree) Layer() (v1.Layer, error) {
 	return layer, nil
 }
 
+func pack(trees ...Tree) ([]v1.Layer, error) {
+	var layers []v1.Layer
+	for _, tree := range trees {
+		layer, err := tree.Layer()
+		if err != nil {
+			return nil, err
+		}
+		layers = append(layers, layer)
+	}
+	return layers, nil
+}
+
 func (t Tree) write(w *tar.Writer) error {
 	all := t.withParents()
 	for _, name := range slices.Sorted(maps.Keys(all)) {
