@@ -173,6 +173,71 @@ func TestFiguresOfManyShapesOfLog(t *testing.T) {
 	}
 }
 
+func TestOtherEnginesTexts(t *testing.T) {
+	for name, c := range map[string]struct {
+		engine, log string
+		outcome     Outcome
+		reason      string
+		want        map[string]any
+	}{
+		"SGLang of 2024, four ranks": {engine: "sglang", outcome: OutcomeReady, log: `
+[2024-12-13 01:44:40 TP0] Load weight begin. avail mem=23.1 GB
+[2024-12-13 01:44:40 TP1] Load weight begin. avail mem=23.1 GB
+[2024-12-13 01:44:59 TP1] Load weight end. type=MistralForCausalLM, dtype=torch.bfloat16, avail mem=9.69 GB
+[2024-12-13 01:44:59 TP0] Load weight end. type=MistralForCausalLM, dtype=torch.bfloat16, avail mem=9.69 GB
+[2024-12-13 01:44:59 TP0] Memory pool end. avail mem=2.44 GB
+[2024-12-13 01:44:59 TP0] Capture cuda graph begin. This can take up to several minutes.
+[2024-12-13 01:44:59 TP1] Capture cuda graph begin. This can take up to several minutes.
+[2024-12-13 01:45:01 TP0] Capture cuda graph end. Time elapsed: 2.19 s
+[2024-12-13 01:45:01 TP1] Capture cuda graph end. Time elapsed: 2.10 s
+[2024-12-13 01:45:02 TP0] max_total_num_tokens=56524, max_prefill_tokens=16384
+[2024-12-13 01:45:02 TP1] max_total_num_tokens=56520, max_prefill_tokens=16384
+[2024-12-13 01:45:02] INFO:     Application startup complete.
+[2024-12-13 01:45:09] The server is fired up and ready to roll!
+`, want: map[string]any{"cuda_graph_capture_seconds": 2.19, "kv_cache_tokens": int64(56520), "ready_stamp": "01:45:09"}},
+		"SGLang with a draft model's graphs": {engine: "sglang", outcome: OutcomeFailed, reason: "ended_silently", log: `
+[2025-12-13 01:45:01] Capture piecewise CUDA graph end. Time elapsed: 9.50 s. mem usage=0.60 GB. avail mem=12.61 GB.
+[2025-12-13 01:45:02] Capture draft extend cuda graph end. Time elapsed: 2.50 s. mem usage=0.60 GB. avail mem=12.61 GB.
+`, want: map[string]any{"cuda_graph_capture_seconds": []float64{9.5, 2.5}}},
+		"TGI 1, two shards": {engine: "tgi", outcome: OutcomeReady, log: `
+2023-11-03T15:22:51.124885Z  INFO text_generation_launcher: Starting shard 0
+2023-11-03T15:22:51.124985Z  INFO text_generation_launcher: Starting shard 1
+2023-11-03T15:24:00.803275Z  INFO text_generation_launcher: Shard 0 ready in 79.689004555s
+2023-11-03T15:24:00.903275Z  INFO text_generation_launcher: Shard 1 ready in 79.789s
+2023-11-03T15:24:02.946152Z  INFO text_generation_router: router/src/main.rs:190: Setting max batch total tokens to 78400
+2023-11-03T15:24:02.946154Z  INFO text_generation_router: router/src/main.rs:203: Connected
+`, want: map[string]any{"model_load_seconds": 79.789, "kv_cache_tokens": int64(78400), "ready_stamp": "15:24:02"}},
+		"TGI in JSON": {engine: "tgi", outcome: OutcomeReady, log: `
+{"timestamp":"2024-11-03T15:22:51.124885Z","level":"INFO","fields":{"message":"Starting shard"},"target":"text_generation_launcher","span":{"rank":0,"name":"shard-manager"}}
+{"timestamp":"2024-11-03T15:24:00.803275Z","level":"INFO","fields":{"message":"Shard ready in 850.5ms"},"target":"text_generation_launcher","span":{"rank":0,"name":"shard-manager"}}
+{"timestamp":"2024-11-03T15:24:02.946154Z","level":"INFO","message":"Connected","target":"text_generation_router"}
+`, want: map[string]any{"model_load_seconds": 0.8505, "ready_stamp": "15:24:02"}},
+		"TGI whose shard was killed": {engine: "tgi", outcome: OutcomeFailed, reason: "killed", log: `
+2023-07-05T19:54:00.845415Z  INFO text_generation_launcher: Starting shard 0
+2023-07-05T19:55:21.347050Z ERROR text_generation_launcher: Shard process was signaled to shutdown with signal 9
+2023-07-05T19:55:21.362497Z ERROR text_generation_launcher: Shard 0 failed to start
+Error: ShardCannotStart
+`, want: map[string]any{}},
+		"Triton": {engine: "tensorrt_llm", outcome: OutcomeReady, log: `
+I0803 18:43:40.778509 1 model_lifecycle.cc:472] "loading: tensorrt_llm:1"
+I0803 18:43:44.778509 1 model_lifecycle.cc:839] "successfully loaded 'tensorrt_llm'"
+I0803 18:43:45.778509 1 grpc_server.cc:2560] "Started GRPCInferenceService at 0.0.0.0:8001"
+I0803 18:43:45.978509 1 http_server.cc:4755] "Started HTTPService at 0.0.0.0:8000"
+`, want: map[string]any{"ready_stamp": "18:43:45"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := ReadLog(strings.NewReader(c.log), LogOptions{Now: noon.AddDate(1, 0, 0), Location: time.UTC})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Engine != c.engine || got.Outcome != c.outcome || got.Reason != c.reason || !reflect.DeepEqual(got.Figures, c.want) {
+				t.Errorf("%s %s %q %v", got.Engine, got.Outcome, got.Reason, got.Figures)
+			}
+			checkPhases(t, got)
+		})
+	}
+}
+
 func TestPrefixesOfCollectorsStandNotInTheWay(t *testing.T) {
 	for name, prefix := range map[string]string{
 		"kubectl --timestamps": "2026-03-01T12:00:00.123456789Z ",
