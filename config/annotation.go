@@ -32,14 +32,14 @@ type Annotation struct {
 	set     func(*Settings, string) error
 }
 
-// Annotations, as they are documented.
+// Annotations are all settings, as they are documented.
 var Annotations = []Annotation{
 	{
 		Name: "inject", Type: "true | false", Default: "by the policy's selection",
 		Doc: "`false` leaves the pod as it is. `true` selects it whatever its labels and engine are; it still needs a GPU.",
 		set: func(s *Settings, v string) error {
-			b, err := choose(v, "true", "false")
-			s.Inject = string(b)
+			var err error
+			s.Inject, err = choose(v, "true", "false")
 			return err
 		},
 	},

@@ -35,7 +35,7 @@ func expand(s string, c *Container) expanded {
 	var (
 		x    expanded
 		b    strings.Builder
-		copy = func(from, to int) {
+		take = func(from, to int) {
 			if to > from {
 				x.parts = append(x.parts, part{from, b.Len(), to - from})
 				b.WriteString(s[from:to])
@@ -49,7 +49,7 @@ func expand(s string, c *Container) expanded {
 		}
 		switch s[i+1] {
 		case '$':
-			copy(start, i+1)
+			take(start, i+1)
 			i++
 			start = i + 1
 		case '(':
@@ -60,7 +60,7 @@ func expand(s string, c *Container) expanded {
 			}
 			value, known, set := variableOf(c, s[i+2:i+2+end])
 			if set {
-				copy(start, i)
+				take(start, i)
 				if !known {
 					x.unknowns = append(x.unknowns, b.Len())
 					value = "x"
@@ -73,7 +73,7 @@ func expand(s string, c *Container) expanded {
 			i++
 		}
 	}
-	copy(start, len(s))
+	take(start, len(s))
 	x.text = b.String()
 	return x
 }

@@ -18,13 +18,16 @@ type Launch struct {
 	// Shell is a shell that the command itself runs, as it is spelt there: proof that the image has it.
 	Shell string
 	Site  Site
+	// Source is the address that the command downloads from, if it does.
+	Source string
 }
 
 // Word is a word of a command. Text is empty unless it is known here.
 type Word struct {
 	Text  string
 	Known bool
-	end   int // in a shell string: the offset after the word
+	guess string // what it probably is
+	end   int    // in a shell string: the offset after the word
 	ours  bool
 }
 
@@ -114,7 +117,7 @@ func launchOf(argv []string, c *Container) Launch {
 		}
 		text := argv[at+sh.script]
 		found := scan(text, sh.variant, c)
-		l.Engine, l.Role, l.Args = found.engine, found.role, found.args
+		l.Engine, l.Role, l.Args, l.Source = found.engine, found.role, found.args, found.source
 		l.Site = Site{Problem: found.problem, Word: at + sh.script, Offset: found.offset}
 		return hint(argv, l)
 	}

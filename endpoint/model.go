@@ -34,6 +34,19 @@ func modelName(c *Container, l *Launch) string {
 			return v
 		}
 	}
+	return sourceName(l.Source)
+}
+
+// sourceName is the folder that a download fetches, less patterns and what model folders are usually called.
+func sourceName(source string) string {
+	_, path, _ := strings.Cut(source, "://")
+	path, _, _ = strings.Cut(path, "?")
+	elements := strings.Split(path, "/")
+	for i := len(elements) - 1; i > 0; i-- {
+		if e := elements[i]; e != "" && !strings.ContainsAny(e, "*?[") && !genericNames[e] {
+			return e
+		}
+	}
 	return ""
 }
 
@@ -41,11 +54,11 @@ func modelName(c *Container, l *Launch) string {
 func option(args []Word, names []string) string {
 	for _, name := range names {
 		for i, w := range args {
-			if value, ok := strings.CutPrefix(w.Text, name+"="); ok {
+			if value, ok := strings.CutPrefix(first(w.Text, w.guess), name+"="); ok {
 				return value
 			}
 			if w.Text == name && i+1 < len(args) && !strings.HasPrefix(args[i+1].Text, "-") {
-				return args[i+1].Text
+				return first(args[i+1].Text, args[i+1].guess)
 			}
 		}
 	}
@@ -57,10 +70,10 @@ func positional(args []Word) string {
 	for _, w := range args {
 		switch {
 		case w.ours, w.Text == "serve", w.Text == "api_server":
-		case !w.Known, strings.HasPrefix(w.Text, "-"):
+		case strings.HasPrefix(first(w.Text, w.guess), "-"):
 			return ""
 		default:
-			return w.Text
+			return first(w.Text, w.guess)
 		}
 	}
 	return ""

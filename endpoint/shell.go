@@ -78,7 +78,8 @@ type finding struct {
 	engine  string
 	role    startup.Role
 	args    []Word
-	offset  int // in the original string
+	offset  int    // in the original string
+	source  string // what a download in the same string fetches
 	problem Problem
 }
 
@@ -144,6 +145,8 @@ type walker struct {
 	text      string
 	container *Container
 	stack     []syntax.Node
+	vars      map[string]string // assigned in the string itself, so far
+	source    string            // of the last download
 	found     []finding
 	workers   []finding
 }
@@ -153,8 +156,13 @@ func (w *walker) visit(node syntax.Node) bool {
 		w.stack = w.stack[:len(w.stack)-1]
 		return true
 	}
-	if call, ok := node.(*syntax.CallExpr); ok && len(call.Args) > 0 {
-		w.call(call)
+	switch node := node.(type) {
+	case *syntax.CallExpr:
+		if len(node.Args) > 0 {
+			w.call(node)
+		}
+	case *syntax.Assign:
+		w.assign(node)
 	}
 	w.stack = append(w.stack, node)
 	return true
@@ -181,6 +189,7 @@ func (w *walker) call(call *syntax.CallExpr) {
 	}
 	e, token := match(rest)
 	if e == nil {
+		w.download(rest, call.Args[at:])
 		return
 	}
 	f := finding{engine: e.engine, role: e.role, args: rest[token+1:], offset: rest[token].end, problem: problem}
@@ -238,8 +247,15 @@ func (w *walker) context() Problem {
 	return NoProblem
 }
 
-// finding sums up: one server is a server; two are ambiguous; a worker's join counts if there is no server.
+// finding sums up, with what was downloaded.
 func (w *walker) finding() finding {
+	f := w.sum()
+	f.source = w.source
+	return f
+}
+
+// sum decides: one server is a server; two are ambiguous; a worker's join counts if there is no server.
+func (w *walker) sum() finding {
 	switch {
 	case len(w.found) == 1:
 		return w.found[0]
@@ -256,62 +272,4 @@ func (w *walker) finding() finding {
 		return w.workers[0]
 	}
 	return finding{problem: NoEngine}
-}
-
-// word is a word's text where it does not depend on anything but the container's literal variables.
-func (w *walker) word(word *syntax.Word) Word {
-	out := Word{end: int(word.End().Offset())}
-	out.ours = w.text[word.Pos().Offset():out.end] == startup.VLLMArgsPlaceholder
-	var b strings.Builder
-	out.Known = w.parts(&b, word.Parts, false)
-	if out.Known {
-		out.Text = b.String()
-	}
-	return out
-}
-
-func (w *walker) parts(b *strings.Builder, parts []syntax.WordPart, quoted bool) bool {
-	for _, part := range parts {
-		switch part := part.(type) {
-		case *syntax.Lit:
-			if !literal(b, part.Value, quoted) {
-				return false
-			}
-		case *syntax.SglQuoted:
-			if part.Dollar && strings.Contains(part.Value, `\`) {
-				return false
-			}
-			b.WriteString(part.Value)
-		case *syntax.DblQuoted:
-			if part.Dollar || !w.parts(b, part.Parts, true) {
-				return false
-			}
-		default:
-			return false
-		}
-	}
-	return true
-}
-
-// literal removes the backslashes of a literal. Unquoted, what could be a pattern, a brace expansion or a tilde is not
-// known.
-func literal(b *strings.Builder, s string, quoted bool) bool {
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case c == '\\' && i+1 < len(s):
-			i++
-			if s[i] == '\n' {
-				continue
-			}
-			if quoted && !strings.ContainsRune("$`\"\\", rune(s[i])) {
-				b.WriteByte('\\')
-			}
-			b.WriteByte(s[i])
-		case !quoted && (c == '*' || c == '?' || c == '[' || c == '{' && strings.ContainsAny(s[i:], ",.") || c == '~' && i == 0):
-			return false
-		default:
-			b.WriteByte(c)
-		}
-	}
-	return true
 }

@@ -39,7 +39,7 @@ func shells(t *testing.T) []string {
 }
 
 func TestTheCommandRunsWhateverIsWrongWithTheWrapper(t *testing.T) {
-	for name, make := range map[string]func(path string) error{
+	for name, put := range map[string]func(path string) error{
 		"it is missing":        func(string) error { return nil },
 		"it is not executable": func(path string) error { return os.WriteFile(path, []byte("#!/bin/sh\nexit 0\n"), 0o644) },
 		"it is a folder":       func(path string) error { return os.Mkdir(path, 0o755) },
@@ -61,7 +61,7 @@ func TestTheCommandRunsWhateverIsWrongWithTheWrapper(t *testing.T) {
 		for _, shell := range shells(t) {
 			t.Run(name+" with "+filepath.Base(shell), func(t *testing.T) {
 				path := filepath.Join(t.TempDir(), "wrapper")
-				if err := make(path); err != nil {
+				if err := put(path); err != nil {
 					t.Fatal(err)
 				}
 				original := []string{shell, "-c", `printf '<%s>' "$0" "$@"; cat; echo to stderr >&2; exit 42`, "zero", "a b", "*", ""}

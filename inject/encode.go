@@ -72,7 +72,7 @@ func (e envVar) appendTo(b []byte) []byte {
 func appendString(b []byte, s string) []byte {
 	start := len(b)
 	b = append(b, '"')
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		switch c := s[i]; {
 		case c == '"', c == '\\':
 			b = append(b, '\\', c)

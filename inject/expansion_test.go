@@ -18,7 +18,7 @@ import (
 // not checked with itself: the first of "$$" and "$(NAME)" from the left counts; "$$" is a dollar; a reference that
 // has no value stays as it is; an unclosed one too.
 func kubeletExpand(s string, env map[string]string) string {
-	for i := 0; i < len(s)-1; i++ {
+	for i := range len(s) - 1 {
 		if s[i] != '$' {
 			continue
 		}

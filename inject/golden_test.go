@@ -47,11 +47,12 @@ func readFixture(t testing.TB, path string) fixture {
 	if err != nil {
 		t.Fatalf("%s: %v", path, err)
 	}
-	policyText, ns, volumes := "", map[string]string{}, false
+	var policyText strings.Builder
+	ns, volumes := map[string]string{}, false
 	for line := range strings.Lines(string(data)) {
 		line = strings.TrimSpace(line)
 		if text, ok := strings.CutPrefix(line, "#policy: "); ok {
-			policyText += text + "\n"
+			policyText.WriteString(text + "\n")
 		}
 		if text, ok := strings.CutPrefix(line, "#namespace: "); ok {
 			key, value, _ := strings.Cut(text, ": ")
@@ -63,7 +64,7 @@ func readFixture(t testing.TB, path string) fixture {
 		Pod:                  decode(t, raw),
 		Namespace:            "team-a",
 		NamespaceAnnotations: ns,
-		Policy:               mergedPolicy(t, policyText),
+		Policy:               mergedPolicy(t, policyText.String()),
 		ImageVolumes:         volumes,
 		Version:              "test",
 	}}

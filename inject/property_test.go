@@ -67,7 +67,7 @@ func applyOps(raw []byte, ops []inject.Operation) ([]byte, error) {
 	}
 	encoded := inject.Encode(ops)
 	if marshalled, err := json.Marshal(ops); err != nil || !reflect.DeepEqual(number(encoded), number(marshalled)) {
-		return nil, fmt.Errorf("encoded %s, marshalled %s (%v)", encoded, marshalled, err)
+		return nil, fmt.Errorf("encoded %s, marshalled %s (%w)", encoded, marshalled, err)
 	}
 	p, err := jsonpatch.DecodePatch(encoded)
 	if err != nil {
@@ -236,11 +236,11 @@ func nonZero(l corev1.ResourceList) corev1.ResourceList {
 
 // qos states the API's rules for QoS classes anew.
 func qos(pod *corev1.Pod) corev1.PodQOSClass {
-	any, guaranteed := false, true
+	some, guaranteed := false, true
 	check := func(r *corev1.ResourceRequirements) {
 		for _, name := range []corev1.ResourceName{"cpu", "memory"} {
 			request, limit := r.Requests[name], r.Limits[name]
-			any = any || !request.IsZero() || !limit.IsZero()
+			some = some || !request.IsZero() || !limit.IsZero()
 			guaranteed = guaranteed && !limit.IsZero() && request.Cmp(limit) == 0
 		}
 	}
@@ -252,7 +252,7 @@ func qos(pod *corev1.Pod) corev1.PodQOSClass {
 		}
 	}
 	switch {
-	case !any:
+	case !some:
 		return corev1.PodQOSBestEffort
 	case guaranteed:
 		return corev1.PodQOSGuaranteed

@@ -122,7 +122,7 @@ func (r *Registries) remember(k key, e entry) {
 }
 
 func (r *Registries) ask(ctx context.Context, ref name.Reference, namespace string, pod *endpoint.Pod, arch string) (Command, error) {
-	keychain := authn.Keychain(authn.NewMultiKeychain())
+	keychain := authn.NewMultiKeychain()
 	if r.config.Keychain != nil {
 		var err error
 		if keychain, err = r.config.Keychain(ctx, namespace, pod); err != nil {
@@ -168,7 +168,7 @@ func ofIndex(index v1.ImageIndex, arch string) (Command, error) {
 		if err != nil {
 			return Command{}, err
 		}
-		if len(found) > 0 && !(slices.Equal(c.Entrypoint, found[0].Entrypoint) && slices.Equal(c.Cmd, found[0].Cmd)) {
+		if len(found) > 0 && (!slices.Equal(c.Entrypoint, found[0].Entrypoint) || !slices.Equal(c.Cmd, found[0].Cmd)) {
 			return Command{}, ErrPlatforms
 		}
 		found = append(found, c)

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"path"
 	"strings"
 
@@ -69,7 +68,7 @@ func authenticator(c authn.AuthConfig) (authn.Authenticator, error) {
 	if c.Username == "" && c.Auth != "" {
 		plain, err := base64.StdEncoding.DecodeString(c.Auth)
 		if err != nil {
-			return nil, fmt.Errorf("read pull secret: auth is not base64")
+			return nil, errors.New("read pull secret: auth is not base64")
 		}
 		user, password, ok := strings.Cut(string(plain), ":")
 		if !ok {
