@@ -24,7 +24,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 
 {{- define "coldtrace.otlpEndpoint" -}}
-{{ .Values.otlp.endpoint }}
+{{- if .Values.otlp.endpoint }}{{ .Values.otlp.endpoint }}
+{{- else if .Values.collector.enabled }}http://{{ include "coldtrace.name" . }}-collector.{{ .Release.Namespace }}:{{ eq .Values.otlp.protocol "grpc" | ternary 4317 4318 }}
+{{- end }}
 {{- end }}
 
 {{- define "coldtrace.policy" -}}
@@ -45,4 +47,85 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- else }}{{ $tests = append $tests (printf "r == '%s'" .) }}{{ end }}
 {{- end -}}
 has(object.spec.resourceClaims) || object.spec.containers.exists(c, has(c.resources) && has(c.resources.limits) && c.resources.limits.exists(r, {{ join " || " $tests }}))
+{{- end }}
+
+{{- /* The collector's configuration. */}}
+{{- define "coldtrace.collectorConfig" -}}
+{{- $exporters := deepCopy .Values.collector.exporters }}
+{{- if .Values.collector.datadog.enabled }}
+{{- $_ := set $exporters "datadog" (dict
+  "api" (dict "key" "${env:DD_API_KEY}" "site" .Values.collector.datadog.site)
+  "traces" (dict "span_name_as_resource_name" true)
+  "metrics" (dict "histograms" (dict "mode" "distributions"))) }}
+{{- end }}
+{{- if not $exporters }}{{ $_ := set $exporters "debug" dict }}{{ end }}
+{{- $names := keys $exporters | sortAlpha }}
+{{- $volume := .Values.traceVolume.enabled -}}
+receivers:
+  otlp:
+    protocols:
+      grpc: {endpoint: ":4317"}
+      http: {endpoint: ":4318"}
+processors:
+  memory_limiter: {check_interval: 1s, limit_percentage: 80, spike_limit_percentage: 20}
+  batch: {timeout: 10s}
+  {{- if $volume }}
+  # Startup spans carry sampling.priority and errors their status: neither is dropped.
+  filter/routes:
+    error_mode: ignore
+    traces:
+      span:
+        {{- range .Values.traceVolume.dropRoutes }}
+        {{- $route := . }}
+        {{- range list "url.path" "http.target" "http.route" }}
+        - attributes["sampling.priority"] == nil and status.code != STATUS_CODE_ERROR and attributes[{{ . | quote }}] != nil and IsMatch(attributes[{{ . | quote }}], {{ $route | quote }})
+        {{- end }}
+        {{- end }}
+  transform/keep_errors:
+    error_mode: ignore
+    trace_statements:
+      - context: span
+        statements:
+          - set(attributes["sampling.priority"], 2) where status.code == STATUS_CODE_ERROR and attributes["sampling.priority"] == nil
+  # By trace id, so that a trace is kept or dropped as a whole; it heeds sampling.priority.
+  probabilistic_sampler: {sampling_percentage: {{ .Values.traceVolume.keepPercent }}}
+  {{- end }}
+connectors:
+  {{- if $volume }}
+  spanmetrics:
+    histogram: {exponential: {}}
+    aggregation_temporality: AGGREGATION_TEMPORALITY_DELTA
+    dimensions: [{name: http.route}, {name: http.response.status_code}]
+  forward: {}
+  {{- else }} {}
+  {{- end }}
+exporters: {{- toYaml $exporters | nindent 2 }}
+extensions:
+  health_check: {endpoint: ":13133"}
+service:
+  extensions: [health_check]
+  pipelines:
+    {{- if $volume }}
+    traces/in:
+      receivers: [otlp]
+      processors: [memory_limiter]
+      exporters: [spanmetrics, forward]
+    traces:
+      receivers: [forward]
+      processors: [filter/routes, transform/keep_errors, probabilistic_sampler, batch]
+      exporters: {{ toJson $names }}
+    metrics:
+      receivers: [otlp, spanmetrics]
+      processors: [memory_limiter, batch]
+      exporters: {{ toJson $names }}
+    {{- else }}
+    traces:
+      receivers: [otlp]
+      processors: [memory_limiter, batch]
+      exporters: {{ toJson $names }}
+    metrics:
+      receivers: [otlp]
+      processors: [memory_limiter, batch]
+      exporters: {{ toJson $names }}
+    {{- end }}
 {{- end }}
