@@ -108,7 +108,8 @@ func engineLayers(ctx context.Context, s *workshop, arch string) ([]v1.Layer, er
 	if err != nil {
 		return nil, err
 	}
-	python.Link("usr/local/bin/vllm", "/usr/bin/python3.12")
+	// pip installs a script; its first line is how one finds the interpreter that will run vLLM.
+	python["usr/local/bin/vllm"] = entry{mode: 0o755, text: "#!/usr/bin/python3\nfrom vllm.entrypoints.cli.main import main\nmain()\n"}
 	python.Link("usr/local/bin/text-generation-launcher", "/usr/bin/python3.12")
 	return pack(base, download, python)
 }

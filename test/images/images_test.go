@@ -131,6 +131,7 @@ func TestTheSimulatedEndpointHasWhatModelEnginesCommandsUse(t *testing.T) {
 			`X=$(echo "b2s=" | base64 --decode);echo "$X"`:       "ok",
 			"cat " + "/" + sitePackages + "/vllm/_version.py":    version,
 			"python -m vllm_server --nonsense 1 2>&1 || echo $?": "\n2",
+			"vllm serve --nonsense 1 2>&1 || echo $?":            "\n2",
 			"sh -c 'echo $0'; readlink -f /usr/bin/python":       "/usr/bin/python3.12",
 		} {
 			cmd := exec.Command("/bin/bash", "-c", command)

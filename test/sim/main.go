@@ -92,7 +92,7 @@ func python(argv []string) int {
 	switch {
 	case target == "vllm_server" || target == "vllm.entrypoints.openai.api_server" || strings.HasSuffix(target, "vllm_server.py"):
 		return serve(vllm, apiServerName(target), rest)
-	case target == "vllm" || target == "vllm.entrypoints.cli.main":
+	case filepath.Base(target) == "vllm" || target == "vllm.entrypoints.cli.main": // also as the script that pip installs
 		return vllmCommand(rest)
 	case strings.HasSuffix(target, "vllm_batch.py"):
 		return serve(batch, "vllm_batch.py", rest)
