@@ -37,6 +37,7 @@ func run() int {
 		newPhasesCommand(),
 		newTraceCommand(),
 		newServeCommand(),
+		newCheckCommand(),
 		newVersionCommand(),
 		newInjectCommand(),
 		newExplainCommand(),

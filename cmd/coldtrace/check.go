@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/coldtrace/coldtrace/config"
+	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/webhook"
+)
+
+type checkOptions struct {
+	policy, namespace, service, configuration, caFile string
+}
+
+func newCheckCommand() *cobra.Command {
+	o := checkOptions{}
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Check an installation from inside the cluster: one admission, one span (helm test runs it)",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return check(cmd.Context(), cmd.OutOrStdout(), o) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.policy, "policy", "", "policy file; empty: the defaults")
+	f.StringVar(&o.namespace, "namespace", os.Getenv("POD_NAMESPACE"), "namespace of the installation")
+	f.StringVar(&o.service, "service", "coldtrace", "name of the webhook's Service")
+	f.StringVar(&o.configuration, "webhook-configuration", "coldtrace", "name of the MutatingWebhookConfiguration, for its CA bundle")
+	f.StringVar(&o.caFile, "ca-file", "", "CA bundle in a file instead")
+	return cmd
+}
+
+func check(ctx context.Context, out io.Writer, o checkOptions) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	store, err := config.Open(o.policy)
+	if err != nil {
+		return err
+	}
+	bundle, err := o.caBundle(ctx)
+	if err != nil {
+		return err
+	}
+	host := o.service + "." + o.namespace + ".svc"
+	patched, err := dryRunAdmission(ctx, host, bundle)
+	if err != nil {
+		return fmt.Errorf("admission through %s: %w", host, err)
+	}
+	fmt.Fprintf(out, "admission through https://%s: answered, certificate trusted, %d patch operations\n", host, patched)
+
+	target := store.Policy().OTLP
+	if target.Endpoint == "" || strings.Contains(target.Endpoint, "$(") {
+		fmt.Fprintln(out, "OTLP: not tried, the policy names no endpoint that can be reached from here")
+		return nil
+	}
+	if err := sendSpan(ctx, store.Policy()); err != nil {
+		return fmt.Errorf("send a span to %s: %w", target.Endpoint, err)
+	}
+	fmt.Fprintf(out, "OTLP to %s: one span accepted\n", target.Endpoint)
+	return nil
+}
+
+func (o checkOptions) caBundle(ctx context.Context) ([]byte, error) {
+	if o.caFile != "" {
+		b, err := os.ReadFile(o.caFile)
+		if err != nil {
+			return nil, fmt.Errorf("read CA bundle: %w", err)
+		}
+		return b, nil
+	}
+	restConfig, err := ctrl.GetConfig()
+	if err != nil {
+		return nil, fmt.Errorf("find the cluster: %w", err)
+	}
+	client, err := kubernetes.NewForConfig(restConfig)
+	if err != nil {
+		return nil, fmt.Errorf("make a client: %w", err)
+	}
+	w, err := client.AdmissionregistrationV1().MutatingWebhookConfigurations().Get(ctx, o.configuration, metav1.GetOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("get webhook configuration: %w", err)
+	}
+	if len(w.Webhooks) == 0 || len(w.Webhooks[0].ClientConfig.CABundle) == 0 {
+		return nil, errors.New("the webhook configuration holds no CA bundle yet")
+	}
+	return w.Webhooks[0].ClientConfig.CABundle, nil
+}
+
+// checkPod is an endpoint that any policy with GPUs would look at. It is never created.
+const checkPod = `{"metadata":{"generateName":"coldtrace-check-","annotations":{"coldtrace.io/inject":"true"}},"spec":{"containers":[{"name":"main",` +
+	`"image":"check","command":["python3","-m","vllm.entrypoints.openai.api_server"],"resources":{"limits":{"nvidia.com/gpu":"1"}}}]}}`
+
+// dryRunAdmission sends what the API server would send for a dry run and gives back how much would be changed.
+func dryRunAdmission(ctx context.Context, host string, bundle []byte) (int, error) {
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(bundle) {
+		return 0, errors.New("the CA bundle holds no certificate")
+	}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13}}}
+	defer client.CloseIdleConnections()
+	uid := uuid.NewString()
+	body := `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"` + uid + `","operation":"CREATE","dryRun":true,` +
+		`"namespace":"coldtrace-check","resource":{"version":"v1","resource":"pods"},"object":` + checkPod + `}}`
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+host+webhook.Path, bytes.NewReader([]byte(body)))
+	if err != nil {
+		return 0, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := client.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	var review struct {
+		Response struct {
+			UID      string
+			Allowed  bool
+			Patch    []byte
+			Warnings []string
+		}
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&review); err != nil {
+		return 0, fmt.Errorf("%s: %w", resp.Status, err)
+	}
+	if !review.Response.Allowed || review.Response.UID != uid {
+		return 0, errors.New("the answer does not allow the pod")
+	}
+	var ops []json.RawMessage
+	if len(review.Response.Patch) == 0 {
+		return 0, fmt.Errorf("an endpoint pod would be left as it is: %s", strings.Join(review.Response.Warnings, "; "))
+	}
+	if err := json.Unmarshal(review.Response.Patch, &ops); err != nil {
+		return 0, fmt.Errorf("read patch: %w", err)
+	}
+	return len(ops), nil
+}
+
+// sendSpan sends a span of its own name, in a trace of its own.
+func sendSpan(ctx context.Context, policy *config.Policy) error {
+	exporter, err := startup.NewExporter(ctx, startup.ExporterConfig{
+		Endpoint: policy.OTLP.Endpoint, Protocol: string(policy.OTLP.Protocol), Version: version,
+		Service: startup.ServiceWatcher, ClusterName: policy.ClusterName,
+	})
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	subject := startup.Subject{PodUID: uuid.NewString(), PodName: "coldtrace-check", ClusterName: policy.ClusterName}
+	sendErr := exporter.ExportSpans(ctx, subject, []startup.Span{{
+		Name: "coldtrace_check", Key: "coldtrace_check", Start: now.Add(-time.Millisecond), End: now,
+	}})
+	return errors.Join(sendErr, exporter.Shutdown(ctx))
+}
