@@ -33,6 +33,7 @@ func catchSignals() *signals {
 	}
 	signal.Notify(s.children, syscall.SIGCHLD)
 	signal.Notify(s.forward, caught...)
+	catchHidden(s.forward)
 	return s
 }
 
