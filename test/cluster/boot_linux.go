@@ -102,7 +102,7 @@ func (nd *node) configure() error {
 	}
 	s := settings{
 		N: n, NodeName: nodeName, RegistryName: registryName, PauseImage: pauseImage, CRISocket: criSocket, Cgroup: nd.cgroup,
-		Kubeconfig: l.kubeconfig(),
+		Kubeconfig: l.kubeconfig(), Platform: platform(),
 	}
 	var err error
 	if s.Snapshotter, err = snapshotterFor("/var/lib/containerd"); err != nil {

@@ -35,6 +35,7 @@ type settings struct {
 	CNIBin       string
 	Cgroup       string
 	Kubeconfig   string
+	Platform     string
 }
 
 // writeConf renders one template to a file, making its folder.

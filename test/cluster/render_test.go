@@ -22,6 +22,7 @@ func TestConfigurationRendersAndParses(t *testing.T) {
 	s := settings{
 		N: n, NodeName: nodeName, RegistryName: registryName, PauseImage: pauseImage, CRISocket: criSocket,
 		Snapshotter: "overlayfs", Runc: "/usr/sbin/runc", CNIBin: "/usr/lib/cni", Cgroup: "coldtrace-x", Kubeconfig: l.kubeconfig(),
+		Platform: platform(),
 	}
 	if err := writeNodeConf(l, s); err != nil {
 		t.Fatal(err)
