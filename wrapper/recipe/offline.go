@@ -66,7 +66,17 @@ func ReadLog(from io.Reader, o LogOptions) (Result, error) {
 	if end.IsZero() {
 		end = o.Now
 	}
-	return best.concluded(o.Exit, end, bytes.HasSuffix(log, []byte("\n"))), nil
+	return best.concluded(o.Exit, end, !cutOff(log)), nil
+}
+
+// cutOff says whether a log ends where whoever copied it stopped, rather than where its writer did.
+func cutOff(log []byte) bool {
+	if !bytes.HasSuffix(log, []byte("\n")) {
+		return true
+	}
+	last := bytes.TrimSpace(log)
+	last = bytes.ToLower(bytes.Trim(last[bytes.LastIndexByte(last, '\n')+1:], "[]()<> \t-"))
+	return bytes.HasSuffix(last, []byte("...")) && len(last) < 8 || bytes.HasSuffix(last, []byte("truncated"))
 }
 
 // score counts what makes a log an engine's; an introduction outweighs lines that engines share by borrowing code.

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package recipe
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestHowALogEndsTellsHowTheStartEnded(t *testing.T) {
+	for name, c := range map[string]struct {
+		end     string
+		outcome Outcome
+		reason  string
+	}{
+		"at the end of a line":         {"", OutcomeFailed, ReasonEndedSilently},
+		"within a line":                {"INFO 03-01 12:00:0", OutcomeTruncated, ""},
+		"with an ellipsis":             {"...\n", OutcomeTruncated, ""},
+		"with a word about it":         {"[output truncated]\n", OutcomeTruncated, ""},
+		"the shell's word":             {"./run.sh: line 3:   812 Killed                  vllm serve m\n", OutcomeFailed, "killed"},
+		"the shell's word alone":       {"Killed\n", OutcomeFailed, "killed"},
+		"docker compose's word":        {"vllm-1 exited with code 137\n", OutcomeFailed, "killed"},
+		"Slurm's word on memory":       {"slurmstepd: error: Detected 1 oom_kill event in StepId=1.0.\n", OutcomeFailed, "out_of_memory"},
+		"Slurm's word on time":         {"slurmstepd: error: *** JOB 1 ON n CANCELLED AT 2026-03-01T12:00:09 DUE TO TIME LIMIT ***\n", OutcomeInterrupted, "interrupted"},
+		"the shell's word on SIGTERM":  {"Terminated\n", OutcomeInterrupted, "interrupted"},
+		"a fault of the interpreter":   {"Fatal Python error: Segmentation fault\n", OutcomeFailed, "python_fatal"},
+		"an exception of native code":  {"terminate called after throwing an instance of 'c10::Error'\n", OutcomeFailed, "native_exception"},
+		"a model that is not known":    {"Value error, The checkpoint you are trying to load has model type `x` but Transformers does not recognize this architecture.\n", OutcomeFailed, "model_unsupported"},
+		"an engine without its server": {strings.SplitAfter(finish, "seconds\n")[0][1:], OutcomeEngineReady, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := ReadLog(strings.NewReader(start[1:]+c.end), LogOptions{Now: noon.Add(time.Hour), Location: time.UTC})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Outcome != c.outcome || got.Reason != c.reason {
+				t.Errorf("%s %q, want %s %q", got.Outcome, got.Reason, c.outcome, c.reason)
+			}
+		})
+	}
+}
+
+func TestAFileThatIsNoLogIsAnError(t *testing.T) {
+	for name, text := range map[string]string{"empty": "", "prose": "once upon a time\n", "another program's log": "INFO 03-01 12:00:00 hello\n"} {
+		t.Run(name, func(t *testing.T) {
+			if got, err := ReadLog(strings.NewReader(text), LogOptions{}); !errors.Is(err, ErrNoEngine) {
+				t.Errorf("%v %+v", err, got)
+			}
+		})
+	}
+}
+
+func TestStampsWithoutAYearAreTheLatestPossible(t *testing.T) {
+	for name, c := range map[string]struct {
+		line string
+		now  string
+		want string
+	}{
+		"this year":             {"INFO 03-01 12:00:00 x", "2026-03-02T00:00:00Z", "2026-03-01T12:00:00Z"},
+		"last year":             {"INFO 12-31 23:59:59 x", "2026-01-01T00:00:05Z", "2025-12-31T23:59:59Z"},
+		"a clock ahead of ours": {"INFO 01-01 00:00:03 x", "2025-12-31T23:59:59Z", "2026-01-01T00:00:03Z"},
+		"a leap day":            {"INFO 02-29 12:00:00 x", "2027-03-01T00:00:00Z", "2024-02-29T12:00:00Z"},
+		"a year of its own":     {"2025-09-03 04:36:47,071\tINFO worker.py", "2026-03-02T00:00:00Z", "2025-09-03T04:36:47.071Z"},
+		"RFC 3339":              {"2025-04-14T15:51:31.134585Z  INFO x", "2026-03-02T00:00:00Z", "2025-04-14T15:51:31.134585Z"},
+		"RFC 3339 with a zone":  {"2025-04-14T15:51:31+02:00 x", "2026-03-02T00:00:00Z", "2025-04-14T13:51:31Z"},
+		"glog":                  {"I0803 18:43:44.778509 1 x.cc:1] x", "2026-09-02T00:00:00Z", "2026-08-03T18:43:44.778509Z"},
+		"no date of ours":       {"INFO 13-45 99:00:00 x", "2026-09-02T00:00:00Z", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now, err := time.Parse(time.RFC3339, c.now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, ok := stamped([]byte(c.line), now, time.UTC)
+			if !ok && c.want != "" || ok && got.UTC().Format(time.RFC3339Nano) != c.want {
+				t.Errorf("got %s %v, want %s", got.UTC().Format(time.RFC3339Nano), ok, c.want)
+			}
+		})
+	}
+}

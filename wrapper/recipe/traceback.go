@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package recipe
+
+import (
+	"bytes"
+	"time"
+)
+
+// traceback reads the line that ends a Python traceback: the first that is not indented names the exception.
+func (r *Reader) traceback(at time.Time, h head) {
+	if len(r.open) == 0 || !r.open[string(h.rank)] || len(h.message) == 0 {
+		return
+	}
+	if c := h.message[0]; c == ' ' || c == '^' || c == '\t' || c == '|' || c == '+' || indented(h, r.buf) ||
+		bytes.HasPrefix(h.message, []byte("Traceback")) {
+		return
+	}
+	name := exceptionName(h.message)
+	if name == "" {
+		return
+	}
+	delete(r.open, string(h.rank))
+	switch name {
+	case "KeyboardInterrupt":
+		r.start.interrupt(at, string(h.rank))
+	case "CancelledError", "SystemExit", "GeneratorExit":
+	default:
+		r.start.fail(at, failure{reason: "python_exception:" + name, rank: string(h.rank), class: exception})
+	}
+	delete(r.start.chained, string(h.rank))
+}
+
+// indented: parse trims what stands before a message without a head of vLLM's logger, so look at the text itself.
+func indented(h head, text []byte) bool {
+	if h.stamp != nil || cap(h.message) == 0 {
+		return false
+	}
+	at := len(text) - len(h.message)
+	spaces := 0
+	for at > 0 && (text[at-1] == ' ' || text[at-1] == '\t') {
+		at--
+		spaces++
+	}
+	if at == 0 {
+		return spaces > 0
+	}
+	return spaces > 1 // one space follows a process prefix
+}
+
+// exceptionName is the last part of a dotted identifier that stands before a colon or the line's end.
+func exceptionName(message []byte) string {
+	end := 0
+	for end < len(message) && (message[end] == '_' || message[end] == '.' || isDigit(message[end]) ||
+		message[end]|0x20 >= 'a' && message[end]|0x20 <= 'z') {
+		end++
+	}
+	if end == 0 || end > 160 {
+		return ""
+	}
+	tail := message[end:]
+	if len(tail) > 0 && tail[0] == '(' { // RayTaskError(ValueError)
+		if inner := exceptionName(tail[1:]); inner != "" {
+			return inner
+		}
+	}
+	if len(tail) > 0 && tail[0] != ':' && tail[0] != ')' {
+		return ""
+	}
+	name := message[:end]
+	if dot := bytes.LastIndexByte(name, '.'); dot >= 0 {
+		name = name[dot+1:]
+	}
+	if len(name) < 3 || len(name) > 64 || name[0] < 'A' || name[0] > 'Z' {
+		return ""
+	}
+	return string(name)
+}
