@@ -65,7 +65,7 @@ func TestAColdStartIsOneTraceThatTellsWhatHappened(t *testing.T) {
 		}
 		ids := map[string]bool{}
 		for _, s := range spans {
-			if s.Get("k8s.pod.uid") == uid || s.Get("k8s.pod.name") == pod.Name && s.Get("k8s.namespace.name") == labelled {
+			if s.Get("k8s.pod.uid") == uid || s.Get("k8s.pod.name") == pod.Name && !s.Start.Before(pod.CreationTimestamp.Time) {
 				ids[s.TraceID] = true
 			}
 		}
@@ -177,7 +177,9 @@ func checkAttributes(t *testing.T, n *trace.Node, pod *corev1.Pod) {
 		startup.AttrGPUType:          "h100",
 		startup.AttrNumGPUs:          int64(1),
 		startup.AttrNamespace:        pod.Namespace,
-		startup.AttrImageTag:         "dev",
+		startup.AttrImageTag:         on.Tag(),
+		startup.AttrRegion:           "us-west-2",
+		"k8s.cluster.name":           "coldtrace-test",
 		startup.AttrSamplingPriority: int64(startup.KeepPriority),
 		"k8s.pod.uid":                string(pod.UID),
 		"k8s.pod.name":               pod.Name,

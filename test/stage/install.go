@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 )
 
@@ -31,7 +32,7 @@ func (s *Stage) StopAddon(ctx context.Context, name string) error {
 // PushImages builds all images and pushes them to the cluster's registry.
 func (s *Stage) PushImages(ctx context.Context) error {
 	return s.Step("images built and pushed", func() error {
-		return s.run(ctx, "go", "run", "./test/images", "--registry", s.env["REGISTRY"])
+		return s.run(ctx, "go", "run", "./test/images", "--registry", s.env["REGISTRY"], "--tag", s.tag)
 	})
 }
 
@@ -43,9 +44,11 @@ func (s *Stage) InstallChart(ctx context.Context, values ...string) error {
 	}
 	for _, value := range append([]string{
 		"image.repository=registry.coldtrace.test/coldtrace",
-		"image.tag=dev",
-		"wrapper.image=registry.coldtrace.test/coldtrace-wrapper:dev",
+		"image.tag=" + s.tag,
+		"wrapper.image=registry.coldtrace.test/coldtrace-wrapper:" + s.tag,
 		"otlp.endpoint=http://" + s.NodeIP() + ":4317",
+		"clusterName=coldtrace-test",
+		"region=us-west-2",
 	}, values...) {
 		args = append(args, "--set", value)
 	}
@@ -88,13 +91,16 @@ func (s *Stage) DeletePod(ctx context.Context, namespace, name string) error {
 	return s.kubectl(ctx, nil, "delete", "pod", "--namespace", namespace, name, "--ignore-not-found", "--wait")
 }
 
-// Expand puts the cluster's variables in; any other dollar is the shell's in the pod.
+// Expand puts the cluster's variables and the images' tag in; any other dollar is the shell's in the pod.
 func (s *Stage) Expand(manifest string) string {
 	for name, value := range s.env {
 		manifest = strings.ReplaceAll(manifest, "${"+name+"}", value)
 	}
-	return manifest
+	return imageTag.ReplaceAllString(manifest, "${1}:"+s.tag)
 }
+
+// imageTag finds the images that PushImages pushes.
+var imageTag = regexp.MustCompile(`(registry\.coldtrace\.test/[a-z-]+):dev\b`)
 
 // Manifest reads one of test/e2e/testdata.
 func (s *Stage) Manifest(name string) (string, error) {

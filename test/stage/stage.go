@@ -33,6 +33,7 @@ type Stage struct {
 	// own says that Open booted the cluster, so that Close stops it.
 	own         bool
 	driverBuilt bool
+	tag         string // of the images
 }
 
 // shutdownTime bounds Close, which runs after an interrupt, too.
@@ -61,6 +62,11 @@ func Open(ctx context.Context, w io.Writer) (*Stage, error) {
 		return nil, err
 	}
 	s.own = s.cluster(ctx, io.Discard, "status") != nil
+	s.tag = "dev"
+	if !s.own {
+		// The node keeps images that it has pulled, and would go on with yesterday's.
+		s.tag += "-" + strconv.FormatInt(time.Now().Unix(), 36)
+	}
 	if err := s.cluster(ctx, w, "up"); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -100,6 +106,9 @@ func (s *Stage) Run() string { return filepath.Join(s.dir, "run") }
 
 // Checkout is the repository's folder.
 func (s *Stage) Checkout() string { return s.checkout }
+
+// Tag is that of the images that PushImages pushes.
+func (s *Stage) Tag() string { return s.tag }
 
 // Path is a file of the checkout, for people: relative where they are in it.
 func (s *Stage) Path(path string) string {

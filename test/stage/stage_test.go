@@ -32,9 +32,9 @@ func TestTheEnvironmentIsReadAsTheClusterWritesIt(t *testing.T) {
 }
 
 func TestOnlyTheClustersVariablesAreExpanded(t *testing.T) {
-	s := &Stage{env: map[string]string{"NODE_IP": "10.0.0.2"}}
-	const manifest = `http://${NODE_IP}:9000 ${NODE_IP_V6} $NODE_IP $(POD_UID) $$ "$CHAT_TEMPLATE" ${CHAT:-x}`
-	want := strings.Replace(manifest, "${NODE_IP}", "10.0.0.2", 1)
+	s := &Stage{env: map[string]string{"NODE_IP": "10.0.0.2"}, tag: "dev-1"}
+	const manifest = `http://${NODE_IP}:9000 ${NODE_IP_V6} $NODE_IP $(POD_UID) $$ "$CHAT_TEMPLATE" ${CHAT:-x} registry.coldtrace.test/sim:dev registry.coldtrace.test/sim:develop`
+	want := strings.Replace(strings.Replace(manifest, "${NODE_IP}", "10.0.0.2", 1), "sim:dev ", "sim:dev-1 ", 1)
 	if got := s.Expand(manifest); got != want {
 		t.Errorf("expanded to %s, want %s", got, want)
 	}
