@@ -60,6 +60,9 @@ func (s *start) settled(k keyHash, now time.Time, settle time.Duration) (time.Du
 
 // pod takes a version of a pod.
 func (w *Watcher) pod(n *namespace, p *corev1.Pod) {
+	if w.cfg.OnPod != nil {
+		w.cfg.OnPod(p)
+	}
 	now := w.cfg.Clock.Now()
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
@@ -52,6 +53,9 @@ type Config struct {
 	Log        logr.Logger
 	// Metrics are registered here if it is not nil.
 	Metrics prometheus.Registerer
+
+	// OnPod, if set, sees every version of every pod of the namespaces. It must neither block nor change it.
+	OnPod func(*corev1.Pod)
 
 	NamespaceSelector string        // label selector; DefaultNamespaceSelector if empty
 	Timeout           time.Duration // after which a start is given up; timeline.DefaultTimeout if 0

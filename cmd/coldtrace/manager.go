@@ -23,10 +23,11 @@ import (
 	ctrlwebhook "sigs.k8s.io/controller-runtime/pkg/webhook"
 
 	"github.com/coldtrace/coldtrace/webhook"
+	"github.com/coldtrace/coldtrace/webhook/breaker"
 	"github.com/coldtrace/coldtrace/webhook/certificate"
 )
 
-// newManager makes a manager whose cache holds one Secret, one webhook configuration, the metadata of labelled
+// newManager makes a manager whose cache holds one Secret, one ConfigMap, one webhook configuration, the metadata of labelled
 // namespaces and a few fields of nodes, and nothing else.
 func newManager(c *rest.Config, o serveOptions, source *lateCertificate, log logr.Logger) (ctrl.Manager, error) {
 	tlsOpts, err := o.tlsOpts(source)
@@ -44,8 +45,9 @@ func newManager(c *rest.Config, o serveOptions, source *lateCertificate, log log
 			ByObject: map[client.Object]cache.ByObject{
 				&corev1.Secret{}: {Namespaces: map[string]cache.Config{o.namespace: {FieldSelector: named(o.secret)}}},
 				&admissionv1.MutatingWebhookConfiguration{}: {Field: named(o.configuration)},
-				&corev1.Node{}:          {Transform: webhook.TrimNode},
-				webhook.NamespaceKind(): webhook.NamespaceCache(),
+				&corev1.ConfigMap{}:                         {Namespaces: map[string]cache.Config{o.namespace: {FieldSelector: named(breaker.Name)}}},
+				&corev1.Node{}:                              {Transform: webhook.TrimNode},
+				webhook.NamespaceKind():                     webhook.NamespaceCache(),
 			},
 		},
 		WebhookServer: ctrlwebhook.NewServer(ctrlwebhook.Options{

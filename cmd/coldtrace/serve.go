@@ -19,7 +19,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/coldtrace/coldtrace/config"
+	"github.com/coldtrace/coldtrace/inject"
 	"github.com/coldtrace/coldtrace/webhook"
+	"github.com/coldtrace/coldtrace/webhook/breaker"
 	"github.com/coldtrace/coldtrace/webhook/certificate"
 )
 
@@ -153,6 +155,11 @@ func serve(ctx context.Context, o serveOptions) error {
 	}
 	nodes := webhook.NewNodes(mgr.GetCache(), clients.Discovery(), policy.Policy, log.WithName("nodes"))
 	events := webhook.NewEvents(clients, log.WithName("events"))
+	gate, err := breaker.NewGate(ctx, mgr.GetCache(), log.WithName("breaker"))
+	if err != nil {
+		return err
+	}
+	keeper := breaker.NewKeeper(clients, o.namespace, breaker.DefaultLimits(), log.WithName("breaker"))
 	started := make(chan struct{})
 	handler, err := webhook.NewHandler(webhook.Config{
 		Version:       version,
@@ -160,6 +167,7 @@ func serve(ctx context.Context, o serveOptions) error {
 		Policy:        policy.Policy,
 		Namespace:     namespaces.Annotations,
 		ImageVolumes:  o.imageVolumesFunc(nodes),
+		NoWrapper:     func(s *webhook.Subject) inject.Reason { return gate.NoWrapper(s.Owner.UID) },
 		Observe:       events.Observe,
 		Started:       started,
 		MaxBodyBytes:  o.maxBody,
@@ -175,6 +183,7 @@ func serve(ctx context.Context, o serveOptions) error {
 		onEveryReplica(policy.Run),
 		nodes,
 		events,
+		keeper,
 		onEveryReplica(func(ctx context.Context) error {
 			// The manager starts this one after its caches have synced.
 			close(started)
@@ -186,7 +195,7 @@ func serve(ctx context.Context, o serveOptions) error {
 			return fmt.Errorf("add to manager: %w", err)
 		}
 	}
-	if err := addWatcher(mgr, restConfig, o.namespace, policy, log.WithName("watcher")); err != nil {
+	if err := addWatcher(mgr, restConfig, o.namespace, policy, keeper.Observe, log.WithName("watcher")); err != nil {
 		return err
 	}
 	ready := func(r *http.Request) error {

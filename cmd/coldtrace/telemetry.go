@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
@@ -20,7 +21,7 @@ import (
 )
 
 // addWatcher adds the watcher to the manager, to run on the leader.
-func addWatcher(mgr ctrl.Manager, c *rest.Config, namespace string, policy *config.Store, log logr.Logger) error {
+func addWatcher(mgr ctrl.Manager, c *rest.Config, namespace string, policy *config.Store, onPod func(*corev1.Pod), log logr.Logger) error {
 	w, err := watch.New(watch.Config{
 		REST:      c,
 		Namespace: namespace,
@@ -29,6 +30,7 @@ func addWatcher(mgr ctrl.Manager, c *rest.Config, namespace string, policy *conf
 		Version:   version,
 		Log:       log,
 		Metrics:   ctrlmetrics.Registry,
+		OnPod:     onPod,
 	})
 	if err != nil {
 		return fmt.Errorf("make watcher: %w", err)

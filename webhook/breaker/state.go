@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package breaker
+
+import (
+	"slices"
+	"time"
+)
+
+// Limits of the breaker.
+type Limits struct {
+	CrashingPods int           // pods of one owner that crash, until it opens for the owner
+	Owners       int           // owners it is open for, until it opens for all
+	Reset        time.Duration // after this it closes and the wrapper is tried again
+}
+
+// DefaultLimits open within three failed pods, for all at five owners, and try again after an hour.
+func DefaultLimits() Limits { return Limits{CrashingPods: 3, Owners: 5, Reset: time.Hour} }
+
+// maxOwners bounds what is remembered; an object of the API has 1 MiB.
+const maxOwners = 1000
+
+// State is what the ConfigMap holds.
+type State struct {
+	Owners map[string]Owner `json:"owners,omitempty"` // by UID
+	All    time.Time        `json:"all,omitzero"`     // since when it is open for all
+}
+
+// Owner is what is known of one owner.
+type Owner struct {
+	Name    string    `json:"name"` // namespace/name, for people
+	Verdict Verdict   `json:"verdict"`
+	Pods    []string  `json:"pods,omitempty"` // that crashed, by UID
+	Seen    time.Time `json:"seen"`           // last
+	Open    time.Time `json:"open,omitzero"`  // since when
+	Cleared bool      `json:"cleared,omitempty"`
+}
+
+// Report is one pod's verdict.
+type Report struct {
+	OwnerUID, OwnerName, PodUID string
+	Verdict                     Verdict
+}
+
+// Observe takes a report in and tells whether the state changed, and whether it opened for the owner and for all.
+func (s *State) Observe(r Report, now time.Time, limits Limits) (changed, opened, openedAll bool) {
+	if s.Owners == nil {
+		s.Owners = map[string]Owner{}
+	}
+	o, known := s.Owners[r.OwnerUID]
+	switch {
+	case r.Verdict == Fine, r.OwnerUID == "":
+		return false, false, false
+	case r.Verdict == SameBare:
+		// Only of interest where crashes made us suspect ourselves: they go on without us, so it was not us.
+		if !known || o.Verdict != Crashing || o.Cleared {
+			return false, false, false
+		}
+		o.Cleared, o.Open, o.Seen = true, time.Time{}, now
+		s.Owners[r.OwnerUID] = o
+		return true, false, false
+	case r.Verdict == Crashing && o.Cleared, slices.Contains(o.Pods, r.PodUID), !o.Open.IsZero():
+		return false, false, false
+	}
+	o.Name, o.Verdict, o.Seen = r.OwnerName, r.Verdict, now
+	o.Pods = append(o.Pods, r.PodUID)
+	if r.Verdict != Crashing || len(o.Pods) >= limits.CrashingPods {
+		o.Open, opened = now, true
+	}
+	s.Owners[r.OwnerUID] = o
+	s.bound()
+	if opened && s.All.IsZero() && s.open() >= limits.Owners {
+		s.All, openedAll = now, true
+	}
+	return true, opened, openedAll
+}
+
+// Expire closes what has been open for long enough, and forgets.
+func (s *State) Expire(now time.Time, limits Limits) (changed bool) {
+	for uid, o := range s.Owners {
+		if now.Sub(o.Seen) >= limits.Reset {
+			delete(s.Owners, uid)
+			changed = true
+		}
+	}
+	if !s.All.IsZero() && now.Sub(s.All) >= limits.Reset {
+		s.All, changed = time.Time{}, true
+	}
+	return changed
+}
+
+// IsOpen tells if pods of the owner must go without the wrapper.
+func (s *State) IsOpen(ownerUID string) bool {
+	return !s.All.IsZero() || !s.Owners[ownerUID].Open.IsZero()
+}
+
+func (s *State) open() int {
+	n := 0
+	for _, o := range s.Owners {
+		if !o.Open.IsZero() {
+			n++
+		}
+	}
+	return n
+}
+
+// bound forgets who was seen longest ago.
+func (s *State) bound() {
+	for len(s.Owners) > maxOwners {
+		oldest, at := "", time.Time{}
+		for uid, o := range s.Owners {
+			if oldest == "" || o.Seen.Before(at) {
+				oldest, at = uid, o.Seen
+			}
+		}
+		delete(s.Owners, oldest)
+	}
+}
