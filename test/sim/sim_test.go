@@ -3,9 +3,9 @@
 package main
 
 import (
-	"bytes"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/coldtrace/coldtrace/wrapper/recipe"
@@ -15,33 +15,33 @@ import (
 type listener struct {
 	mu     sync.Mutex
 	reader *recipe.Reader
-	lines  [][]byte
 }
 
 type listenerStream struct {
 	*listener
 	stream int
 	rest   []byte
+	at     time.Time // when the last of rest came: a bar ends its line only when it draws the next one
 }
 
 func (l *listenerStream) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.rest = append(l.rest, b...)
-	for {
-		end := bytes.IndexAny(l.rest, "\r\n")
-		if end < 0 {
-			return len(b), nil
+	for _, c := range b {
+		if c != '\r' && c != '\n' {
+			l.rest, l.at = append(l.rest, c), time.Now()
+			continue
 		}
-		line := bytes.Clone(l.rest[:end])
-		l.rest = l.rest[end+1:]
-		l.reader.Line(time.Now(), l.stream, line)
-		l.lines = append(l.lines, line)
+		if len(l.rest) > 0 {
+			l.reader.Line(l.at, l.stream, l.rest)
+			l.rest = l.rest[:0]
+		}
 	}
+	return len(b), nil
 }
 
-// play runs a server's script to its end, 40 times as fast as life.
-func play(t *testing.T, e engine, version string, args ...string) (*server, recipe.Result) {
+// play runs a server's script to its end. Called within a bubble of synctest, where waiting takes no time and clocks are exact.
+func play(t *testing.T, e engine, version string, speed float64, args ...string) (*server, recipe.Result) {
 	t.Helper()
 	given, err := e.parser(e.name, version).parse(args)
 	if err != nil {
@@ -51,7 +51,7 @@ func play(t *testing.T, e engine, version string, args ...string) (*server, reci
 	s := newServer(e, given, version, start, make(chan struct{}))
 	r := recipe.ByName(e.name)
 	l := &listener{reader: r.NewReader(recipe.Options{Start: start})}
-	s.player.speed = 40
+	s.player.speed = speed
 	s.player.out = &listenerStream{listener: l, stream: recipe.Stdout}
 	s.player.err = &listenerStream{listener: l, stream: recipe.Stderr}
 	steps, err := readScript(e.script(version))
@@ -75,28 +75,31 @@ func TestReaderFindsThePhasesOfEveryVersionWithin100ms(t *testing.T) {
 	shapes := [][]string{
 		{"--model", "/"}, {"--model", "/", "--tensor-parallel-size", "4"}, {"--model", "/", "--enforce-eager"}, {"--model", "org/model"},
 	}
-	for i, version := range versions {
-		args := shapes[i%len(shapes)]
-		t.Run(version+" "+args[len(args)-1], func(t *testing.T) {
-			t.Parallel()
-			s, got := play(t, vllm, version, args...)
-			if got.Outcome != recipe.OutcomeReady || got.Version != version {
-				t.Errorf("%s %s (%s)", got.Version, got.Outcome, got.Reason)
-			}
-			compare(t, s, got)
-		})
+	for _, version := range versions {
+		for _, args := range shapes {
+			t.Run(version+" "+args[len(args)-1], func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s, got := play(t, vllm, version, args...)
+					if got.Outcome != recipe.OutcomeReady || got.Version != version {
+						t.Errorf("%s %s (%s)", got.Version, got.Outcome, got.Reason)
+					}
+					compare(t, s, got)
+				})
+			})
+		}
 	}
 }
 
 func TestReaderFindsThePhasesOfOtherEngines(t *testing.T) {
 	for name, e := range map[string]engine{"sglang": sglang, "tgi": tgi, "lightllm": lightllm, "triton": triton} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s, got := play(t, e, "1.0")
-			if got.Outcome != recipe.OutcomeReady {
-				t.Errorf("outcome %s (%s)", got.Outcome, got.Reason)
-			}
-			compare(t, s, got)
+			synctest.Test(t, func(t *testing.T) {
+				s, got := play(t, e, "1.0", 1)
+				if got.Outcome != recipe.OutcomeReady {
+					t.Errorf("outcome %s (%s)", got.Outcome, got.Reason)
+				}
+				compare(t, s, got)
+			})
 		})
 	}
 }

@@ -63,7 +63,7 @@ func (r *Reader) read(at time.Time, raw []byte) {
 	h := parse(text)
 	at, own := r.time(at, h, text)
 	s := r.start
-	if h.stamp != nil || len(r.hits) > 0 {
+	if h.stamp != nil || len(r.hits) > 0 || s.first.IsZero() && logged(text) {
 		s.seen(at, h)
 	}
 	r.traceback(at, h)

@@ -230,8 +230,8 @@ func arranged(phases []Phase, init string) []Phase {
 			}
 			if level > 0 {
 				p.Parent = init
-				if _, ok := longest[parents[p.Name]]; ok {
-					p.Parent = parents[p.Name]
+				if up, ok := longest[parents[p.Name]]; ok && !p.Start.After(up.End) && !p.End.Before(up.Start) {
+					p.Parent = up.Name // TGI downloads before it loads
 				}
 				p.fit(longest[p.Parent])
 			}

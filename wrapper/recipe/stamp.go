@@ -33,6 +33,12 @@ func stamped(line []byte, latest time.Time, zone *time.Location) (time.Time, boo
 	return time.Time{}, false
 }
 
+// logged says whether some logger wrote the line: it begins with a time.
+func logged(text []byte) bool {
+	_, is := stamped(text[:min(len(text), 40)], time.Unix(0, 0), time.UTC)
+	return is
+}
+
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
 func dated(b []byte, zone *time.Location) (time.Time, bool) {
