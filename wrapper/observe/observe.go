@@ -47,6 +47,8 @@ func Run(version string) int {
 	// Signals are for the command. This process ends when the wrapper does.
 	signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGPIPE)
 
+	supervise.Trim()
+
 	control := bufio.NewReader(os.NewFile(supervise.ControlFD, "control"))
 	var start supervise.Start
 	line, err := control.ReadBytes('\n')

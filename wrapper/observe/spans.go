@@ -24,7 +24,7 @@ func (s *story) span(name string, start, end time.Time, failure string) startup.
 	if s.attempt > 1 {
 		sp.Attributes = append(sp.Attributes, attribute.Int(startup.AttrAttempt, s.attempt))
 	}
-	return s.within0(sp)
+	return s.inside(sp)
 }
 
 // numbered tells spans of one name apart: the second download of a start is s5cmd_download/2.
@@ -36,8 +36,8 @@ func (s *story) numbered(name string) string {
 	return name
 }
 
-// within0 clamps a span into the start it belongs to. A process's start is known to 10 ms, rounded down.
-func (s *story) within0(sp startup.Span) startup.Span {
+// inside clamps a span into the start it belongs to. A process's start is known to 10 ms, rounded down.
+func (s *story) inside(sp startup.Span) startup.Span {
 	if skew := s.began.Sub(sp.Start); skew > 0 {
 		sp.Start = s.began
 		if skew > 20*time.Millisecond {
@@ -96,11 +96,10 @@ func (s *story) download(d *download, failure string) []startup.Span {
 }
 
 // sayEngine tells what the log said.
-func (s *story) sayEngine(r recipe.Result, reason string) {
+func (s *story) sayEngine(r recipe.Result) {
 	e := s.engine
 	init := e.recipe.Name() + "_init"
 	spans := make([]startup.Span, 0, len(r.Phases)+1)
-	found := false
 	for _, p := range r.Phases {
 		if p.Name == startup.SpanServerReady {
 			continue // health knows better
@@ -118,16 +117,14 @@ func (s *story) sayEngine(r recipe.Result, reason string) {
 		}
 		sp.Attributes = append(sp.Attributes, attribute.String(startup.AttrTimeSource, string(source)))
 		if p.Name == init {
-			found = true
 			sp.Attributes = append(sp.Attributes, attribute.String(startup.AttrEngine, e.recipe.Name()))
 			sp.Attributes = append(sp.Attributes, attributesOf(r.Figures)...)
 			if r.Version != "" {
 				sp.Attributes = append(sp.Attributes, attribute.String(startup.AttrEngineVersion, r.Version))
 			}
 		}
-		spans = append(spans, s.within0(sp))
+		spans = append(spans, s.inside(sp))
 	}
-	_, _ = found, reason
 	s.say(spans...)
 }
 

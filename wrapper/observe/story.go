@@ -44,7 +44,6 @@ type story struct {
 	state   string // starting, ready, failed
 	reason  string
 	phases  []startup.Span // told, for the live state
-	lateURL time.Time      // since when the log says ready and health does not
 }
 
 type download struct {
@@ -210,7 +209,7 @@ func (s *story) engineTold(now time.Time) {
 		return
 	}
 	e.told = true
-	s.sayEngine(e.reader.Result(nil, now), "")
+	s.sayEngine(e.reader.Result(nil, now))
 	s.ready(at)
 }
 
@@ -232,7 +231,7 @@ func (s *story) ready(at time.Time) {
 	if e != nil && !e.told {
 		e.reader.Served(at)
 		e.told = true
-		s.sayEngine(e.reader.Result(nil, at), "")
+		s.sayEngine(e.reader.Result(nil, at))
 		if engine, ok := e.reader.EngineReady(); ok && !engine.After(at) && s.role == startup.RoleServer {
 			s.say(s.span(startup.SpanServerReady, engine, at, ""))
 		}
@@ -269,14 +268,15 @@ func (s *story) end(at time.Time, exit *recipe.Exit, reason string) {
 		blamed = true
 		s.blameEngine(e, r, at, reason)
 	}
+	if reason == "" && s.guess != nil {
+		// It was gone before anybody saw whose process it was, but it may have said why.
+		reason = s.guess.Result(exit, at).Reason
+	}
 	if reason == "" {
 		reason = reasonOf(exit)
 	}
-	blamed = s.blameOthers(at, reason, blamed)
+	s.blameOthers(at, reason, blamed)
 	s.flushDownloads()
-	if !blamed && len(s.phases) == 0 {
-		s.reason = reason
-	}
 	s.conclude(at, "failed", reason)
 }
 
@@ -290,14 +290,14 @@ func (s *story) blameEngine(e *engine, r recipe.Result, at time.Time, reason str
 		}
 	}
 	e.told = true
-	s.sayEngine(r, reason)
+	s.sayEngine(r)
 	if initialised && s.role == startup.RoleServer {
 		s.say(s.span(startup.SpanServerReady, engine, at, reason))
 	}
 }
 
 // blameOthers ends what was under way, or what ended last before the command failed.
-func (s *story) blameOthers(at time.Time, reason string, blamed bool) bool {
+func (s *story) blameOthers(at time.Time, reason string, blamed bool) {
 	for pid, d := range s.loads {
 		delete(s.loads, pid)
 		d.proc.End = at
@@ -319,10 +319,8 @@ func (s *story) blameOthers(at time.Time, reason string, blamed bool) bool {
 		if at.Sub(last.proc.End) < time.Second && strings.HasPrefix(reason, "exit_code=") || last.error {
 			s.ended = s.ended[:n-1]
 			s.say(s.download(last, reasonDownload)...)
-			blamed = true
 		}
 	}
-	return blamed
 }
 
 // conclude tells the start as a whole.

@@ -154,6 +154,7 @@ func (s *supervisor) supervise(observe <-chan time.Time) {
 		select {
 		case <-observe:
 			s.observe()
+			Trim()
 		case sig := <-s.signals.forward:
 			if n, ok := sig.(syscall.Signal); ok {
 				s.forward(n)

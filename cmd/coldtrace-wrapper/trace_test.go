@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/startup/otlptest"
+)
+
+const podUID = "0f0e2c1a-6d1b-4f2e-9c55-3d2b1a0e7f10"
+
+// image is a folder with programs as a model server's image has them: the simulated engine as python, and s5cmd.
+func image(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	build := exec.Command("go", "build", "-o", filepath.Join(dir, "python"), "../../test/sim")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build the simulated engine: %v\n%s", err, out)
+	}
+	script := "#!/bin/sh\nhead -c 5000000 /dev/zero > \"$(dirname $0)/model\"\nsleep 0.3\necho cp s3://bucket/key model\nexit ${S5CMD_EXIT:-0}\n"
+	if err := os.WriteFile(filepath.Join(dir, "s5cmd"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func traced(dir, endpoint string, more ...string) []string {
+	return append(quiet(
+		"PATH="+dir+":/usr/bin:/bin", "OTEL_EXPORTER_OTLP_ENDPOINT="+endpoint, "COLDTRACE_FLUSH_TIMEOUT=3s", "SIM_SPEED=20",
+		"SIM_TRUTH="+dir+"/truth.json", "COLDTRACE_CONTAINER="+strings.ReplaceAll(filepath.Base(filepath.Dir(dir)), "/", "-")+"-test",
+		"COLDTRACE_ENDPOINT_NAME=llama", "COLDTRACE_NUM_GPUS=2",
+	)[2:], more...)
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+// launch starts a wrapped script and ends it with the test.
+func launch(t *testing.T, env []string, script string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(wrapper, "run", "--", "bash", "-c", script)
+	cmd.Env, cmd.SysProcAttr = env, &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait()
+		matches, _ := filepath.Glob("/dev/shm/.coldtrace-*-test.attempt") // the pattern is well formed
+		for _, m := range matches {
+			_ = os.Remove(m)
+		}
+	})
+	return cmd
+}
+
+func TestAStartIsToldAsItWas(t *testing.T) {
+	dir, r, port := image(t), otlptest.New(t), freePort(t)
+	launch(t, traced(dir, "http://"+r.GRPC), "set -e; s5cmd cp s3://bucket/key model; python -m vllm_server --model m --port "+port+" --host ::")
+	if _, ok := r.WaitSpan(60*time.Second, startup.SpanStartup); !ok {
+		t.Fatalf("no start in %+v", r.Spans())
+	}
+	var truth struct {
+		Phases map[string]struct{ Start, End int64 } `json:"phases"`
+	}
+	b, err := os.ReadFile(dir + "/truth.json")
+	if err == nil {
+		err = json.Unmarshal(b, &truth)
+	}
+	if err != nil || len(truth.Phases) < 6 {
+		t.Fatalf("%v %s", err, b)
+	}
+	got := map[string]otlptest.Span{}
+	for _, s := range r.Spans() {
+		if _, twice := got[s.Name]; twice {
+			t.Errorf("%s was sent twice", s.Name)
+		}
+		got[s.Name] = s
+		if s.TraceID != startup.MD5.TraceID(podUID).String() || s.Error != "" || s.Attributes["endpoint_name"] != "llama" {
+			t.Errorf("%+v", s)
+		}
+	}
+	for name, want := range truth.Phases {
+		s, ok := got[name]
+		if !ok {
+			t.Errorf("%s is missing", name)
+			continue
+		}
+		for edge, off := range map[string]time.Duration{
+			"start": time.Duration(s.Start.UnixNano() - want.Start), "end": time.Duration(s.End.UnixNano() - want.End),
+		} {
+			if off.Abs() > 100*time.Millisecond {
+				t.Errorf("the %s of %s is off by %v", edge, name, off)
+			}
+		}
+	}
+	d := got[startup.SpanS5cmdDownload]
+	if took := d.End.Sub(d.Start); took < 300*time.Millisecond || d.Attributes["bytes"].(int64) < 5_000_000 || d.Attributes["files"] != int64(1) {
+		t.Errorf("download: %v %+v", took, d)
+	}
+	for child, parent := range map[string]string{
+		"startup": "pod_startup", "s5cmd_download": startup.KeyInContainer, "vllm_init": startup.KeyInContainer,
+		"server_ready": startup.KeyInContainer, "model_load": "vllm_init", "weights_load": "model_load",
+	} {
+		if got[child].ParentID != startup.MD5.SpanID(podUID, parent).String() {
+			t.Errorf("%s is not in %s", child, parent)
+		}
+	}
+	if !r.Wait(5*time.Second, func() bool { return len(r.Points()) >= len(got)+3 }) {
+		t.Errorf("%d points", len(r.Points()))
+	}
+}
+
+func TestAFailureIsToldWhereItHappened(t *testing.T) {
+	dir := image(t)
+	for name, c := range map[string]struct {
+		env    []string
+		script string
+		code   int
+		phase  string
+		reason string
+		start  string
+	}{
+		"out of memory": {
+			[]string{"SIM_FAIL=cuda_oom"}, "python -m vllm_server --model m", 1, "vllm_init", "cuda_out_of_memory", "cuda_out_of_memory",
+		},
+		"killed without a word": {
+			[]string{"SIM_FAIL=silent_kill"}, "python -m vllm_server --model m", 137, "vllm_init", "killed", "killed",
+		},
+		"an unknown flag": {
+			[]string{"COLDTRACE_ENGINE=vllm"}, "python -m vllm_server --no-such-flag", 2, "startup", "bad_flag", "bad_flag",
+		},
+		"a download that failed": {
+			[]string{"S5CMD_EXIT=1"}, "set -e; s5cmd cp a b; python -m vllm_server", 1, "s5cmd_download", "download_failed", "exit_code=1",
+		},
+		"dead after the engine was ready": {
+			[]string{"SIM_FAIL=engine_ready_then_die"}, "python -m vllm_server --model m", 1, "server_ready", "", "",
+		},
+		"nothing of ours": {nil, "sleep 0.1; exit 3", 3, "startup", "exit_code=3", "exit_code=3"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := otlptest.New(t)
+			cmd := exec.Command(wrapper, "run", "--", "bash", "-c", c.script)
+			cmd.Env, cmd.SysProcAttr = traced(dir, "http://"+r.GRPC, c.env...), &syscall.SysProcAttr{Setsid: true}
+			err := cmd.Run()
+			if code := status(cmd.ProcessState); code != c.code {
+				t.Errorf("exit %d, %v, want %d", code, err, c.code)
+			}
+			// The wrapper has ended: everything must have been sent.
+			byName := map[string]otlptest.Span{}
+			for _, s := range r.Spans() {
+				byName[s.Name] = s
+			}
+			if s, ok := byName[c.phase]; !ok || s.Error == "" || c.reason != "" && s.Error != c.reason {
+				t.Errorf("%s: %+v", c.phase, s)
+			}
+			if s, ok := byName["startup"]; !ok || s.Error == "" || c.start != "" && s.Error != c.start {
+				t.Errorf("startup: %+v", s)
+			}
+		})
+	}
+}
+
+func TestTerminationBeforeReadyIsTold(t *testing.T) {
+	dir, r := image(t), otlptest.New(t)
+	cmd := launch(t, traced(dir, "http://"+r.GRPC, "SIM_SPEED=1"), "python -m vllm_server --model m --port "+freePort(t))
+	// A line of the engine in the status of the start: it is under way.
+	time.Sleep(1500 * time.Millisecond) //nolint:forbidigo // long enough for python_import to have begun, far from its end
+	_ = cmd.Process.Signal(syscall.SIGTERM)
+	_ = cmd.Wait()
+	s, ok := r.WaitSpan(time.Second, startup.SpanStartup)
+	if !ok || s.Error != "terminated" {
+		t.Errorf("%+v", r.Spans())
+	}
+	if s, ok = r.WaitSpan(time.Second, startup.SpanVLLMInit); !ok || s.Error != "terminated" {
+		t.Errorf("%+v", r.Spans())
+	}
+}
+
+func TestAStartThatTakesTooLongIsTold(t *testing.T) {
+	dir, r := image(t), otlptest.New(t)
+	launch(t, traced(dir, "http://"+r.GRPC, "SIM_FAIL=hang", "COLDTRACE_TIMEOUT=3s"), "python -m vllm_server --model m --port "+freePort(t))
+	s, ok := r.WaitSpan(30*time.Second, startup.SpanStartup)
+	if !ok || s.Error != "timed_out" || s.End.Sub(s.Start) < 2900*time.Millisecond {
+		t.Errorf("%+v", r.Spans())
+	}
+}
+
+func TestACollectorThatIsNotThereCostsAFailedCommandTheFlushTimeoutAtMost(t *testing.T) {
+	hole, err := net.Listen("tcp", "127.0.0.1:0") // accepts and says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hole.Close()
+	for name, endpoint := range map[string]string{"refuses": "http://127.0.0.1:1", "is a black hole": "http://" + hole.Addr().String(), "is no URL": "nonsense://"} {
+		env := quiet("OTEL_EXPORTER_OTLP_ENDPOINT="+endpoint, "COLDTRACE_FLUSH_TIMEOUT=500ms")
+		env = append(env[6:], env[:4]...)
+		began := time.Now()
+		o := run(t, env, wrapped("sh", "-c", "sleep 0.2; exit 7"), "")
+		if took := time.Since(began); o.code != 7 || took > 3*time.Second {
+			t.Errorf("a collector that %s: %+v after %v", name, o, took)
+		}
+	}
+}
+
+func TestTheLiveState(t *testing.T) {
+	dir, r, port, startupz := image(t), otlptest.New(t), freePort(t), freePort(t)
+	file := filepath.Join(dir, "status.json")
+	launch(t, traced(dir, "http://"+r.GRPC, "COLDTRACE_STATUS_FILE="+file, "COLDTRACE_STARTUPZ=127.0.0.1:"+startupz),
+		"python -m vllm_server --model m --port "+port)
+	if _, ok := r.WaitSpan(60*time.Second, startup.SpanStartup); !ok {
+		t.Fatal("never ready")
+	}
+	var state struct {
+		State  string
+		Phases []struct {
+			Name            string
+			DurationSeconds float64 `json:"duration_seconds"`
+		}
+	}
+	b, err := os.ReadFile(file)
+	if err == nil {
+		err = json.Unmarshal(b, &state)
+	}
+	if err != nil || state.State != "ready" || len(state.Phases) < 5 {
+		t.Errorf("%v %s", err, b)
+	}
+	out, err := exec.Command("curl", "-s", "-w", "%{http_code}", "http://127.0.0.1:"+startupz+"/startupz").Output()
+	if err != nil || !bytes.Contains(out, []byte(`"state":"ready"`)) || !bytes.HasSuffix(out, []byte("200")) {
+		t.Errorf("%v %s", err, out)
+	}
+}
+
+func TestTheSecondAttemptHasIDsOfItsOwn(t *testing.T) {
+	r := otlptest.New(t)
+	env := traced("/none", "http://"+r.GRPC, "COLDTRACE_CONTAINER=attempt-"+strconv.Itoa(os.Getpid())+"-test")
+	t.Cleanup(func() {
+		_ = os.Remove(fmt.Sprintf("/dev/shm/.coldtrace-attempt-%d-test.attempt", os.Getpid()))
+	})
+	for i := range 2 {
+		if o := run(t, env, wrapped("bash", "-c", "sleep 0.1; exit 1"), ""); o.code != 1 {
+			t.Fatalf("%+v", o)
+		}
+		spans := r.Spans()
+		if len(spans) != i+1 || spans[i].ID != startup.MD5.SpanID(podUID, startup.Key(startup.SpanStartup, "", i+1)).String() {
+			t.Errorf("%+v", spans)
+		}
+	}
+}
