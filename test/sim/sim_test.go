@@ -79,11 +79,13 @@ func TestReaderFindsThePhasesOfEveryVersionWithin100ms(t *testing.T) {
 		for _, args := range shapes {
 			t.Run(version+" "+args[len(args)-1], func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					s, got := play(t, vllm, version, args...)
-					if got.Outcome != recipe.OutcomeReady || got.Version != version {
-						t.Errorf("%s %s (%s)", got.Version, got.Outcome, got.Reason)
+					for _, speed := range []float64{1, 7, 40} {
+						s, got := play(t, vllm, version, speed, args...)
+						if got.Outcome != recipe.OutcomeReady || got.Version != version {
+							t.Errorf("%s %s (%s)", got.Version, got.Outcome, got.Reason)
+						}
+						compare(t, s, got)
 					}
-					compare(t, s, got)
 				})
 			})
 		}
