@@ -153,7 +153,7 @@ func (nd *node) await(ctx context.Context, out *progress, name string, since tim
 // pushPause makes the sandbox image from our own binary, so that the runtime has nothing to fetch from
 // elsewhere and pulls it from the registry as it does all others.
 func (nd *node) pushPause(ctx context.Context) error {
-	layer := filepath.Join(nd.l.run, "pause.tar")
+	layer := nd.l.data("pause.tar")
 	if err := writeTar(layer, "pause", nd.l.exe("pause")); err != nil {
 		return err
 	}
