@@ -118,9 +118,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	buf.Reset()
 	defer h.recycle(buf)
 	tooLarge, err := h.read(buf, r)
-	if err != nil {
-		http.Error(w, "the body can't be read", http.StatusBadRequest)
-		return
+	if err != nil && late == "" {
+		late = ReasonDeadline // a body that came too slowly, or not whole: what came may tell whom to answer
 	}
 	a, ok := h.review(buf.Bytes(), late, tooLarge, deadline)
 	if !ok {

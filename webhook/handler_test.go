@@ -10,8 +10,10 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -181,6 +183,15 @@ func TestWhateverGoesWrongAdmitsThePodUnchanged(t *testing.T) {
 				t.Errorf("warnings %q", r.Warnings)
 			}
 		})
+	}
+}
+
+func TestABodyThatStopsComingAdmitsThePodUnchanged(t *testing.T) {
+	body := io.MultiReader(strings.NewReader(reviewOf(pod)[:300]), iotest.ErrReader(os.ErrDeadlineExceeded))
+	code, got := post(t, newTestHandler(t, nil), body)
+	r := got.Response
+	if code != http.StatusOK || !r.Allowed || r.UID != "u-1" || r.AuditAnnotations["reasons"] != string(ReasonDeadline) {
+		t.Errorf("%d %+v", code, r)
 	}
 }
 

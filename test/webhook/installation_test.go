@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -45,6 +46,9 @@ func install(t *testing.T, replicas int, flags []string, values ...string) *inst
 	t.Helper()
 	needAPIServer(t)
 	in := &installation{t: t, namespace: "ct-" + strings.ToLower(randomName()), flags: flags}
+	if slices.Contains(values, patient) {
+		in.flags = append(in.flags, "--timeout=9500ms") // as the chart derives it
+	}
 	makeNamespace(t, in.namespace, nil)
 	in.balancer = newBalancer(t)
 	in.apply(values)
