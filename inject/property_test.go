@@ -18,6 +18,7 @@ import (
 	helper "k8s.io/component-helpers/resource"
 	psaapi "k8s.io/pod-security-admission/api"
 	"k8s.io/pod-security-admission/policy"
+	kjson "sigs.k8s.io/json"
 
 	"github.com/coldtrace/coldtrace/config"
 	"github.com/coldtrace/coldtrace/endpoint"
@@ -29,7 +30,7 @@ import (
 // the pod can't be decoded.
 func checkProperties(raw []byte, req inject.Request) (problems []string, ok bool) {
 	pod := new(endpoint.Pod)
-	if json.Unmarshal(raw, pod) != nil || len(pod.Spec.Containers) == 0 {
+	if json.Unmarshal(raw, pod) != nil || len(pod.Spec.Containers) == 0 || !canonical(raw, pod) {
 		return nil, false
 	}
 	problem := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
@@ -59,6 +60,14 @@ func checkProperties(raw []byte, req inject.Request) (problems []string, ok bool
 		problems = append(problems, sameWords(&before, &injected)...)
 	}
 	return problems, true
+}
+
+// canonical tells if a pod is written as API servers write them: metadata is there, and names are in their right case,
+// which encoding/json does not mind.
+func canonical(raw []byte, decoded *endpoint.Pod) bool {
+	top, _ := number(raw).(map[string]any)
+	strict := new(endpoint.Pod)
+	return top["metadata"] != nil && kjson.UnmarshalCaseSensitivePreserveInts(raw, strict) == nil && reflect.DeepEqual(strict, decoded)
 }
 
 func applyOps(raw []byte, ops []inject.Operation) ([]byte, error) {
