@@ -16,13 +16,6 @@ import (
 
 var errNotLinux = fmt.Errorf("this needs Linux, and here is %s\n%s", runtime.GOOS, elsewhere)
 
-type mode struct{}
-
-var (
-	fullMode         mode
-	controlPlaneMode mode
-)
-
 func up(context.Context, layout, *progress, mode) error { return errNotLinux }
 
 func down(context.Context, layout, *progress) error { return errNotLinux }

@@ -14,23 +14,6 @@ import (
 	"syscall"
 )
 
-// mode is one of the two things that up can boot.
-type mode struct {
-	keeper string // the subcommand that holds it
-	bins   []string
-	node   bool // with a kubelet, which needs root and Debian's tools
-	what   string
-}
-
-var (
-	fullMode         = mode{keeper: "keeper", bins: nodeBins, node: true, what: "Kubernetes"}
-	controlPlaneMode = mode{
-		keeper: "control-plane",
-		bins:   append([]string{"kube-controller-manager"}, controlPlaneBins...),
-		what:   "The control plane of Kubernetes",
-	}
-)
-
 // up boots the cluster and returns when a pod with GPUs can be scheduled or, of a bare control plane,
 // created.
 func up(ctx context.Context, l layout, out *progress, m mode) error {
