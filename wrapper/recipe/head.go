@@ -120,7 +120,7 @@ func (h *head) logger() {
 	for i := bytes.IndexByte(near, ' '); i >= 0 && i+1 < len(near); {
 		if isDigit(near[i+1]) && shaped(near[i+1:], "00-00 00:00:00") {
 			level := bytes.TrimRight(near[:i], " ")
-			level = level[bytes.LastIndexByte(level, ' ')+1:]
+			level = level[lastWord(level):] // a progress bar may stand before it, without a space
 			if isLevel(level) {
 				h.level, h.stamp = level, near[i+1:i+1+len("01-02 15:04:05")]
 				h.place(h.message[i+1+len("01-02 15:04:05"):])
@@ -133,6 +133,15 @@ func (h *head) logger() {
 		}
 		i += 1 + next
 	}
+}
+
+// lastWord is where the capital letters at the end begin.
+func lastWord(b []byte) int {
+	i := len(b)
+	for i > 0 && b[i-1] >= 'A' && b[i-1] <= 'Z' {
+		i--
+	}
+	return i
 }
 
 // place splits off the file and line that a message comes from.

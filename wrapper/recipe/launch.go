@@ -4,6 +4,7 @@ package recipe
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -14,6 +15,7 @@ type launch struct {
 	lastStamp  string // last one before ready
 	readyStamp string
 	version    string
+	server     string // process prefix of the line that introduced it
 	prompt     prompt
 
 	at      map[mark]time.Time
@@ -76,6 +78,16 @@ func (s *launch) lastFailure() time.Time {
 
 // begun: more than introductions were made.
 func (s *launch) begun() bool { return s.moved || len(s.engines) > 0 || !s.engineTime().IsZero() }
+
+// serverSays says whether a process is the API server, which vLLM names "APIServer pid=1", or "ApiServer_0 pid=1" where
+// there are several. A server without a name can't be told from others.
+func (s *launch) serverSays(rank []byte) bool {
+	const name = "apiserver"
+	named := func(prefix string) bool {
+		return len(prefix) >= len(name) && strings.EqualFold(prefix[:len(name)], name)
+	}
+	return !named(s.server) || named(string(rank))
+}
 
 func (s *launch) passed(needs mark) bool {
 	switch needs {

@@ -42,6 +42,26 @@ func TestHowALogEndsTellsHowTheStartEnded(t *testing.T) {
 	}
 }
 
+func TestTheHeadOfALogLine(t *testing.T) {
+	for line, want := range map[string]string{
+		"INFO 03-01 12:00:00 [x.py:1] hello":                                        "|INFO|03-01 12:00:00|hello",
+		"INFO 03-01 12:00:00 x.py:1] hello":                                         "|INFO|03-01 12:00:00|hello",
+		"(Worker_TP0 pid=7) INFO 03-01 12:00:00 [v1/worker/x.py:1] hello":           "Worker_TP0 pid=7|INFO|03-01 12:00:00|hello",
+		"(E pid=1) (RayWorkerWrapper pid=2, ip=::1) INFO 03-01 12:00:00 [x.py:1] h": "RayWorkerWrapper pid=2, ip=::1|INFO|03-01 12:00:00|h",
+		"100%|██| 35/35 [00:17<00:00, 3.9it/s]INFO 03-01 12:00:00 [x.py:1] hello":   "|INFO|03-01 12:00:00|hello",
+		"[rank0]: ValueError: x":                                                    "rank0|||ValueError: x",
+		"[2026-03-01 12:00:00 TP1] hello":                                           "TP1|||hello",
+		"(not a prefix) hello":                                                      "|||(not a prefix) hello",
+		"plain":                                                                     "|||plain",
+		"":                                                                          "|||",
+	} {
+		h := parse([]byte(line))
+		if got := string(h.rank) + "|" + string(h.level) + "|" + string(h.stamp) + "|" + string(h.message); got != want {
+			t.Errorf("%s\n got %s\nwant %s", line, got, want)
+		}
+	}
+}
+
 func TestAFileThatIsNoLogIsAnError(t *testing.T) {
 	for name, text := range map[string]string{"empty": "", "prose": "once upon a time\n", "another program's log": "INFO 03-01 12:00:00 hello\n"} {
 		t.Run(name, func(t *testing.T) {

@@ -23,7 +23,8 @@ type Reader struct {
 	latest  time.Time // of the last line, by its stamp where Options.Embedded
 	matched int       // lines that an engine's own text matched
 
-	open map[string]bool // ranks in the middle of a Python traceback
+	open   map[string]bool // ranks in the middle of a Python traceback
+	opened int             // lines since one of them was last opened
 }
 
 // NewReader starts reading. One Reader serves one start of a container, with all launches in it.
@@ -32,6 +33,7 @@ func (r *Recipe) NewReader(o Options) *Reader {
 		texts := make([]string, len(r.rules))
 		for i := range r.rules {
 			texts[i] = r.rules[i].literal()
+			texts[i] = texts[i][:min(len(texts[i]), searched)]
 		}
 		r.literal = newLiterals(texts)
 	})
@@ -129,7 +131,7 @@ func (r *Reader) apply(l line, rule *rule) {
 		return
 	}
 	c, ok := rule.match(l.text[from:])
-	if !ok || !r.start.passed(rule.Needs) {
+	if !ok || !r.start.passed(rule.Needs) || rule.Server && !r.start.serverSays(l.rank) {
 		return
 	}
 	version := r.start.version
@@ -188,6 +190,7 @@ func (r *Reader) marked(at time.Time, h head, rule *rule, c capture) {
 			}
 		}
 		r.start.at[markLaunch] = at
+		r.start.server = string(h.rank)
 	case markEngine:
 		if s.over() || s.engines[string(h.rank)] && s.moved {
 			r.start = newLaunch()
@@ -216,6 +219,7 @@ func (r *Reader) marked(at time.Time, h head, rule *rule, c capture) {
 	case markException:
 		if len(r.open) < maxRanks {
 			r.open[string(h.rank)] = true
+			r.opened = 0
 		}
 	case markChained:
 		if len(s.chained) < maxRanks {

@@ -99,6 +99,7 @@ func TestOutcomeAndReasonOfAStart(t *testing.T) {
 			exit: &Exit{Code: 2}, outcome: OutcomeFailed, reason: "bad_flag"},
 		"another server's uvicorn":          {log: "INFO:     Application startup complete.\n" + start, outcome: OutcomeTruncated},
 		"another server's uvicorn, at KV":   {log: start + "INFO:     Started server process [7]\nINFO:     Application startup complete.\n", outcome: OutcomeTruncated},
+		"another server's uvicorn, late":    {log: start + strings.ReplaceAll(finish, "(APIServer pid=1) INFO:", "INFO:"), exit: nil, outcome: OutcomeEngineReady},
 		"uvicorn silenced, requests served": {log: start + strings.ReplaceAll(finish, "INFO:     Application startup complete.", `INFO:     10.0.0.1:1 - "GET /health HTTP/1.1" 200 OK`), outcome: OutcomeReady},
 		"a second launch after a failed one": {log: start + traceback("", "OSError: [Errno 98] Address already in use") + start + finish,
 			outcome: OutcomeReady},

@@ -22,6 +22,7 @@ type rule struct {
 	Whole      bool              `yaml:"whole"` // the phase is the engine's, not a rank's
 	Mark       mark              `yaml:"mark"`
 	Needs      mark              `yaml:"needs"`
+	Server     bool              `yaml:"server"` // said by the process that introduced itself, if processes are named
 	Since      string            `yaml:"since"`
 	Before     string            `yaml:"before"`
 	Figures    map[string]string `yaml:"figures"`
@@ -81,6 +82,9 @@ func (r *rule) literal() string {
 	literal, _, _ := strings.Cut(r.Says, "{")
 	return literal
 }
+
+// searched is how much of a literal lines are searched for: enough to be rare, and a smaller table.
+const searched = 20
 
 // prepare leaves the regexp to the first line that needs it: a recipe has a hundred texts, a log a dozen.
 func (r *rule) prepare() {

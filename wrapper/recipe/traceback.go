@@ -7,8 +7,14 @@ import (
 	"time"
 )
 
+// maxTraceback is after how many lines a traceback that has not ended is given up: while one is open, no line is cheap.
+const maxTraceback = 10_000
+
 // traceback reads the line that ends a Python traceback: the first that is not indented names the exception.
 func (r *Reader) traceback(at time.Time, h head) {
+	if r.opened++; r.opened > maxTraceback {
+		clear(r.open)
+	}
 	if len(r.open) == 0 || !r.open[string(h.rank)] || len(h.message) == 0 {
 		return
 	}
