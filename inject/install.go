@@ -106,7 +106,7 @@ func (p *patch) footprint() (map[string]string, bool) {
 		{"cpu", pol.CPU}, {"memory", pol.Memory}, {"ephemeral-storage", "64Mi"},
 	} {
 		least, some := leastRequest(spec.Containers, r.name)
-		if !some {
+		if !some || r.name == "ephemeral-storage" && !limited(spec.Containers, r.name) {
 			continue
 		}
 		want, err := resource.ParseQuantity(r.want)
@@ -122,6 +122,17 @@ func (p *patch) footprint() (map[string]string, bool) {
 		out[r.name] = want.String()
 	}
 	return out, true
+}
+
+// limited tells if every container has a limit. The kubelet evicts a pod that uses more local storage than its containers'
+// limits add up to, whichever of them have one: with ours as the only one it would be ours.
+func limited(containers []endpoint.Container, name string) bool {
+	for i := range containers {
+		if _, ok := containers[i].Resources.Limits[name]; !ok {
+			return false
+		}
+	}
+	return true
 }
 
 // leastRequest is the smallest request of any container that has one. A limit without a request is one.

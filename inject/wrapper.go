@@ -60,8 +60,11 @@ func (p *patch) planWrapper(env *envPlan) *wrapping {
 	case p.taken() != "":
 		return no(ReasonTaken, p.taken())
 	}
-	w := &wrapping{prefix: endpoint.Prefix(id.Launch.Shell)}
-	w.added = len(w.prefix)
+	w := &wrapping{}
+	if !id.Launch.Wrapped { // a command copied from an injected pod, without its volume
+		w.prefix = endpoint.Prefix(id.Launch.Shell)
+		w.added = len(w.prefix)
+	}
 	switch {
 	case set.Delivery == config.DeliveryImageVolume && !p.req.ImageVolumes:
 		return no(ReasonImageVolumes, "")
@@ -148,6 +151,7 @@ func (w *wrapping) write(p *patch) {
 		vol.Image = &imageVolume{Reference: pol.Image, PullPolicy: pol.ImagePullPolicy}
 	} else {
 		vol.EmptyDir = &emptyDir{SizeLimit: "64Mi"}
+		// Last, so that no index of an init container changes. Where it stands makes no difference to the start.
 		appendTo(p, "/spec/initContainers", spec.InitContainers == nil, w.install(p))
 		p.markEvictable()
 	}
