@@ -55,7 +55,7 @@ func lead(kubeconfig, endpoint string) error {
 	lease, renew, retry := 3*time.Second, 2*time.Second, 500*time.Millisecond
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
 		Metrics: metricsserver.Options{BindAddress: "0"}, HealthProbeBindAddress: "0",
-		LeaderElection: true, LeaderElectionID: "drill", LeaderElectionNamespace: ownNamespace, LeaderElectionReleaseOnCancel: true,
+		LeaderElection: os.Getenv("COLDTRACE_DRILL_ALONE") == "", LeaderElectionID: "drill", LeaderElectionNamespace: ownNamespace, LeaderElectionReleaseOnCancel: true,
 		LeaseDuration: &lease, RenewDeadline: &renew, RetryPeriod: &retry,
 	})
 	if err != nil {
@@ -78,11 +78,18 @@ func lead(kubeconfig, endpoint string) error {
 	if err := mgr.Add(w); err != nil {
 		return err
 	}
+	go func() {
+		<-mgr.Elected()
+		fmt.Println("elected")
+	}()
 	return mgr.Start(ctx)
 }
 
 // leader is a process that leads or stands by.
-type leader struct{ cmd *exec.Cmd }
+type leader struct {
+	cmd     *exec.Cmd
+	elected chan struct{} // closed when it leads
+}
 
 func newLeader(t *testing.T, kubeconfig, endpoint string) *leader {
 	t.Helper()
@@ -93,10 +100,20 @@ func newLeader(t *testing.T, kubeconfig, endpoint string) *leader {
 	cmd := exec.CommandContext(context.Background(), self)
 	cmd.Env = append(os.Environ(), envLeaderKubeconfig+"="+kubeconfig, envLeaderEndpoint+"="+endpoint)
 	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	return &leader{cmd}
+	l := &leader{cmd, make(chan struct{})}
+	go func() {
+		if _, err := out.Read(make([]byte, 1)); err == nil {
+			close(l.elected)
+		}
+	}()
+	return l
 }
 
 func (l *leader) end(s syscall.Signal) {
@@ -150,6 +167,11 @@ func TestEveryStartIsDeliveredHoweverLeadersEnd(t *testing.T) {
 			}
 		})
 		for range ends {
+			select {
+			case <-current.elected:
+			case <-time.After(time.Minute):
+				t.Fatal("nobody leads")
+			}
 			pause(time.Duration(300+rand.IntN(2500)) * time.Millisecond)
 			current.end(signal)
 			current, standby = standby, newLeader(t, path, r.address)

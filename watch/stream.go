@@ -17,7 +17,7 @@ import (
 )
 
 // pageSize is how many objects of an initial list are in memory at a time.
-const pageSize = 250
+const pageSize = 100
 
 // stream follows one kind of object: a list in pages, then a watch from where the list was, for ever. Unlike a reflector
 // it keeps no object and never holds more than a page; unlike client-go's RetryWatcher it lists again when the watch's

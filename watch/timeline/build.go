@@ -177,7 +177,7 @@ func (b *builder) settleEnd() {
 	}
 	consider(b.scheduled.at)
 	for i := range b.f.events {
-		if e := &b.f.events[i]; e.kind.onNode() {
+		if e := &b.f.events[i]; e.kind == kindStarted {
 			consider(e.first + b.offset)
 		}
 	}
@@ -191,7 +191,7 @@ func (b *builder) settleEnd() {
 
 // finish adds the root and orders the spans.
 func (b *builder) finish() Timeline {
-	root := Span{Exact: true, Open: b.end.outcome == Open}
+	root := Span{Exact: b.startsExact(), Open: b.end.outcome == Open}
 	end := b.end.at
 	if root.Open {
 		end = b.now
@@ -221,6 +221,17 @@ func (b *builder) finish() Timeline {
 	return t
 }
 
+// startsExact tells whether the first start of each container is known from its event. The end of a start is settled by
+// them.
+func (b *builder) startsExact() bool {
+	for _, runs := range b.runs {
+		if len(runs) == 0 || !runs[0].started.known() || runs[0].started.src == byStatus {
+			return false
+		}
+	}
+	return true
+}
+
 // runsOnRoot tells on the root how often containers ran and how those runs ended that ended badly.
 func (b *builder) runsOnRoot(root *Span) {
 	restarts := 0
@@ -231,7 +242,7 @@ func (b *builder) runsOnRoot(root *Span) {
 				continue
 			}
 			last = max(last, r.number)
-			root.Exact = root.Exact && r.started.known() && r.started.src < byStatus && r.image.there.known()
+			root.Exact = root.Exact && r.image.there.known()
 			if r.failure == "" || b.end.outcome != Open && r.finished.at > b.end.at {
 				continue
 			}

@@ -177,7 +177,7 @@ func (b *builder) readiness() {
 			// It ended, since there is a next run, but nobody saw how.
 			d.end, d.failure = b.runs[target][n+1].started, "restarted"
 		case b.end.outcome == Ready:
-			d.end = status(b.end.at)
+			d.end, d.exact = status(b.end.at), d.exact && b.startsExact()
 		}
 		b.add(d)
 	}

@@ -40,7 +40,8 @@ func (b *builder) add(d draft) {
 	case d.end.known():
 	case over:
 		d.end = status(b.end.at)
-		s.Exact = b.end.outcome != Ready && (d.start.src < byStatus || d.name == startup.SpanPodPending)
+		s.Exact = b.end.outcome != Ready && (d.start.src < byStatus || d.name == startup.SpanPodPending) &&
+			(d.name != startup.SpanImagePull || d.unfinished != "") // the event that says why may be on its way
 		d.failure = d.unfinished
 		if d.failure == "" {
 			d.failure = b.end.reason

@@ -123,8 +123,8 @@ func (f *Facts) status(s *corev1.ContainerStatus) {
 }
 
 func (c *container) ended(number int32, t *corev1.ContainerStateTerminated) {
-	if number < 1 {
-		return
+	if number < 1 || t.Reason == "ContainerStatusUnknown" && stamp(t.StartedAt) == 0 {
+		return // the kubelet's words for a container of a deleted pod that never ran
 	}
 	a := c.attempt(number)
 	a.started.earliest(stamp(t.StartedAt))

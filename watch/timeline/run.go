@@ -93,7 +93,9 @@ func (b *builder) images(i int, runs []run) {
 			if r.started.src == byStatus {
 				before += second
 			}
-		} else if n+1 < len(runs) {
+		} else if r.finished.known() { // it could not be started
+			before = r.finished.at + second
+		} else if n+1 < len(runs) && runs[n+1].started.known() {
 			before = runs[n+1].started.at
 		}
 		r.image = b.image(func(e *event) bool { return int(e.container) == i }, after, before)
@@ -128,7 +130,7 @@ func (b *builder) image(of func(*event) bool, after, upTo nanos) image {
 		case kindPullFailed:
 			im.failures = append(im.failures, e)
 		case kindPulled, kindCached:
-			if im.there.known() && im.there.at > at.at {
+			if im.there.known() { // what follows is a retry of the creation, or the kubelet's next look at a volume
 				continue
 			}
 			im.there, im.cached = at, e.kind == kindCached
