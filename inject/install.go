@@ -88,6 +88,9 @@ func (w *wrapping) install(p *patch) installContainer {
 	return c
 }
 
+// volumeSize bounds the volume that the wrapper is copied to.
+var volumeSize = resource.MustParse("64Mi")
+
 // minMemory is what the init container needs to run at all.
 var minMemory = resource.MustParse("16Mi")
 
@@ -100,10 +103,13 @@ func (p *patch) footprint() (map[string]string, bool) {
 	if spec.Resources != nil && len(spec.Resources.Requests)+len(spec.Resources.Limits) > 0 {
 		return nil, true // the pod's own budget covers its init containers
 	}
+	if bound, ok := storageBound(spec.Containers); ok && bound.Cmp(volumeSize) < 0 {
+		return nil, false // the wrapper's copy alone could get the pod evicted
+	}
 	pol := &p.req.Policy.Wrapper
 	out := map[string]string{}
 	for _, r := range [...]struct{ name, want string }{
-		{"cpu", pol.CPU}, {"memory", pol.Memory}, {"ephemeral-storage", "64Mi"},
+		{"cpu", pol.CPU}, {"memory", pol.Memory}, {"ephemeral-storage", volumeSize.String()},
 	} {
 		least, some := leastRequest(spec.Containers, r.name)
 		if !some || r.name == "ephemeral-storage" && !limited(spec.Containers, r.name) {
@@ -122,6 +128,19 @@ func (p *patch) footprint() (map[string]string, bool) {
 		out[r.name] = want.String()
 	}
 	return out, true
+}
+
+// storageBound is the local storage by which the kubelet evicts a pod: the sum of the limits that there are.
+func storageBound(containers []endpoint.Container) (sum resource.Quantity, ok bool) {
+	for i := range containers {
+		if s, has := containers[i].Resources.Limits["ephemeral-storage"]; has {
+			if q, err := resource.ParseQuantity(string(s)); err == nil {
+				sum.Add(q)
+				ok = true
+			}
+		}
+	}
+	return sum, ok
 }
 
 // limited tells if every container has a limit. The kubelet evicts a pod that uses more local storage than its containers'

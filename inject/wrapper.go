@@ -150,7 +150,7 @@ func (w *wrapping) write(p *patch) {
 	if w.delivery == config.DeliveryImageVolume {
 		vol.Image = &imageVolume{Reference: pol.Image, PullPolicy: pol.ImagePullPolicy}
 	} else {
-		vol.EmptyDir = &emptyDir{SizeLimit: "64Mi"}
+		vol.EmptyDir = &emptyDir{SizeLimit: volumeSize.String()}
 		// Last, so that no index of an init container changes. Where it stands makes no difference to the start.
 		appendTo(p, "/spec/initContainers", spec.InitContainers == nil, w.install(p))
 		p.markEvictable()
