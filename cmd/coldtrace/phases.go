@@ -37,7 +37,7 @@ in the container, and prints the phases, figures and outcome it finds. Times are
 				if err != nil {
 					return fmt.Errorf("open log: %w", err)
 				}
-				defer f.Close() //nolint:errcheck // read only
+				defer f.Close()
 				in = f
 			}
 			options := recipe.LogOptions{Engine: engine}

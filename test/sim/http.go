@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -45,12 +46,13 @@ func newHTTPServer(s *server, host, port string) *httpServer {
 }
 
 func (h *httpServer) open() error {
-	listener, err := net.Listen("tcp", h.address)
+	var config net.ListenConfig
+	listener, err := config.Listen(context.Background(), "tcp", h.address)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
 	go func() {
-		if err := h.server.Serve(listener); err != nil && err != http.ErrServerClosed {
+		if err := h.server.Serve(listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
 			fmt.Fprintln(os.Stderr, "sim:", err)
 		}
 	}()

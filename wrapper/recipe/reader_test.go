@@ -32,6 +32,11 @@ const finish = `
 (APIServer pid=1) INFO:     Application startup complete.
 `
 
+func before(s, sep string) string {
+	head, _, _ := strings.Cut(s, sep)
+	return head
+}
+
 // live feeds lines to a reader, a second apart from noon on.
 func live(t *testing.T, engine, log string) (*Reader, time.Time) {
 	t.Helper()
@@ -92,7 +97,7 @@ func TestOutcomeAndReasonOfAStart(t *testing.T) {
 		"what fails after an interruption": {log: start + traceback("(APIServer pid=1) ", "KeyboardInterrupt") +
 			traceback("(APIServer pid=1) ", "RuntimeError: Engine core initialization failed. See root cause above."),
 			outcome: OutcomeInterrupted, reason: "interrupted", died: "kv_cache_init"},
-		"the port is taken": {log: start + finish[:strings.Index(finish, "(APIServer pid=1) INFO:")] +
+		"the port is taken": {log: start + before(finish, "(APIServer pid=1) INFO:") +
 			"(APIServer pid=1) ERROR:    [Errno 98] error while attempting to bind on address ('0.0.0.0', 8000): address already in use\n",
 			exit: &Exit{Code: 1}, outcome: OutcomeFailed, reason: "port_in_use"},
 		"a flag it does not know": {log: "usage: vllm serve [model_tag] [options]\nvllm serve: error: unrecognized arguments: --otlp-traces-endpoint=x\n",

@@ -3,9 +3,11 @@
 package recipe
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -75,7 +77,7 @@ func (r *rule) check() error {
 	case r.Edge != "" && r.Edge != "begin":
 		return fmt.Errorf("unknown edge %q", r.Edge)
 	case r.Edge != "" && r.Phase == "":
-		return fmt.Errorf("an edge without a phase")
+		return errors.New("an edge without a phase")
 	}
 	for _, names := range []map[string]string{r.Figures, r.Attributes} {
 		for group := range names {
@@ -124,7 +126,7 @@ func TestRecipesKnowWhereTheirServersAnswer(t *testing.T) {
 		if r == nil {
 			t.Fatalf("no recipe %s", id)
 		}
-		if got := fmt.Sprint(r.DefaultPort()) + r.HealthPath(); got != want {
+		if got := strconv.Itoa(r.DefaultPort()) + r.HealthPath(); got != want {
 			t.Errorf("%s: %s, want %s", id, got, want)
 		}
 	}
