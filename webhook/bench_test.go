@@ -189,13 +189,13 @@ func BenchmarkAdmission(b *testing.B) {
 	deadline := time.Now().Add(time.Hour)
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
-	out := make([]byte, 0, 16<<10)
+	mem := &scratch{}
 	for b.Loop() {
 		a, ok := h.review(body, "", false, deadline)
 		if !ok {
 			b.Fatal("no review")
 		}
-		if _, n, err := a.encode(out[:0]); err != nil || n == 0 {
+		if _, n, err := a.encode(mem); err != nil || n == 0 {
 			b.Fatal("no patch", err)
 		}
 	}

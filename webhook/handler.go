@@ -60,12 +60,13 @@ type Owner struct{ APIVersion, Kind, Name, UID string }
 
 // Handler answers admission reviews.
 type Handler struct {
-	config   Config
-	metrics  *metrics
-	slots    chan struct{}
-	buffers  sync.Pool
-	draining atomic.Bool
-	served   atomic.Int64 // unix nanoseconds of the last request
+	config    Config
+	metrics   *metrics
+	slots     chan struct{}
+	buffers   sync.Pool // of *bytes.Buffer, for bodies
+	scratches sync.Pool // of *scratch, for answers
+	draining  atomic.Bool
+	served    atomic.Int64 // unix nanoseconds of the last request
 }
 
 // NewHandler makes a handler and registers its metrics.
@@ -91,10 +92,11 @@ func NewHandler(c Config) (*Handler, error) {
 		c.Started = started
 	}
 	return &Handler{
-		config:  c,
-		metrics: newMetrics(),
-		slots:   make(chan struct{}, c.MaxConcurrent),
-		buffers: sync.Pool{New: func() any { return new(bytes.Buffer) }},
+		config:    c,
+		metrics:   newMetrics(),
+		slots:     make(chan struct{}, c.MaxConcurrent),
+		buffers:   sync.Pool{New: func() any { return new(bytes.Buffer) }},
+		scratches: sync.Pool{New: func() any { return &scratch{} }},
 	}, nil
 }
 
@@ -199,9 +201,11 @@ func (h *Handler) read(buf *bytes.Buffer, r *http.Request) (tooLarge bool, err e
 	return n > h.config.MaxBodyBytes, err
 }
 
+// keepBytes is the largest buffer that is used again: a rare giant must not stay in a pool.
+const keepBytes = 256 << 10
+
 func (h *Handler) recycle(buf *bytes.Buffer) {
-	const keep = 256 << 10 // a rare giant must not stay in the pool
-	if buf.Cap() <= keep {
+	if buf.Cap() <= keepBytes {
 		h.buffers.Put(buf)
 	}
 }
@@ -268,7 +272,13 @@ func (h *Handler) unchanged(subject *Subject, uid string, reason inject.Reason, 
 }
 
 func (h *Handler) respond(w http.ResponseWriter, a answer, begun time.Time) {
-	out, patchBytes, err := a.encode(make([]byte, 0, 8192))
+	mem := h.scratches.Get().(*scratch) //nolint:forcetypeassert // the pool holds nothing else
+	defer func() {
+		if cap(mem.out) <= keepBytes {
+			h.scratches.Put(mem)
+		}
+	}()
+	out, patchBytes, err := a.encode(mem)
 	if err != nil {
 		h.config.Log.Error(err, "Admitted a pod unchanged", "reason", inject.ReasonPanic)
 	}

@@ -89,11 +89,17 @@ type answer struct {
 
 type auditEntry struct{ key, value string }
 
-// encode writes the AdmissionReview that admits the pod. If the patch can't be written, the pod is admitted without
-// and the error tells.
-func (a *answer) encode(out []byte) ([]byte, int, error) {
-	patch, err := encodePatch(a.patch)
-	out = append(out, `{"kind":"AdmissionReview","apiVersion":"`+apiVersion+`","response":{"uid":`...)
+// scratch is the memory that answers are written in, used again and again.
+type scratch struct{ out, patch []byte }
+
+// encode writes the AdmissionReview that admits the pod, and tells the size of its patch. If the patch can't be written,
+// the pod is admitted without and the error tells.
+func (a *answer) encode(mem *scratch) ([]byte, int, error) {
+	patch, err := appendPatch(mem.patch[:0], a.patch)
+	if patch != nil {
+		mem.patch = patch
+	}
+	out := append(mem.out[:0], `{"kind":"AdmissionReview","apiVersion":"`+apiVersion+`","response":{"uid":`...)
 	out = appendString(out, a.uid)
 	out = append(out, `,"allowed":true`...)
 	if len(patch) > 0 {
@@ -122,14 +128,15 @@ func (a *answer) encode(out []byte) ([]byte, int, error) {
 		}
 		out = append(out, '}')
 	}
-	return append(out, "}}\n"...), len(patch), err
+	mem.out = append(out, "}}\n"...)
+	return mem.out, len(patch), err
 }
 
-func encodePatch(ops []jsonpatch.Operation) ([]byte, error) {
+// appendPatch is nil for no operations and on an error.
+func appendPatch(out []byte, ops []jsonpatch.Operation) ([]byte, error) {
 	if len(ops) == 0 {
 		return nil, nil
 	}
-	out := make([]byte, 0, 4096)
 	out = append(out, '[')
 	for i := range ops {
 		if i > 0 {
