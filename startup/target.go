@@ -65,9 +65,13 @@ func (s signal) target(cfg ExporterConfig) (target, error) {
 		}
 		secure = !insecure
 	}
-	u, err := otlpurl.Parse(raw, secure)
+	parsed, err := otlpurl.Parse(raw, secure)
 	if err != nil {
 		return target{}, err
+	}
+	u, err := url.Parse(parsed.String())
+	if err != nil {
+		return target{}, errors.New("the OTLP endpoint is not a URL") // url.Parse quotes it
 	}
 	protocol := cfg.Protocol
 	if protocol == "" {

@@ -220,3 +220,18 @@ func TestInstallCopiesTheProgramAndNeverFails(t *testing.T) {
 		}
 	}
 }
+
+func TestTheCommandStartsBeforeTheLibraries(t *testing.T) {
+	t.Parallel()
+	cmd := exec.Command(wrapper, "probe")
+	cmd.Env = append(quiet(), "GODEBUG=inittrace=1")
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "init ") {
+		t.Fatalf("%v %s", err, out)
+	}
+	for _, heavy := range []string{"init google.golang.org/grpc ", "/proto/otlp/", "yaml", "init net/http ", "coldtrace/wrapper/recipe"} {
+		if strings.Contains(string(out), heavy) {
+			t.Errorf("%q is initialised before the command is started", heavy)
+		}
+	}
+}

@@ -2,7 +2,10 @@
 
 package otlpurl
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestEndpointsAsPeopleWriteThem(t *testing.T) {
 	for raw, want := range map[string]string{
@@ -21,14 +24,14 @@ func TestEndpointsAsPeopleWriteThem(t *testing.T) {
 		"http://2600:1f13:cc2:7700::a4b:4317": "http://[2600:1f13:cc2:7700::a4b]:4317",
 	} {
 		u, err := Parse(raw, false)
-		if err != nil || u.String() != want {
+		if err != nil || u.String() != want || strings.HasPrefix(u.Host, "[") != strings.Contains(want, "[") {
 			t.Errorf("%s: %v, %v, want %s", raw, u, err, want)
 		}
 	}
 	if u, err := Parse("c:4317", true); err != nil || u.Scheme != "https" {
 		t.Errorf("%v %v", u, err)
 	}
-	for _, raw := range []string{"", "http://", "ftp://c", "unix:///x", "http://a b", "http://[::1"} {
+	for _, raw := range []string{"", "http://", "ftp://c", "unix:///x", "http://a b", "http://[::1", "http://c:port", "http://:4317"} {
 		if u, err := Parse(raw, false); err == nil {
 			t.Errorf("%s: %v", raw, u)
 		}

@@ -5,18 +5,16 @@ package supervise
 import (
 	"bytes"
 	"os"
-	"runtime/debug"
 	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// Trim gives back what starting has used: the heap's free pages, and the pages of the program's own file that were
-// mapped around each one that was touched. They are in the page cache and come back one by one when needed; this
+// Trim gives back what starting has used: the pages of the program's own file that were mapped around each one that was
+// touched. They are in the page cache and come back one by one when needed; this
 // process lives as long as its container, and most of its file is somebody else's.
 func Trim() {
-	debug.FreeOSMemory()
 	maps, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
 		return

@@ -5,7 +5,7 @@ package vllm
 import (
 	"bufio"
 	"os"
-	"path/filepath"
+	"path"
 	"slices"
 	"strings"
 )
@@ -17,11 +17,11 @@ type folders []string
 func (f folders) has(module string) bool {
 	rel := strings.ReplaceAll(module, ".", "/")
 	for _, dir := range f {
-		path := filepath.Join(dir, rel)
-		if _, err := os.Stat(path + ".py"); err == nil {
+		module := path.Join(dir, rel)
+		if _, err := os.Stat(module + ".py"); err == nil {
 			return true
 		}
-		entries, err := os.ReadDir(path)
+		entries, err := os.ReadDir(module)
 		if err != nil {
 			continue
 		}
@@ -41,15 +41,14 @@ func (f folders) has(module string) bool {
 // update leaves: nobody knows which it is.
 func (f folders) version() (version, bool) {
 	for _, dir := range f {
-		found, err := filepath.Glob(filepath.Join(dir, "vllm-*.dist-info"))
-		if err != nil || len(found) > 1 {
+		found := entriesOf(dir, "vllm-", ".dist-info")
+		if len(found) > 1 {
 			return version{}, false
 		}
 		if len(found) == 1 {
-			text := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(found[0]), "vllm-"), ".dist-info")
-			return parseVersion(text)
+			return parseVersion(strings.TrimSuffix(strings.TrimPrefix(found[0], "vllm-"), ".dist-info"))
 		}
-		if _, err := os.Stat(filepath.Join(dir, "vllm", "__init__.py")); err == nil {
+		if _, err := os.Stat(path.Join(dir, "vllm", "__init__.py")); err == nil {
 			return version{}, false
 		}
 	}
@@ -66,34 +65,34 @@ func importFolders(interpreter string, env environment) folders {
 	if v := env.get("PYTHONHOME"); v != "" {
 		return nil
 	}
-	out = append(out, filepath.SplitList(env.get("PYTHONPATH"))...)
-	prefix := filepath.Dir(filepath.Dir(file))
+	out = append(out, splitList(env.get("PYTHONPATH"))...)
+	prefix := path.Dir(path.Dir(file))
 	if home, system, ok := virtual(prefix); ok {
 		v := versionOf(file, prefix)
 		if v == "" {
 			return nil
 		}
-		out = append(out, filepath.Join(prefix, "lib", v, "site-packages"))
+		out = append(out, path.Join(prefix, "lib", v, "site-packages"))
 		if !system {
 			return out
 		}
-		file, prefix = filepath.Join(home, filepath.Base(file)), filepath.Dir(home)
-	} else if real, err := filepath.EvalSymlinks(file); err == nil && isPython(filepath.Base(real)) {
+		file, prefix = path.Join(home, path.Base(file)), path.Dir(home)
+	} else if real := resolve(file); isPython(path.Base(real)) {
 		// Python finds its prefix from its real file.
-		file, prefix = real, filepath.Dir(filepath.Dir(real))
+		file, prefix = real, path.Dir(path.Dir(real))
 	}
 	v := versionOf(file, prefix)
 	if v == "" {
 		return nil
 	}
 	if home := env.get("HOME"); home != "" && env.get("PYTHONNOUSERSITE") == "" {
-		out = append(out, filepath.Join(home, ".local/lib", v, "site-packages"))
+		out = append(out, path.Join(home, ".local/lib", v, "site-packages"))
 	}
 	for _, dir := range []string{
 		"/local/lib/" + v + "/dist-packages", // Debian's, for what pip installs
 		"/lib/" + v + "/site-packages", "/lib64/" + v + "/site-packages", "/lib/" + v + "/dist-packages", "/lib/python3/dist-packages",
 	} {
-		out = append(out, filepath.Join(prefix, dir))
+		out = append(out, path.Join(prefix, dir))
 	}
 	return out
 }
@@ -106,17 +105,13 @@ func isPython(name string) bool {
 
 // versionOf names the folder of an interpreter's libraries, python3.12: by its own name, else by the only one there is.
 func versionOf(file, prefix string) string {
-	if real, err := filepath.EvalSymlinks(file); err == nil && isPython(filepath.Base(real)) {
-		return filepath.Base(real)
+	if real := path.Base(resolve(file)); isPython(real) {
+		return real
 	}
 	var found []string
 	for _, lib := range []string{"lib", "local/lib"} {
-		dirs, err := filepath.Glob(filepath.Join(prefix, lib, "python3.*"))
-		if err != nil {
-			return ""
-		}
-		for _, d := range dirs {
-			if name := filepath.Base(d); isPython(name) && !slices.Contains(found, name) {
+		for _, name := range entriesOf(path.Join(prefix, lib), "python3.", "") {
+			if isPython(name) && !slices.Contains(found, name) {
 				found = append(found, name)
 			}
 		}
@@ -129,7 +124,7 @@ func versionOf(file, prefix string) string {
 
 // virtual reads a virtual environment's configuration.
 func virtual(prefix string) (home string, system, ok bool) {
-	f, err := os.Open(filepath.Join(prefix, "pyvenv.cfg"))
+	f, err := os.Open(path.Join(prefix, "pyvenv.cfg"))
 	if err != nil {
 		return "", false, false
 	}
@@ -162,9 +157,9 @@ func shebang(file string) string {
 	switch {
 	case len(words) == 0:
 		return ""
-	case filepath.Base(words[0]) == "env" && len(words) == 2:
+	case path.Base(words[0]) == "env" && len(words) == 2:
 		return words[1]
-	case strings.HasPrefix(filepath.Base(words[0]), "python"):
+	case strings.HasPrefix(path.Base(words[0]), "python"):
 		return words[0]
 	}
 	return ""
@@ -192,21 +187,62 @@ func (e environment) which(name string) string {
 		return ""
 	}
 	if strings.Contains(name, "/") {
-		abs, err := filepath.Abs(name)
-		if err != nil {
-			return ""
-		}
-		return abs
+		return absolute(name)
 	}
-	for _, dir := range filepath.SplitList(e.get("PATH")) {
-		file := filepath.Join(dir, name)
+	for _, dir := range splitList(e.get("PATH")) {
+		file := path.Join(dir, name)
 		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
-			abs, err := filepath.Abs(file)
-			if err != nil {
-				return ""
-			}
-			return abs
+			return absolute(file)
 		}
 	}
 	return ""
+}
+
+// What follows is path/filepath's, which is initialised after most of the program: see package launch.
+
+// entriesOf are the names in a folder with a beginning and an end.
+func entriesOf(dir, prefix, suffix string) (out []string) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil // nobody promised that it is there
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), prefix) && strings.HasSuffix(e.Name(), suffix) {
+			out = append(out, e.Name())
+		}
+	}
+	return out
+}
+
+// resolve follows the links that a file's name is.
+func resolve(file string) string {
+	for range 40 {
+		link, err := os.Readlink(file)
+		if err != nil {
+			return file
+		}
+		if !path.IsAbs(link) {
+			link = path.Join(path.Dir(file), link)
+		}
+		file = link
+	}
+	return file
+}
+
+func absolute(file string) string {
+	if path.IsAbs(file) {
+		return path.Clean(file)
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return ""
+	}
+	return path.Join(dir, file)
+}
+
+func splitList(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return strings.Split(s, ":")
 }

@@ -3,7 +3,6 @@
 package vllm
 
 import (
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -95,14 +94,14 @@ func visible(argv []string) bool {
 // it is.
 func destination(e environment) (endpoint, protocol string, ok bool) {
 	u, err := otlpurl.Parse(e.get(envEndpoint), false)
-	if err != nil || u.User != nil {
+	if err != nil || u.User {
 		return "", "", false
 	}
 	protocol = e.get(envTracesProtocol)
 	if protocol == "" {
 		if protocol = e.get(envProtocol); protocol == "" || protocol == "http/json" {
 			protocol = "grpc"
-			if u.Port() == "4318" || e.get(envProtocol) != "" {
+			if u.Port == "4318" || e.get(envProtocol) != "" {
 				protocol = "http/protobuf"
 			}
 		}
@@ -112,7 +111,7 @@ func destination(e environment) (endpoint, protocol string, ok bool) {
 		u.Path = ""
 	case "http/protobuf":
 		if !strings.HasSuffix(u.Path, "/v1/traces") {
-			u.Path = filepath.Join("/", u.Path, "v1/traces")
+			u.Path = strings.TrimSuffix(u.Path, "/") + "/v1/traces"
 		}
 	default: // vLLM would refuse to start
 		return "", "", false
