@@ -81,11 +81,12 @@ func TestNoLineIsLongerThanTheTerminalIsWide(t *testing.T) {
 		for width := 1; width <= 200; width++ {
 			for _, ascii := range []bool{false, true} {
 				o := Options{Width: width, ASCII: ascii}
-				drawing := Table(traces, traces[0], o)
+				var drawing strings.Builder
+				drawing.WriteString(Table(traces, traces[0], o))
 				for _, tr := range traces {
-					drawing += Waterfall(tr, o)
+					drawing.WriteString(Waterfall(tr, o))
 				}
-				for text := range strings.Lines(drawing) {
+				for text := range strings.Lines(drawing.String()) {
 					text = strings.TrimSuffix(text, "\n")
 					if columns(text) > width {
 						t.Fatalf("%s at %d columns: %d wide: %q", fixture, width, columns(text), text)

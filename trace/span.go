@@ -5,6 +5,7 @@ package trace
 import (
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/coldtrace/coldtrace/startup"
@@ -118,23 +119,17 @@ func (a Attribute) Text() string {
 	case []byte:
 		return strconv.Itoa(len(v)) + " bytes"
 	case []any:
-		text := "["
+		items := make([]string, len(v))
 		for i, item := range v {
-			if i > 0 {
-				text += ", "
-			}
-			text += Attribute{Value: item}.Text()
+			items[i] = Attribute{Value: item}.Text()
 		}
-		return text + "]"
+		return "[" + strings.Join(items, ", ") + "]"
 	case []Attribute:
-		text := "{"
+		items := make([]string, len(v))
 		for i, item := range v {
-			if i > 0 {
-				text += ", "
-			}
-			text += item.Key + ": " + item.Text()
+			items[i] = item.Key + ": " + item.Text()
 		}
-		return text + "}"
+		return "{" + strings.Join(items, ", ") + "}"
 	}
 	return ""
 }

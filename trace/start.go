@@ -50,7 +50,7 @@ func fromAttributes(in []attribute.KeyValue) []Attribute {
 		case attribute.FLOAT64:
 			value = v.AsFloat64()
 		default:
-			value = v.Emit()
+			value = v.String()
 		}
 		out = append(out, Attribute{Key: string(kv.Key), Value: value})
 	}

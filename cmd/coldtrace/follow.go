@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -51,13 +52,13 @@ func followTrace(cmd *cobra.Command, files []string, flags traceFlags) error {
 
 // state differs whenever a file has.
 func state(files []string) string {
-	text := ""
+	var text strings.Builder
 	for _, name := range files {
 		if info, err := os.Stat(name); err == nil {
-			text += fmt.Sprintf("%d %d\n", info.Size(), info.ModTime().UnixNano())
+			fmt.Fprintln(&text, info.Size(), info.ModTime().UnixNano())
 		} else {
-			text += "none\n"
+			fmt.Fprintln(&text, "none")
 		}
 	}
-	return text
+	return text.String()
 }

@@ -159,7 +159,7 @@ func readFile(cmd *cobra.Command, name string, captures bool) ([]*trace.Span, []
 	if err != nil {
 		return nil, nil, err //nolint:wrapcheck // says "open NAME: why"
 	}
-	defer file.Close() //nolint:errcheck // opened for reading
+	defer file.Close()
 	return read(name, file)
 }
 

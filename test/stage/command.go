@@ -35,12 +35,11 @@ func (s *Stage) command(ctx context.Context, name string, args ...string) *exec.
 
 // run shows the command's output only if it fails.
 func (s *Stage) run(ctx context.Context, name string, args ...string) error {
-	_, err := s.output(s.command(ctx, name, args...))
-	return err
+	return quietly(s.command(ctx, name, args...))
 }
 
-// output is what the command writes to standard output. An error has the end of what it wrote to standard error.
-func (s *Stage) output(cmd *exec.Cmd) ([]byte, error) {
+// quietly runs a command. An error has the end of what it wrote.
+func quietly(cmd *exec.Cmd) error {
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
@@ -49,9 +48,9 @@ func (s *Stage) output(cmd *exec.Cmd) ([]byte, error) {
 		if len(said) > most {
 			said = "…" + said[len(said)-most:]
 		}
-		return stdout.Bytes(), fmt.Errorf("run %s %s: %w\n%s", filepath.Base(cmd.Path), strings.Join(cmd.Args[1:], " "), err, said)
+		return fmt.Errorf("run %s %s: %w\n%s", filepath.Base(cmd.Path), strings.Join(cmd.Args[1:], " "), err, said)
 	}
-	return stdout.Bytes(), nil
+	return nil
 }
 
 // cluster runs a command of test/cluster, whose progress lines go to w.
@@ -79,7 +78,7 @@ func (s *Stage) buildDriver(ctx context.Context) error {
 	}
 	cmd := s.command(ctx, "go", "build", "-buildvcs=false", "-o", s.driver(), ".")
 	cmd.Dir = filepath.Join(s.checkout, "test", "cluster")
-	if _, err := s.output(cmd); err != nil {
+	if err := quietly(cmd); err != nil {
 		return err
 	}
 	s.driverBuilt = true

@@ -114,6 +114,5 @@ func (s *Stage) Manifest(name string) (string, error) {
 func (s *Stage) kubectl(ctx context.Context, stdin io.Reader, args ...string) error {
 	cmd := s.command(ctx, "kubectl", args...)
 	cmd.Stdin = stdin
-	_, err := s.output(cmd)
-	return err
+	return quietly(cmd)
 }

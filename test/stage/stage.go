@@ -151,7 +151,7 @@ func readEnv(path string) (map[string]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the cluster's environment: %w", err)
 	}
-	defer file.Close() //nolint:errcheck // opened for reading
+	defer file.Close()
 	env := map[string]string{}
 	lines := bufio.NewScanner(file)
 	for lines.Scan() {

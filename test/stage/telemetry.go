@@ -43,7 +43,7 @@ func readSpans(name string) ([]*trace.Span, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the collector's file: %w", err)
 	}
-	defer file.Close() //nolint:errcheck // opened for reading
+	defer file.Close()
 	// A line that is still being written is a problem that the next look won't have.
 	spans, _, err := trace.Read(name, file)
 	if err != nil {
