@@ -8,6 +8,8 @@ BIN     := $(CURDIR)/.cluster/bin
 GOBUILD := CGO_ENABLED=0 go build -trimpath -tags grpcnotrace -ldflags "-s -w -X main.version=$(VERSION)"
 FUZZTIME ?= 30s
 BENCHTIME ?= 1s
+# Modules of their own, each with dependencies that must not meet the product's.
+MODULES := test/cluster test/collector test/s3 test/images/dockerfile
 
 include test/cluster/cluster.mk
 
@@ -22,7 +24,7 @@ demo: ## Boot a real Kubernetes, install the chart, trace one cold start (KEEP=1
 .PHONY: test
 test: cluster-assets ## Everything that must pass before a commit, the real API server included
 	KUBEBUILDER_ASSETS=$(BIN) go test -race -timeout 20m ./...
-	cd test/cluster && go test ./...
+	@for m in $(MODULES); do echo "== $$m"; (cd $$m && go test -count 1 ./...); done
 
 .PHONY: e2e
 e2e: ## The cold start, end to end on the real kubelet (needs root)
@@ -35,6 +37,7 @@ build: ## Both binaries, into bin/
 .PHONY: lint
 lint: $(BIN)/golangci-lint ## gofmt, go vet, golangci-lint
 	$(BIN)/golangci-lint run ./...
+	@for m in $(MODULES); do echo "== $$m"; (cd $$m && $(BIN)/golangci-lint run --config $(CURDIR)/.golangci.yaml ./...); done
 
 $(BIN)/golangci-lint: test/tools/go.mod
 	@echo "building golangci-lint (a few minutes the first time)"
