@@ -53,8 +53,8 @@ func TestACommandThatFailsSaysWhatItSaid(t *testing.T) {
 func TestAnInterruptReachesTheWholeCommand(t *testing.T) {
 	s := &Stage{checkout: t.TempDir()}
 	ctx, cancel := context.WithCancel(t.Context())
-	// The shell's child has to end, too: else Run waits for its standard output until the grace is over.
-	cmd := s.command(ctx, "/bin/sh", "-c", "echo begun; sleep 60; echo survived")
+	// The child of the shell has to end, too: else Run waits for its standard output until the grace is over.
+	cmd := s.command(ctx, "/bin/sh", "-c", "(echo begun; exec sleep 60); echo survived")
 	out := &notify{begun: cancel}
 	cmd.Stdout = out
 	if err := cmd.Run(); err == nil {
