@@ -83,7 +83,12 @@ func prepare(ctx context.Context, s *stage.Stage) error {
 	if err := s.InstallChart(ctx); err != nil {
 		return fmt.Errorf("install the chart: %w", err)
 	}
-	return s.Step("namespace "+namespace+" labelled", func() error { return s.MakeNamespace(ctx, namespace, true) })
+	return s.Step("namespace "+namespace+" labelled, pods injected", func() error {
+		if err := s.MakeNamespace(ctx, namespace, true); err != nil {
+			return err
+		}
+		return s.AwaitInjection(ctx, namespace)
+	})
 }
 
 // coldStart starts the endpoint and returns its trace.

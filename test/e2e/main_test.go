@@ -81,5 +81,5 @@ func prepare(ctx context.Context) error {
 	if err := on.InstallChart(ctx); err != nil {
 		return fmt.Errorf("install the chart: %w", err)
 	}
-	return nil
+	return on.AwaitInjection(ctx, labelled)
 }
