@@ -7,6 +7,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -74,7 +75,7 @@ func render(t *testing.T, values []string, more ...string) [][]byte {
 	reader := utilyaml.NewYAMLReader(bufio.NewReader(strings.NewReader(out)))
 	for {
 		doc, err := reader.Read()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return docs
 		}
 		if err != nil {
@@ -112,14 +113,14 @@ func TestEveryShapeIsReadStrictlyForEveryKubernetes(t *testing.T) {
 					if err := yaml.Unmarshal(doc, &meta); err != nil {
 						t.Fatal(err)
 					}
-					make, known := kinds[meta.Kind]
+					object, known := kinds[meta.Kind]
 					if !known {
 						t.Errorf("kind %q", meta.Kind)
 					}
-					if make == nil {
+					if object == nil {
 						continue
 					}
-					if err := yaml.UnmarshalStrict(doc, make()); err != nil {
+					if err := yaml.UnmarshalStrict(doc, object()); err != nil {
 						t.Errorf("%s: %v\n%s", meta.Kind, err, doc)
 					}
 				}

@@ -99,7 +99,8 @@ func (a *answer) encode(mem *scratch) ([]byte, int, error) {
 	if patch != nil {
 		mem.patch = patch
 	}
-	out := append(mem.out[:0], `{"kind":"AdmissionReview","apiVersion":"`+apiVersion+`","response":{"uid":`...)
+	out := mem.out[:0]
+	out = append(out, `{"kind":"AdmissionReview","apiVersion":"`+apiVersion+`","response":{"uid":`...)
 	out = appendString(out, a.uid)
 	out = append(out, `,"allowed":true`...)
 	if len(patch) > 0 {
@@ -128,8 +129,9 @@ func (a *answer) encode(mem *scratch) ([]byte, int, error) {
 		}
 		out = append(out, '}')
 	}
-	mem.out = append(out, "}}\n"...)
-	return mem.out, len(patch), err
+	out = append(out, "}}\n"...)
+	mem.out = out
+	return out, len(patch), err
 }
 
 // appendPatch is nil for no operations and on an error.

@@ -4,6 +4,7 @@ package breaker
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -58,7 +59,7 @@ func TestItOpensForAllAtAThresholdAndClosesByItself(t *testing.T) {
 	var s State
 	limits := DefaultLimits()
 	for i := range limits.Owners {
-		_, _, all := s.Observe(report1(fmt.Sprint(i), 1, NoImage), begin, limits)
+		_, _, all := s.Observe(report1(strconv.Itoa(i), 1, NoImage), begin, limits)
 		if all != (i == limits.Owners-1) {
 			t.Errorf("owner %d: all %v", i, all)
 		}
@@ -77,7 +78,7 @@ func TestItOpensForAllAtAThresholdAndClosesByItself(t *testing.T) {
 func TestWhatIsRememberedIsBounded(t *testing.T) {
 	var s State
 	for i := range maxOwners + 100 {
-		s.Observe(report1(fmt.Sprint(i), 1, Crashing), begin.Add(time.Duration(i)*time.Second), DefaultLimits())
+		s.Observe(report1(strconv.Itoa(i), 1, Crashing), begin.Add(time.Duration(i)*time.Second), DefaultLimits())
 	}
 	if len(s.Owners) > maxOwners {
 		t.Errorf("%d owners", len(s.Owners))

@@ -75,7 +75,7 @@ func TestARotationByHandWaitsForTheBundleToBePublished(t *testing.T) {
 		t.Fatalf("%s %+v", step, s)
 	}
 	for i := range 100 { // nobody publishes
-		if s, step, _ = advance(t, s, published, "now", begin.Add(time.Duration(i)*time.Hour)); s.Active != old {
+		if s, _, _ = advance(t, s, published, "now", begin.Add(time.Duration(i)*time.Hour)); s.Active != old {
 			t.Fatal("promoted a CA that the API server does not know")
 		}
 	}
