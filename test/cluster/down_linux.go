@@ -57,6 +57,11 @@ func sweep(l layout, s state) error {
 			return err
 		}
 	}
+	if s.Network.Link != "" {
+		if err := deleteLink(s.Network.Link); err != nil {
+			return err
+		}
+	}
 	deadline := time.Now().Add(sweepTimeout)
 	for s.Network.Link != "" && linkExists(s.Network.Link) {
 		if time.Now().After(deadline) {

@@ -129,3 +129,19 @@ func linkExists(name string) bool {
 	_, err := net.InterfaceByName(name)
 	return err == nil
 }
+
+// deleteLink removes our end of a pair of links. It would go with the node's network namespace, but half-closed
+// connections hold that for a minute after its last process has ended.
+func deleteLink(name string) error {
+	link, err := netlink.LinkByName(name)
+	if errors.As(err, new(netlink.LinkNotFoundError)) {
+		return nil
+	}
+	if err == nil {
+		err = netlink.LinkDel(link)
+	}
+	if err != nil && linkExists(name) {
+		return fmt.Errorf("delete link %s: %w", name, err)
+	}
+	return nil
+}
