@@ -301,7 +301,11 @@ func (s *story) blameOthers(at time.Time, reason string, blamed bool) {
 	for pid, d := range s.loads {
 		delete(s.loads, pid)
 		d.proc.End = at
-		s.say(s.download(d, reason)...)
+		why := reason
+		if strings.HasPrefix(why, "exit_code=") {
+			why = reasonDownload // with `set -e` it ended a moment before the command did
+		}
+		s.say(s.download(d, why)...)
 		blamed = true
 	}
 	if s.ray != nil && s.ray.end.IsZero() {

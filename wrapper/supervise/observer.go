@@ -45,7 +45,7 @@ type Note struct {
 // observer is the process that watches the start and sends the telemetry.
 type observer struct {
 	pid     int // 0: there is none
-	control int // the write end of its standard input
+	control int // our end of the socket that is its standard input
 	gone    chan struct{}
 }
 
@@ -81,8 +81,9 @@ func startObserver(s Start, env []string, taps []tap) (*observer, error) {
 		return nil, err
 	}
 	defer closeAll(null)
-	var control [2]int
-	if err := unix.Pipe2(control[:], unix.O_CLOEXEC); err != nil {
+	// A socket, because writing to a pipe that nobody reads any more is a signal, which would be forwarded.
+	control, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
 		return nil, err
 	}
 	defer closeAll(control[0])
@@ -124,7 +125,7 @@ func (o *observer) send(v any) {
 	}
 	line = append(line, '\n')
 	for deadline := time.Now().Add(100 * time.Millisecond); len(line) > 0 && time.Now().Before(deadline); {
-		n, err := unix.Write(o.control, line)
+		n, err := unix.SendmsgN(o.control, line, nil, nil, unix.MSG_NOSIGNAL)
 		switch {
 		case n > 0:
 			line = line[n:]

@@ -5,16 +5,11 @@
 package supervise
 
 import (
-	"os"
 	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
-
-// hidden are the signals that os/signal does not deliver: SIGPROF is the profiler's, 32 to 34 a C library's, though 34
-// is SIGRTMIN to everybody else.
-var hidden = []syscall.Signal{syscall.SIGPROF, 32, 33, 34}
 
 // rawFD is where rawHandler writes the numbers of signals, one byte each.
 var rawFD int32
@@ -32,28 +27,18 @@ type kernelSigaction struct {
 	mask     uint64
 }
 
-// catchHidden forwards the hidden signals too. Go's runtime is asked nothing: it does not use them here, neither
-// profiling nor system calls on all threads.
-func catchHidden(forward chan<- os.Signal) {
+// newCatcher makes a function that catches signals with a handler of our own.
+//
+// os/signal could do nearly all of it, but wakes two threads for each signal that is asked for, a few milliseconds for
+// all of them before the command could start; and it keeps SIGPROF, the profiler's, and 32 to 34, a C library's, to
+// itself, though 34 is SIGRTMIN to everybody else.
+func newCatcher(s *signals) func(...syscall.Signal) {
 	var p [2]int
 	if unix.Pipe2(p[:], unix.O_CLOEXEC) != nil {
-		return
+		return func(...syscall.Signal) {}
 	}
 	_ = unix.SetNonblock(p[1], true)
 	rawFD = int32(p[1]) //nolint:gosec // fds are small
-	const (             // uapi/asm-generic/signal.h
-		onStack  = 0x08000000
-		restart  = 0x10000000
-		restorer = 0x04000000
-	)
-	sa := kernelSigaction{
-		handler: rawHandlerPC(), restorer: rawRestorerPC(), mask: ^uint64(0),
-		flags: onStack | restart | restorer,
-	}
-	for _, n := range hidden {
-		//nolint:gosec // the kernel's own struct
-		_, _, _ = syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(n), uintptr(unsafe.Pointer(&sa)), 0, 8, 0, 0)
-	}
 	go func() {
 		var b [64]byte
 		for {
@@ -62,8 +47,22 @@ func catchHidden(forward chan<- os.Signal) {
 				return
 			}
 			for _, sig := range b[:n] {
-				forward <- syscall.Signal(sig)
+				s.got(syscall.Signal(sig))
 			}
 		}
 	}()
+	return func(caught ...syscall.Signal) {
+		const ( // uapi/asm-generic/signal.h
+			onStack  = 0x08000000
+			restart  = 0x10000000
+			restorer = 0x04000000
+		)
+		sa := kernelSigaction{
+			handler: rawHandlerPC(), restorer: rawRestorerPC(), mask: ^uint64(0), flags: onStack | restart | restorer,
+		}
+		for _, n := range caught {
+			//nolint:gosec // the kernel's own struct
+			_, _, _ = syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(n), uintptr(unsafe.Pointer(&sa)), 0, 8, 0, 0)
+		}
+	}
 }

@@ -12,17 +12,22 @@ import (
 // the command has inherited that.
 type signals struct {
 	forward  chan os.Signal
-	children chan os.Signal
-	ignored  []os.Signal
+	children chan os.Signal // capacity 1: somebody may have ended
+	ignored  []syscall.Signal
+	catch    func(...syscall.Signal)
 }
 
 func catchSignals() *signals {
 	s := &signals{forward: make(chan os.Signal, 256), children: make(chan os.Signal, 1)}
-	var caught []os.Signal
+	s.catch = newCatcher(s)
+	var caught []syscall.Signal
 	for n := syscall.Signal(1); n < 65; n++ {
 		switch n {
-		case syscall.SIGCHLD, syscall.SIGURG: // ours and the Go scheduler's
+		case syscall.SIGURG: // the Go scheduler's
 		case syscall.SIGKILL, syscall.SIGSTOP:
+		case syscall.SIGSEGV, syscall.SIGBUS, syscall.SIGFPE, syscall.SIGILL, syscall.SIGTRAP:
+			// The runtime must see these first: they may be faults of our own.
+			signal.Notify(s.forward, n)
 		default:
 			if signal.Ignored(n) {
 				s.ignored = append(s.ignored, n)
@@ -31,15 +36,21 @@ func catchSignals() *signals {
 			caught = append(caught, n)
 		}
 	}
-	signal.Notify(s.children, syscall.SIGCHLD)
-	signal.Notify(s.forward, caught...)
-	catchHidden(s.forward)
+	s.catch(caught...)
 	return s
 }
 
 // started is called when the command runs.
-func (s *signals) started() {
-	if len(s.ignored) > 0 {
-		signal.Notify(s.forward, s.ignored...)
+func (s *signals) started() { s.catch(s.ignored...) }
+
+// got takes one signal that is not the runtime's business.
+func (s *signals) got(n syscall.Signal) {
+	if n != syscall.SIGCHLD {
+		s.forward <- n
+		return
+	}
+	select {
+	case s.children <- n:
+	default:
 	}
 }

@@ -87,8 +87,7 @@ func (s *stream) run() {
 			rest = max(0, rest-moved)
 		}
 	}
-	s.tapped(-1)
-	if tap >= 0 {
+	if tap = s.tapped(tap); tap >= 0 { // even if there was never anything to show
 		_ = unix.Close(tap)
 	}
 }
