@@ -154,8 +154,11 @@ func (s *story) line(at time.Time, stream int, text []byte) {
 	if s.done {
 		return
 	}
-	if len(s.loads) > 0 {
-		s.downloadLine(text)
+	for _, d := range s.loads {
+		d.line(text)
+	}
+	for _, d := range s.ended { // its last words may be read after its end is seen
+		d.line(text)
 	}
 	if s.ray != nil && s.ray.end.IsZero() && s.ray.member && bytes.Contains(text, rayLine) {
 		s.rayComplete(at)
@@ -172,17 +175,14 @@ func (s *story) line(at time.Time, stream int, text []byte) {
 	}
 }
 
-func (s *story) downloadLine(text []byte) {
-	for _, d := range s.loads {
-		if d.tool.span != startup.SpanS5cmdDownload {
-			continue
-		}
-		switch {
-		case bytes.HasPrefix(text, s5cmdObject):
-			d.files++
-		case bytes.HasPrefix(text, s5cmdError):
-			d.error = true
-		}
+// line takes what the tool may have said.
+func (d *download) line(text []byte) {
+	switch {
+	case d.tool.span != startup.SpanS5cmdDownload:
+	case bytes.HasPrefix(text, s5cmdObject):
+		d.files++
+	case bytes.HasPrefix(text, s5cmdError):
+		d.error = true
 	}
 }
 
