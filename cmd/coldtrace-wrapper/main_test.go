@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -188,7 +189,7 @@ func TestWithoutADestinationTheWrapperIsGone(t *testing.T) {
 		cmd := exec.Command(wrapper, "run", "--", "sh", "-c", "echo $$")
 		cmd.Env = env
 		out, err := cmd.Output()
-		if err != nil || strings.TrimSpace(string(out)) != fmt.Sprint(cmd.Process.Pid) {
+		if err != nil || strings.TrimSpace(string(out)) != strconv.Itoa(cmd.Process.Pid) {
 			t.Errorf("without %s the command is another process: %q, %v", missing, out, err)
 		}
 	}

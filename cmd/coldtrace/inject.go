@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -98,7 +99,7 @@ and prints them as the webhook would admit their pods. Other objects are printed
 
 func (o *offline) read(stdin io.Reader) (*config.Policy, []manifest, error) {
 	if o.file == "" {
-		return nil, nil, fmt.Errorf("name a manifest with -f FILE, or -f - for standard input")
+		return nil, nil, errors.New("name a manifest with -f FILE, or -f - for standard input")
 	}
 	policy, err := o.policy()
 	if err != nil {

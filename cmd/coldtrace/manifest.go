@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
@@ -120,11 +121,7 @@ func newManifest(raw []byte) (manifest, error) {
 		if pod == nil {
 			continue
 		}
-		pointer := ""
-		for _, name := range path {
-			pointer += "/" + name
-		}
-		m.pods = append(m.pods, podTemplate{pointer, pod})
+		m.pods = append(m.pods, podTemplate{"/" + strings.Join(path, "/"), pod})
 	}
 	return m, nil
 }

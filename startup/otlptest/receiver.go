@@ -82,11 +82,12 @@ func New(t TB) *Receiver {
 // Listen starts a receiver on addresses of the caller's choice.
 func Listen(grpcAddress, httpAddress string) (*Receiver, error) {
 	r := &Receiver{changed: make(chan struct{})}
-	g, err := net.Listen("tcp", grpcAddress)
+	var listen net.ListenConfig
+	g, err := listen.Listen(context.Background(), "tcp", grpcAddress)
 	if err != nil {
 		return nil, err
 	}
-	h, err := net.Listen("tcp", httpAddress)
+	h, err := listen.Listen(context.Background(), "tcp", httpAddress)
 	if err != nil {
 		return nil, err
 	}

@@ -206,12 +206,12 @@ func admit(ctx context.Context, namespace string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create pod in a dry run: %w", err)
 	}
-	return comparable(raw)
+	return withoutIdentity(raw)
 }
 
-// comparable replaces the pod's UID and times, and the random end of its token volume's name. Everything else stays as
+// withoutIdentity replaces the pod's UID and times, and the random end of its token volume's name. Everything else stays as
 // it came, byte for byte.
-func comparable(raw []byte) ([]byte, error) {
+func withoutIdentity(raw []byte) ([]byte, error) {
 	var pod corev1.Pod
 	if err := json.Unmarshal(raw, &pod); err != nil {
 		return nil, fmt.Errorf("parse pod: %w", err)

@@ -168,7 +168,7 @@ func (b *builder) readiness() {
 			exact: r.started.src < byStatus,
 		}
 		switch {
-		case r.ended && !(b.end.outcome == Ready && r.finished.at > b.end.at):
+		case r.ended && (b.end.outcome != Ready || r.finished.at <= b.end.at):
 			d.end, d.failure, d.attrs = r.finished, r.failure, exitCode(r)
 			if d.failure == "" && b.end.outcome != Completed {
 				d.failure = "exit_code=0"

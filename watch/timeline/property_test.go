@@ -128,7 +128,7 @@ func TestAStartIsSoundWhateverIsLostAndConvergesOnceItIsKnown(t *testing.T) {
 		for range 200 {
 			f := &Facts{}
 			var lost []fact
-			facts[random.IntN(1)](f)
+			facts[0](f)
 			for _, add := range facts[1:] {
 				if random.IntN(3) == 0 {
 					lost = append(lost, add)

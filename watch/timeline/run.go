@@ -88,14 +88,15 @@ func (b *builder) images(i int, runs []run) {
 			}
 			after = max(after, last.finished.at)
 		}
-		if r.started.known() {
+		switch {
+		case r.started.known():
 			before = r.started.at
 			if r.started.src == byStatus {
 				before += second
 			}
-		} else if r.finished.known() { // it could not be started
+		case r.finished.known(): // it could not be started
 			before = r.finished.at + second
-		} else if n+1 < len(runs) && runs[n+1].started.known() {
+		case n+1 < len(runs) && runs[n+1].started.known():
 			before = runs[n+1].started.at
 		}
 		r.image = b.image(func(e *event) bool { return int(e.container) == i }, after, before)

@@ -32,13 +32,13 @@ func (t *Timeline) write(w io.Writer, parent, indent string, zero time.Time) {
 			fmt.Fprintf(w, " FAILED %s", s.Failure)
 		}
 		for _, a := range s.Attributes {
-			fmt.Fprintf(w, " %s=%s", a.Key, strings.ReplaceAll(a.Value.Emit(), " ", "_"))
+			fmt.Fprintf(w, " %s=%s", a.Key, strings.ReplaceAll(a.Value.String(), " ", "_"))
 		}
 		fmt.Fprintln(w)
 		for _, e := range s.Events {
 			fmt.Fprintf(w, "%s  ! %s +%s", indent, e.Name, span(e.Time.Sub(zero)))
 			for _, a := range e.Attributes {
-				fmt.Fprintf(w, " %s=%s", a.Key, strings.ReplaceAll(a.Value.Emit(), " ", "_"))
+				fmt.Fprintf(w, " %s=%s", a.Key, strings.ReplaceAll(a.Value.String(), " ", "_"))
 			}
 			fmt.Fprintln(w)
 		}

@@ -35,7 +35,7 @@ func readFile(path string, buf []byte) ([]byte, error) {
 	total := 0
 	for total < len(buf) {
 		n, err := unix.Read(fd, buf[total:])
-		if err == unix.EINTR { //nolint:errorlint // an errno
+		if err == unix.EINTR {
 			continue
 		}
 		if err != nil {
@@ -155,7 +155,7 @@ func (w *Watcher) list(f func(pid int)) error {
 	defer unix.Close(dir)
 	for {
 		n, err := unix.ReadDirent(dir, w.dirents)
-		if err == unix.EINTR { //nolint:errorlint // an errno
+		if err == unix.EINTR {
 			continue
 		}
 		if err != nil {

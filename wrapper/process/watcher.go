@@ -83,7 +83,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 		}
 		w.sleep(tick)
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // being told to stop is no error
+			return nil
 		}
 		if err := w.look(time.Now()); err != nil {
 			return err

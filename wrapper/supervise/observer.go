@@ -129,10 +129,10 @@ func (o *observer) send(v any) {
 		switch {
 		case n > 0:
 			line = line[n:]
-		case err == unix.EAGAIN: //nolint:errorlint // an errno
+		case err == unix.EAGAIN:
 			fds := []unix.PollFd{{Fd: int32(o.control), Events: unix.POLLOUT}} //nolint:gosec // fds are small
 			_, _ = unix.Poll(fds, 10)
-		case err != unix.EINTR: //nolint:errorlint // an errno
+		case err != unix.EINTR:
 			return
 		}
 	}

@@ -179,7 +179,7 @@ func (s *supervisor) reap() {
 		var status syscall.WaitStatus
 		pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil)
 		switch {
-		case err == syscall.EINTR: //nolint:errorlint // an errno
+		case err == syscall.EINTR:
 			continue
 		case err != nil || pid <= 0:
 			return

@@ -86,13 +86,14 @@ type located struct {
 // server starts cannot be seen: such scripts are left alone.
 func locate(argv []string) (located, bool) {
 	for i, arg := range argv {
-		if !strings.Contains(arg, Placeholder) {
+		before, after, ok := strings.Cut(arg, Placeholder)
+		if !ok {
 			continue
 		}
-		if strings.Count(arg, Placeholder) > 1 || unpredictable(arg[:strings.Index(arg, Placeholder)]) {
+		if strings.Contains(after, Placeholder) || unpredictable(before) {
 			return located{}, false
 		}
-		s, ok := find(lastCommand(arg))
+		s, ok := find(lastCommand(before))
 		return located{site: s, argument: i}, ok
 	}
 	s, ok := find(argv)
@@ -109,10 +110,9 @@ func unpredictable(script string) bool {
 	return false
 }
 
-// lastCommand is the words before the placeholder, back to where their command begins. A word that is not plain is
+// lastCommand is the last words of what stands before the placeholder, back to where their command begins. A word that is not plain is
 // one that nothing is known of.
-func lastCommand(script string) []string {
-	before := script[:strings.Index(script, Placeholder)]
+func lastCommand(before string) []string {
 	if i := strings.LastIndexAny(before, ";&|\n(){}`"); i >= 0 {
 		before = before[i+1:]
 	}

@@ -77,9 +77,9 @@ func importFolders(interpreter string, env environment) folders {
 			return out
 		}
 		file, prefix = path.Join(home, path.Base(file)), path.Dir(home)
-	} else if real := resolve(file); isPython(path.Base(real)) {
+	} else if target := resolve(file); isPython(path.Base(target)) {
 		// Python finds its prefix from its real file.
-		file, prefix = real, path.Dir(path.Dir(real))
+		file, prefix = target, path.Dir(path.Dir(target))
 	}
 	v := versionOf(file, prefix)
 	if v == "" {
@@ -105,8 +105,8 @@ func isPython(name string) bool {
 
 // versionOf names the folder of an interpreter's libraries, python3.12: by its own name, else by the only one there is.
 func versionOf(file, prefix string) string {
-	if real := path.Base(resolve(file)); isPython(real) {
-		return real
+	if name := path.Base(resolve(file)); isPython(name) {
+		return name
 	}
 	var found []string
 	for _, lib := range []string{"lib", "local/lib"} {

@@ -45,9 +45,9 @@ func parseVersion(s string) (version, bool) {
 	return v, true
 }
 
-// since tells whether the version is a release or later; what came before it is not.
-func (v version) since(major, minor, patch int) bool {
-	for i, n := range [3]int{major, minor, patch} {
+// since tells whether the version is the release 0.minor.patch or later; what came before it is not.
+func (v version) since(minor, patch int) bool {
+	for i, n := range [3]int{0, minor, patch} {
 		if v.number[i] != n {
 			return v.number[i] > n
 		}
@@ -58,11 +58,11 @@ func (v version) since(major, minor, patch int) bool {
 // flagWorks tells whether request tracing can be asked for without harm. 0.8.0 to 0.10.1 fall back to the old engine
 // for it, or refuse to start; before 0.5.1 the flag is unknown. (vllm#4687, vllm#20372)
 func (v version) flagWorks() bool {
-	return v.since(0, 5, 1) && v.number[0] == 0 && v.number[1] < 8 || v.since(0, 10, 2)
+	return v.since(5, 1) && v.number[0] == 0 && v.number[1] < 8 || v.since(10, 2)
 }
 
 // tracesLoading tells whether vLLM has spans of its own for its start. (vllm#31162)
-func (v version) tracesLoading() bool { return v.since(0, 16, 0) }
+func (v version) tracesLoading() bool { return v.since(16, 0) }
 
 // needs are the modules that tracing imports, so that it does not die of one that is missing: some are looked for when
 // arguments are checked, the exporter only when the first span is about to leave.
@@ -80,7 +80,7 @@ func (v version) needs(protocol string) []string {
 		out = append(out, "opentelemetry.semconv.ai")
 	}
 	switch {
-	case v.since(0, 16, 0) || v.number[1] >= 16 || v.number[0] > 0: // imports both, whichever it uses
+	case v.since(16, 0) || v.number[1] >= 16 || v.number[0] > 0: // imports both, whichever it uses
 		out = append(append(out, grpc...), http...)
 	case protocol == "http/protobuf":
 		out = append(out, http...)

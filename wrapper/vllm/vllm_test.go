@@ -61,7 +61,7 @@ func environmentOf(root string, more ...string) []string {
 }
 
 func TestTheFlagIsGivenOnlyWhereItCannotHurt(t *testing.T) {
-	type want struct{ flag, traced bool }
+	type want struct{ flag bool }
 	for version, w := range map[string]map[string]want{
 		"0.4.3":                {"full": {}, "grpc": {}, "core": {}, "none": {}},
 		"0.5.0.post1":          {"full": {}},

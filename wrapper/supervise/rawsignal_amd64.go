@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build amd64 || arm64
-
 package supervise
 
 import (
@@ -12,7 +10,7 @@ import (
 )
 
 // rawFD is where rawHandler writes the numbers of signals, one byte each.
-var rawFD int32
+var rawFD int32 //nolint:unused // raw_amd64.s reads it
 
 // rawHandlerPC and rawRestorerPC are addresses of code in raw_*.s: what the kernel calls with the number of a signal,
 // and what it returns to.
@@ -31,7 +29,7 @@ type kernelSigaction struct {
 //
 // os/signal could do nearly all of it, but wakes two threads for each signal that is asked for, a few milliseconds for
 // all of them before the command could start; and it keeps SIGPROF, the profiler's, and 32 to 34, a C library's, to
-// itself, though 34 is SIGRTMIN to everybody else.
+// itself, though 34 is SIGRTMIN to everybody else. Elsewhere than here, where every signal is tested, os/signal does it.
 func newCatcher(s *signals) func(...syscall.Signal) {
 	var p [2]int
 	if unix.Pipe2(p[:], unix.O_CLOEXEC) != nil {
