@@ -66,7 +66,7 @@ func (s *workshop) binary(ctx context.Context, name, arch string) (string, error
 	if p.version != "" {
 		ldflags += " -X " + strings.Replace(p.version, "%s", s.version, 1)
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-trimpath", "-ldflags", ldflags, "-o", path, p.pkg)
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-trimpath", "-tags", "grpcnotrace", "-ldflags", ldflags, "-o", path, p.pkg)
 	cmd.Dir = filepath.Join(s.checkout, p.module)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
 	if out, err := cmd.CombinedOutput(); err != nil {

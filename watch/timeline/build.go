@@ -161,7 +161,9 @@ func (f *Facts) scheduledAt() edge {
 }
 
 // settleEnd moves the end to the last thing known to have happened before it. Times of status lost up to a second, so
-// that what ended the start seems to lie before what happened just then.
+// that what ended the start seems to lie before what happened just then. What made the pod ready is the wrapper's to
+// know, not ours: there the whole second is given back, or its spans, whose times lost nothing, would end outside of
+// the root. When we first saw the pod ready would be closer, but another leader would see it at another time.
 func (b *builder) settleEnd() {
 	switch b.end.outcome {
 	case Open, TimedOut:
@@ -170,6 +172,9 @@ func (b *builder) settleEnd() {
 		b.end.at += b.offset
 	}
 	whole := b.end.at
+	if b.end.outcome == Ready {
+		b.end.at += second - 1
+	}
 	consider := func(at nanos) {
 		if at < whole+second {
 			b.end.at = max(b.end.at, at)
