@@ -3,10 +3,7 @@
 package inject_test
 
 import (
-	"bytes"
-	"fmt"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -32,32 +29,6 @@ func TestEveryReasonIsDocumentedOnce(t *testing.T) {
 			t.Errorf("%q is documented twice or not at all", e.Reason)
 		}
 		seen[e.Reason] = true
-	}
-}
-
-func TestReasonsPage(t *testing.T) {
-	var b bytes.Buffer
-	b.WriteString(`<!-- Made of inject.Vocabulary by make golden. -->
-# Reasons
-
-Every pod that coldtrace considers gets one decision. Its reasons are words of this list, in the annotation
-` + "`coldtrace.io/status`" + `, in the Event on the owner, in the warning and audit annotation of the admission, as a label of the
-metric, and in the log.
-
-| reason | what it means | what to do |
-|---|---|---|
-`)
-	for _, e := range inject.Vocabulary {
-		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", e.Reason, e.Meaning, e.Advice)
-	}
-	path := filepath.Join("..", "docs", "reasons.md")
-	if *update {
-		if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, b.Bytes()) {
-		t.Errorf("docs/reasons.md is stale (%v): make golden", err)
 	}
 }
 
