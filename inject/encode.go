@@ -17,7 +17,12 @@ func Encode(ops []Operation) []byte {
 			size += len(s)
 		}
 	}
-	b := append(make([]byte, 0, size), '[')
+	return AppendEncode(make([]byte, 0, size), ops)
+}
+
+// AppendEncode is Encode into memory that the caller has.
+func AppendEncode(b []byte, ops []Operation) []byte {
+	b = append(b, '[')
 	for i := range ops {
 		if i > 0 {
 			b = append(b, ',')

@@ -11,7 +11,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"strconv"
 	"sync/atomic"
 	"syscall"
@@ -22,24 +21,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	ctrlwebhook "sigs.k8s.io/controller-runtime/pkg/webhook"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
-	"sigs.k8s.io/yaml"
 
 	"github.com/coldtrace/coldtrace/webhook/certificate"
 )
-
-// benchBody is an admission review of one of the golden pods, about as large as a real one.
-func benchBody(b *testing.B) []byte {
-	b.Helper()
-	text, err := os.ReadFile("../inject/testdata/streaming-vllm.yaml")
-	if err != nil {
-		b.Skipf("no pod to send: %v", err)
-	}
-	object, err := yaml.YAMLToJSON(text)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return []byte(reviewOf(string(object)))
-}
 
 // allow is controller-runtime's handler that only says allowed: the least that the usual way costs.
 func allow() http.Handler {
@@ -71,15 +55,52 @@ func usual() http.Handler {
 // BenchmarkAdmissionOverHTTPS is the whole round trip on controller-runtime's server, with 1, 8 and 64 clients that keep
 // their connections, as an API server does. cpu-us/op is what client and server cost together; the client is the same.
 func BenchmarkAdmissionOverHTTPS(b *testing.B) {
-	body := benchBody(b)
-	server := serveTLS(b, map[string]http.Handler{
-		"/allow": allow(), "/usual": usual(), Path: newTestHandler(b, nil), "/bare": http.HandlerFunc(bare),
-	})
-	for _, path := range []string{"/bare", "/allow", "/usual", Path} {
-		for _, clients := range []int{1, 8, 64} {
-			b.Run(path[1:]+"/"+strconv.Itoa(clients), func(b *testing.B) { server.drive(b, path, clients, body) })
+	server := benchServer(b)
+	for name, body := range benchBodies(b) {
+		for _, path := range []string{"/bare", "/allow", "/usual", Path} {
+			for _, clients := range []int{1, 8, 64} {
+				b.Run(name+path+"/"+strconv.Itoa(clients), func(b *testing.B) { server.drive(b, path, clients, body) })
+			}
 		}
 	}
+}
+
+// BenchmarkAdmissionRatios sends the same review to controller-runtime's handler that only allows, to the usual way and
+// to ours in turns of a few requests each, so that whatever else the machine does falls on all alike. It tells
+// processor time, client included: x-allow is ours by allow's, usual-x by how much ours is below the usual way.
+func BenchmarkAdmissionRatios(b *testing.B) {
+	const turn = 64
+	server := benchServer(b)
+	for name, body := range benchBodies(b) {
+		for _, clients := range []int{1, 8, 64} {
+			b.Run(name+"/"+strconv.Itoa(clients), func(b *testing.B) {
+				paths := [...]string{"/allow", "/usual", Path}
+				var spent [len(paths)]time.Duration
+				turns := max(1, b.N/turn)
+				for range turns {
+					for i, path := range paths {
+						before := cpuTime(b)
+						server.send(b, path, clients, turn, body)
+						spent[i] += cpuTime(b) - before
+					}
+				}
+				each := func(i int) float64 { return float64(spent[i].Microseconds()) / float64(turns*turn) }
+				b.ReportMetric(float64(len(body)), "body-bytes")
+				b.ReportMetric(each(0), "allow-us")
+				b.ReportMetric(each(1), "usual-us")
+				b.ReportMetric(each(2), "inject-us")
+				b.ReportMetric(each(2)/each(0), "x-allow")
+				b.ReportMetric(each(1)/each(2), "usual-x")
+			})
+		}
+	}
+}
+
+func benchServer(b *testing.B) tlsServer {
+	b.Helper()
+	return serveTLS(b, map[string]http.Handler{
+		"/allow": allow(), "/usual": usual(), Path: newTestHandler(b, nil), "/bare": http.HandlerFunc(bare),
+	})
 }
 
 func bare(w http.ResponseWriter, r *http.Request) {
@@ -138,16 +159,24 @@ func serveTLS(b *testing.B, handlers map[string]http.Handler) tlsServer {
 }
 
 func (s tlsServer) drive(b *testing.B, path string, clients int, body []byte) {
-	var left atomic.Int64
-	left.Store(int64(b.N))
-	done := make(chan error, clients)
 	b.ReportAllocs()
 	before := cpuTime(b)
 	b.ResetTimer()
+	s.send(b, path, clients, b.N, body)
+	b.StopTimer()
+	b.ReportMetric(float64((cpuTime(b)-before).Microseconds())/float64(b.N), "cpu-us/op")
+}
+
+// send shares out the requests among the clients and waits for every answer.
+func (s tlsServer) send(b *testing.B, path string, clients, requests int, body []byte) {
+	b.Helper()
+	var left atomic.Int64
+	left.Store(int64(requests))
+	done := make(chan error, clients)
 	for range clients {
 		go func() {
 			for left.Add(-1) >= 0 {
-				if err := s.send(path, body); err != nil {
+				if err := s.post(path, body); err != nil {
 					done <- err
 					return
 				}
@@ -160,11 +189,9 @@ func (s tlsServer) drive(b *testing.B, path string, clients int, body []byte) {
 			b.Fatal(err)
 		}
 	}
-	b.StopTimer()
-	b.ReportMetric(float64((cpuTime(b)-before).Microseconds())/float64(b.N), "cpu-us/op")
 }
 
-func (s tlsServer) send(path string, body []byte) error {
+func (s tlsServer) post(path string, body []byte) error {
 	resp, err := s.client.Post(s.url+path+"?timeout=2s", "application/json", bytes.NewReader(body))
 	if err != nil {
 		return err
@@ -185,30 +212,35 @@ func cpuTime(b *testing.B) time.Duration {
 
 // BenchmarkAdmission is the handler alone.
 func BenchmarkAdmission(b *testing.B) {
-	body, h := benchBody(b), newTestHandler(b, nil)
-	deadline := time.Now().Add(time.Hour)
-	b.SetBytes(int64(len(body)))
-	b.ReportAllocs()
-	mem := &scratch{}
-	for b.Loop() {
-		a, ok := h.review(body, "", false, deadline)
-		if !ok {
-			b.Fatal("no review")
-		}
-		if _, n, err := a.encode(mem); err != nil || n == 0 {
-			b.Fatal("no patch", err)
-		}
+	for name, body := range benchBodies(b) {
+		b.Run(name, func(b *testing.B) {
+			h, deadline, mem := newTestHandler(b, nil), time.Now().Add(time.Hour), &scratch{}
+			b.SetBytes(int64(len(body)))
+			b.ReportAllocs()
+			for b.Loop() {
+				a, ok := h.review(body, "", false, deadline)
+				if !ok {
+					b.Fatal("no review")
+				}
+				if _, n := a.encode(mem); n == 0 {
+					b.Fatal("no patch")
+				}
+			}
+		})
 	}
 }
 
 // BenchmarkDecode is the part of it that reads the review.
 func BenchmarkDecode(b *testing.B) {
-	body := benchBody(b)
-	b.SetBytes(int64(len(body)))
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := decode(body); err != nil {
-			b.Fatal(err)
-		}
+	for name, body := range benchBodies(b) {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(body)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := decode(body); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

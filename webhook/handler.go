@@ -20,13 +20,14 @@ import (
 	"gomodules.xyz/jsonpatch/v2"
 
 	"github.com/coldtrace/coldtrace/config"
+	"github.com/coldtrace/coldtrace/endpoint"
 	"github.com/coldtrace/coldtrace/inject"
 )
 
 // Path is where the API server sends pods.
 const Path = "/inject"
 
-// Config is what a Handler needs. Nothing in it may call the API server.
+// Config is what a Handler needs. Nothing in it but Entrypoint may call anything.
 type Config struct {
 	Version string
 	Log     logr.Logger
@@ -35,6 +36,9 @@ type Config struct {
 	Namespace func(name string) map[string]string
 	// ImageVolumes tells if the API server and every GPU node can mount an image as a volume.
 	ImageVolumes func() bool
+	// Entrypoint, if set, tells an image's ENTRYPOINT and CMD under a policy with registryLookup, nil if it can't before the
+	// context ends.
+	Entrypoint func(ctx context.Context, namespace string, pod *endpoint.Pod, image string) (entrypoint, cmd []string)
 	// NoWrapper, if set, tells why a pod must go without the wrapper; empty: it need not.
 	NoWrapper func(*Subject) inject.Reason
 	// Observe, if set, hears of every decision that is not a dry run. It must not block.
@@ -227,7 +231,7 @@ func (h *Handler) review(body []byte, late inject.Reason, tooLarge bool, deadlin
 		return answer{uid: req.UID}, true
 	}
 	subject := subjectOf(req)
-	ops, decision, err := h.decide(req, &subject)
+	ops, decision, err := h.decide(req, &subject, deadline)
 	if err != nil {
 		return h.unchanged(&subject, req.UID, inject.ReasonPanic, err), true
 	}
@@ -239,7 +243,7 @@ func (h *Handler) review(body []byte, late inject.Reason, tooLarge bool, deadlin
 }
 
 // decide asks package inject and turns a panic into an error.
-func (h *Handler) decide(req *request, subject *Subject) (ops []jsonpatch.Operation, d inject.Decision, err error) {
+func (h *Handler) decide(req *request, subject *Subject, deadline time.Time) (ops []jsonpatch.Operation, d inject.Decision, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			// The value of a panic may quote the pod; the stack names functions only.
@@ -257,6 +261,7 @@ func (h *Handler) decide(req *request, subject *Subject) (ops []jsonpatch.Operat
 	if h.config.NoWrapper != nil {
 		in.NoWrapper = h.config.NoWrapper(subject)
 	}
+	h.entrypoint(&in, deadline)
 	ops, d = inject.Pod(in)
 	return ops, d, nil
 }
@@ -278,10 +283,7 @@ func (h *Handler) respond(w http.ResponseWriter, a answer, begun time.Time) {
 			h.scratches.Put(mem)
 		}
 	}()
-	out, patchBytes, err := a.encode(mem)
-	if err != nil {
-		h.config.Log.Error(err, "Admitted a pod unchanged", "reason", inject.ReasonPanic)
-	}
+	out, patchBytes := a.encode(mem)
 	header := w.Header()
 	header["Content-Type"] = jsonContentType
 	header["Content-Length"] = []string{strconv.Itoa(len(out))}

@@ -11,6 +11,7 @@ import (
 	"gomodules.xyz/jsonpatch/v2"
 
 	"github.com/coldtrace/coldtrace/endpoint"
+	"github.com/coldtrace/coldtrace/inject"
 )
 
 // apiVersion is the one version of AdmissionReview that is spoken; the webhook configuration asks for no other.
@@ -92,11 +93,11 @@ type auditEntry struct{ key, value string }
 // scratch is the memory that answers are written in, used again and again.
 type scratch struct{ out, patch []byte }
 
-// encode writes the AdmissionReview that admits the pod, and tells the size of its patch. If the patch can't be written,
-// the pod is admitted without and the error tells.
-func (a *answer) encode(mem *scratch) ([]byte, int, error) {
-	patch, err := appendPatch(mem.patch[:0], a.patch)
-	if patch != nil {
+// encode writes the AdmissionReview that admits the pod, and tells the size of its patch.
+func (a *answer) encode(mem *scratch) ([]byte, int) {
+	patch := mem.patch[:0]
+	if len(a.patch) > 0 {
+		patch = inject.AppendEncode(patch, a.patch)
 		mem.patch = patch
 	}
 	out := mem.out[:0]
@@ -131,36 +132,7 @@ func (a *answer) encode(mem *scratch) ([]byte, int, error) {
 	}
 	out = append(out, "}}\n"...)
 	mem.out = out
-	return out, len(patch), err
-}
-
-// appendPatch is nil for no operations and on an error.
-func appendPatch(out []byte, ops []jsonpatch.Operation) ([]byte, error) {
-	if len(ops) == 0 {
-		return nil, nil
-	}
-	out = append(out, '[')
-	for i := range ops {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		out = append(out, `{"op":`...)
-		out = appendString(out, ops[i].Operation)
-		out = append(out, `,"path":`...)
-		out = appendString(out, ops[i].Path)
-		out = append(out, `,"value":`...)
-		if s, ok := ops[i].Value.(string); ok {
-			out = appendString(out, s)
-		} else {
-			value, err := json.Marshal(ops[i].Value)
-			if err != nil {
-				return nil, fmt.Errorf("encode patch of %s: %w", ops[i].Path, err)
-			}
-			out = append(out, value...)
-		}
-		out = append(out, '}')
-	}
-	return append(out, ']'), nil
+	return out, len(patch)
 }
 
 // appendString quotes a string for JSON; only what needs escaping takes the slow way.
