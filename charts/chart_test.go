@@ -265,6 +265,28 @@ func checkRules(t *testing.T, kind string, rules []rbacv1.PolicyRule, certManage
 	}
 }
 
+func TestPullSecretsCanBeReadWhereTheValuesSaySoAndOnlyByName(t *testing.T) {
+	var namespaces []string
+	for _, doc := range render(t, []string{"pullSecretNamespaces={team-a,team-b}"}) {
+		var role rbacv1.Role
+		must(t, yaml.Unmarshal(doc, &role))
+		if role.Kind != "Role" || !strings.HasSuffix(role.Name, "-pull-secrets") {
+			continue
+		}
+		namespaces = append(namespaces, role.Namespace)
+		want := []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"get"}}}
+		if !reflect.DeepEqual(role.Rules, want) {
+			t.Errorf("rules %v", role.Rules)
+		}
+	}
+	if !slices.Equal(namespaces, []string{"team-a", "team-b"}) {
+		t.Errorf("in %v", namespaces)
+	}
+	if out, errs, err := helm(t, "template", "coldtrace", "coldtrace"); err != nil || strings.Contains(out, "pull-secret") {
+		t.Errorf("without the value there is something of it: %v %s", err, errs)
+	}
+}
+
 // checkPod is the Pod Security level restricted, and what it leaves open.
 func checkPod(t *testing.T, spec *corev1.PodSpec) {
 	t.Helper()

@@ -49,8 +49,11 @@ func matchImage(pattern, image string) bool {
 // WantsEntrypoint is the target's image, if the pod is selected, has no command, and nothing in the pod or the policy
 // tells its image's entrypoint: the one case in which a registry is worth asking.
 func WantsEntrypoint(req Request) (image string, ok bool) {
+	if !req.Policy.RegistryLookup {
+		return "", false
+	}
 	s := Selected(req)
-	if !req.Policy.RegistryLookup || !s.Selected || s.Identity.Launch.Known || s.Settings.Delivery == config.DeliveryOff {
+	if !s.Selected || s.Identity.Launch.Known || s.Settings.Delivery == config.DeliveryOff {
 		return "", false
 	}
 	return req.Pod.Spec.Containers[s.Identity.Index].Image, true

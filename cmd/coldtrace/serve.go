@@ -46,6 +46,7 @@ type serveOptions struct {
 	maxConcurrent int
 	timeout       time.Duration
 	imageVolumes  string
+	pullSecrets   []string
 	verbose       bool
 }
 
@@ -80,6 +81,7 @@ func newServeCommand() *cobra.Command {
 	f.IntVar(&o.maxConcurrent, "max-concurrent", 64, "admissions that are worked on at a time")
 	f.DurationVar(&o.timeout, "timeout", 1500*time.Millisecond, "after this a pod is admitted unchanged; below the webhook configuration's timeoutSeconds")
 	f.StringVar(&o.imageVolumes, "image-volumes", "auto", "whether nodes can mount images as volumes: auto (look), yes, no")
+	f.StringSliceVar(&o.pullSecrets, "pull-secret-namespaces", nil, "namespaces whose pods' pull secrets are read for a policy with registryLookup; none: registries are asked anonymously")
 	f.BoolVar(&o.verbose, "verbose", false, "log every decision and what the libraries do")
 	return cmd
 }
@@ -116,7 +118,7 @@ func serve(ctx context.Context, o serveOptions) error {
 		"caLifetime", o.times.CA.String(), "leafLifetime", o.times.Leaf.String(), "caOverlap", o.times.Overlap.String(),
 		"webhookPort", o.webhookPort, "metricsAddress", o.metricsAddr, "healthAddress", o.healthAddr,
 		"leaderElect", o.leaderElect, "drainQuiet", o.drainQuiet.String(), "drainMost", o.drainMost.String(),
-		"maxBodyBytes", o.maxBody, "maxConcurrent", o.maxConcurrent, "timeout", o.timeout.String(), "imageVolumes", o.imageVolumes)
+		"maxBodyBytes", o.maxBody, "maxConcurrent", o.maxConcurrent, "timeout", o.timeout.String(), "imageVolumes", o.imageVolumes, "pullSecretNamespaces", o.pullSecrets)
 
 	policy, err := config.Open(o.policy)
 	if err != nil {
@@ -167,6 +169,7 @@ func serve(ctx context.Context, o serveOptions) error {
 		Policy:        policy.Policy,
 		Namespace:     namespaces.Annotations,
 		ImageVolumes:  o.imageVolumesFunc(nodes),
+		Entrypoint:    webhook.NewEntrypoints(clients, o.pullSecrets, log.WithName("registry")).Lookup,
 		NoWrapper:     func(s *webhook.Subject) inject.Reason { return gate.NoWrapper(s.Owner.UID) },
 		Observe:       events.Observe,
 		Started:       started,
