@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 
+	v2json "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"gomodules.xyz/jsonpatch/v2"
 
 	"github.com/coldtrace/coldtrace/endpoint"
@@ -37,10 +39,14 @@ type resource struct {
 	Resource string `json:"resource"`
 }
 
-// decode reads a review. A review whose pod can't be read still tells its UID, which an answer needs.
+// lenient takes what the API server's own decoder takes. Names are matched by case, as it does.
+var lenient = v2json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+
+// decode reads a review, by the decoder that is to be encoding/json's second version: it reads the bytes once, where the
+// first reads them twice, and skips what is not asked for, which is most of a pod, several times faster. A review whose pod can't be read still tells its UID, which an answer needs.
 func decode(body []byte) (*request, error) {
 	var r review
-	switch err := json.Unmarshal(body, &r); {
+	switch err := v2json.Unmarshal(body, &r, lenient); {
 	case err != nil:
 		// The text of a JSON error may quote the pod: only its kind is told.
 		return &request{UID: requestUID(body)}, fmt.Errorf("decode review: %s", jsonErrorKind(err))
@@ -54,14 +60,14 @@ func decode(body []byte) (*request, error) {
 
 func jsonErrorKind(err error) string {
 	var (
-		syntax *json.SyntaxError
-		kind   *json.UnmarshalTypeError
+		syntax *jsontext.SyntacticError
+		kind   *v2json.SemanticError
 	)
 	switch {
 	case errors.As(err, &syntax):
-		return fmt.Sprintf("syntax error at byte %d", syntax.Offset)
+		return fmt.Sprintf("syntax error at byte %d", syntax.ByteOffset)
 	case errors.As(err, &kind):
-		return fmt.Sprintf("field %s is a %s", kind.Field, kind.Value)
+		return fmt.Sprintf("a value of kind %s at byte %d is none of %s", kind.JSONKind, kind.ByteOffset, kind.GoType)
 	}
 	return "not a JSON document"
 }
