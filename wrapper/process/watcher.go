@@ -4,7 +4,10 @@ package process
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"slices"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -73,6 +76,9 @@ func New(pid, reaper int) *Watcher {
 func (w *Watcher) Run(ctx context.Context) error {
 	w.began = time.Now()
 	defer w.close()
+	if err := w.visible(); err != nil {
+		return err
+	}
 	if err := w.look(time.Now()); err != nil {
 		return err
 	}
@@ -89,6 +95,24 @@ func (w *Watcher) Run(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// visible returns an error where watching would see nothing, or the processes of others: no /proc, one of another PID
+// namespace, one that hides the processes of other users.
+func (w *Watcher) visible() error {
+	self := w.root + "/self"
+	buf := make([]byte, 16)
+	n, err := unix.Readlink(self, buf)
+	if err != nil {
+		return &os.PathError{Op: "readlink", Path: self, Err: err}
+	}
+	if pid := string(buf[:n]); pid != strconv.Itoa(os.Getpid()) {
+		return fmt.Errorf("find processes: %s knows this process as %s, it is %d: another PID namespace", w.root, pid, os.Getpid())
+	}
+	if err := unix.Access(w.path(w.top, "/stat"), unix.R_OK); err != nil {
+		return fmt.Errorf("find process %d: %w", w.top, err)
+	}
+	return nil
 }
 
 func (w *Watcher) close() {
@@ -121,11 +145,10 @@ func (w *Watcher) sleep(tick time.Duration) {
 		if n, err := unix.Poll(fds, int(left/time.Millisecond)+1); err != nil || n == 0 {
 			continue
 		}
-		now := time.Now()
 		for i := range fds {
 			if fds[i].Revents != 0 {
 				w.sample(who[i])
-				w.end(who[i], now)
+				w.end(who[i])
 			}
 		}
 	}
@@ -169,7 +192,7 @@ func (w *Watcher) scan(now time.Time) error {
 	w.foreign = foreign
 	for _, p := range w.procs {
 		if !p.present {
-			w.end(p, now)
+			w.end(p)
 		}
 	}
 	slices.Sort(strangers)
@@ -183,7 +206,8 @@ func (w *Watcher) scan(now time.Time) error {
 		found = false
 		for _, pid := range strangers {
 			s, ok := stats[pid]
-			if ok && (pid == w.top || s.ppid == w.reaper || w.procs[s.ppid] != nil) {
+			// The dead wait for their parent to ask for them, some for ever. They are nobody.
+			if ok && s.state != 'Z' && s.state != 'X' && (pid == w.top || s.ppid == w.reaper || w.procs[s.ppid] != nil) {
 				delete(stats, pid)
 				w.add(pid, s, now)
 				found = true
@@ -237,7 +261,7 @@ func (w *Watcher) check(p *Process, now time.Time) {
 	p.checked = now
 	s, ok := w.stat(p.PID)
 	if !ok || s.start != p.ticks || s.state == 'Z' || s.state == 'X' {
-		w.end(p, now)
+		w.end(p)
 		return
 	}
 	if !young && s.comm == p.comm {
@@ -264,11 +288,11 @@ func (w *Watcher) sample(p *Process) {
 	}
 }
 
-func (w *Watcher) end(p *Process, now time.Time) {
+func (w *Watcher) end(p *Process) {
 	if w.procs[p.PID] != p {
 		return
 	}
-	p.End = now
+	p.End = time.Now() // not when the look began, before which it was there
 	if p.pidfd >= 0 {
 		_ = unix.Close(p.pidfd)
 		p.pidfd = -1

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package process
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// BenchmarkWatching says what watching costs: each operation is one second of it, and "%core" the processor time in it.
+// The bar is 0.5.
+func BenchmarkWatching(b *testing.B) {
+	for name, script := range map[string]string{
+		"a server":          "exec ./s5cmd serve",
+		"20 workers":        "exec 3<&0; for i in $(seq 20); do ./s5cmd $i <&3 & done; wait",
+		"200 processes":     "exec 3<&0; for i in $(seq 200); do sleep 1000 & done; ./s5cmd serve <&3; kill $(jobs -p)",
+		"a birth each 50ms": "exec 3<&0; ./s5cmd serve <&3 & while kill -0 $!; do sleep 0.05; done",
+	} {
+		b.Run(name, func(b *testing.B) {
+			cmd := exec.Command("sh", "-c", script)
+			cmd.Dir, cmd.Env = bin, append(os.Environ(), roleEnv+"=hold")
+			stdin, err := cmd.StdinPipe()
+			if err != nil {
+				b.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				b.Fatal(err)
+			}
+			defer func() {
+				_ = stdin.Close()
+				_ = cmd.Wait()
+			}()
+			seconds := 0.0
+			before := cpu(b)
+			for b.Loop() {
+				ctx, stop := context.WithTimeout(context.Background(), time.Second)
+				w := New(cmd.Process.Pid, -1)
+				// A download's counters are read at each look; of the others' processes only a few are downloads.
+				w.Became = func(p *Process) { p.Watched = len(p.Argv) > 1 && p.Argv[1] == "serve" }
+				w.Ended = func(*Process) {}
+				if err := w.Run(ctx); err != nil {
+					b.Fatal(err)
+				}
+				stop()
+				seconds++
+			}
+			b.ReportMetric((cpu(b)-before).Seconds()/seconds*100, "%core")
+		})
+	}
+}
+
+// cpu is the processor time that this process has used.
+func cpu(b *testing.B) time.Duration {
+	b.Helper()
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
