@@ -50,7 +50,7 @@ $(BIN)/golangci-lint: test/tools/go.mod
 
 .PHONY: golden
 golden: ## Rewrite golden files and generated docs, then look at git diff
-	go test ./config ./inject ./webhook ./trace ./watch/timeline ./charts -update
+	go test ./cmd/coldtrace ./config ./inject ./webhook ./trace ./watch/timeline ./charts -update
 
 .PHONY: fuzz
 fuzz: ## Every fuzz target for FUZZTIME (30s)

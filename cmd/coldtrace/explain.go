@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -54,7 +53,7 @@ func newExplainCommand() *cobra.Command {
 					}
 					found = true
 					title := m.Kind + " " + first(t.pod.Metadata.Name, t.pod.Metadata.GenerateName, m.Name)
-					explain(cmd.OutOrStdout(), title, o.decide(t, m, policy))
+					explain(cmd.OutOrStdout(), strings.TrimSpace(title), o.decide(t, m, policy))
 				}
 			}
 			if !found {
@@ -124,24 +123,27 @@ func explainStatus(w io.Writer, status string) {
 	fmt.Fprintln(w)
 }
 
-// explain prints what is seen in a pod and what follows.
+// explain prints a line for each rule: what it saw, what it decided, what to do about it.
 func explain(w io.Writer, title string, req inject.Request) {
 	sel := inject.Selected(req)
 	ops, decision := inject.Pod(req)
-	fmt.Fprintln(w, title)
-	fmt.Fprintln(w, "\n  Seen")
+	fmt.Fprintf(w, "%s: %s\n\n", title, decision.Outcome)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, row := range seen(req, &sel) {
-		fmt.Fprintf(t, "    %s\t%s\n", row[0], first(row[1], "-"))
+	fmt.Fprint(t, "  RULE\tSAW\tDECIDED\tWHAT TO DO\n")
+	for _, r := range rulesOf(req, &sel, ops, &decision) {
+		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\n", r.name, r.saw, r.decided, first(strings.Join(r.advice, " "), "-"))
 	}
 	t.Flush()
-	fmt.Fprintln(w, "\n  Decided:", decision.Outcome)
-	for _, f := range decision.Features {
-		fmt.Fprintln(w, "    +", f)
-	}
-	printNotes(w, decision.Notes)
 	for _, warning := range decision.Warnings {
-		fmt.Fprintln(w, "    !", warning)
+		fmt.Fprintln(w, "\n  Warning:", warning)
+	}
+	fmt.Fprintln(w, "\n  Reasons")
+	meant := map[inject.Reason]bool{}
+	for _, n := range decision.Notes {
+		if !meant[n.Reason] {
+			fmt.Fprintf(w, "    %s: %s\n", n.Reason, meaningOf(n.Reason))
+		}
+		meant[n.Reason] = true
 	}
 	if len(ops) > 0 {
 		fmt.Fprintln(w, "\n  Changes")
@@ -151,47 +153,26 @@ func explain(w io.Writer, title string, req inject.Request) {
 	}
 }
 
-func seen(req inject.Request, sel *inject.Selection) [][2]string {
-	id := &sel.Identity
-	selection := req.Policy.Selection
-	rows := [][2]string{
-		{"label " + selection.LabelKey, fmt.Sprintf("%q, wanted: %s", req.Pod.Metadata.Labels[selection.LabelKey], strings.Join(selection.LabelValues, ", "))},
+// envNames are the names of the entries that an operation adds; its value is of a type of package inject.
+func envNames(op inject.Operation) []string {
+	var entries []struct {
+		Name string `json:"name"`
 	}
-	for _, a := range config.Annotations {
-		key := config.Prefix + a.Name
-		if v, ok := req.Pod.Metadata.Annotations[key]; ok {
-			rows = append(rows, [2]string{"annotation " + key, v})
-		} else if v, ok := req.NamespaceAnnotations[key]; ok {
-			rows = append(rows, [2]string{"annotation " + key, v + " (namespace)"})
-		}
+	raw, err := json.Marshal(op.Value)
+	if err != nil {
+		return nil // impossible: it is encoded for the API server just so
 	}
-	gpu := id.GPUType
-	if id.NumGPUs > 0 {
-		gpu = strconv.Itoa(id.NumGPUs) + " × " + first(gpu, "unknown type")
+	if len(raw) > 0 && raw[0] == '{' {
+		raw = append(append([]byte{'['}, raw...), ']')
 	}
-	if id.MIG != "" {
-		gpu += " MIG " + id.MIG
+	if json.Unmarshal(raw, &entries) != nil {
+		return nil
 	}
-	command := "the pod's own"
-	if !id.Launch.Known {
-		command = "none: the image's ENTRYPOINT"
+	names := make([]string, len(entries))
+	for i := range entries {
+		names[i] = entries[i].Name
 	}
-	if id.Launch.Shell != "" {
-		command += ", run by " + id.Launch.Shell
-	}
-	return append(rows,
-		[2]string{"container", id.Container},
-		[2]string{"gpu", gpu},
-		[2]string{"command", command},
-		[2]string{"engine", id.Engine},
-		[2]string{"role", string(id.Role)},
-		[2]string{"endpoint", id.EndpointName},
-		[2]string{"model", id.ModelName},
-		[2]string{"image tag", id.ImageTag},
-		[2]string{"region", id.Region},
-		[2]string{"health", id.HealthURL},
-		[2]string{"otlp endpoint", sel.Settings.OTLP.Endpoint},
-	)
+	return names
 }
 
 func printNotes(w io.Writer, notes []inject.Note) {

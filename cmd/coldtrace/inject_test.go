@@ -18,7 +18,7 @@ func output(t *testing.T, cmd *cobra.Command, stdin string, args ...string) (std
 	cmd.SetIn(strings.NewReader(stdin))
 	cmd.SetOut(&out)
 	cmd.SetErr(&errs)
-	cmd.SetArgs(args)
+	cmd.SetArgs(append([]string{}, args...)) // nil would be the test's own
 	cmd.SilenceUsage, cmd.SilenceErrors = true, true
 	err = cmd.Execute()
 	return out.String(), errs.String(), err
@@ -90,22 +90,6 @@ func TestInjectDiffShowsOnlyTheChange(t *testing.T) {
 	}
 	if out, _, err = output(t, newInjectCommand(), "kind: ConfigMap\n", "-f", "-", "--diff"); err != nil || out != "" {
 		t.Errorf("no change prints %q (%v)", out, err)
-	}
-}
-
-func TestExplainSaysWhatAndWhy(t *testing.T) {
-	manifest := "kind: Job\nmetadata: {name: j}\nspec:\n  template:" + strings.Replace(podTemplateYAML, "labels:", "annotations: {coldtrace.io/delivry: 'off'}\n      labels:", 1)
-	out, _, err := output(t, newExplainCommand(), manifest, "-f", "-", "-n", "team-a")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{
-		"Job j", "engine            vllm", "model             a/b", "Decided: injected", "selected-by-label: The pod carries", "+ wrapper",
-		`annotation "coldtrace.io/delivry" is unknown: did you mean "coldtrace.io/delivery"?`, "add spec/initContainers",
-	} {
-		if !strings.Contains(out, want) {
-			t.Errorf("%q is missing in\n%s", want, out)
-		}
 	}
 }
 

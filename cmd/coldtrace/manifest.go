@@ -11,7 +11,6 @@ import (
 	"io"
 	"os"
 	"strconv"
-	"strings"
 
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
@@ -121,7 +120,11 @@ func newManifest(raw []byte) (manifest, error) {
 		if pod == nil {
 			continue
 		}
-		m.pods = append(m.pods, podTemplate{"/" + strings.Join(path, "/"), pod})
+		pointer := ""
+		for _, name := range path {
+			pointer += "/" + name
+		}
+		m.pods = append(m.pods, podTemplate{pointer, pod})
 	}
 	return m, nil
 }

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/coldtrace/coldtrace/inject"
+)
+
+var update = flag.Bool("update", false, "rewrite golden files")
+
+const ownSampler = `
+        env: [{name: OTEL_TRACES_SAMPLER, value: always_off}]`
+
+func TestExplainSaysWhatEachRuleSawAndDecidedAndWhatToDo(t *testing.T) {
+	job := func(change ...string) string {
+		return "kind: Job\nmetadata: {name: j}\nspec:\n  template:" + strings.NewReplacer(change...).Replace(podTemplateYAML)
+	}
+	for name, c := range map[string]struct {
+		manifest string
+		args     []string
+	}{
+		"an endpoint that gets everything":          {job(), nil},
+		"an endpoint on nodes that mount images":    {job(), []string{"--image-volumes"}},
+		"an endpoint with a shell string":           {job("[vllm, serve, a/b]", "[bash, -c, 'sleep 1; vllm serve a/b']"), nil},
+		"an endpoint without a command":             {job("        command: [vllm, serve, a/b]\n", ""), nil},
+		"an endpoint with variables from elsewhere": {job("        command:", "        envFrom: [{configMapRef: {name: x}}]\n        command:"), nil},
+		"an endpoint with its own sampler":          {job("\n        command:", ownSampler+"\n        command:"), nil},
+		"another engine":                            {job("[vllm, serve, a/b]", "[python3, -m, sglang.launch_server, --model-path, a/b]"), nil},
+		"a pod without a GPU":                       {job("{nvidia.com/gpu: 1}", "{cpu: 1}"), nil},
+		"a pod that is no endpoint":                 {job("managed-by: model-engine", "a: b", "[vllm, serve, a/b]", "[sleep, inf]"), nil},
+		"an annotation with a typing error":         {job("labels:", "annotations: {coldtrace.io/delivry: 'off'}\n      labels:"), nil},
+		"a namespace that switches the wrapper off": {job(), []string{"--namespace-annotation", "coldtrace.io/delivery=off"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, _, err := output(t, newExplainCommand(), c.manifest, append([]string{"-f", "-", "-n", "team-a"}, c.args...)...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join("testdata", "explain", strings.ReplaceAll(name, " ", "-")+".txt")
+			if *update {
+				if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if want, err := os.ReadFile(path); err != nil || string(want) != got {
+				t.Errorf("%s differs (%v); `make golden` rewrites it, then look at git diff.\n%s", path, err, got)
+			}
+		})
+	}
+}
+
+func TestEveryReasonThatCallsForSomethingIsTold(t *testing.T) {
+	for _, e := range inject.Vocabulary {
+		d := &inject.Decision{Notes: []inject.Note{{Reason: inject.ReasonLabel}, {Reason: e.Reason}}}
+		told := false
+		for _, name := range []string{ruleSelection, ruleCommand, ruleEnv, ruleWrapper, ruleFlag, ruleSampling} {
+			r := rule{name: name}
+			r.tell(d)
+			told = told || strings.Contains(r.decided, string(e.Reason)) && strings.Join(r.advice, "") == e.Advice
+		}
+		if !told {
+			t.Errorf("%s belongs to no rule", e.Reason)
+		}
+	}
+}
