@@ -133,13 +133,22 @@ func started(ticks uint64) time.Time {
 	return now.Add(-since)
 }
 
-// lastPID is the number given last in our PID namespace: while it stays, nobody was born.
+// lastPID is the number given last in our PID namespace: while it stays, nobody was born. The file stays open: it is read
+// at each look, and opening it would cost more than reading.
 func (w *Watcher) lastPID() (string, bool) {
-	b, err := readFile(w.root+"/loadavg", w.buf)
+	if w.loadavg < 0 {
+		fd, err := unix.Open(w.root+"/loadavg", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return "", false
+		}
+		w.loadavg = fd
+	}
+	n, err := unix.Pread(w.loadavg, w.buf, 0)
 	if err != nil {
 		return "", false
 	}
-	i := bytes.LastIndexByte(bytes.TrimSpace(b), ' ')
+	b := bytes.TrimSpace(w.buf[:n])
+	i := bytes.LastIndexByte(b, ' ')
 	if i < 0 {
 		return "", false
 	}

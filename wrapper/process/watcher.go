@@ -13,14 +13,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// How often is looked: often while much happens, less after a while. Each look costs one read of a file of 30 bytes, and
-// a listing only if somebody was born.
+// How often is looked. A start is read from /proc and an end is told by a pidfd, whenever that is; a tick bounds how late
+// is seen that a process has become another program. Each look costs one read of 30 bytes, and a listing only if
+// somebody was born.
 const (
-	fastTick  = 25 * time.Millisecond
-	slowTick  = 50 * time.Millisecond
-	fastFor   = 30 * time.Second
+	tick      = 50 * time.Millisecond
+	soonTick  = 10 * time.Millisecond  // after an end: a shell becomes its last command right after the one before it
 	youngFor  = 500 * time.Millisecond // a process that young may be about to exec
-	laterLook = time.Second            // how often an older one is asked whether it has become another
+	laterLook = time.Second            // how often an older one is asked whether it has become another,
+	laterMany = 20                     // and less often by as many times as there are so many
 	maxPidfds = 64
 )
 
@@ -56,16 +57,18 @@ type Watcher struct {
 	procs   map[int]*Process
 	foreign map[int]bool // processes that are no descendants
 	last    string
+	loadavg int // an open file, or negative
 	buf     []byte
 	dirents []byte
-	began   time.Time
+	fds     []unix.PollFd // of sleep, kept for their memory
+	who     []*Process
 }
 
 // New makes a watcher of a process and its descendants. Orphans among them are children of reaper, a process that is
 // not reported itself.
 func New(pid, reaper int) *Watcher {
 	return &Watcher{
-		root: "/proc", top: pid, reaper: reaper,
+		root: "/proc", top: pid, reaper: reaper, loadavg: -1,
 		procs: map[int]*Process{}, foreign: map[int]bool{},
 		buf: make([]byte, 16<<10), dirents: make([]byte, 8<<10),
 	}
@@ -74,7 +77,6 @@ func New(pid, reaper int) *Watcher {
 // Run watches until ctx ends. It returns an error at once if there is no /proc to look into, or the process can't be
 // seen in it.
 func (w *Watcher) Run(ctx context.Context) error {
-	w.began = time.Now()
 	defer w.close()
 	if err := w.visible(); err != nil {
 		return err
@@ -83,11 +85,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 		return err
 	}
 	for {
-		tick := fastTick
-		if time.Since(w.began) > fastFor {
-			tick = slowTick
-		}
-		w.sleep(tick)
+		w.sleep()
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -116,6 +114,9 @@ func (w *Watcher) visible() error {
 }
 
 func (w *Watcher) close() {
+	if w.loadavg >= 0 {
+		_ = unix.Close(w.loadavg)
+	}
 	for _, p := range w.procs {
 		if p.pidfd >= 0 {
 			_ = unix.Close(p.pidfd)
@@ -124,20 +125,20 @@ func (w *Watcher) close() {
 }
 
 // sleep waits for the next look; a process that ends meanwhile is reported at once.
-func (w *Watcher) sleep(tick time.Duration) {
+func (w *Watcher) sleep() {
 	for end := time.Now().Add(tick); ; {
 		left := time.Until(end)
 		if left <= 0 {
 			return
 		}
-		var fds []unix.PollFd
-		var who []*Process
+		fds, who := w.fds[:0], w.who[:0]
 		for _, p := range w.procs {
 			if p.pidfd >= 0 {
 				fds = append(fds, unix.PollFd{Fd: int32(p.pidfd), Events: unix.POLLIN}) //nolint:gosec // fds are small
 				who = append(who, p)
 			}
 		}
+		w.fds, w.who = fds, who
 		if len(fds) == 0 {
 			time.Sleep(left)
 			return
@@ -149,6 +150,9 @@ func (w *Watcher) sleep(tick time.Duration) {
 			if fds[i].Revents != 0 {
 				w.sample(who[i])
 				w.end(who[i])
+				if soon := time.Now().Add(soonTick); soon.Before(end) {
+					end = soon
+				}
 			}
 		}
 	}
@@ -255,7 +259,7 @@ func (w *Watcher) check(p *Process, now time.Time) {
 		w.sample(p)
 	}
 	young := now.Sub(p.Start) < youngFor || now.Sub(p.seen) < youngFor
-	if !young && !p.shell && now.Sub(p.checked) < laterLook {
+	if !young && !p.shell && now.Sub(p.checked) < laterLook*time.Duration(1+len(w.procs)/laterMany) {
 		return
 	}
 	p.checked = now
@@ -275,7 +279,7 @@ func (w *Watcher) check(p *Process, now time.Time) {
 	// A fork that ran its parent's program until now was forked for this one. Anything else became it between the last
 	// look and this one.
 	if parent := w.procs[p.Parent]; parent == nil || !slices.Equal(parent.Argv, p.Argv) {
-		p.Start = now
+		p.Start = time.Now()
 	}
 	p.comm, p.Argv, p.shell = s.comm, argv, shells[s.comm]
 	p.Watched = false
