@@ -24,6 +24,10 @@ const (
 	SpanAzcopyDownload   = "azcopy_download"
 	SpanGcloudDownload   = "gcloud_download"
 	SpanHFDownload       = "hf_download"
+	SpanAWSDownload      = "aws_download"
+	SpanRcloneDownload   = "rclone_download"
+	SpanCurlDownload     = "curl_download"
+	SpanWgetDownload     = "wget_download"
 	SpanRayClusterInit   = "ray_cluster_init"
 	SpanVLLMInit         = "vllm_init"
 	SpanPythonImport     = "python_import"
@@ -32,6 +36,7 @@ const (
 	SpanTorchCompile     = "torch_compile"
 	SpanKVCacheInit      = "kv_cache_init"
 	SpanCUDAGraphCapture = "cuda_graph_capture"
+	SpanWarmup           = "warmup"
 	SpanServerReady      = "server_ready"
 )
 
@@ -67,6 +72,7 @@ const (
 	AttrEngine              = "engine"                // *_init: vllm, sglang, …
 	AttrEngineVersion       = "engine_version"        // *_init
 	AttrExitCode            = "exit_code"             // int
+	AttrUnobserved          = "unobserved"            // startup: string, what the wrapper could not watch
 	AttrClockSkewSeconds    = "clock.skew_seconds"    // float64: by how much a time was clamped into its parent
 )
 

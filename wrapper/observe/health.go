@@ -29,8 +29,11 @@ func healthURL(r *recipe.Recipe, argv []string) string {
 	if r == nil || !r.Serves() || r.HealthPath() == "" {
 		return ""
 	}
-	port := r.DefaultPort()
+	port, scheme := r.DefaultPort(), "http"
 	for i, arg := range argv {
+		if name, _, _ := strings.Cut(arg, "="); name == "--ssl-certfile" {
+			scheme = "https"
+		}
 		for _, flag := range r.PortFlags() {
 			value, joined := strings.CutPrefix(arg, flag+"=")
 			if !joined && arg == flag && i+1 < len(argv) {
@@ -44,7 +47,7 @@ func healthURL(r *recipe.Recipe, argv []string) string {
 	if port == 0 {
 		return ""
 	}
-	return "http://localhost:" + strconv.Itoa(port) + r.HealthPath()
+	return scheme + "://localhost:" + strconv.Itoa(port) + r.HealthPath()
 }
 
 // prober asks one URL for health, on every loopback address it may mean.

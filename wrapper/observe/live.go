@@ -25,6 +25,7 @@ type liveState struct {
 	State          string      `json:"state"` // starting, ready, failed
 	Phase          string      `json:"phase,omitempty"`
 	Reason         string      `json:"reason,omitempty"`
+	Unobserved     string      `json:"unobserved,omitempty"` // what could not be watched
 	ElapsedSeconds float64     `json:"elapsed_seconds"`
 	Phases         []livePhase `json:"phases"`
 }
@@ -46,10 +47,14 @@ func (l *live) update(s *story) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	phase := s.phase()
-	if l.state.State == s.state && l.state.Phase == phase && len(l.state.Phases) == len(s.phases) {
+	unobserved := ""
+	if s.blind {
+		unobserved = unobservedProcesses
+	}
+	if l.state.State == s.state && l.state.Unobserved == unobserved && l.state.Phase == phase && len(l.state.Phases) == len(s.phases) {
 		return
 	}
-	l.state = liveState{State: s.state, Phase: phase, Reason: s.reason, Phases: make([]livePhase, len(s.phases))}
+	l.state = liveState{State: s.state, Phase: phase, Reason: s.reason, Unobserved: unobserved, Phases: make([]livePhase, len(s.phases))}
 	for i, sp := range s.phases {
 		l.state.Phases[i] = livePhase{sp.Name, sp.Start, sp.Duration().Seconds(), sp.Failure}
 	}

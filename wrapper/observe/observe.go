@@ -229,6 +229,7 @@ func (o *observer) watch(ctx context.Context) {
 	w.Ended = func(p *process.Process) { o.do(func(s *story) { s.exited(p) }) }
 	if err := w.Run(ctx); err != nil {
 		o.do(func(s *story) {
+			s.blind = true
 			if r := recipe.Match(o.start.Argv); r != nil && s.engine == nil {
 				s.runs(r, o.start.Argv, o.start.Command, nil)
 				o.engineURL()

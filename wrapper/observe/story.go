@@ -23,6 +23,9 @@ const (
 	reasonRay        = "ray_incomplete"
 )
 
+// unobservedProcesses is the value of the attribute that says so.
+const unobservedProcesses = "processes"
+
 // story is what is known of one start. It takes what happened, in the order it became known, and tells finished phases.
 // It has no clock and does nothing by itself; its methods are called one at a time.
 type story struct {
@@ -43,6 +46,7 @@ type story struct {
 	done    bool
 	state   string // starting, ready, failed
 	reason  string
+	blind   bool           // processes cannot be watched
 	phases  []startup.Span // told, for the live state
 }
 
@@ -332,6 +336,9 @@ func (s *story) conclude(at time.Time, state, reason string) {
 	sp := s.span(startup.SpanStartup, s.began, at, reason)
 	sp.ParentKey = startup.Key(startup.SpanPodStartup, "", 1)
 	sp.Attributes = append(sp.Attributes, attribute.Float64(startup.AttrTotalStartupSeconds, sp.Duration().Seconds()))
+	if s.blind {
+		sp.Attributes = append(sp.Attributes, attribute.String(startup.AttrUnobserved, unobservedProcesses))
+	}
 	s.say(sp)
 	s.done, s.state, s.reason = true, state, reason
 }

@@ -27,11 +27,11 @@ var tools = []tool{
 	{name: "azcopy", span: startup.SpanAzcopyDownload, programs: []string{"azcopy"}, words: [][]string{{"copy", "cp", "c", "sync", "s"}}},
 	{name: "gcloud", span: startup.SpanGcloudDownload, programs: []string{"gcloud", "gcloud.py"}, words: [][]string{{"storage"}, {"cp", "rsync"}}},
 	{name: "gsutil", span: startup.SpanGcloudDownload, programs: []string{"gsutil", "gsutil.py"}, words: [][]string{{"cp", "rsync"}}},
-	{name: "aws", span: "aws_download", programs: []string{"aws"}, words: [][]string{{"s3"}, {"cp", "sync", "mv"}}},
+	{name: "aws", span: startup.SpanAWSDownload, programs: []string{"aws"}, words: [][]string{{"s3"}, {"cp", "sync", "mv"}}},
 	{name: "huggingface-cli", span: startup.SpanHFDownload, programs: []string{"huggingface-cli", "hf"}, words: [][]string{{"download"}}},
-	{name: "rclone", span: "rclone_download", programs: []string{"rclone"}, words: [][]string{{"copy", "sync", "copyto"}}},
-	{name: "curl", span: "curl_download", programs: []string{"curl"}, minor: true},
-	{name: "wget", span: "wget_download", programs: []string{"wget"}, minor: true},
+	{name: "rclone", span: startup.SpanRcloneDownload, programs: []string{"rclone"}, words: [][]string{{"copy", "sync", "copyto"}}},
+	{name: "curl", span: startup.SpanCurlDownload, programs: []string{"curl"}, minor: true},
+	{name: "wget", span: startup.SpanWgetDownload, programs: []string{"wget"}, minor: true},
 }
 
 // downloadOf names the tool that a command line downloads with, nil if it doesn't.

@@ -107,7 +107,8 @@ func (w *Watcher) visible() error {
 	if pid := string(buf[:n]); pid != strconv.Itoa(os.Getpid()) {
 		return fmt.Errorf("find processes: %s knows this process as %s, it is %d: another PID namespace", w.root, pid, os.Getpid())
 	}
-	if err := unix.Access(w.path(w.top, "/stat"), unix.R_OK); err != nil {
+	err = unix.Access(w.path(w.top, "/stat"), unix.R_OK)
+	if err != nil && unix.Kill(w.top, 0) != unix.ESRCH { // it may have ended already
 		return fmt.Errorf("find process %d: %w", w.top, err)
 	}
 	return nil

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package observe
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/coldtrace/coldtrace/wrapper/recipe"
+)
+
+// serve starts a real server on one address, with a certificate of its own if secure.
+func serve(t *testing.T, address string, secure bool, handler http.HandlerFunc) (port string) {
+	t.Helper()
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Skipf("no %s here: %v", address, err)
+	}
+	s := &httptest.Server{Listener: l, Config: &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}}
+	if secure {
+		s.StartTLS()
+	} else {
+		s.Start()
+	}
+	t.Cleanup(s.Close)
+	_, port, err = net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+func TestHealthIsAskedWhereverTheServerListens(t *testing.T) {
+	ok := func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/health" {
+			http.NotFound(w, r)
+		}
+	}
+	for name, c := range map[string]struct {
+		address string
+		secure  bool
+		url     string // the port is added
+		want    bool
+	}{
+		"IPv4":                               {"127.0.0.1:0", false, "http://localhost:%/health", true},
+		"IPv6 alone":                         {"[::1]:0", false, "http://localhost:%/health", true},
+		"any address":                        {"[::]:0", false, "http://localhost:%/health", true},
+		"IPv4 by number":                     {"127.0.0.1:0", false, "http://127.0.0.1:%/health", true},
+		"IPv6 by number":                     {"[::1]:0", false, "http://[::1]:%/health", true},
+		"IPv6, asked for by IPv4":            {"[::1]:0", false, "http://127.0.0.1:%/health", true},
+		"asked for by the address of all":    {"127.0.0.1:0", false, "http://0.0.0.0:%/health", true},
+		"asked for by the address of all, 6": {"[::1]:0", false, "http://[::]:%/health", true},
+		"without a host":                     {"127.0.0.1:0", false, "http://:%/health", true},
+		"HTTPS, a certificate of its own":    {"127.0.0.1:0", true, "https://localhost:%/health", true},
+		"HTTPS on IPv6 alone":                {"[::1]:0", true, "https://localhost:%/health", true},
+		"HTTPS asked for by HTTP":            {"127.0.0.1:0", true, "http://localhost:%/health", false},
+		"HTTP asked for by HTTPS":            {"127.0.0.1:0", false, "https://localhost:%/health", false},
+		"another path":                       {"127.0.0.1:0", false, "http://localhost:%/healthz", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
+			t.Setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+			port := serve(t, c.address, c.secure, ok)
+			p, err := newProber(replacePort(c.url, port))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := p.healthy(context.Background()); got != c.want {
+				t.Errorf("healthy: %v", got)
+			}
+		})
+	}
+}
+
+func replacePort(url, port string) string {
+	for i := range url {
+		if url[i] == '%' {
+			return url[:i] + port + url[i+1:]
+		}
+	}
+	return url
+}
+
+func TestHealthIsWhatTheKubeletTakesForIt(t *testing.T) {
+	for status, want := range map[int]bool{200: true, 204: true, 302: true, 399: true, 400: false, 404: false, 429: false, 500: false, 503: false} {
+		port := serve(t, "127.0.0.1:0", false, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", "http://127.0.0.1:1/elsewhere")
+			w.WriteHeader(status)
+		})
+		p, err := newProber("http://localhost:" + port + "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := p.healthy(context.Background()); got != want {
+			t.Errorf("%d: healthy: %v", status, got)
+		}
+	}
+}
+
+func TestAServerThatDoesNotAnswerIsNotHealthyAndNotWaitedFor(t *testing.T) {
+	release := make(chan struct{})
+	port := serve(t, "127.0.0.1:0", false, func(http.ResponseWriter, *http.Request) { <-release })
+	defer close(release)
+	p, err := newProber("http://127.0.0.1:" + port + "/health")
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if p.healthy(context.Background()) || time.Since(began) > 5*healthWait {
+		t.Errorf("after %v", time.Since(began))
+	}
+}
+
+func TestTheHealthURLComesFromTheCommandLine(t *testing.T) {
+	for name, c := range map[string]struct {
+		engine string
+		argv   []string
+		want   string
+	}{
+		"default":             {"vllm", []string{"vllm", "serve", "m"}, "http://localhost:8000/health"},
+		"a port":              {"vllm", []string{"vllm", "serve", "m", "--port", "5005"}, "http://localhost:5005/health"},
+		"a port, joined":      {"vllm", []string{"vllm", "serve", "m", "--port=5005"}, "http://localhost:5005/health"},
+		"the last of two":     {"vllm", []string{"vllm", "serve", "m", "--port=1", "--port", "5005"}, "http://localhost:5005/health"},
+		"a port that is none": {"vllm", []string{"vllm", "serve", "m", "--port", "many"}, "http://localhost:8000/health"},
+		"a port too large":    {"vllm", []string{"vllm", "serve", "m", "--port", "65536"}, "http://localhost:8000/health"},
+		"no value":            {"vllm", []string{"vllm", "serve", "m", "--port"}, "http://localhost:8000/health"},
+		"HTTPS":               {"vllm", []string{"vllm", "serve", "m", "--ssl-keyfile", "k", "--ssl-certfile=c"}, "https://localhost:8000/health"},
+		"no server":           {"batch", nil, ""},
+	} {
+		if got := healthURL(recipe.ByName(c.engine), c.argv); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
