@@ -62,7 +62,8 @@ type rayPhase struct {
 	proc   *process.Process
 	member bool
 	start  time.Time
-	end    time.Time
+	end    time.Time // zero until it is complete
+	told   bool
 }
 
 type engine struct {
@@ -109,6 +110,9 @@ func (s *story) became(p *process.Process) {
 		if s.ray == nil || !s.ray.end.IsZero() && s.engine == nil && s.ray.member != member {
 			s.flushDownloads()
 			s.ray = &rayPhase{proc: p, member: member, start: p.Start}
+			if member && s.log != nil { // it may have joined before it was seen
+				s.log.since(p.Start, func(h heard) { s.rayJoined(h.at, h.text) })
+			}
 		}
 		return
 	}
@@ -142,7 +146,7 @@ func (s *story) exited(p *process.Process) {
 	}
 	delete(s.within, p.PID)
 	if s.ray != nil && s.ray.proc == p && s.ray.end.IsZero() && !s.ray.member {
-		s.rayComplete(p.End)
+		s.ray.end = p.End // what follows tells whether it failed
 	}
 }
 
@@ -164,9 +168,7 @@ func (s *story) line(at time.Time, stream int, text []byte) {
 	for _, d := range s.ended { // its last words may be read after its end is seen
 		d.line(text)
 	}
-	if s.ray != nil && s.ray.end.IsZero() && s.ray.member && bytes.Contains(text, rayLine) {
-		s.rayComplete(at)
-	}
+	s.rayJoined(at, text)
 	switch {
 	case s.engine != nil:
 		s.engine.reader.Line(at, stream, text)
@@ -190,9 +192,20 @@ func (d *download) line(text []byte) {
 	}
 }
 
+func (s *story) rayJoined(at time.Time, text []byte) {
+	if s.ray != nil && s.ray.end.IsZero() && s.ray.member && bytes.Contains(text, rayLine) {
+		s.rayComplete(at)
+	}
+}
+
+func (s *story) sayRay(failure string) {
+	s.ray.told = true
+	s.say(s.span(startup.SpanRayClusterInit, s.ray.start, s.ray.end, failure))
+}
+
 func (s *story) rayComplete(at time.Time) {
 	s.ray.end = at
-	s.say(s.span(startup.SpanRayClusterInit, s.ray.start, at, ""))
+	s.sayRay("")
 	if s.role == startup.RoleWorker {
 		s.ready(at)
 	}
@@ -217,8 +230,11 @@ func (s *story) engineTold(now time.Time) {
 	s.ready(at)
 }
 
-// flushDownloads tells the downloads that have ended. Those that did not matter are forgotten.
+// flushDownloads tells the downloads that have ended, and Ray. Those that did not matter are forgotten.
 func (s *story) flushDownloads() {
+	if s.ray != nil && !s.ray.end.IsZero() && !s.ray.told {
+		s.sayRay("")
+	}
 	for _, d := range s.ended {
 		s.say(s.download(d, "")...)
 	}
@@ -256,6 +272,7 @@ func (s *story) end(at time.Time, exit *recipe.Exit, reason string) {
 		}
 	}
 	if exit != nil && exit.Code == 0 && exit.Signal == 0 && s.role == startup.RoleBatch {
+		s.finish(at)
 		s.flushDownloads()
 		s.conclude(at, "ready", "")
 		return
@@ -282,6 +299,18 @@ func (s *story) end(at time.Time, exit *recipe.Exit, reason string) {
 	s.blameOthers(at, reason, blamed)
 	s.flushDownloads()
 	s.conclude(at, "failed", reason)
+}
+
+// finish ends what was under way when the command ended well: its end was not seen yet.
+func (s *story) finish(at time.Time) {
+	for pid, d := range s.loads {
+		delete(s.loads, pid)
+		d.proc.End = at
+		s.ended = append(s.ended, d)
+	}
+	if s.ray != nil && s.ray.end.IsZero() && !s.ray.member {
+		s.ray.end = at
+	}
 }
 
 func (s *story) blameEngine(e *engine, r recipe.Result, at time.Time, reason string) {
@@ -318,7 +347,11 @@ func (s *story) blameOthers(at time.Time, reason string, blamed bool) {
 			why = reasonRay
 		}
 		s.ray.end = at
-		s.say(s.span(startup.SpanRayClusterInit, s.ray.start, at, why))
+		s.sayRay(why)
+		blamed = true
+	}
+	if s.ray != nil && !s.ray.told && !blamed && at.Sub(s.ray.end) < time.Second && strings.HasPrefix(reason, "exit_code=") {
+		s.sayRay(reasonRay) // with `set -e` it is the last thing that happens
 		blamed = true
 	}
 	if n := len(s.ended); n > 0 && !blamed {
