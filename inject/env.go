@@ -112,7 +112,7 @@ func (p *patch) referenced(env *envPlan, name string) bool {
 	return true
 }
 
-// endpointEnv is where telemetry goes. It is the one value in which $(NAME) is meant.
+// endpointEnv is where telemetry goes. It and the wrapper's fallback are the values in which $(NAME) is meant.
 func (p *patch) endpointEnv(env *envPlan) {
 	switch r := p.endpointProblem(); {
 	case env.has(startup.EnvOTLPEndpoint):
@@ -212,6 +212,9 @@ func (p *patch) wrapperEnv(env *envPlan) {
 	if n := set.SamplingPriority(); n != startup.KeepPriority {
 		env.value(startup.EnvSamplePriority, strconv.Itoa(n))
 	}
+	if p.endpointProblem() == ReasonEnvFrom && !env.has(startup.EnvFallbackEndpoint) {
+		env.add = append(env.add, envVar{Name: startup.EnvFallbackEndpoint, Value: set.OTLP.Endpoint})
+	}
 	for _, v := range [...]struct{ name, value string }{
 		{startup.EnvEndpointName, id.EndpointName},
 		{startup.EnvModelName, id.ModelName},
@@ -231,8 +234,12 @@ func (p *patch) wrapperEnv(env *envPlan) {
 	}
 }
 
-// flagMode is what the wrapper is told to do about the flag: nothing where the command must not be touched.
+// flagMode is what the wrapper is told to do about the flag: nothing where the command must not be touched, or where
+// neither the endpoint nor a sampler may be set, since every request would be traced then.
 func (p *patch) flagMode() config.VLLMFlag {
+	if p.endpointProblem() != "" {
+		return config.VLLMFlagOff
+	}
 	switch p.sel.Identity.Launch.Site.Problem {
 	case endpoint.NoProblem, endpoint.PlaceholderPresent:
 		return p.sel.Settings.VLLMFlag

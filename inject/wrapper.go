@@ -51,7 +51,7 @@ func (p *patch) planWrapper(env *envPlan) *wrapping {
 		return no(ReasonNoCommand, c.Name)
 	case id.Engine == "" && !p.req.Policy.Wrapper.UnknownEngines && set.Inject != "true":
 		return no(ReasonEngineUnknown, string(FeatureWrapper))
-	case p.endpointProblem() != "":
+	case p.endpointProblem() != "" && p.endpointProblem() != ReasonEnvFrom: // for that there is a variable of our own
 		return no(p.endpointProblem(), string(FeatureWrapper))
 	case !env.has(startup.EnvPodUID) && !p.req.Policy.Features.Env:
 		return no(ReasonDisabled, string(FeatureEnv))

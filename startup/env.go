@@ -11,6 +11,10 @@ const (
 	EnvOTLPEndpoint = "OTEL_EXPORTER_OTLP_ENDPOINT"
 	EnvAWSRegion    = "AWS_REGION"
 
+	// EnvFallbackEndpoint is where telemetry goes if EnvOTLPEndpoint is absent. It is for containers with envFrom: a
+	// ConfigMap that admission can't see may hold EnvOTLPEndpoint, and an entry of ours would win over it.
+	EnvFallbackEndpoint = "COLDTRACE_OTLP_ENDPOINT"
+
 	EnvEndpointName   = "COLDTRACE_ENDPOINT_NAME"
 	EnvModelName      = "COLDTRACE_MODEL_NAME"
 	EnvNamespace      = "COLDTRACE_NAMESPACE"

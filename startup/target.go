@@ -53,6 +53,9 @@ func (s signal) target(cfg ExporterConfig) (target, error) {
 		raw, own = s.lookup("ENDPOINT")
 	}
 	if raw == "" {
+		raw = strings.TrimSpace(os.Getenv(EnvFallbackEndpoint))
+	}
+	if raw == "" {
 		return target{}, errors.New("no OTLP endpoint: set OTEL_EXPORTER_OTLP_ENDPOINT")
 	}
 	secure := true

@@ -5,6 +5,7 @@ package supervise
 import (
 	"bytes"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -15,6 +16,8 @@ import (
 const (
 	envPodUID       = "POD_UID"
 	envEndpoint     = "OTEL_EXPORTER_OTLP_ENDPOINT"
+	envFallback     = "COLDTRACE_OTLP_ENDPOINT"
+	envUpstream     = "ENABLE_STARTUP_METRICS" // model-engine's own, not of package startup
 	envFlushTimeout = "COLDTRACE_FLUSH_TIMEOUT"
 	envVLLMFlag     = "COLDTRACE_VLLM_FLAG"
 	envTraceIDHash  = "COLDTRACE_TRACE_ID_HASH"
@@ -47,6 +50,15 @@ func lookup(env []string, name string) string {
 		}
 	}
 	return ""
+}
+
+// idle tells that there is nothing to do: nowhere to send telemetry to, no identity to send it under, or an endpoint that
+// sends the same spans itself, which admission can't see where the variable comes from a ConfigMap.
+func idle(env []string) bool {
+	if upstream, err := strconv.ParseBool(lookup(env, envUpstream)); err == nil && upstream {
+		return true
+	}
+	return lookup(env, envEndpoint) == "" && lookup(env, envFallback) == "" || lookup(env, envPodUID) == ""
 }
 
 func flushTimeout(env []string) time.Duration {

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Run is `coldtrace-wrapper run [--] CMD…` and returns the exit code. Where there is nowhere to send telemetry to, it
+// Run is `coldtrace-wrapper run [--] CMD…` and returns the exit code. Where there is nothing to tell, it
 // becomes the command and does not return.
 func Run(args []string) int {
 	if len(args) > 0 && args[0] == "--" {
@@ -22,7 +22,7 @@ func Run(args []string) int {
 	}
 	started := time.Now()
 	env := environ()
-	if lookup(env, envEndpoint) == "" || lookup(env, envPodUID) == "" {
+	if idle(env) {
 		err := execvp(args, env, func(file string, argv []string) error { return syscall.Exec(file, argv, env) })
 		complain(args[0] + ": " + err.Error())
 		return exitOf(err)

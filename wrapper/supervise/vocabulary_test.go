@@ -14,7 +14,7 @@ func TestNamesAreThoseOfPackageStartup(t *testing.T) {
 	for ours, theirs := range map[string]string{
 		envPodUID: startup.EnvPodUID, envEndpoint: startup.EnvOTLPEndpoint, envFlushTimeout: startup.EnvFlushTimeout,
 		envVLLMFlag: startup.EnvVLLMFlag, envTraceIDHash: startup.EnvTraceIDHash, envContainer: startup.EnvContainer,
-		envGPUType: startup.EnvGPUType,
+		envGPUType: startup.EnvGPUType, envFallback: startup.EnvFallbackEndpoint,
 	} {
 		if ours != theirs {
 			t.Errorf("%s is %s there", ours, theirs)
