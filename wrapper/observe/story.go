@@ -58,14 +58,6 @@ type download struct {
 	error bool // the tool complained
 }
 
-type rayPhase struct {
-	proc   *process.Process
-	member bool
-	start  time.Time
-	end    time.Time // zero until it is complete
-	told   bool
-}
-
 type engine struct {
 	recipe *recipe.Recipe
 	proc   *process.Process // nil: only its log is seen
@@ -150,9 +142,8 @@ func (s *story) exited(p *process.Process) {
 	}
 }
 
-// rayLine is what `ray start` says when this node has joined.
+// What s5cmd says.
 var (
-	rayLine     = []byte("Ray runtime started.")
 	s5cmdObject = []byte("cp s3://")
 	s5cmdError  = []byte(`ERROR "`)
 )
@@ -189,25 +180,6 @@ func (d *download) line(text []byte) {
 		d.files++
 	case bytes.HasPrefix(text, s5cmdError):
 		d.error = true
-	}
-}
-
-func (s *story) rayJoined(at time.Time, text []byte) {
-	if s.ray != nil && s.ray.end.IsZero() && s.ray.member && bytes.Contains(text, rayLine) {
-		s.rayComplete(at)
-	}
-}
-
-func (s *story) sayRay(failure string) {
-	s.ray.told = true
-	s.say(s.span(startup.SpanRayClusterInit, s.ray.start, s.ray.end, failure))
-}
-
-func (s *story) rayComplete(at time.Time) {
-	s.ray.end = at
-	s.sayRay("")
-	if s.role == startup.RoleWorker {
-		s.ready(at)
 	}
 }
 
