@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
@@ -120,10 +121,7 @@ func newManifest(raw []byte) (manifest, error) {
 		if pod == nil {
 			continue
 		}
-		pointer := ""
-		for _, name := range path {
-			pointer += "/" + name
-		}
+		pointer := strings.Join(append([]string{""}, path...), "/") // of the whole object: empty
 		m.pods = append(m.pods, podTemplate{pointer, pod})
 	}
 	return m, nil
