@@ -94,8 +94,9 @@ func (a *api) must(t *testing.T, f func(context.Context) error) {
 
 // scripted is a pod whose start a test plays.
 type scripted struct {
-	a   *api
-	pod *corev1.Pod
+	a       *api
+	pod     *corev1.Pod
+	started metav1.Time // of the container, which the kubelet knows before it tells of it by an event
 }
 
 func (a *api) create(ctx context.Context, namespace, name string) (*scripted, error) {
@@ -124,6 +125,9 @@ func (s *scripted) trace() string { return startup.MD5.TraceID(string(s.pod.UID)
 // event is written as the kubelet's recorder does.
 func (s *scripted) event(ctx context.Context, reason, message, container string) error {
 	now := time.Now()
+	if reason == "Started" {
+		s.started = metav1.NewTime(now)
+	}
 	e := &corev1.Event{
 		ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("%s.%x", s.pod.Name, now.UnixNano()), Namespace: s.pod.Namespace},
 		InvolvedObject: corev1.ObjectReference{
@@ -165,8 +169,11 @@ func (s *scripted) status(ctx context.Context, running bool, conditions ...corev
 	}
 	if running && len(pod.Status.ContainerStatuses) == 0 {
 		pod.Status.Phase = corev1.PodRunning
+		if s.started.IsZero() {
+			s.started = metav1.Now()
+		}
 		pod.Status.ContainerStatuses = []corev1.ContainerStatus{{
-			Name: "main", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.Now()}},
+			Name: "main", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: s.started}},
 		}}
 	}
 	if _, err := s.a.client.CoreV1().Pods(s.pod.Namespace).UpdateStatus(ctx, pod, metav1.UpdateOptions{}); err != nil {

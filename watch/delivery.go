@@ -86,6 +86,11 @@ func (w *Watcher) pick(id types.UID) (*parcel, time.Duration) {
 	t := s.facts.Build(now, s.timeout)
 	s.phase = t.Phase
 	p := &parcel{subject: s.subject, outcome: t.Outcome, over: t.Outcome != timeline.Open}
+	if !p.over && !s.node {
+		// The event that the pod was scheduled may come before the pod that says where. A repeat of the span after a
+		// crash would know the node, and not be the same.
+		return nil, 0
+	}
 	var again time.Duration
 	for i := len(t.Spans) - 1; i >= 0; i-- { // the root is the first, and goes last
 		span := &t.Spans[i]

@@ -5,6 +5,7 @@ package watch_test
 import (
 	"context"
 	"encoding/hex"
+	"fmt"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -116,8 +117,8 @@ func (r *receiver) named(trace, name string) *tracepb.Span {
 	return nil
 }
 
-// repeats counts spans that came more than once, and those of them that differ from the first copy.
-func (r *receiver) repeats() (repeated, different int) {
+// repeats counts spans that came more than once, and tells those of them that differ from the first copy.
+func (r *receiver) repeats() (repeated int, different []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, spans := range r.spans {
@@ -125,7 +126,7 @@ func (r *receiver) repeats() (repeated, different int) {
 			repeated += len(copies) - 1
 			for _, c := range copies[1:] {
 				if !proto.Equal(c, copies[0]) {
-					different++
+					different = append(different, fmt.Sprintf("%v\nthen %v", copies[0], c))
 				}
 			}
 		}
