@@ -56,7 +56,7 @@ golden: ## Rewrite golden files and generated docs, then look at git diff
 fuzz: ## Every fuzz target for FUZZTIME (30s)
 	@for pkg in $$(grep -rl --include='*_test.go' 'func Fuzz' . | xargs -n1 dirname | sort -u); do \
 	  for f in $$(grep -rhoE --include='*_test.go' 'func Fuzz[A-Za-z0-9_]+' $$pkg | cut -c6- | sort -u); do \
-	    echo "== $$pkg $$f"; go test $$pkg -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME); done; done
+	    echo "== $$pkg $$f"; go test $$pkg -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x; done; done
 
 .PHONY: bench
 bench: ## The benchmarks; compare two runs with benchstat
