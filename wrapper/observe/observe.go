@@ -220,6 +220,7 @@ func (o *observer) hurry() {
 // watch follows the command's processes. Without /proc the command's own arguments must do.
 func (o *observer) watch(ctx context.Context) {
 	w := process.New(o.start.PID, os.Getppid())
+	w.Guard = &o.mu
 	w.Became = func(p *process.Process) {
 		if p.PID == os.Getpid() {
 			return

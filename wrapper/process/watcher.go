@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -50,6 +51,9 @@ type Watcher struct {
 	// Both are called by Run.
 	Became func(*Process)
 	Ended  func(*Process)
+	// Guard is held while a Process that was handed out changes: whoever reads one outside of the two calls holds it as
+	// well.
+	Guard sync.Locker
 
 	root    string
 	top     int // the process
@@ -68,7 +72,7 @@ type Watcher struct {
 // not reported itself.
 func New(pid, reaper int) *Watcher {
 	return &Watcher{
-		root: "/proc", top: pid, reaper: reaper, loadavg: -1,
+		Guard: &sync.Mutex{}, root: "/proc", top: pid, reaper: reaper, loadavg: -1,
 		procs: map[int]*Process{}, foreign: map[int]bool{},
 		buf: make([]byte, 16<<10), dirents: make([]byte, 8<<10),
 	}
@@ -279,17 +283,21 @@ func (w *Watcher) check(p *Process, now time.Time) {
 	}
 	// A fork that ran its parent's program until now was forked for this one. Anything else became it between the last
 	// look and this one.
+	w.Guard.Lock()
 	if parent := w.procs[p.Parent]; parent == nil || !slices.Equal(parent.Argv, p.Argv) {
 		p.Start = time.Now()
 	}
 	p.comm, p.Argv, p.shell = s.comm, argv, shells[s.comm]
 	p.Watched = false
+	w.Guard.Unlock()
 	w.Became(p)
 }
 
 func (w *Watcher) sample(p *Process) {
 	if io, ok := w.io(p.PID); ok && io.Read+io.Written >= p.IO.Read+p.IO.Written {
+		w.Guard.Lock()
 		p.IO = io
+		w.Guard.Unlock()
 	}
 }
 
@@ -297,7 +305,9 @@ func (w *Watcher) end(p *Process) {
 	if w.procs[p.PID] != p {
 		return
 	}
+	w.Guard.Lock()
 	p.End = time.Now() // not when the look began, before which it was there
+	w.Guard.Unlock()
 	if p.pidfd >= 0 {
 		_ = unix.Close(p.pidfd)
 		p.pidfd = -1
