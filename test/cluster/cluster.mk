@@ -24,4 +24,5 @@ e2e: cluster-drill
 
 .PHONY: cluster-assets
 cluster-assets: ## Build what tests against a real API server need (etcd, kube-apiserver, kubectl, helm)
+	@$(CLUSTER) packages
 	@$(CLUSTER) build --control-plane helm

@@ -91,6 +91,17 @@ func missingPackages() []string {
 	return missing
 }
 
+// packages installs what is missing, for those who may; for others it is only told.
+func packages(ctx context.Context, out *progress) error {
+	if os.Geteuid() == 0 {
+		return ensureDebian(ctx, out)
+	}
+	if missing := missingPackages(); len(missing) > 0 {
+		fmt.Printf("Some tests and the real node need %s, which root can install.\n", strings.Join(missing, ", "))
+	}
+	return nil
+}
+
 // ensureDebian installs what is missing where there is apt, else says what to install.
 func ensureDebian(ctx context.Context, out *progress) error {
 	missing := missingPackages()

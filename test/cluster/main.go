@@ -21,6 +21,7 @@ const usage = `usage: go run . [--dir DIR] [--bin DIR] COMMAND
   down                        stop it and remove everything it made
   status                      what runs, and where
   build [--control-plane] [NAME...]   build binaries from Go modules into bin/
+  packages                    install what comes from Debian, if root; else say what is missing
   start NAME | stop NAME      an extra process of the node: %s
   exec -- CMD...              run a command in the node's namespaces
 
@@ -79,6 +80,8 @@ func run(ctx context.Context, args []string) (int, error) {
 		return status(l, os.Stdout)
 	case command == "build":
 		return 0, buildAll(ctx, l, out, buildNames(rest)...)
+	case command == "packages" && len(rest) == 0:
+		return 0, packages(ctx, out)
 	case command == "start" && len(rest) == 1:
 		return 0, startAddon(ctx, l, out, rest[0])
 	case command == "stop" && len(rest) == 1:
