@@ -108,16 +108,7 @@ func TestAWatcherOnARealAPIServer(t *testing.T) {
 		}
 	})
 	t.Run("exports a phase before the start is over", func(t *testing.T) {
-		s, err := a.create(t.Context(), podNamespace, "early")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := s.bind(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		if !r.wait(within(t, 10*time.Second), func() bool { return r.named(s.trace(), startup.SpanPodPending) != nil }) {
-			t.Fatal("pod_pending did not come")
-		}
+		scheduled(t, a, r, "early")
 	})
 	t.Run("tells of a pod that is deleted before it is ready", func(t *testing.T) {
 		s, err := a.create(t.Context(), podNamespace, "deleted")
@@ -184,16 +175,7 @@ func TestAWatcherOnARealAPIServer(t *testing.T) {
 		}
 	})
 	t.Run("does not repeat what was delivered, and completes what was in flight, after a restart", func(t *testing.T) {
-		s, err := a.create(t.Context(), podNamespace, "across")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := s.bind(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		if !r.wait(within(t, 10*time.Second), func() bool { return r.named(s.trace(), startup.SpanPodPending) != nil }) {
-			t.Fatal("pod_pending did not come")
-		}
+		s := scheduled(t, a, r, "across")
 		stop()
 		stop = run(t, newWatcher(t, a.rest, r.address, nil))
 		again, err := a.create(t.Context(), podNamespace, "after")
@@ -235,4 +217,20 @@ func TestAWatcherOnARealAPIServer(t *testing.T) {
 	if err != nil || len(problems) != 0 {
 		t.Error(fmt.Sprint(problems, err))
 	}
+}
+
+// scheduled is a pod that was bound to its node, and of which the watcher has told that much.
+func scheduled(t *testing.T, a *api, r *receiver, name string) *scripted {
+	t.Helper()
+	s, err := a.create(t.Context(), podNamespace, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.bind(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !r.wait(within(t, 10*time.Second), func() bool { return r.named(s.trace(), startup.SpanPodPending) != nil }) {
+		t.Fatal("pod_pending did not come")
+	}
+	return s
 }
