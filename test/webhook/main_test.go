@@ -94,7 +94,7 @@ rules:
 - level: None
 `
 
-func needAPIServer(t *testing.T) {
+func needAPIServer(t testing.TB) {
 	t.Helper()
 	if suite.env == nil {
 		t.Skip("KUBEBUILDER_ASSETS is not set: run `make test`, or build the assets with `cd test/cluster && go run . build`")
@@ -102,7 +102,7 @@ func needAPIServer(t *testing.T) {
 }
 
 // eventually waits for the thing itself, looking often.
-func eventually(t *testing.T, within time.Duration, what string, check func(context.Context) error) {
+func eventually(t testing.TB, within time.Duration, what string, check func(context.Context) error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()

@@ -17,7 +17,7 @@ import (
 	"github.com/coldtrace/coldtrace/startup"
 )
 
-func makeNamespace(t *testing.T, name string, labels map[string]string) {
+func makeNamespace(t testing.TB, name string, labels map[string]string) {
 	t.Helper()
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}}
 	_, err := suite.client.CoreV1().Namespaces().Create(t.Context(), ns, metav1.CreateOptions{})
@@ -25,7 +25,7 @@ func makeNamespace(t *testing.T, name string, labels map[string]string) {
 }
 
 // labelled makes a namespace that is opted in.
-func labelled(t *testing.T) string {
+func labelled(t testing.TB) string {
 	t.Helper()
 	name := "on-" + randomName()
 	makeNamespace(t, name, map[string]string{"coldtrace.io/inject": "enabled"})
@@ -58,7 +58,7 @@ func create(ctx context.Context, namespace string, pod *corev1.Pod, options meta
 }
 
 // decision is what the pod's annotation says; false: there is none.
-func decision(t *testing.T, pod *corev1.Pod) (inject.Decision, bool) {
+func decision(t testing.TB, pod *corev1.Pod) (inject.Decision, bool) {
 	t.Helper()
 	text, ok := pod.Annotations[config.StatusAnnotation]
 	if !ok {
@@ -81,7 +81,7 @@ func injected(pod *corev1.Pod) bool {
 }
 
 // specOf is what would differ if a pod had been touched: all that is not the API server's own to fill in.
-func specOf(t *testing.T, pod *corev1.Pod) string {
+func specOf(t testing.TB, pod *corev1.Pod) string {
 	t.Helper()
 	o, err := runtime.DefaultUnstructuredConverter.ToUnstructured(pod)
 	must(t, err)
