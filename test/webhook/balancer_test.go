@@ -14,6 +14,10 @@ import (
 	"github.com/google/uuid"
 )
 
+// endpointLag is how long after a replica ended, or was told to, the balancer still sends connections to it: a Service's
+// endpoints follow their pods.
+const endpointLag = 500 * time.Millisecond
+
 // balancer stands for a Service and kube-proxy: each new connection goes to one of the ready replicas, and connections
 // that exist go on.
 type balancer struct {
@@ -22,16 +26,18 @@ type balancer struct {
 	mu    sync.Mutex
 	ready []string
 	next  int
+	dead  map[string]bool   // replicas that were killed
+	lost  map[string]string // connections that a killed or absent replica broke, by the API server's port: whose
 }
 
-func newBalancer(t *testing.T) *balancer {
+func newBalancer(t testing.TB) *balancer {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	t.Cleanup(func() { l.Close() })
 	_, port, err := net.SplitHostPort(l.Addr().String())
 	must(t, err)
-	b := &balancer{url: "https://localhost:" + port}
+	b := &balancer{url: "https://localhost:" + port, dead: map[string]bool{}, lost: map[string]string{}}
 	go func() {
 		for {
 			conn, err := l.Accept()
@@ -66,6 +72,32 @@ func (b *balancer) pick() string {
 	return b.ready[b.next%len(b.ready)]
 }
 
+// removeLater is remove after the lag.
+func (b *balancer) removeLater(r *replica) { time.AfterFunc(endpointLag, func() { b.remove(r) }) }
+
+// kill ends a replica without a warning; its endpoint stays for the lag.
+func (b *balancer) kill(r *replica) {
+	b.mu.Lock()
+	b.dead[r.webhook] = true
+	b.mu.Unlock()
+	b.removeLater(r)
+	r.kill()
+}
+
+func (b *balancer) wasKilled(address string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.dead[address]
+}
+
+// lostTo is the replica that broke a connection from a port of the API server; false: none did.
+func (b *balancer) lostTo(port string) (address string, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	address, ok = b.lost[port]
+	return address, ok
+}
+
 func (b *balancer) forward(client net.Conn) {
 	defer client.Close()
 	address := b.pick()
@@ -74,24 +106,41 @@ func (b *balancer) forward(client net.Conn) {
 	}
 	server, err := net.DialTimeout("tcp", address, time.Second)
 	if err != nil {
+		b.lose(client, address)
 		return
 	}
 	defer server.Close()
-	done := make(chan struct{}, 2)
-	for _, pair := range [][2]net.Conn{{client, server}, {server, client}} {
-		go func() {
-			_, _ = io.Copy(pair[0], pair[1])
-			if tcp, ok := pair[0].(*net.TCPConn); ok {
-				_ = tcp.CloseWrite()
-			}
-			done <- struct{}{}
-		}()
+	const fromServer, fromClient = true, false
+	done := make(chan bool, 2)
+	pipe := func(to, from net.Conn, way bool) {
+		_, _ = io.Copy(to, from)
+		if tcp, ok := to.(*net.TCPConn); ok && !b.wasKilled(address) {
+			_ = tcp.CloseWrite()
+		}
+		done <- way
 	}
-	<-done
+	go pipe(client, server, fromServer)
+	go pipe(server, client, fromClient)
+	if <-done == fromServer && b.wasKilled(address) {
+		b.lose(client, address)
+		return
+	}
 	<-done
 }
 
-func freePort(t *testing.T) string {
+// lose breaks a connection in a way that the API server's error tells its port, and remembers whose it was.
+func (b *balancer) lose(client net.Conn, address string) {
+	if _, port, err := net.SplitHostPort(client.RemoteAddr().String()); err == nil {
+		b.mu.Lock()
+		b.lost[port] = address
+		b.mu.Unlock()
+	}
+	if tcp, ok := client.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+}
+
+func freePort(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
@@ -103,7 +152,7 @@ func freePort(t *testing.T) string {
 
 func randomName() string { return strings.SplitN(uuid.NewString(), "-", 2)[0] }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -76,24 +76,22 @@ func TestNoPodIsRefusedOrMissedWhileCertificatesAndReplicasComeAndGo(t *testing.
 		l.settle(t, s.between)
 	}
 	t.Logf("%d restarts of the API server: %s", s.apiAway, l)
-	planned := l.refused.Load()
-	if planned != 0 || l.bare.Load() != 0 {
+	if l.refused.Load() != 0 || l.bare.Load() != 0 {
 		t.Errorf("restarts of the API server cost pods: %s", l)
 	}
 
 	for range s.kills {
 		in.start()
-		leader := in.leader()
-		in.balancer.remove(leader)
-		leader.kill()
+		in.balancer.kill(in.leader())
 		l.settle(t, s.between)
 	}
-	t.Logf("%d leaders killed: %s", s.kills, l)
-	// What was in flight in the replica that was killed: at most what arrives in one second.
-	if got := l.refused.Load() - planned; got > int64(s.kills*s.rate) || l.bare.Load() != 0 {
-		t.Errorf("kills cost more than what was in flight: %s", l)
-	}
 	l.stop()
+	t.Logf("%d leaders killed: %s", s.kills, l)
+	t.Logf("%d leaves were signed", in.signed())
+	// A kill may cost what was on its way to that replica: on its connections, or to its endpoint before that was gone.
+	if rest := l.unexplained(in.balancer); len(rest) > 0 || l.bare.Load() != 0 {
+		t.Errorf("%d refusals were not on connections of killed replicas: %q", len(rest), rest)
+	}
 }
 
 func TestWhatIsDamagedByHandHealsWithinTenSeconds(t *testing.T) {
@@ -208,6 +206,18 @@ func (in *installation) rotateCA() {
 	patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}}}`, certificate.RotateAnnotation, randomName())
 	_, err := suite.client.CoreV1().Secrets(in.namespace).Patch(in.t.Context(), "coldtrace-ca", types.MergePatchType, []byte(patch), metav1.PatchOptions{})
 	must(in.t, err)
+}
+
+// signed counts the serving certificates of all replicas.
+func (in *installation) signed() int {
+	in.t.Helper()
+	n := 0
+	for _, r := range in.replicas {
+		log, err := os.ReadFile(r.log.Name())
+		must(in.t, err)
+		n += strings.Count(string(log), "Signed a serving certificate")
+	}
+	return n
 }
 
 // running are the replicas that have not ended.

@@ -30,7 +30,7 @@ import (
 // installation is coldtrace, installed: the objects of the chart that the API server needs, replicas, and a balancer in
 // place of the Service.
 type installation struct {
-	t         *testing.T
+	t         testing.TB
 	namespace string
 	name      string // of the webhook configuration
 	balancer  *balancer
@@ -42,7 +42,7 @@ type installation struct {
 }
 
 // install applies what `helm template` prints and starts replicas. Values are helm's --set.
-func install(t *testing.T, replicas int, flags []string, values ...string) *installation {
+func install(t testing.TB, replicas int, flags []string, values ...string) *installation {
 	t.Helper()
 	needAPIServer(t)
 	in := &installation{t: t, namespace: "ct-" + strings.ToLower(randomName()), flags: flags}
@@ -107,7 +107,7 @@ func (in *installation) apply(values []string) {
 	}
 }
 
-func documents(t *testing.T, d io.ReadCloser) func(yield func([]byte) bool) {
+func documents(t testing.TB, d io.ReadCloser) func(yield func([]byte) bool) {
 	return func(yield func([]byte) bool) {
 		buf := make([]byte, 1<<20)
 		for {
@@ -147,7 +147,7 @@ func (in *installation) start() *replica {
 	r.cmd = exec.Command(suite.binary, append([]string{
 		"serve", "--policy=" + in.policy, "--namespace=" + in.namespace, "--webhook-configuration=" + in.name,
 		"--dns-names=localhost", "--webhook-port=" + webhook, "--health-address=" + r.health, "--metrics-address=" + r.metrics,
-		"--drain-quiet=500ms", "--drain-most=5s",
+		"--drain-quiet=1s", "--drain-most=5s",
 	}, in.flags...)...)
 	r.cmd.Env = append(os.Environ(), "KUBECONFIG="+suite.kubeconfig)
 	r.cmd.Stdout, r.cmd.Stderr = log, log
@@ -178,10 +178,10 @@ func (in *installation) start() *replica {
 	return r
 }
 
-// stop ends a replica as the kubelet does: out of the Service and SIGTERM at once.
+// stop ends a replica as the kubelet does: SIGTERM, and some time later it is out of the Service.
 func (in *installation) stop(r *replica) {
 	in.t.Helper()
-	in.balancer.remove(r)
+	in.balancer.removeLater(r)
 	must(in.t, r.cmd.Process.Signal(syscall.SIGTERM))
 	select {
 	case <-r.exited:

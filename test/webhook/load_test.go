@@ -5,6 +5,7 @@ package webhook_test
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,8 +25,8 @@ type load struct {
 
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
-	mu     sync.Mutex
-	first  string // the first refusal's text
+	mu       sync.Mutex
+	refusals []string // their texts
 }
 
 // startLoad begins; the rate is per second.
@@ -57,9 +58,7 @@ func (l *load) one(name string) {
 	case err != nil && strings.Contains(err.Error(), "failed calling webhook"):
 		l.refused.Add(1)
 		l.mu.Lock()
-		if l.first == "" {
-			l.first = err.Error()
-		}
+		l.refusals = append(l.refusals, err.Error())
 		l.mu.Unlock()
 		return
 	case err != nil:
@@ -93,6 +92,29 @@ func (l *load) settle(t *testing.T, more int64) {
 func (l *load) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return fmt.Sprintf("%d created, %d refused, %d uninjected, %d while the API server was away %s",
-		l.created.Load(), l.refused.Load(), l.bare.Load(), l.away.Load(), l.first)
+	first := ""
+	if len(l.refusals) > 0 {
+		first = "; the first refusal: " + l.refusals[0]
+	}
+	return fmt.Sprintf("%d created, %d refused, %d uninjected, %d while the API server was away%s",
+		l.created.Load(), l.refused.Load(), l.bare.Load(), l.away.Load(), first)
+}
+
+// apiPort is the API server's own port in an error of its webhook client.
+var apiPort = regexp.MustCompile(`tcp 127\.0\.0\.1:(\d+)->`)
+
+// unexplained are the refusals that were not on a connection which a killed replica broke.
+func (l *load) unexplained(b *balancer) []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var out []string
+	for _, text := range l.refusals {
+		if m := apiPort.FindStringSubmatch(text); m != nil {
+			if replica, ok := b.lostTo(m[1]); ok && b.wasKilled(replica) {
+				continue
+			}
+		}
+		out = append(out, text)
+	}
+	return out
 }
