@@ -163,6 +163,9 @@ func (w *Watcher) put(ctx context.Context, data map[string][]byte) error {
 		},
 		BinaryData: data,
 	}
+	if w.cfg.Owners != nil {
+		object.OwnerReferences = w.cfg.Owners()
+	}
 	_, err := client.Update(ctx, object, metav1.UpdateOptions{})
 	if apierrors.IsNotFound(err) {
 		_, err = client.Create(ctx, object, metav1.CreateOptions{})

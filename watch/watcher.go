@@ -12,6 +12,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
@@ -47,10 +48,12 @@ type Config struct {
 	REST       *rest.Config
 	Namespace  string // its own, of the checkpoint
 	Checkpoint string // name of the ConfigMap; DefaultCheckpoint if empty
-	Policy     func() *config.Policy
-	Exporter   Exporter
-	Version    string
-	Log        logr.Logger
+	// Owners, if set, are what the checkpoint belongs to, at the time.
+	Owners   func() []metav1.OwnerReference
+	Policy   func() *config.Policy
+	Exporter Exporter
+	Version  string
+	Log      logr.Logger
 	// Metrics are registered here if it is not nil.
 	Metrics prometheus.Registerer
 

@@ -54,7 +54,7 @@ func newManager(c *rest.Config, o serveOptions, source *lateCertificate, log log
 			Port: o.webhookPort, CertDir: o.certDir, TLSOpts: tlsOpts,
 		}),
 		LeaderElection:                o.leaderElect,
-		LeaderElectionID:              "coldtrace-leader",
+		LeaderElectionID:              leaderLease,
 		LeaderElectionNamespace:       o.namespace,
 		LeaderElectionReleaseOnCancel: true,
 		// Losing the lease ends the process, so a restart of the API server must fit into the deadline.

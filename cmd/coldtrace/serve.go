@@ -32,6 +32,7 @@ type serveOptions struct {
 	service       string
 	configuration string
 	secret        string
+	owner         string
 	dnsNames      []string
 	certDir       string
 	clientCA      string
@@ -65,6 +66,7 @@ func newServeCommand() *cobra.Command {
 	f.StringVar(&o.service, "service", "coldtrace", "name of the webhook's Service")
 	f.StringVar(&o.configuration, "webhook-configuration", "coldtrace", "name of the MutatingWebhookConfiguration")
 	f.StringVar(&o.secret, "ca-secret", "coldtrace-ca", "name of the Secret that holds the CA")
+	f.StringVar(&o.owner, "owner", "", "name of a ConfigMap that what is made at run time belongs to, and goes with; empty: it stays")
 	f.StringSliceVar(&o.dnsNames, "dns-names", nil, "names of the certificate instead of the Service's, for an API server that calls a URL")
 	f.StringVar(&o.certDir, "cert-dir", "", "folder with tls.crt and tls.key that something else renews; empty: own CA")
 	f.StringVar(&o.clientCA, "client-ca", "", "PEM file of the CA that the API server's client certificate must be from; empty: none is asked for")
@@ -114,7 +116,7 @@ func serve(ctx context.Context, o serveOptions) error {
 	}
 	log := newLogger(o.verbose)
 	log.Info("Starting.", "version", version, "policy", o.policy, "namespace", o.namespace, "service", o.service,
-		"webhookConfiguration", o.configuration, "caSecret", o.secret, "dnsNames", o.names(), "certDir", o.certDir, "clientCA", o.clientCA,
+		"webhookConfiguration", o.configuration, "caSecret", o.secret, "owner", o.owner, "dnsNames", o.names(), "certDir", o.certDir, "clientCA", o.clientCA,
 		"caLifetime", o.times.CA.String(), "leafLifetime", o.times.Leaf.String(), "caOverlap", o.times.Overlap.String(),
 		"webhookPort", o.webhookPort, "metricsAddress", o.metricsAddr, "healthAddress", o.healthAddr,
 		"leaderElect", o.leaderElect, "drainQuiet", o.drainQuiet.String(), "drainMost", o.drainMost.String(),
@@ -161,7 +163,8 @@ func serve(ctx context.Context, o serveOptions) error {
 	if err != nil {
 		return err
 	}
-	keeper := breaker.NewKeeper(clients, o.namespace, breaker.DefaultLimits(), log.WithName("breaker"))
+	owned := &belongings{client: clients, namespace: o.namespace, owner: o.owner, log: log.WithName("belongings")}
+	keeper := breaker.NewKeeper(clients, o.namespace, owned.Owners, breaker.DefaultLimits(), log.WithName("breaker"))
 	started := make(chan struct{})
 	handler, err := webhook.NewHandler(webhook.Config{
 		Version:       version,
@@ -186,6 +189,7 @@ func serve(ctx context.Context, o serveOptions) error {
 		onEveryReplica(policy.Run),
 		nodes,
 		events,
+		owned,
 		keeper,
 		onEveryReplica(func(ctx context.Context) error {
 			// The manager starts this one after its caches have synced.
@@ -198,7 +202,7 @@ func serve(ctx context.Context, o serveOptions) error {
 			return fmt.Errorf("add to manager: %w", err)
 		}
 	}
-	if err := addWatcher(mgr, restConfig, o.namespace, policy, keeper.Observe, log.WithName("watcher")); err != nil {
+	if err := addWatcher(mgr, restConfig, o.namespace, owned.Owners, policy, keeper.Observe, log.WithName("watcher")); err != nil {
 		return err
 	}
 	ready := func(r *http.Request) error {

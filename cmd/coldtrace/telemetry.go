@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
@@ -21,10 +22,14 @@ import (
 )
 
 // addWatcher adds the watcher to the manager, to run on the leader.
-func addWatcher(mgr ctrl.Manager, c *rest.Config, namespace string, policy *config.Store, onPod func(*corev1.Pod), log logr.Logger) error {
+func addWatcher(
+	mgr ctrl.Manager, c *rest.Config, namespace string, owners func() []metav1.OwnerReference, policy *config.Store,
+	onPod func(*corev1.Pod), log logr.Logger,
+) error {
 	w, err := watch.New(watch.Config{
 		REST:      c,
 		Namespace: namespace,
+		Owners:    owners,
 		Policy:    policy.Policy,
 		Exporter:  &policyExporter{policy: policy.Policy, log: log},
 		Version:   version,

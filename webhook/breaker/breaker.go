@@ -92,6 +92,7 @@ func (g *Gate) use(s *State) {
 type Keeper struct {
 	client    kubernetes.Interface
 	namespace string
+	owners    func() []metav1.OwnerReference
 	limits    Limits
 	log       logr.Logger
 	now       func() time.Time
@@ -105,10 +106,12 @@ type report struct {
 	ns    string
 }
 
-// NewKeeper makes a keeper; it must be added to the manager.
-func NewKeeper(client kubernetes.Interface, namespace string, limits Limits, log logr.Logger) *Keeper {
+// NewKeeper makes a keeper; it must be added to the manager. What it writes belongs to owners, if there are any at the time.
+func NewKeeper(
+	client kubernetes.Interface, namespace string, owners func() []metav1.OwnerReference, limits Limits, log logr.Logger,
+) *Keeper {
 	return &Keeper{
-		client: client, namespace: namespace, limits: limits, log: log, now: time.Now,
+		client: client, namespace: namespace, owners: owners, limits: limits, log: log, now: time.Now,
 		reports: make(chan report, 256), counted: map[string]bool{},
 	}
 }
@@ -201,7 +204,7 @@ func (k *Keeper) write(ctx context.Context, object *corev1.ConfigMap, missing bo
 	}
 	maps := k.client.CoreV1().ConfigMaps(k.namespace)
 	if missing {
-		object = &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: Name, Namespace: k.namespace}}
+		object = &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: Name, Namespace: k.namespace, OwnerReferences: k.owners()}}
 		object.Data = map[string]string{stateKey: string(text)}
 		_, err = maps.Create(ctx, object, metav1.CreateOptions{})
 	} else {
