@@ -46,6 +46,10 @@ var shapes = map[string][]string{
 	"cert-manager, issuer":    {"certManager.enabled=true", "certManager.issuerRef.name=x", "certManager.issuerRef.kind=ClusterIssuer"},
 	"one replica, Fail":       {"replicas=1", "webhook.failurePolicy=Fail"},
 	"collector, another OTLP": {"collector.enabled=true", "otlp.endpoint=http://elsewhere:4317"},
+	"trace volume": {
+		"traceVolume.enabled=true", "traceVolume.datadogAgent.enabled=true", "traceVolume.istio.telemetry.enabled=true",
+		"traceVolume.istio.gateway.enabled=true", "traceVolume.istio.gateway.routes[0].route=polls", "traceVolume.istio.gateway.routes[0].keepPercent=1",
+	},
 }
 
 func helm(t *testing.T, args ...string) (string, string, error) {
@@ -101,7 +105,7 @@ var kinds = map[string]func() any{
 	"NetworkPolicy":                func() any { return &networkingv1.NetworkPolicy{} },
 	"PodDisruptionBudget":          func() any { return &policyv1.PodDisruptionBudget{} },
 	"MutatingWebhookConfiguration": func() any { return &admissionv1.MutatingWebhookConfiguration{} },
-	"ServiceMonitor":               nil, "PrometheusRule": nil, "Certificate": nil, "Issuer": nil,
+	"ServiceMonitor":               nil, "PrometheusRule": nil, "Certificate": nil, "Issuer": nil, "Telemetry": nil, "EnvoyFilter": nil,
 }
 
 func TestEveryShapeIsReadStrictlyForEveryKubernetes(t *testing.T) {
@@ -329,25 +333,6 @@ func checkWebhook(t *testing.T, w *admissionv1.MutatingWebhook) {
 	}
 	if *w.SideEffects != admissionv1.SideEffectClassNoneOnDryRun || *w.ReinvocationPolicy != admissionv1.IfNeededReinvocationPolicy {
 		t.Errorf("webhook %+v", w)
-	}
-}
-
-// TestCollectorConfigurationsLoad asks the real collector, where one with the components is built.
-func TestCollectorConfigurationsLoad(t *testing.T) {
-	collector := filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "collector")
-	if _, err := os.Stat(collector); err != nil {
-		t.Skip("no collector is built")
-	}
-	for _, doc := range render(t, []string{"collector.enabled=true"}) {
-		var c corev1.ConfigMap
-		if yaml.Unmarshal(doc, &c) != nil || c.Data["config.yaml"] == "" {
-			continue
-		}
-		path := filepath.Join(t.TempDir(), "config.yaml")
-		must(t, os.WriteFile(path, []byte(c.Data["config.yaml"]), 0o600))
-		if out, err := exec.Command(collector, "validate", "--config", path).CombinedOutput(); err != nil {
-			t.Errorf("%v: %s", err, out)
-		}
 	}
 }
 
