@@ -78,6 +78,22 @@ func launch(t *testing.T, env []string, script string) *exec.Cmd {
 	return cmd
 }
 
+// eventually asks until the answer is yes, and reports whether it was in time.
+func eventually(within time.Duration, yes func() bool) bool {
+	again, over := time.NewTicker(10*time.Millisecond), time.After(within)
+	defer again.Stop()
+	for {
+		if yes() {
+			return true
+		}
+		select {
+		case <-again.C:
+		case <-over:
+			return yes()
+		}
+	}
+}
+
 func TestAStartIsToldAsItWas(t *testing.T) {
 	dir, r, port := image(t), otlptest.New(t), freePort(t)
 	launch(t, traced(dir, "http://"+r.GRPC), "set -e; s5cmd cp s3://bucket/key model; python -m vllm_server --model m --port "+port+" --host ::")
@@ -187,9 +203,15 @@ func TestAFailureIsToldWhereItHappened(t *testing.T) {
 
 func TestTerminationBeforeReadyIsTold(t *testing.T) {
 	dir, r := image(t), otlptest.New(t)
-	cmd := launch(t, traced(dir, "http://"+r.GRPC, "SIM_SPEED=1"), "python -m vllm_server --model m --port "+freePort(t))
-	// A line of the engine in the status of the start: it is under way.
-	time.Sleep(1500 * time.Millisecond) //nolint:forbidigo // long enough for python_import to have begun, far from its end
+	file := filepath.Join(dir, "status.json")
+	cmd := launch(t, traced(dir, "http://"+r.GRPC, "SIM_SPEED=1", "COLDTRACE_STATUS_FILE="+file),
+		"python -m vllm_server --model m --port "+freePort(t))
+	if !eventually(30*time.Second, func() bool {
+		b, err := os.ReadFile(file)
+		return err == nil && bytes.Contains(b, []byte(`"phase":"vllm_init"`))
+	}) {
+		t.Fatal("the engine never began")
+	}
 	_ = cmd.Process.Signal(syscall.SIGTERM)
 	_ = cmd.Wait()
 	s, ok := r.WaitSpan(time.Second, startup.SpanStartup)

@@ -3,9 +3,6 @@
 package observe
 
 import (
-	"bytes"
-	"fmt"
-	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -13,14 +10,6 @@ import (
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/wrapper/process"
 	"github.com/coldtrace/coldtrace/wrapper/recipe"
-)
-
-// Reasons of failed phases other than those that recipes find in logs.
-const (
-	reasonTimedOut   = "timed_out"
-	reasonTerminated = "terminated"
-	reasonDownload   = "download_failed"
-	reasonRay        = "ray_incomplete"
 )
 
 // unobservedProcesses is the value of the attribute that says so.
@@ -48,23 +37,6 @@ type story struct {
 	reason  string
 	blind   bool           // processes cannot be watched
 	phases  []startup.Span // told, for the live state
-}
-
-type download struct {
-	tool  *tool
-	proc  *process.Process
-	parts []*process.Process
-	files int64
-	error bool // the tool complained
-}
-
-type engine struct {
-	recipe *recipe.Recipe
-	proc   *process.Process // nil: only its log is seen
-	argv   []string
-	start  time.Time
-	reader *recipe.Reader
-	told   bool
 }
 
 func newStory(role startup.Role, began time.Time, attempt int, named *recipe.Recipe, tell func([]startup.Span)) *story {
@@ -113,20 +85,6 @@ func (s *story) became(p *process.Process) {
 	}
 }
 
-// runs takes a recognised engine. The process may be nil if nobody can see it.
-func (s *story) runs(r *recipe.Recipe, argv []string, start time.Time, p *process.Process) {
-	s.flushDownloads()
-	if s.ray != nil && s.ray.end.IsZero() && !s.ray.member && !s.ray.proc.End.IsZero() {
-		s.rayComplete(s.ray.proc.End)
-	}
-	e := &engine{recipe: r, proc: p, argv: argv, start: start, reader: r.NewReader(recipe.Options{Start: start})}
-	s.engine, s.guess = e, nil
-	if s.log != nil {
-		s.log.since(start, func(h heard) { e.reader.Line(h.at, h.stream, h.text) })
-		s.log = nil
-	}
-}
-
 // exited takes the end of a process.
 func (s *story) exited(p *process.Process) {
 	if s.done {
@@ -141,12 +99,6 @@ func (s *story) exited(p *process.Process) {
 		s.ray.end = p.End // what follows tells whether it failed
 	}
 }
-
-// What s5cmd says.
-var (
-	s5cmdObject = []byte("cp s3://")
-	s5cmdError  = []byte(`ERROR "`)
-)
 
 // line takes one line of output.
 func (s *story) line(at time.Time, stream int, text []byte) {
@@ -172,47 +124,6 @@ func (s *story) line(at time.Time, stream int, text []byte) {
 	}
 }
 
-// line takes what the tool may have said.
-func (d *download) line(text []byte) {
-	switch {
-	case d.tool.span != startup.SpanS5cmdDownload:
-	case bytes.HasPrefix(text, s5cmdObject):
-		d.files++
-	case bytes.HasPrefix(text, s5cmdError):
-		d.error = true
-	}
-}
-
-// engineTold tells the engine's phases as soon as it is initialised.
-func (s *story) engineTold(now time.Time) {
-	e := s.engine
-	if e.told {
-		return
-	}
-	at, ok := e.reader.EngineReady()
-	if !ok {
-		return
-	}
-	// The lines around this one belong to the phases: vLLM says what it compiled after it said that it is done.
-	if s.role != startup.RoleBatch && e.recipe.Serves() {
-		return
-	}
-	e.told = true
-	s.sayEngine(e.reader.Result(nil, now))
-	s.ready(at)
-}
-
-// flushDownloads tells the downloads that have ended, and Ray. Those that did not matter are forgotten.
-func (s *story) flushDownloads() {
-	if s.ray != nil && !s.ray.end.IsZero() && !s.ray.told {
-		s.sayRay("")
-	}
-	for _, d := range s.ended {
-		s.say(s.download(d, "")...)
-	}
-	s.ended = nil
-}
-
 // ready ends the start: it succeeded.
 func (s *story) ready(at time.Time) {
 	if s.done {
@@ -231,111 +142,6 @@ func (s *story) ready(at time.Time) {
 	s.conclude(at, "ready", "")
 }
 
-// end ends the start: it failed, was terminated or took too long. exit is nil unless the command has ended.
-func (s *story) end(at time.Time, exit *recipe.Exit, reason string) {
-	if s.done {
-		return
-	}
-	e := s.heardEngine()
-	if e != nil && exit != nil {
-		if t, ok := e.reader.Ready(); ok { // it was ready before anybody could ask it
-			s.ready(t)
-			return
-		}
-	}
-	if exit != nil && exit.Code == 0 && exit.Signal == 0 && s.role == startup.RoleBatch {
-		s.finish(at)
-		s.flushDownloads()
-		s.conclude(at, "ready", "")
-		return
-	}
-	blamed := false
-	if e != nil {
-		r := e.reader.Result(exit, at)
-		if reason == "" {
-			reason = r.Reason
-		}
-		if reason == "" {
-			reason = reasonOf(exit)
-		}
-		blamed = true
-		s.blameEngine(e, r, at, reason)
-	}
-	if reason == "" && s.guess != nil {
-		// It was gone before anybody saw whose process it was, but it may have said why.
-		reason = s.guess.Result(exit, at).Reason
-	}
-	if reason == "" {
-		reason = reasonOf(exit)
-	}
-	s.blameOthers(at, reason, blamed)
-	s.flushDownloads()
-	s.conclude(at, "failed", reason)
-}
-
-// finish ends what was under way when the command ended well: its end was not seen yet.
-func (s *story) finish(at time.Time) {
-	for pid, d := range s.loads {
-		delete(s.loads, pid)
-		d.proc.End = at
-		s.ended = append(s.ended, d)
-	}
-	if s.ray != nil && s.ray.end.IsZero() && !s.ray.member {
-		s.ray.end = at
-	}
-}
-
-func (s *story) blameEngine(e *engine, r recipe.Result, at time.Time, reason string) {
-	engine, initialised := e.reader.EngineReady()
-	init := e.recipe.Name() + "_init"
-	for i := range r.Phases {
-		p := &r.Phases[i]
-		if !initialised && p.Name == init || p.Failure != "" {
-			p.Failure = reason
-		}
-	}
-	e.told = true
-	s.sayEngine(r)
-	if initialised && s.role == startup.RoleServer {
-		s.say(s.span(startup.SpanServerReady, engine, at, reason))
-	}
-}
-
-// blameOthers ends what was under way, or what ended last before the command failed.
-func (s *story) blameOthers(at time.Time, reason string, blamed bool) {
-	for pid, d := range s.loads {
-		delete(s.loads, pid)
-		d.proc.End = at
-		why := reason
-		if strings.HasPrefix(why, "exit_code=") {
-			why = reasonDownload // with `set -e` it ended a moment before the command did
-		}
-		s.say(s.download(d, why)...)
-		blamed = true
-	}
-	if s.ray != nil && s.ray.end.IsZero() {
-		why := reason
-		if strings.HasPrefix(why, "exit_code=") {
-			why = reasonRay
-		}
-		s.ray.end = at
-		s.sayRay(why)
-		blamed = true
-	}
-	if s.ray != nil && !s.ray.told && !blamed && at.Sub(s.ray.end) < time.Second && strings.HasPrefix(reason, "exit_code=") {
-		s.sayRay(reasonRay) // with `set -e` it is the last thing that happens
-		blamed = true
-	}
-	if n := len(s.ended); n > 0 && !blamed {
-		// With `set -e` a failed download is the last thing that happens.
-		last := s.ended[n-1]
-		if at.Sub(last.proc.End) < time.Second && strings.HasPrefix(reason, "exit_code=") || last.error {
-			s.ended = s.ended[:n-1]
-			s.say(s.download(last, reasonDownload)...)
-		}
-	}
-}
-
 // conclude tells the start as a whole.
 func (s *story) conclude(at time.Time, state, reason string) {
 	sp := s.span(startup.SpanStartup, s.began, at, reason)
@@ -346,14 +152,6 @@ func (s *story) conclude(at time.Time, state, reason string) {
 	}
 	s.say(sp)
 	s.done, s.state, s.reason = true, state, reason
-}
-
-// heardEngine is the engine, even if only its log is seen.
-func (s *story) heardEngine() *engine {
-	if s.engine == nil && s.guess != nil && s.guess.Recognised() {
-		s.engine = &engine{recipe: s.named, start: s.began, reader: s.guess}
-	}
-	return s.engine
 }
 
 // phase is what is going on, for the live state.
@@ -373,17 +171,4 @@ func (s *story) phase() string {
 		return d.tool.span
 	}
 	return startup.SpanStartup
-}
-
-// reasonOf names an exit.
-func reasonOf(exit *recipe.Exit) string {
-	switch {
-	case exit == nil:
-		return ""
-	case exit.Signal == 9:
-		return "killed"
-	case exit.Signal != 0:
-		return fmt.Sprintf("signal=%d", exit.Signal)
-	}
-	return fmt.Sprintf("exit_code=%d", exit.Code)
 }

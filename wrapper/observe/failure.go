@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package observe
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/wrapper/recipe"
+)
+
+// Reasons of failed phases other than those that recipes find in logs.
+const (
+	reasonTimedOut   = "timed_out"
+	reasonTerminated = "terminated"
+	reasonDownload   = "download_failed"
+	reasonRay        = "ray_incomplete"
+)
+
+// end ends the start: it failed, was terminated or took too long. exit is nil unless the command has ended.
+func (s *story) end(at time.Time, exit *recipe.Exit, reason string) {
+	if s.done {
+		return
+	}
+	e := s.heardEngine()
+	if e != nil && exit != nil {
+		if t, ok := e.reader.Ready(); ok { // it was ready before anybody could ask it
+			s.ready(t)
+			return
+		}
+	}
+	if exit != nil && exit.Code == 0 && exit.Signal == 0 && s.role == startup.RoleBatch {
+		s.finish(at)
+		s.flushDownloads()
+		s.conclude(at, "ready", "")
+		return
+	}
+	blamed := false
+	if e != nil {
+		r := e.reader.Result(exit, at)
+		if reason == "" {
+			reason = r.Reason
+		}
+		if reason == "" {
+			reason = reasonOf(exit)
+		}
+		blamed = true
+		s.blameEngine(e, r, at, reason)
+	}
+	if reason == "" && s.guess != nil {
+		// It was gone before anybody saw whose process it was, but it may have said why.
+		reason = s.guess.Result(exit, at).Reason
+	}
+	if reason == "" {
+		reason = reasonOf(exit)
+	}
+	s.blameOthers(at, reason, blamed)
+	s.flushDownloads()
+	s.conclude(at, "failed", reason)
+}
+
+// finish ends what was under way when the command ended well: its end was not seen yet.
+func (s *story) finish(at time.Time) {
+	for pid, d := range s.loads {
+		delete(s.loads, pid)
+		d.proc.End = at
+		s.ended = append(s.ended, d)
+	}
+	if s.ray != nil && s.ray.end.IsZero() && !s.ray.member {
+		s.ray.end = at
+	}
+}
+
+func (s *story) blameEngine(e *engine, r recipe.Result, at time.Time, reason string) {
+	engine, initialised := e.reader.EngineReady()
+	init := e.recipe.Name() + "_init"
+	for i := range r.Phases {
+		p := &r.Phases[i]
+		if !initialised && p.Name == init || p.Failure != "" {
+			p.Failure = reason
+		}
+	}
+	e.told = true
+	s.sayEngine(r)
+	if initialised && s.role == startup.RoleServer {
+		s.say(s.span(startup.SpanServerReady, engine, at, reason))
+	}
+}
+
+// blameOthers ends what was under way, or what ended last before the command failed.
+func (s *story) blameOthers(at time.Time, reason string, blamed bool) {
+	for pid, d := range s.loads {
+		delete(s.loads, pid)
+		d.proc.End = at
+		why := reason
+		if strings.HasPrefix(why, "exit_code=") {
+			why = reasonDownload // with `set -e` it ended a moment before the command did
+		}
+		s.say(s.download(d, why)...)
+		blamed = true
+	}
+	if s.ray != nil && s.ray.end.IsZero() {
+		why := reason
+		if strings.HasPrefix(why, "exit_code=") {
+			why = reasonRay
+		}
+		s.ray.end = at
+		s.sayRay(why)
+		blamed = true
+	}
+	if s.ray != nil && !s.ray.told && !blamed && at.Sub(s.ray.end) < time.Second && strings.HasPrefix(reason, "exit_code=") {
+		s.sayRay(reasonRay) // with `set -e` it is the last thing that happens
+		blamed = true
+	}
+	if n := len(s.ended); n > 0 && !blamed {
+		// With `set -e` a failed download is the last thing that happens.
+		last := s.ended[n-1]
+		if at.Sub(last.proc.End) < time.Second && strings.HasPrefix(reason, "exit_code=") || last.error {
+			s.ended = s.ended[:n-1]
+			s.say(s.download(last, reasonDownload)...)
+		}
+	}
+}
+
+// reasonOf names an exit.
+func reasonOf(exit *recipe.Exit) string {
+	switch {
+	case exit == nil:
+		return ""
+	case exit.Signal == 9:
+		return "killed"
+	case exit.Signal != 0:
+		return fmt.Sprintf("signal=%d", exit.Signal)
+	}
+	return fmt.Sprintf("exit_code=%d", exit.Code)
+}
