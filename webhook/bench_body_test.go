@@ -16,7 +16,10 @@ import (
 // managedFields that come of it, and a pod of the corpus where there is one.
 func benchBodies(b *testing.B) map[string][]byte {
 	b.Helper()
-	bodies := map[string][]byte{"golden": benchBody(b, "../inject/testdata/streaming-vllm.yaml", 24)}
+	bodies := map[string][]byte{}
+	for _, variables := range []int{0, 24, 200} {
+		bodies[fmt.Sprintf("env=%d", variables)] = benchBody(b, "../inject/testdata/streaming-vllm.yaml", variables)
+	}
 	for name, pattern := range map[string]string{"streaming": "02-*.yaml", "leader": "04-*.yaml"} {
 		found, err := filepath.Glob("../../shared/corpus/pods/" + pattern)
 		if err != nil {
