@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,7 +29,7 @@ func BenchmarkCreate(b *testing.B) {
 	addEnvByPolicy(b)
 	for _, namespace := range namespaces[1:] {
 		eventually(b, time.Minute, "pods changed in "+namespace, func(ctx context.Context) error {
-			pod, err := create(ctx, namespace, endpointPod("probe"), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+			pod, err := create(ctx, namespace, podWithEnv(1), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 			if err == nil && !injected(pod) {
 				err = errors.New("the pod came back as it was")
 			}
@@ -61,11 +62,7 @@ func BenchmarkCreate(b *testing.B) {
 // createOne times one create and deletes the pod again, which is not timed.
 func createOne(b *testing.B, namespace string, changed bool, variables int) time.Duration {
 	b.Helper()
-	pod := endpointPod("start-" + randomName())
-	main := &pod.Spec.Containers[1]
-	for i := range variables {
-		main.Env = append(main.Env, corev1.EnvVar{Name: fmt.Sprintf("SETTING_%d", i), Value: fmt.Sprintf("https://service-%d.example.test/path", i)})
-	}
+	pod := podWithEnv(variables)
 	began := time.Now()
 	made, err := create(b.Context(), namespace, pod, metav1.CreateOptions{})
 	took := time.Since(began)
@@ -75,6 +72,15 @@ func createOne(b *testing.B, namespace string, changed bool, variables int) time
 	}
 	must(b, suite.client.CoreV1().Pods(namespace).Delete(b.Context(), made.Name, *metav1.NewDeleteOptions(0)))
 	return took
+}
+
+func podWithEnv(variables int) *corev1.Pod {
+	pod := endpointPod("start-" + randomName())
+	main := &pod.Spec.Containers[1]
+	for i := range variables {
+		main.Env = append(main.Env, corev1.EnvVar{Name: fmt.Sprintf("SETTING_%d", i), Value: fmt.Sprintf("https://service-%d.example.test/path", i)})
+	}
+	return pod
 }
 
 // percentile takes sorted values.
@@ -89,15 +95,19 @@ func addEnvByPolicy(b *testing.B) {
 	b.Helper()
 	const (
 		env   = "Object.spec.containers.env"
-		field = env + `{name: "%s", valueFrom: ` + env + ".valueFrom{fieldRef: " + env + `.valueFrom.fieldRef{fieldPath: "%s"}}}`
-		value = env + `{name: "%s", value: "%s"}`
+		add   = `JSONPatch{op: "add", path: "/spec/containers/1/env/-", value: ` + env + "{%s}}" // main is the second container
+		field = env + ".valueFrom{fieldRef: " + env + `.valueFrom.fieldRef{fieldPath: "%s"}}`
 	)
-	expression := `Object{spec: Object.spec{containers: object.spec.containers.filter(c, c.name == "main").map(c, Object.spec.containers{name: c.name, env: [` +
-		fmt.Sprintf(field, "POD_UID", "metadata.uid") + ", " + fmt.Sprintf(field, "POD_NAME", "metadata.name") + ", " +
-		fmt.Sprintf(field, "NODE_NAME", "spec.nodeName") + ", " +
-		fmt.Sprintf(value, "OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector.test:4317") + ", " +
-		fmt.Sprintf(value, "OTEL_TRACES_SAMPLER", "parentbased_traceidratio") + ", " +
-		fmt.Sprintf(value, "OTEL_TRACES_SAMPLER_ARG", "0.01") + "]})}}"
+	var patches []string
+	for name, path := range map[string]string{"POD_UID": "metadata.uid", "POD_NAME": "metadata.name", "NODE_NAME": "spec.nodeName"} {
+		patches = append(patches, fmt.Sprintf(add, fmt.Sprintf(`name: "%s", valueFrom: `+field, name, path)))
+	}
+	for name, value := range map[string]string{
+		"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.test:4317",
+		"OTEL_TRACES_SAMPLER":         "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.01",
+	} {
+		patches = append(patches, fmt.Sprintf(add, fmt.Sprintf(`name: "%s", value: "%s"`, name, value)))
+	}
 	api, name := suite.client.AdmissionregistrationV1(), "bench-"+randomName()
 	_, err := api.MutatingAdmissionPolicies().Create(b.Context(), &admissionv1.MutatingAdmissionPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
@@ -112,8 +122,8 @@ func addEnvByPolicy(b *testing.B) {
 				}}},
 			},
 			Mutations: []admissionv1.Mutation{{
-				PatchType:          admissionv1.PatchTypeApplyConfiguration,
-				ApplyConfiguration: &admissionv1.ApplyConfiguration{Expression: expression},
+				PatchType: admissionv1.PatchTypeJSONPatch,
+				JSONPatch: &admissionv1.JSONPatch{Expression: "[" + strings.Join(patches, ", ") + "]"},
 			}},
 		},
 	}, metav1.CreateOptions{})
