@@ -66,9 +66,10 @@ type Owner struct{ APIVersion, Kind, Name, UID string }
 type Handler struct {
 	config    Config
 	metrics   *metrics
-	slots     chan struct{}
-	buffers   sync.Pool // of *bytes.Buffer, for bodies
-	scratches sync.Pool // of *scratch, for answers
+	slots     chan struct{} // one for each review that is worked on
+	large     chan struct{} // one for each long body that is being read
+	buffers   sync.Pool     // of *bytes.Buffer, for bodies
+	scratches sync.Pool     // of *scratch, for answers
 	draining  atomic.Bool
 	served    atomic.Int64 // unix nanoseconds of the last request
 }
@@ -99,6 +100,7 @@ func NewHandler(c Config) (*Handler, error) {
 		config:    c,
 		metrics:   newMetrics(),
 		slots:     make(chan struct{}, c.MaxConcurrent),
+		large:     make(chan struct{}, largeSlots),
 		buffers:   sync.Pool{New: func() any { return new(bytes.Buffer) }},
 		scratches: sync.Pool{New: func() any { return &scratch{} }},
 	}, nil
@@ -113,21 +115,17 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	deadline := begun.Add(h.timeout(r))
-	// A client that sends its body slowly must not hold a slot for longer than the API server would wait.
+	// A client that sends its body slowly is not waited for longer than the API server would wait.
 	_ = http.NewResponseController(w).SetReadDeadline(deadline) // a test's recorder has no deadlines
 
-	late := h.acquire(r.Context(), deadline)
-	if late == "" {
-		defer func() { <-h.slots }()
-	}
 	buf := h.buffers.Get().(*bytes.Buffer) //nolint:forcetypeassert // the pool holds nothing else
 	buf.Reset()
 	defer h.recycle(buf)
-	tooLarge, err := h.read(buf, r)
+	tooLarge, late, err := h.read(buf, r, deadline)
 	if err != nil && late == "" {
 		late = ReasonDeadline // a body that came too slowly, or not whole: what came may tell whom to answer
 	}
-	a, ok := h.review(buf.Bytes(), late, tooLarge, deadline)
+	a, ok := h.review(r.Context(), buf.Bytes(), late, tooLarge, deadline)
 	if !ok {
 		status := http.StatusBadRequest
 		if tooLarge {
@@ -167,11 +165,11 @@ func (h *Handler) timeout(r *http.Request) time.Duration {
 }
 
 // acquire waits for the start and for a slot; a reason means that it was in vain.
-func (h *Handler) acquire(ctx context.Context, deadline time.Time) inject.Reason {
+func (h *Handler) acquire(ctx context.Context, slots chan struct{}, deadline time.Time) inject.Reason {
 	select {
 	case <-h.config.Started:
 		select {
-		case h.slots <- struct{}{}:
+		case slots <- struct{}{}:
 			return ""
 		default:
 		}
@@ -187,7 +185,7 @@ func (h *Handler) acquire(ctx context.Context, deadline time.Time) inject.Reason
 		return ReasonStarting
 	}
 	select {
-	case h.slots <- struct{}{}:
+	case slots <- struct{}{}:
 		return ""
 	case <-timer.C:
 		return ReasonOverloaded
@@ -196,13 +194,32 @@ func (h *Handler) acquire(ctx context.Context, deadline time.Time) inject.Reason
 	}
 }
 
+// usualBytes is more than nearly all reviews have. Only longer ones take a slot to be read, one of their own kind, so that
+// clients that send slowly hold neither much memory nor what other pods need.
+const (
+	usualBytes = 64 << 10
+	largeSlots = 8
+)
+
 // read takes the body, up to the limit.
-func (h *Handler) read(buf *bytes.Buffer, r *http.Request) (tooLarge bool, err error) {
-	if n := r.ContentLength; n > 0 && n <= h.config.MaxBodyBytes {
-		buf.Grow(int(n) + bytes.MinRead)
+func (h *Handler) read(buf *bytes.Buffer, r *http.Request, deadline time.Time) (tooLarge bool, late inject.Reason, err error) {
+	if n := r.ContentLength; n > 0 {
+		buf.Grow(int(min(n, usualBytes)) + bytes.MinRead)
 	}
-	n, err := buf.ReadFrom(io.LimitReader(r.Body, h.config.MaxBodyBytes+1))
-	return n > h.config.MaxBodyBytes, err
+	first := min(usualBytes, h.config.MaxBodyBytes+1)
+	n, err := buf.ReadFrom(io.LimitReader(r.Body, first))
+	if err != nil || n < first {
+		return false, "", err
+	}
+	if late := h.acquire(r.Context(), h.large, deadline); late != "" {
+		return false, late, nil
+	}
+	defer func() { <-h.large }()
+	if rest := r.ContentLength - n; rest > 0 && r.ContentLength <= h.config.MaxBodyBytes {
+		buf.Grow(int(rest) + bytes.MinRead)
+	}
+	more, err := buf.ReadFrom(io.LimitReader(r.Body, h.config.MaxBodyBytes+1-n))
+	return n+more > h.config.MaxBodyBytes, "", err
 }
 
 // keepBytes is the largest buffer that is used again: a rare giant must not stay in a pool.
@@ -215,7 +232,12 @@ func (h *Handler) recycle(buf *bytes.Buffer) {
 }
 
 // review decides about one body; not ok: it holds no request to answer.
-func (h *Handler) review(body []byte, late inject.Reason, tooLarge bool, deadline time.Time) (answer, bool) {
+func (h *Handler) review(ctx context.Context, body []byte, late inject.Reason, tooLarge bool, deadline time.Time) (answer, bool) {
+	if !tooLarge && late == "" {
+		if late = h.acquire(ctx, h.slots, deadline); late == "" {
+			defer func() { <-h.slots }() // before the answer is sent: a client that does not read holds none
+		}
+	}
 	if tooLarge || late != "" {
 		uid := uidPrefix(body)
 		if tooLarge {

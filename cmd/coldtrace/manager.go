@@ -4,10 +4,8 @@ package main
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -20,7 +18,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
-	ctrlwebhook "sigs.k8s.io/controller-runtime/pkg/webhook"
 
 	"github.com/coldtrace/coldtrace/webhook"
 	"github.com/coldtrace/coldtrace/webhook/breaker"
@@ -30,7 +27,7 @@ import (
 // newManager makes a manager whose cache holds one Secret, one ConfigMap, one webhook configuration, the metadata of labelled
 // namespaces and a few fields of nodes, and nothing else.
 func newManager(c *rest.Config, o serveOptions, source *lateCertificate, log logr.Logger) (ctrl.Manager, error) {
-	tlsOpts, err := o.tlsOpts(source)
+	server, err := newServer(o, source, log)
 	if err != nil {
 		return nil, err
 	}
@@ -50,9 +47,7 @@ func newManager(c *rest.Config, o serveOptions, source *lateCertificate, log log
 				webhook.NamespaceKind():                     webhook.NamespaceCache(),
 			},
 		},
-		WebhookServer: ctrlwebhook.NewServer(ctrlwebhook.Options{
-			Port: o.webhookPort, CertDir: o.certDir, TLSOpts: tlsOpts,
-		}),
+		WebhookServer:                 server,
 		LeaderElection:                o.leaderElect,
 		LeaderElectionID:              leaderLease,
 		LeaderElectionNamespace:       o.namespace,
@@ -69,29 +64,24 @@ func newManager(c *rest.Config, o serveOptions, source *lateCertificate, log log
 	return mgr, nil
 }
 
-func (o *serveOptions) tlsOpts(source *lateCertificate) ([]func(*tls.Config), error) {
-	opts := []func(*tls.Config){func(c *tls.Config) {
-		c.MinVersion = tls.VersionTLS13
+// newServer makes the webhook's server.
+func newServer(o serveOptions, source *lateCertificate, log logr.Logger) (*webhook.Server, error) {
+	conf := &tls.Config{
+		MinVersion: tls.VersionTLS13,
 		// The API server's webhook client speaks HTTP/1.1 alone: kubernetes#75791.
-		c.NextProtos = []string{"http/1.1"}
-		if o.certDir == "" {
-			c.GetCertificate = source.GetCertificate
+		NextProtos: []string{"http/1.1"},
+	}
+	if o.certDir == "" {
+		conf.GetCertificate = source.GetCertificate
+	}
+	if o.clientCA != "" {
+		ca, err := certificate.OpenClientCA(o.clientCA, log.WithName("clientCA"))
+		if err != nil {
+			return nil, err
 		}
-	}}
-	if o.clientCA == "" {
-		return opts, nil
+		ca.Require(conf)
 	}
-	pem, err := os.ReadFile(o.clientCA)
-	if err != nil {
-		return nil, fmt.Errorf("read client CA: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("read client CA: %s holds no certificate", o.clientCA)
-	}
-	return append(opts, func(c *tls.Config) {
-		c.ClientCAs, c.ClientAuth = pool, tls.RequireAndVerifyClientCert
-	}), nil
+	return webhook.NewServer(webhook.ServerConfig{Port: o.webhookPort, CertDir: o.certDir, TLS: conf, Log: log.WithName("server")})
 }
 
 // lateCertificate is the certificate source of a server that is made before the source can be.

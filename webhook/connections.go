@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package webhook
+
+import (
+	"container/list"
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+var evictions = prometheus.NewCounter(prometheus.CounterOpts{
+	Name: "coldtrace_admission_connections_evicted_total",
+	Help: "Connections that were closed because there were too many, the oldest without a whole request first.",
+})
+
+// connections bounds how many there are. When there are too many, the oldest that has not sent a whole header goes, then
+// the one that has asked nothing for longest: who holds connections open can't keep an API server out.
+type connections struct {
+	most int
+
+	mu     sync.Mutex
+	open   map[net.Conn]*connection
+	silent *list.List // that have asked nothing yet, oldest first
+	asked  *list.List // the others, longest ago first
+}
+
+// connection is in one of the lists.
+type connection struct {
+	conn net.Conn
+	at   *list.Element
+	in   *list.List
+	busy bool // a handler works for it
+}
+
+func newConnections(most int) *connections {
+	return &connections{most: most, open: map[net.Conn]*connection{}, silent: list.New(), asked: list.New()}
+}
+
+type connectionKey struct{}
+
+// accept is for http.Server's ConnContext.
+func (c *connections) accept(ctx context.Context, conn net.Conn) context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.open) >= c.most {
+		c.evict()
+	}
+	n := &connection{conn: conn, in: c.silent}
+	n.at = c.silent.PushBack(n)
+	c.open[conn] = n
+	return context.WithValue(ctx, connectionKey{}, n)
+}
+
+// evict closes one. The caller holds the lock.
+func (c *connections) evict() {
+	for _, l := range []*list.List{c.silent, c.asked} {
+		for e := l.Front(); e != nil; e = e.Next() {
+			n := e.Value.(*connection) //nolint:forcetypeassert // the lists hold nothing else
+			if n.busy {
+				continue
+			}
+			c.forget(n)
+			evictions.Inc()
+			conn := n.conn
+			if t, ok := conn.(*tls.Conn); ok {
+				conn = t.NetConn() // without the farewell, which can take seconds
+			}
+			_ = conn.Close() // it is to be gone; http.Server sees that it is
+			return
+		}
+	}
+}
+
+func (c *connections) forget(n *connection) {
+	n.in.Remove(n.at)
+	delete(c.open, n.conn)
+}
+
+// state is for http.Server's ConnState.
+func (c *connections) state(conn net.Conn, s http.ConnState) {
+	if s != http.StateClosed && s != http.StateHijacked {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n := c.open[conn]; n != nil {
+		c.forget(n)
+	}
+}
+
+// serving notes who has sent a whole header.
+func (c *connections) serving(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if n, ok := r.Context().Value(connectionKey{}).(*connection); ok {
+			c.busy(n, true)
+			defer c.busy(n, false)
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (c *connections) busy(n *connection, busy bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n.busy = busy
+	if c.open[n.conn] != n {
+		return
+	}
+	n.in.Remove(n.at)
+	n.in, n.at = c.asked, c.asked.PushBack(n)
+}
