@@ -74,6 +74,26 @@ const (
 	AttrExitCode            = "exit_code"             // int
 	AttrUnobserved          = "unobserved"            // startup: string, what the wrapper could not watch
 	AttrClockSkewSeconds    = "clock.skew_seconds"    // float64: by how much a time was clamped into its parent
+	AttrTimeSourceStart     = "time.source.start"     // where the two ends differ; time.source is the coarser
+	AttrTimeSourceEnd       = "time.source.end"
+	AttrTimePrecision       = "time.precision_seconds" // watcher: float64, of the coarser edge
+	AttrOutcome             = "outcome"                // pod_startup: ready, completed, failed, deleted, timed_out
+	AttrWaitingReason       = "waiting_reason"         // image_pull that did not end: why the kubelet said it waits
+	AttrRestarts            = "restarts"               // pod_startup: int, of all containers together
+	AttrReasons             = "reasons"                // failed_scheduling: list of words
+	AttrCount               = "count"                  // of an event that was repeated: int, how often
+)
+
+// Events within the watcher's spans.
+const (
+	EventFailedSchedule = "failed_scheduling"     // pod_pending
+	EventScaleUp        = "scale_up_triggered"    // pod_pending
+	EventNoScaleUp      = "scale_up_not_possible" // pod_pending
+	EventVolumeAttached = "volume_attached"       // sandbox_creating
+	EventVolumeFailed   = "volume_failed"         // sandbox_creating
+	EventSandboxFailed  = "sandbox_failed"        // sandbox_creating
+	EventPullFailed     = "image_pull_failed"     // image_pull
+	EventContainerEnded = "container_terminated"  // pod_startup
 )
 
 // Metrics: delta histograms, exponential unless the policy says otherwise.

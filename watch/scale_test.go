@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -21,47 +22,45 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer/streaming"
 	"k8s.io/apimachinery/pkg/types"
+	apiwatch "k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes/scheme"
+	restwatch "k8s.io/client-go/rest/watch"
 
 	"github.com/coldtrace/coldtrace/startup"
 )
 
 // simulated is an API server of which only as much exists as the watcher asks for: one namespace with many pods that are
-// long ready, and starts that go on.
+// long ready, and starts that go on. It speaks protobuf, as the real one does to a client that asks for it.
 type simulated struct {
 	pods int // that are ready
 
-	podWatch, eventWatch chan any
-}
-
-type watchEvent struct {
-	Type   string `json:"type"`
-	Object any    `json:"object"`
+	podWatch, eventWatch chan apiwatch.Event
 }
 
 func (s *simulated) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	watching := r.URL.Query().Get("watch") == "true"
-	w.Header().Set("Content-Type", "application/json")
 	switch path := strings.TrimPrefix(r.URL.Path, "/api/v1/"); {
 	case path == "namespaces" && watching:
-		s.stream(w, r, nil)
+		stream(w, r, nil)
 	case path == "namespaces":
-		reply(w, corev1.NamespaceList{
-			TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "NamespaceList"}, ListMeta: metav1.ListMeta{ResourceVersion: "1"},
-			Items: []corev1.Namespace{{ObjectMeta: metav1.ObjectMeta{Name: podNamespace, ResourceVersion: "1"}}},
+		reply(w, &corev1.NamespaceList{
+			ListMeta: metav1.ListMeta{ResourceVersion: "1"},
+			Items:    []corev1.Namespace{{ObjectMeta: metav1.ObjectMeta{Name: podNamespace, ResourceVersion: "1"}}},
 		})
 	case strings.HasSuffix(path, "/pods") && watching:
-		s.stream(w, r, s.podWatch)
+		stream(w, r, s.podWatch)
 	case strings.HasSuffix(path, "/pods"):
 		s.listPods(w, r)
 	case strings.HasSuffix(path, "/events") && watching:
-		s.stream(w, r, s.eventWatch)
+		stream(w, r, s.eventWatch)
 	case strings.HasSuffix(path, "/events"):
-		reply(w, corev1.EventList{
-			TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "EventList"}, ListMeta: metav1.ListMeta{ResourceVersion: "1"},
-		})
+		reply(w, &corev1.EventList{ListMeta: metav1.ListMeta{ResourceVersion: "1"}})
 	case strings.HasPrefix(path, "nodes/"):
-		reply(w, metav1.PartialObjectMetadata{
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(metav1.PartialObjectMetadata{
 			TypeMeta:   metav1.TypeMeta{APIVersion: "meta.k8s.io/v1", Kind: "PartialObjectMetadata"},
 			ObjectMeta: metav1.ObjectMeta{Name: nodeName, Labels: map[string]string{"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"}},
 		})
@@ -69,26 +68,48 @@ func (s *simulated) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", r.Header.Get("Content-Type"))
 		_, _ = io.Copy(w, r.Body)
 	default: // of the checkpoint too: there is none at first
+		w.Header().Set("Content-Type", protobufType)
 		w.WriteHeader(http.StatusNotFound)
-		reply(w, metav1.Status{
-			TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: metav1.StatusFailure,
-			Reason: metav1.StatusReasonNotFound, Code: http.StatusNotFound,
-		})
+		_ = protobufEncoder().Encode(&metav1.Status{
+			Status: metav1.StatusFailure, Reason: metav1.StatusReasonNotFound, Code: http.StatusNotFound,
+		}, w)
 	}
 }
 
-func reply(w http.ResponseWriter, v any) { _ = json.NewEncoder(w).Encode(v) }
+const protobufType = "application/vnd.kubernetes.protobuf"
+
+func protobufInfo() runtime.SerializerInfo {
+	info, ok := runtime.SerializerInfoForMediaType(scheme.Codecs.SupportedMediaTypes(), protobufType)
+	if !ok {
+		panic("the scheme has no protobuf")
+	}
+	return info
+}
+
+func protobufEncoder() runtime.Encoder {
+	return scheme.Codecs.EncoderForVersion(protobufInfo().Serializer, corev1.SchemeGroupVersion)
+}
+
+func reply(w http.ResponseWriter, o runtime.Object) {
+	w.Header().Set("Content-Type", protobufType)
+	_ = protobufEncoder().Encode(o, w)
+}
 
 // stream sends what comes until the client goes.
-func (s *simulated) stream(w http.ResponseWriter, r *http.Request, events chan any) {
+func stream(w http.ResponseWriter, r *http.Request, events chan apiwatch.Event) {
+	w.Header().Set("Content-Type", protobufType+";stream=watch")
 	w.WriteHeader(http.StatusOK)
 	w.(http.Flusher).Flush()
+	info := protobufInfo()
+	out := restwatch.NewEncoder(
+		streaming.NewEncoder(info.StreamSerializer.NewFrameWriter(w), scheme.Codecs.EncoderForVersion(info.StreamSerializer.Serializer, corev1.SchemeGroupVersion)),
+		protobufEncoder())
 	for {
 		select {
 		case <-r.Context().Done():
 			return
 		case e := <-events:
-			if json.NewEncoder(w).Encode(e) != nil {
+			if out.Encode(&e) != nil {
 				return
 			}
 			w.(http.Flusher).Flush()
@@ -100,7 +121,7 @@ func (s *simulated) listPods(w http.ResponseWriter, r *http.Request) {
 	first, _ := strconv.Atoi(r.URL.Query().Get("continue"))
 	limit, _ := strconv.Atoi(r.URL.Query().Get("limit"))
 	last := min(first+limit, s.pods)
-	list := corev1.PodList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "PodList"}, ListMeta: metav1.ListMeta{ResourceVersion: "1"}}
+	list := corev1.PodList{ListMeta: metav1.ListMeta{ResourceVersion: "1"}}
 	if last < s.pods {
 		list.Continue = strconv.Itoa(last)
 	}
@@ -109,13 +130,12 @@ func (s *simulated) listPods(w http.ResponseWriter, r *http.Request) {
 		ready(pod, time.Now().Add(-24*time.Hour))
 		list.Items = append(list.Items, *pod)
 	}
-	reply(w, list)
+	reply(w, &list)
 }
 
 // simulatedPod has about the size of a real one.
 func simulatedPod(i int) *corev1.Pod {
 	pod := &corev1.Pod{
-		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
 		ObjectMeta: metav1.ObjectMeta{
 			Name: fmt.Sprintf("launch-endpoint-id-end-%08d-7c9d4f6b58-q2x8w", i), Namespace: podNamespace, ResourceVersion: "1",
 			UID:               types.UID(fmt.Sprintf("%08x-0000-4000-8000-000000000001", i)),
@@ -157,7 +177,7 @@ func TestScale(t *testing.T) {
 		t.Skip("COLDTRACE_SCALE_PODS is not set")
 	}
 	inFlight, seconds, rate := drillSize("COLDTRACE_SCALE_IN_FLIGHT", 5000), drillSize("COLDTRACE_SCALE_SECONDS", 30), 500
-	s := &simulated{pods: pods, podWatch: make(chan any, 100), eventWatch: make(chan any, 100)}
+	s := &simulated{pods: pods, podWatch: make(chan apiwatch.Event, 100), eventWatch: make(chan apiwatch.Event, 100)}
 	server := httptest.NewServer(s)
 	t.Cleanup(server.CloseClientConnections)
 	r := newReceiver(t)
@@ -176,21 +196,23 @@ func TestScale(t *testing.T) {
 		created[i] = simulatedPod(pods + i)
 		created[i].CreationTimestamp = metav1.Now()
 		created[i].Spec.NodeName = ""
-		s.podWatch <- watchEvent{"ADDED", created[i]}
+		s.podWatch <- apiwatch.Event{Type: apiwatch.Added, Object: created[i]}
 	}
 	t.Logf("list of %d and %d new pods taken after %s", pods, inFlight, time.Since(began).Round(100*time.Millisecond))
 	before := cpuSeconds(t, l.cmd.Process.Pid)
 	measured := time.Now()
-	var lags []time.Duration
-	ticker := time.NewTicker(time.Second / time.Duration(rate))
-	defer ticker.Stop()
+	var (
+		mu      sync.Mutex
+		lags    []time.Duration
+		samples sync.WaitGroup
+	)
 	for n := range seconds * rate {
-		<-ticker.C
+		// By the clock, so that a machine which is late catches up: the rate is what was asked for.
+		pause(time.Until(measured.Add(time.Duration(n) * time.Second / time.Duration(rate))))
 		pod := created[n/5%inFlight]
 		now := time.Now()
 		reason := []string{"Scheduled", "Pulling", "Pulled", "Created", "Started"}[n%5]
 		e := &corev1.Event{
-			TypeMeta:       metav1.TypeMeta{APIVersion: "v1", Kind: "Event"},
 			ObjectMeta:     metav1.ObjectMeta{Name: fmt.Sprintf("%s.%x", pod.Name, now.UnixNano()), Namespace: podNamespace, ResourceVersion: "2"},
 			InvolvedObject: corev1.ObjectReference{Kind: "Pod", Namespace: podNamespace, Name: pod.Name, UID: pod.UID},
 			Reason:         reason, Count: 1, FirstTimestamp: metav1.NewTime(now), LastTimestamp: metav1.NewTime(now),
@@ -199,33 +221,42 @@ func TestScale(t *testing.T) {
 		if reason != "Scheduled" {
 			e.InvolvedObject.FieldPath = "spec.containers{main}"
 		}
-		s.eventWatch <- watchEvent{"ADDED", e}
+		s.eventWatch <- apiwatch.Event{Type: apiwatch.Added, Object: e}
 		if reason == "Scheduled" {
 			pod.Spec.NodeName, pod.ResourceVersion = nodeName, "2"
-			s.podWatch <- watchEvent{"MODIFIED", pod.DeepCopy()}
-			trace, sent := startup.MD5.TraceID(string(pod.UID)).String(), now
+			s.podWatch <- apiwatch.Event{Type: apiwatch.Modified, Object: pod.DeepCopy()}
 			if n%50 == 0 {
-				if r.wait(within(t, 20*time.Second), func() bool { return r.named(trace, startup.SpanPodPending) != nil }) {
-					lags = append(lags, time.Since(sent))
-				}
+				samples.Go(func() {
+					trace := startup.MD5.TraceID(string(pod.UID)).String()
+					if !r.wait(within(t, 20*time.Second), func() bool { return r.named(trace, startup.SpanPodPending) != nil }) {
+						t.Errorf("pod_pending of %s did not come", pod.Name)
+						return
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					lags = append(lags, time.Since(now))
+				})
 			}
 		}
 	}
 	elapsed := time.Since(measured).Seconds()
+	samples.Wait()
 	cpu := (cpuSeconds(t, l.cmd.Process.Pid) - before) / elapsed
 	slices.Sort(lags)
-	t.Logf("%d pods, %d in flight, %.0f events/s for %.0f s: peak RSS %d MB, CPU %.2f cores, lag of pod_pending p50 %s p99 %s (%d samples)",
-		pods, inFlight, float64(seconds*rate)/elapsed, elapsed, peakRSS(t, l.cmd.Process.Pid), cpu,
+	t.Logf("%d pods, %d in flight, %.0f events/s for %.0f s: peak RSS %d MB (at the end %d MB of memory, %d MB of the binary's file), CPU %.2f cores, lag of pod_pending p50 %s p99 %s (%d samples)",
+		pods, inFlight, float64(seconds*rate)/elapsed, elapsed,
+		memory(t, l.cmd.Process.Pid, "VmHWM"), memory(t, l.cmd.Process.Pid, "RssAnon"), memory(t, l.cmd.Process.Pid, "RssFile"), cpu,
 		lags[len(lags)/2], lags[len(lags)*99/100], len(lags))
 }
 
-func peakRSS(t *testing.T, pid int) int {
+// memory is a figure of the process's status, in MB.
+func memory(t *testing.T, pid int, figure string) int {
 	t.Helper()
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(data)
+	m := regexp.MustCompile(figure + `:\s+(\d+) kB`).FindSubmatch(data)
 	kb, err := strconv.Atoi(string(m[1]))
 	if err != nil {
 		t.Fatal(err)

@@ -15,32 +15,14 @@ import (
 // DefaultTimeout is after how long a start is given up. It includes the wait for a node, which for GPUs may be long.
 const DefaultTimeout = 2 * time.Hour
 
-// Attributes of the watcher's spans beside those of package startup.
-const (
-	AttrTimeSourceStart = "time.source.start" // where the two ends differ; time.source is the coarser
-	AttrTimeSourceEnd   = "time.source.end"
-	AttrTimePrecision   = "time.precision_seconds" // float64: of the coarser edge
-	AttrOutcome         = "outcome"                // pod_startup: one of the Outcome constants
-	AttrWaitingReason   = "waiting_reason"         // of a phase that did not end well: why the kubelet said it waits
-	AttrRestarts        = "restarts"               // pod_startup: int, of all containers together
-	AttrReasons         = "reasons"                // of a failed_scheduling event: a list of words
-	AttrCount           = "count"                  // how often the event was repeated
-	EventFailedSchedule = "failed_scheduling"
-	EventScaleUp        = "scale_up_triggered"
-	EventNoScaleUp      = "scale_up_not_possible"
-	EventPullFailed     = "image_pull_failed"
-	EventVolumeAttached = "volume_attached"
-	EventVolumeFailed   = "volume_failed"
-	EventSandboxFailed  = "sandbox_failed"
-	EventContainerEnded = "container_terminated"
-)
-
 // Span is a span of a start. While it is open its End is the time of the call.
 type Span struct {
 	startup.Span
 	Open bool
 	// Exact tells that no event which is yet to come could make its edges more precise.
 	Exact bool
+	// Witnessed tells that an edge is from the observer's own clock, see Witness.
+	Witnessed bool
 }
 
 // Timeline is one start.
@@ -196,7 +178,7 @@ func (b *builder) settleEnd() {
 
 // finish adds the root and orders the spans.
 func (b *builder) finish() Timeline {
-	root := Span{Exact: b.startsExact(), Open: b.end.outcome == Open}
+	root := Span{Exact: b.startsExact(), Open: b.end.outcome == Open, Witnessed: b.end.witnessed}
 	end := b.end.at
 	if root.Open {
 		end = b.now
@@ -210,7 +192,7 @@ func (b *builder) finish() Timeline {
 	root.Failure = b.end.reason
 	root.Attributes = timeAttributes(byStatus, byStatus)
 	if !root.Open {
-		root.Attributes = append(root.Attributes, attribute.String(AttrOutcome, string(b.end.outcome)))
+		root.Attributes = append(root.Attributes, attribute.String(startup.AttrOutcome, string(b.end.outcome)))
 	}
 	b.runsOnRoot(&root)
 	if b.offset > 0 {
@@ -252,7 +234,7 @@ func (b *builder) runsOnRoot(root *Span) {
 				continue
 			}
 			root.Events = append(root.Events, startup.Event{
-				Name: EventContainerEnded,
+				Name: startup.EventContainerEnded,
 				Time: max(r.finished.at, b.f.created).time(),
 				Attributes: []attribute.KeyValue{
 					attribute.String(startup.AttrContainerName, b.f.containers[i].name),
@@ -265,6 +247,6 @@ func (b *builder) runsOnRoot(root *Span) {
 		restarts += last - 1
 	}
 	if restarts > 0 {
-		root.Attributes = append(root.Attributes, attribute.Int(AttrRestarts, restarts))
+		root.Attributes = append(root.Attributes, attribute.Int(startup.AttrRestarts, restarts))
 	}
 }

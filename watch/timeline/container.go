@@ -56,10 +56,10 @@ func (b *builder) imagePull(of string, r *run, waits waiting) {
 	d.exact = d.start.src < byStatus && im.there.known() && d.end.src < byStatus
 	d.attrs = im.attributes()
 	if d.unfinished != "" && !im.there.known() && !r.started.known() {
-		d.attrs = append(d.attrs, attribute.String(AttrWaitingReason, d.unfinished))
+		d.attrs = append(d.attrs, attribute.String(startup.AttrWaitingReason, d.unfinished))
 	}
 	for _, e := range im.failures {
-		d.events = append(d.events, b.note(EventPullFailed, e.first+b.offset, e.count))
+		d.events = append(d.events, b.note(startup.EventPullFailed, e.first+b.offset, e.count))
 	}
 	b.add(d)
 	b.pullQueued(of, r, d.start)

@@ -15,6 +15,7 @@ type draft struct {
 	attempt    int
 	start, end edge
 	exact      bool   // no event to come would tell the edges better
+	witnessed  bool   // an edge is the observer's own
 	failure    string // how it ended
 	unfinished string // why, if the start ends before it does; empty: the start's own reason
 	attrs      []attribute.KeyValue
@@ -27,7 +28,7 @@ func (b *builder) add(d draft) {
 	if !d.start.known() || over && d.start.at > b.end.at+skewTolerance {
 		return
 	}
-	s := Span{Exact: d.exact}
+	s := Span{Exact: d.exact, Witnessed: d.witnessed}
 	var skew nanos
 	if over && d.end.at > b.end.at {
 		if b.end.outcome == Ready {
@@ -39,7 +40,7 @@ func (b *builder) add(d draft) {
 	switch {
 	case d.end.known():
 	case over:
-		d.end = status(b.end.at)
+		d.end, s.Witnessed = status(b.end.at), s.Witnessed || b.end.witnessed
 		s.Exact = b.end.outcome != Ready && (d.start.src < byStatus || d.name == startup.SpanPodPending) &&
 			(d.name != startup.SpanImagePull || d.unfinished != "") // the event that says why may be on its way
 		d.failure = d.unfinished
@@ -89,12 +90,12 @@ func timeAttributes(start, end source) []attribute.KeyValue {
 	coarser := sources[max(start, end)]
 	attrs := []attribute.KeyValue{
 		attribute.String(startup.AttrTimeSource, string(coarser.name)),
-		attribute.Float64(AttrTimePrecision, coarser.precision),
+		attribute.Float64(startup.AttrTimePrecision, coarser.precision),
 	}
 	if start != end {
 		attrs = append(attrs,
-			attribute.String(AttrTimeSourceStart, string(sources[start].name)),
-			attribute.String(AttrTimeSourceEnd, string(sources[end].name)))
+			attribute.String(startup.AttrTimeSourceStart, string(sources[start].name)),
+			attribute.String(startup.AttrTimeSourceEnd, string(sources[end].name)))
 	}
 	return attrs
 }
@@ -106,7 +107,7 @@ func (b *builder) note(name string, at nanos, count int32, attrs ...attribute.Ke
 		at = min(at, b.end.at)
 	}
 	if count > 1 {
-		attrs = append(attrs, attribute.Int(AttrCount, int(count)))
+		attrs = append(attrs, attribute.Int(startup.AttrCount, int(count)))
 	}
 	return startup.Event{Name: name, Time: at.time(), Attributes: attrs}
 }

@@ -22,6 +22,8 @@ type ending struct {
 	at      nanos
 	outcome Outcome
 	reason  string // of the root span; empty for a start that did well
+	// witnessed: the time is the observer's own.
+	witnessed bool
 }
 
 // ending finds the first thing that ended the start.
@@ -31,10 +33,11 @@ func (f *Facts) ending(now, timeout nanos) ending {
 	ended := now >= limit
 	consider := func(at nanos, o Outcome, reason string) {
 		if at != 0 && at < end.at {
-			end, ended = ending{at, o, reason}, true
+			end, ended = ending{at: at, outcome: o, reason: reason}, true
 		}
 	}
 	consider(f.gone, Deleted, f.whyDeleted())
+	end.witnessed = ended
 	consider(f.deleted, Deleted, f.whyDeleted())
 	if f.failed {
 		consider(f.terminal, Failed, f.whyFailed())

@@ -21,8 +21,11 @@ func (b *builder) pending() {
 	})
 	parent := startup.Key(startup.SpanPodPending, "", 1)
 	if f.gated {
-		gates := draft{name: startup.SpanSchedulingGated, parent: parent, start: created, end: b.ungated()}
-		b.add(gates)
+		end := b.ungated()
+		b.add(draft{
+			name: startup.SpanSchedulingGated, parent: parent, start: created, end: end,
+			witnessed: f.ungated != 0 && end.at == f.ungated,
+		})
 	}
 	for i := range f.events {
 		if e := &f.events[i]; e.kind == kindScaleUp {
@@ -72,11 +75,11 @@ func (b *builder) schedulerNotes() []startup.Event {
 				continue
 			}
 			seen[e.why] = len(out)
-			out = append(out, b.note(EventFailedSchedule, e.first, 0, attribute.StringSlice(AttrReasons, e.why.names())))
+			out = append(out, b.note(startup.EventFailedSchedule, e.first, 0, attribute.StringSlice(startup.AttrReasons, e.why.names())))
 		case kindScaleUp:
-			out = append(out, b.note(EventScaleUp, e.first, 0))
+			out = append(out, b.note(startup.EventScaleUp, e.first, 0))
 		case kindNoScaleUp:
-			out = append(out, b.note(EventNoScaleUp, e.first, 0))
+			out = append(out, b.note(startup.EventNoScaleUp, e.first, 0))
 		}
 	}
 	return out
@@ -94,11 +97,11 @@ func (b *builder) sandbox() {
 				first = b.node(edge{e.first, e.source})
 			}
 		case kindVolumeAttached:
-			notes = append(notes, b.note(EventVolumeAttached, e.first, e.count))
+			notes = append(notes, b.note(startup.EventVolumeAttached, e.first, e.count))
 		case kindVolumeFailed:
-			notes = append(notes, b.note(EventVolumeFailed, e.first, e.count))
+			notes = append(notes, b.note(startup.EventVolumeFailed, e.first, e.count))
 		case kindSandboxFailed:
-			notes = append(notes, b.note(EventSandboxFailed, e.first+b.offset, e.count))
+			notes = append(notes, b.note(startup.EventSandboxFailed, e.first+b.offset, e.count))
 		}
 	}
 	condition := b.node(status(b.f.sandbox))

@@ -7,31 +7,65 @@ import "time"
 // Stub is as much of Facts as is needed to tell a start to its end when the pod itself has gone in the meantime. The
 // events that are still there fill in the rest.
 type Stub struct {
-	Namespace  string   `json:"ns"`
-	Name       string   `json:"name"`
-	UID        string   `json:"uid"`
-	Node       string   `json:"node,omitempty"`
-	Target     string   `json:"target,omitempty"`
-	Created    int64    `json:"created"`             // unix nanoseconds
-	Scheduled  int64    `json:"scheduled,omitempty"` // likewise
-	Gated      bool     `json:"gated,omitempty"`
-	Ungated    int64    `json:"ungated,omitempty"`
-	Containers []string `json:"containers,omitempty"` // in the order of the spec
-	Roles      []uint8  `json:"roles,omitempty"`      // of Containers
+	Namespace string `json:"ns"`
+	Name      string `json:"name"`
+	UID       string `json:"uid"`
+	Node      string `json:"node,omitempty"`
+	Target    string `json:"target,omitempty"`
+	Created   int64  `json:"created"`             // unix nanoseconds
+	Scheduled int64  `json:"scheduled,omitempty"` // likewise
+	Gated     bool   `json:"gated,omitempty"`
+	Witness
+	Containers []string  `json:"containers,omitempty"` // in the order of the spec
+	Roles      []uint8   `json:"roles,omitempty"`      // of Containers
+	Waits      []uint16  `json:"waits,omitempty"`      // of Containers: what each was seen to wait for
+	Runs       []StubRun `json:"runs,omitempty"`       // those that ended: status tells of the last one alone
+}
+
+// Witness is what no object tells but whoever was watching when it happened. Another observer would tell another time.
+type Witness struct {
+	Ungated int64 `json:"ungated,omitempty"` // unix nanoseconds
+	Gone    int64 `json:"gone,omitempty"`    // likewise
+}
+
+// StubRun is a run of a container that ended.
+type StubRun struct {
+	Container int    `json:"c,omitempty"` // index
+	Number    int32  `json:"n"`
+	Exit      int32  `json:"x,omitempty"`
+	Reason    string `json:"r,omitempty"`
+	Started   int64  `json:"s,omitempty"` // unix seconds
+	Finished  int64  `json:"f,omitempty"` // likewise
+}
+
+// Witnessed is what the facts have from the observer's clock.
+func (f *Facts) Witnessed() Witness {
+	w := Witness{Gone: int64(f.gone)}
+	if f.gated {
+		w.Ungated = int64(f.ungated)
+	}
+	return w
 }
 
 // Stub is what is kept of the facts across a restart.
 func (f *Facts) Stub() Stub {
 	s := Stub{
 		Namespace: f.Namespace, Name: f.Name, UID: f.UID, Node: f.Node, Target: f.Target,
-		Created: int64(f.created), Scheduled: int64(f.scheduled), Gated: f.gated,
+		Created: int64(f.created), Scheduled: int64(f.scheduled), Gated: f.gated, Witness: f.Witnessed(),
 	}
-	if f.gated {
-		s.Ungated = int64(f.ungated)
-	}
+	waits := make([]uint16, len(f.containers))
 	for i := range f.containers {
-		s.Containers = append(s.Containers, f.containers[i].name)
-		s.Roles = append(s.Roles, uint8(f.containers[i].role))
+		c := &f.containers[i]
+		s.Containers = append(s.Containers, c.name)
+		s.Roles = append(s.Roles, uint8(c.role))
+		if waits[i] = uint16(c.waiting); c.waiting != 0 {
+			s.Waits = waits
+		}
+		for _, a := range c.attempts {
+			if a.ended {
+				s.Runs = append(s.Runs, StubRun{i, a.number, a.exit, a.reason, int64(a.started / second), int64(a.finished / second)})
+			}
+		}
 	}
 	return s
 }
@@ -41,13 +75,25 @@ func FromStub(s Stub) *Facts {
 	f := &Facts{
 		Namespace: s.Namespace, Name: s.Name, UID: s.UID, Node: s.Node, Target: s.Target,
 		created: nanos(s.Created), scheduled: nanos(s.Scheduled), gated: s.Gated, ungated: nanos(s.Ungated),
+		gone: nanos(s.Gone),
 	}
 	for i, name := range s.Containers {
 		c := container{name: intern(name)}
 		if i < len(s.Roles) {
 			c.role = role(s.Roles[i])
 		}
+		if i < len(s.Waits) {
+			c.waiting = waiting(s.Waits[i])
+		}
 		f.containers = append(f.containers, c)
+	}
+	for _, r := range s.Runs {
+		if r.Container < 0 || r.Container >= len(f.containers) {
+			continue
+		}
+		a := f.containers[r.Container].attempt(r.Number)
+		a.ended, a.exit, a.reason = true, r.Exit, intern(r.Reason)
+		a.started, a.finished = nanos(r.Started)*second, nanos(r.Finished)*second
 	}
 	return f
 }
