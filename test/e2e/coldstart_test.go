@@ -109,7 +109,7 @@ func TestAColdStartIsOneTraceThatTellsWhatHappened(t *testing.T) {
 		}
 	})
 	t.Run("each simulated phase is within 100 ms of what was simulated", func(t *testing.T) {
-		truth := simulated(t, pod)
+		truth, late := simulated(t, pod)
 		truth[startup.SpanS5cmdDownload] = downloadTimes(t, logs(t, pod))
 		for name, want := range truth {
 			if _, ok := expected[name]; !ok {
@@ -121,8 +121,8 @@ func TestAColdStartIsOneTraceThatTellsWhatHappened(t *testing.T) {
 				continue
 			}
 			from, to := n.Start.Sub(want.start), n.End.Sub(want.end)
-			t.Logf("%-20s start %+6.1f ms, end %+6.1f ms", name, ms(from), ms(to))
-			if from.Abs() > tolerance || to.Abs() > tolerance {
+			t.Logf("%-20s start %+6.1f ms, end %+6.1f ms (simulator's timers %.1f ms)", name, ms(from), ms(to), ms(late))
+			if from.Abs() > tolerance+late || to.Abs() > tolerance+late {
 				t.Errorf("%s is [%v, %v], simulated were [%v, %v]", name, n.Start, n.End, want.start.UTC(), want.end.UTC())
 			}
 		}

@@ -139,8 +139,8 @@ func logs(t *testing.T, pod *corev1.Pod) string {
 // interval is what was simulated, by the simulator's own clock.
 type interval struct{ start, end time.Time }
 
-// simulated asks the simulated server what it did.
-func simulated(t *testing.T, pod *corev1.Pod) map[string]interval {
+// simulated asks the simulated server what it did, and how late the machine let it do that at most.
+func simulated(t *testing.T, pod *corev1.Pod) (phases map[string]interval, late time.Duration) {
 	t.Helper()
 	raw, err := on.Kube.CoreV1().Pods(pod.Namespace).ProxyGet("http", pod.Name, "5005", "/sim/truth", nil).DoRaw(t.Context())
 	if err != nil {
@@ -148,15 +148,16 @@ func simulated(t *testing.T, pod *corev1.Pod) map[string]interval {
 	}
 	var truth struct {
 		Phases map[string]struct{ Start, End int64 }
+		Late   int64
 	}
 	if err := json.Unmarshal(bytes.TrimSpace(raw), &truth); err != nil {
 		t.Fatal(err)
 	}
-	out := map[string]interval{}
+	phases = map[string]interval{}
 	for name, p := range truth.Phases {
-		out[name] = interval{time.Unix(0, p.Start), time.Unix(0, p.End)}
+		phases[name] = interval{time.Unix(0, p.Start), time.Unix(0, p.End)}
 	}
-	return out
+	return phases, time.Duration(truth.Late)
 }
 
 // timedDownload makes the shell write down when it starts s5cmd and when that ends, to the microsecond.

@@ -82,10 +82,12 @@ func (p *player) wait(gap time.Duration) error {
 	if gap <= 0 {
 		return nil
 	}
-	timer := time.NewTimer(time.Duration(float64(gap) / p.speed))
+	due := time.Now().Add(time.Duration(float64(gap) / p.speed))
+	timer := time.NewTimer(time.Until(due))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+		p.truth.late(time.Since(due))
 		return nil
 	case <-p.stop:
 		return stopped{}

@@ -25,6 +25,7 @@ type truth struct {
 		Ended        int64                 `json:"ended,omitempty"`
 		ExitCode     *int                  `json:"exit_code,omitempty"`
 		Failed       string                `json:"failed,omitempty"`
+		Late         int64                 `json:"late,omitempty"` // the longest that a timer fired after its time, ns
 		Phases       map[string]phaseTruth `json:"phases"`
 	}
 }
@@ -55,6 +56,13 @@ func (t *truth) phase(name string, start, end time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.record.Phases[name] = phaseTruth{start.UnixNano(), end.UnixNano()}
+}
+
+// late says how late the machine let the simulator go on: nothing that happens on it can be timed better than that.
+func (t *truth) late(by time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.record.Late = max(t.record.Late, by.Nanoseconds())
 }
 
 func (t *truth) engineReady(at time.Time) {

@@ -11,40 +11,34 @@ type head struct {
 	stamp   []byte // mm-dd HH:MM:SS of vLLM's own logger
 	level   []byte // INFO, WARNING, …
 	message []byte
-}
 
-// clean copies line to buf without ANSI escapes and carriage returns.
-func clean(buf, line []byte) []byte {
-	buf = buf[:0]
-	for len(line) > 0 {
-		esc := bytes.IndexByte(line, 0x1b)
-		if esc < 0 {
-			buf = append(buf, line...)
-			break
-		}
-		buf = append(buf, line[:esc]...)
-		line = line[esc+1:]
-		if len(line) == 0 || line[0] != '[' {
-			continue
-		}
-		end := 1
-		for end < len(line) && (line[end] < 0x40 || line[end] > 0x7e) {
-			end++
-		}
-		line = line[min(end+1, len(line)):]
-	}
-	return bytes.Trim(buf, "\r\n")
+	dated bool // a collector's date was taken off
 }
 
 // parse takes a clean line apart.
 func parse(line []byte) head {
 	h := head{message: line}
-	for rest := line; rest != nil; {
+	for rest := line[barEnd(line):]; rest != nil; {
 		h.message = bytes.TrimLeft(rest, " \t\r")
 		rest = h.prefix()
 	}
 	h.logger()
 	return h
+}
+
+// barEnd is where a progress bar ends that a log line was written behind, because a bar has no end of its own: 0 where
+// there is none. It may be a terminal wide, so what follows would be out of sight.
+func barEnd(line []byte) int {
+	end := 0
+	for _, unit := range [...]string{"it/s]", "s/it]", "B/s]"} {
+		if at := bytes.LastIndex(line, []byte(unit)); at >= 0 {
+			end = max(end, at+len(unit))
+		}
+	}
+	if end > 0 && len(bytes.TrimSpace(line[end:])) > 0 {
+		return end
+	}
+	return 0
 }
 
 // prefix takes one thing off that stands before a message, and returns what follows; nil if there is none.
@@ -55,7 +49,7 @@ func (h *head) prefix() []byte {
 	}
 	switch near := m[:min(len(m), 160)]; {
 	case m[0] == '(':
-		end := bytes.IndexByte(near, ')')
+		end := closing(near)
 		if end < 0 || !bytes.Contains(m[:end], []byte("pid=")) {
 			return nil
 		}
@@ -64,14 +58,27 @@ func (h *head) prefix() []byte {
 		return m[end+1:]
 	case m[0] == '[':
 		return h.bracket(near)
-	case shaped(m, "0000-00-00T00:00:00"): // kubectl logs --timestamps, docker logs -t
+	case shaped(m, "0000-00-00T00:00:00"): // kubectl logs --timestamps, docker logs -t, journalctl -o short-iso
 		if end := bytes.IndexByte(near, ' '); end > 0 && end < len("2006-01-02T15:04:05.999999999+00:00")+1 {
+			h.dated = true
 			return m[end:]
 		}
 	case shaped(m, "0000-00-00 00:00:00"): // Docker Desktop
 		if end := bytes.Index(near, []byte(" | ")); end > 0 && end < len("2006-01-02 15:04:05.999999999+") {
 			return m[end+3:]
 		}
+	case isDigit(m[0]): // srun --label
+		if end := bytes.Index(near, []byte(": ")); end > 0 && end < 5 && allDigits(m[:end]) {
+			if h.rank == nil {
+				h.rank = m[:end]
+			}
+			return m[end+2:]
+		}
+	case bytes.HasPrefix(m, []byte("│ ")): // the frame of a terminal's viewer
+		return m[len("│ "):]
+	}
+	if tag := h.syslog(m[:min(len(m), 128)]); tag > 0 {
+		return m[tag:]
 	}
 	// docker compose: "name-1  | message"
 	if bar := bytes.Index(m[:min(len(m), 64)], []byte(" | ")); bar > 0 && isWord(bytes.TrimRight(m[:bar], " ")) {
@@ -80,7 +87,46 @@ func (h *head) prefix() []byte {
 	return nil
 }
 
-// bracket: "[rank0]: " of torchrun, "[pod/name/container] " of kubectl --prefix, "[2026-08-01 23:37:49 TP0] " of SGLang.
+// closing is where the bracket closes that near begins with: Ray's names of actors have brackets of their own.
+func closing(near []byte) int {
+	depth := 0
+	for i, c := range near {
+		switch c {
+		case '(':
+			depth++
+		case ')':
+			if depth--; depth == 0 {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
+// syslog is how long the head of a line of the journal is: "Aug 19 18:34:30 host vllm[8707]: ", with the month in
+// anybody's language.
+func (h *head) syslog(near []byte) int {
+	end := bytes.Index(near, []byte("]: "))
+	if end < 0 {
+		return 0
+	}
+	tag := bytes.LastIndexByte(near[:end], '[')
+	if tag <= 0 || !allDigits(near[tag+1:end]) || bytes.IndexByte(near[:tag], '(') >= 0 {
+		return 0
+	}
+	if h.dated {
+		return end + 3
+	}
+	for i := range near[:tag] {
+		if isDigit(near[i]) && shaped(near[i:], "00:00:00 ") {
+			return end + 3
+		}
+	}
+	return 0
+}
+
+// bracket: "[rank0]: " and "[default0]:" of torchrun, "[pod/name/container] " of kubectl --prefix, dates, and with one
+// a rank: "[2026-08-01 23:37:49 TP0] " of SGLang.
 func (h *head) bracket(near []byte) []byte {
 	end := bytes.IndexByte(near, ']')
 	if end < 0 {
@@ -88,20 +134,50 @@ func (h *head) bracket(near []byte) []byte {
 	}
 	inner, rest := near[1:end], h.message[end+1:]
 	switch {
-	case bytes.HasPrefix(inner, []byte("rank")) && bytes.HasPrefix(rest, []byte(": ")):
+	case bytes.HasPrefix(inner, []byte("rank")) && bytes.HasPrefix(rest, []byte(": ")),
+		bytes.HasPrefix(inner, []byte("default")) && bytes.HasPrefix(rest, []byte(":")):
 		if h.rank == nil {
 			h.rank = inner
 		}
 		return rest[1:]
-	case bytes.HasPrefix(inner, []byte("pod/")):
+	case bytes.HasPrefix(inner, []byte("pod/")), shaped(inner, "0000-00-00T00:00:00"), shaped(inner, "00/00/0000-00:00:00"):
 		return rest
 	case shaped(inner, "0000-00-00 00:00:00"):
 		if rank := bytes.TrimLeft(inner[len("2006-01-02 15:04:05"):], " "); len(rank) > 0 {
 			h.rank = rank
 		}
 		return rest
+	case bytes.Equal(inner, []byte("TRT-LLM")), bytes.Equal(inner, []byte("TensorRT-LLM")), len(inner) == 1 && inner[0] >= 'A' && inner[0] <= 'Z':
+		return rest
+	case bytes.HasPrefix(inner, []byte("RANK ")): // TensorRT-LLM
+		h.rank = inner
+		return rest
 	}
 	return nil
+}
+
+// rankBefore is the innermost process prefix anywhere before a message: whatever a collector or another process put
+// before it, the writer's own name stands last.
+func rankBefore(text []byte) []byte {
+	pid := bytes.LastIndex(text, []byte(" pid="))
+	if pid < 0 {
+		return nil
+	}
+	from := bytes.LastIndexByte(text[:pid], '(')
+	end := bytes.IndexByte(text[pid:], ')')
+	if from < 0 || end < 0 || !isWord(text[from+1:pid]) {
+		return nil
+	}
+	return text[from+1 : pid+end]
+}
+
+func allDigits(b []byte) bool {
+	for _, c := range b {
+		if !isDigit(c) {
+			return false
+		}
+	}
+	return len(b) > 0
 }
 
 func isWord(b []byte) bool {
@@ -160,21 +236,4 @@ func isLevel(b []byte) bool {
 		}
 	}
 	return len(b) >= 4 && len(b) <= 8
-}
-
-// shaped says whether b begins with digits where shape has 0, and with shape's own bytes elsewhere.
-func shaped(b []byte, shape string) bool {
-	if len(b) < len(shape) {
-		return false
-	}
-	for i := range len(shape) {
-		if shape[i] == '0' {
-			if b[i] < '0' || b[i] > '9' {
-				return false
-			}
-		} else if b[i] != shape[i] {
-			return false
-		}
-	}
-	return true
 }

@@ -47,7 +47,8 @@ func ReadLog(from io.Reader, o LogOptions) (Result, error) {
 	if err != nil {
 		return Result{}, fmt.Errorf("read log: %w", err)
 	}
-	lines := splitter{log: log, width: wrapWidth(log)}
+	text := collected(log)
+	lines := splitter{log: text, width: wrapWidth(text)}
 	for line, ok := lines.next(); ok; line, ok = lines.next() {
 		for _, r := range readers {
 			r.Line(o.Now, Stdout, line)

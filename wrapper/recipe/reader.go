@@ -19,7 +19,7 @@ type Reader struct {
 	hits    []uint16
 	done    []uint64 // by rule: the last pass that it was applied in
 	pass    uint64
-	buf     []byte
+	buf     []byte    // of a line without its colours
 	latest  time.Time // of the last line, by its stamp where Options.Embedded
 	matched int       // lines that an engine's own text matched
 
@@ -48,27 +48,29 @@ func (r *Reader) Line(at time.Time, _ int, raw []byte) {
 	if len(raw) > maxLine {
 		raw = raw[:maxLine]
 	}
+	if coloured(raw) {
+		r.buf = clean(r.buf, raw)
+		raw = r.buf
+	}
 	r.hits = r.recipe.literal.in(raw, r.hits[:0])
 	if len(r.hits) == 0 && len(r.open) == 0 && !r.options.Embedded && !r.start.first.IsZero() {
 		return
 	}
-	r.read(at, raw)
+	r.read(at, bytes.Trim(raw, "\r\n"))
 }
 
 // read is for lines that may say something.
-func (r *Reader) read(at time.Time, raw []byte) {
-	if len(raw) == 0 {
+func (r *Reader) read(at time.Time, text []byte) {
+	if len(text) == 0 {
 		return
 	}
-	r.buf = clean(r.buf, raw)
-	text := r.buf
 	h := parse(text)
 	at, own := r.time(at, h, text)
 	s := r.start
 	if h.stamp != nil || len(r.hits) > 0 || s.first.IsZero() && logged(text) {
 		s.seen(at, h)
 	}
-	r.traceback(at, h)
+	r.traceback(at, h, text)
 	before := r.start
 	r.pass++
 	for _, hit := range r.hits {
@@ -99,7 +101,7 @@ type line struct {
 func (r *Reader) time(at time.Time, h head, text []byte) (time.Time, bool) {
 	if !r.options.Embedded {
 		if h.ray { // Ray collects and repeats its workers' lines, seconds to minutes late
-			if t, ok := stamped(text, at, r.options.Location); ok && at.Sub(t) > 2*time.Second && at.Sub(t) < time.Hour {
+			if t, ok := stamped(text[barEnd(text):], at, r.options.Location); ok && at.Sub(t) > 2*time.Second && at.Sub(t) < time.Hour {
 				return t, true
 			}
 		}
@@ -109,7 +111,7 @@ func (r *Reader) time(at time.Time, h head, text []byte) (time.Time, bool) {
 	if latest.IsZero() {
 		latest = at
 	}
-	if t, ok := stamped(text, latest, r.options.Location); ok {
+	if t, ok := stamped(text[barEnd(text):], latest, r.options.Location); ok {
 		if !h.ray {
 			r.latest = t
 		}
@@ -124,8 +126,11 @@ func (r *Reader) time(at time.Time, h head, text []byte) (time.Time, bool) {
 // apply takes one text's meaning, if the line is really it.
 func (r *Reader) apply(l line, rule *rule) {
 	from := bytes.Index(l.text, []byte(rule.literal()))
-	if from < 0 { // an escape sequence stood within
+	if from < 0 { // only the part of it that is searched for is there
 		return
+	}
+	if l.rank == nil {
+		l.rank = rankBefore(l.text[:from])
 	}
 	if rule.Starts && !bytes.HasPrefix(l.message, []byte(rule.literal())) {
 		return

@@ -25,6 +25,10 @@ func stamped(line []byte, latest time.Time, zone *time.Location) (time.Time, boo
 			return dated(b, zone)
 		case shaped(b, "00-00 00:00:00"):
 			return yearless(b, latest, zone)
+		case shaped(b, "00/00/0000-00:00:00"): // TensorRT-LLM: 12/20/2025-04:20:21
+			return dated([]byte(string(b[6:10])+"-"+string(b[:2])+"-"+string(b[3:5])+" "+string(b[11:19])), zone)
+		case shaped(b, "0000/00/00 00:00:00"):
+			return dated([]byte(string(b[:4])+"-"+string(b[5:7])+"-"+string(b[8:min(len(b), 32)])), zone)
 		case shaped(b, "0000 00:00:00.000000") && i > 0 && line[i-1] >= 'A' && line[i-1] <= 'Z': // glog: I0803 18:43:44.778509
 			t, ok := yearless([]byte(string(b[:2])+"-"+string(b[2:13])), latest, zone)
 			return t.Add(fraction(b[len("0000 00:00:00"):])), ok

@@ -11,14 +11,14 @@ import (
 const maxTraceback = 10_000
 
 // traceback reads the line that ends a Python traceback: the first that is not indented names the exception.
-func (r *Reader) traceback(at time.Time, h head) {
+func (r *Reader) traceback(at time.Time, h head, text []byte) {
 	if r.opened++; r.opened > maxTraceback {
 		clear(r.open)
 	}
 	if len(r.open) == 0 || !r.open[string(h.rank)] || len(h.message) == 0 {
 		return
 	}
-	if c := h.message[0]; c == ' ' || c == '^' || c == '\t' || c == '|' || c == '+' || indented(h, r.buf) ||
+	if c := h.message[0]; c == ' ' || c == '^' || c == '\t' || c == '|' || c == '+' || indented(h, text) ||
 		bytes.HasPrefix(h.message, []byte("Traceback")) {
 		return
 	}

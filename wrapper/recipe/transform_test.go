@@ -4,6 +4,8 @@ package recipe
 
 import (
 	"bytes"
+	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -26,6 +28,19 @@ var transforms = map[string]func([]byte) []byte{
 	"Windows line ends": func(b []byte) []byte {
 		return bytes.ReplaceAll(bytes.ReplaceAll(b, []byte("\r\n"), []byte("\n")), []byte("\n"), []byte("\r\n"))
 	},
+	"containerd's file": func(b []byte) []byte { return stored(b, containerdLine) },
+	"Docker's file":     func(b []byte) []byte { return stored(b, dockerLine) },
+	"the journal":       func(b []byte) []byte { return anyLine.ReplaceAll(b, []byte("Mar 01 12:00:00 node vllm[4711]: $1")) },
+	"the journal with whole dates, in another language": func(b []byte) []byte {
+		return anyLine.ReplaceAll(b, []byte("2026-03-01T12:00:00+0100 node python3[4711]: $1"))
+	},
+	"a pipeline's dates":      func(b []byte) []byte { return anyLine.ReplaceAll(b, []byte("[2026-03-01T12:00:00Z] $1")) },
+	"srun --label":            func(b []byte) []byte { return anyLine.ReplaceAll(b, []byte("0: $1")) },
+	"a terminal's viewer":     func(b []byte) []byte { return anyLine.ReplaceAll(b, []byte("│ $1")) },
+	"escapes without escapes": func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("\x1b["), []byte("[")) },
+	"escapes as syslog writes": func(b []byte) []byte {
+		return bytes.ReplaceAll(b, []byte("\x1b["), []byte("#033["))
+	},
 	"without process prefixes": func(b []byte) []byte { return processes.ReplaceAll(b, nil) },
 	"bars without returns":     func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("\r"), nil) },
 	"copied from a terminal": func(b []byte) []byte {
@@ -41,6 +56,43 @@ var transforms = map[string]func([]byte) []byte{
 		}
 		return out
 	},
+}
+
+// stored is a log as a container runtime stores it: long lines in pieces, each behind a head of its own.
+func stored(log []byte, line func(text []byte, whole bool) []byte) []byte {
+	const most = 300
+	var out []byte
+	for len(log) > 0 {
+		text := firstLine(log)
+		log = log[min(len(text)+1, len(log)):]
+		for len(text) > most {
+			out = append(out, line(text[:most], false)...)
+			text = text[most:]
+		}
+		out = append(out, line(text, true)...)
+	}
+	return out
+}
+
+const storedAt = "2026-03-01T12:00:00.123456789Z"
+
+func containerdLine(text []byte, whole bool) []byte {
+	tag := "P"
+	if whole {
+		tag = "F"
+	}
+	return fmt.Appendf(nil, "%s stderr %s %s\n", storedAt, tag, text)
+}
+
+func dockerLine(text []byte, whole bool) []byte {
+	if whole {
+		text = append(bytes.Clone(text), '\n')
+	}
+	raw, err := json.Marshal(map[string]string{"log": string(text), "stream": "stdout", "time": storedAt})
+	if err != nil {
+		panic(err) // strings can be encoded
+	}
+	return append(raw, '\n')
 }
 
 func TestWhatHappensToALogOnItsWayChangesNothing(t *testing.T) {

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/test/stage"
+	"github.com/coldtrace/coldtrace/trace"
+)
+
+// EnvStarts is how many starts of each speed are compared with what was simulated; default 2.
+const EnvStarts = "COLDTRACE_STARTS"
+
+// speeds of the simulated log. At 1 a start takes about 25 s, at 12 its lines come as fast as those of a warm start.
+var speeds = []string{"1", "4", "12"}
+
+// played are the versions of vLLM that take turns: each has other texts, other prefixes and other bars.
+var played = []string{"0.13.0", "0.6.6", "0.19.0", "0.10.2", "0.28.0"}
+
+// edge is one end of a phase in one start, and how far from the truth it was found. late is how late the simulator's own
+// timers fired in that start: on a machine that busy nobody can tell better.
+type edge struct {
+	phase, speed string
+	off, late    time.Duration
+}
+
+func TestPhasesAreWithin100msOfTheSimulatedTruthAtThreeSpeeds(t *testing.T) {
+	starts := 2
+	if text := os.Getenv(EnvStarts); text != "" {
+		var err error
+		if starts, err = strconv.Atoi(text); err != nil || starts < 1 {
+			t.Fatalf("%s=%q: want a number of starts, at least 1", EnvStarts, text)
+		}
+	}
+	var edges []edge
+	for i := range starts {
+		edges = append(edges, round(t, i)...)
+	}
+	t.Logf("%d starts at each of the speeds %v\n%s", starts, speeds, distribution(edges))
+}
+
+// round makes one start of each speed, all at the same time, and compares each with the truth.
+func round(t *testing.T, i int) []edge {
+	t.Helper()
+	version := played[i%len(played)]
+	var pods []*corev1.Pod
+	for _, speed := range speeds {
+		name := fmt.Sprintf("timing-%s-%d", speed, i)
+		pods = append(pods, begin(t, labelled, name, timedDownload(t), withEnv("SIM_SPEED", speed), withEnv("SIM_VERSION", version)))
+	}
+	var edges []edge
+	for j, speed := range speeds {
+		pod := await(t, pods[j], stage.Ready)
+		truth, late := simulated(t, pod)
+		truth[startup.SpanS5cmdDownload] = downloadTimes(t, logs(t, pod))
+		got := awaitTrace(t, string(pod.UID), startup.SpanStartup, startup.SpanServerReady, startup.SpanVLLMInit)
+		edges = append(edges, compared(t, string(pod.UID), speed, truth, late, got)...)
+		remove(t, pod)
+	}
+	return edges
+}
+
+// compared holds every simulated phase against its span.
+func compared(t *testing.T, uid, speed string, truth map[string]interval, late time.Duration, got *trace.Trace) []edge {
+	t.Helper()
+	nodes := map[string]*trace.Node{}
+	got.Walk(func(n *trace.Node) { nodes[n.ID] = n })
+	var edges []edge
+	for name, want := range truth {
+		n := nodes[startup.MD5.SpanID(uid, name).String()]
+		if n == nil {
+			t.Errorf("speed %s: no span for the simulated phase %s", speed, name)
+			continue
+		}
+		for _, e := range []edge{{name + " start", speed, n.Start.Sub(want.start), late}, {name + " end", speed, n.End.Sub(want.end), late}} {
+			if e.off.Abs() > tolerance+late {
+				t.Errorf("speed %s: %s is off by %v, the simulator's timers by %v", speed, e.phase, e.off, late)
+			}
+			edges = append(edges, e)
+		}
+	}
+	return edges
+}
+
+// distribution is a table: for all edges, each speed and each edge, the distances' median, 95th percentile and maximum.
+func distribution(edges []edge) string {
+	groups := map[string][]time.Duration{}
+	for _, e := range edges {
+		groups[" simulator's timers"] = append(groups[" simulator's timers"], e.late)
+		for _, group := range []string{"  all", " speed " + e.speed, e.phase} {
+			groups[group] = append(groups[group], e.off.Abs())
+		}
+	}
+	names := make([]string, 0, len(groups))
+	for name := range groups {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	var out strings.Builder
+	fmt.Fprintf(&out, "%-28s %6s %9s %9s %9s\n", "off by", "edges", "p50 ms", "p95 ms", "max ms")
+	for _, name := range names {
+		d := slices.Sorted(slices.Values(groups[name]))
+		fmt.Fprintf(&out, "%-28s %6d %9.1f %9.1f %9.1f\n", strings.TrimSpace(name), len(d), ms(d[len(d)/2]), ms(d[len(d)*95/100]), ms(d[len(d)-1]))
+	}
+	return out.String()
+}
