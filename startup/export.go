@@ -6,15 +6,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"sync"
 	"time"
 
+	"github.com/go-logr/logr"
+	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/resource"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 )
 
 // DefaultExportTimeout bounds one attempt to export, unless OTEL_EXPORTER_OTLP_TIMEOUT says otherwise.
@@ -46,15 +46,21 @@ type ExporterConfig struct {
 
 // Exporter sends spans and measurements to an OTLP endpoint, one attempt per call. It is safe for concurrent use.
 type Exporter struct {
-	cfg     ExporterConfig
-	spans   *otlptrace.Exporter
-	metrics sdkmetric.Exporter
-	timeout time.Duration
-	meters  *resource.Resource
+	cfg          ExporterConfig
+	spans        *otlptrace.Exporter
+	metrics      sdkmetric.Exporter
+	spansBound   time.Duration // of one attempt
+	metricsBound time.Duration
+	meters       *resource.Resource
+	connections  []*connection
 }
+
+// quiet keeps OpenTelemetry from logging what it cannot parse: a header may be a key.
+var quiet = sync.OnceFunc(func() { otel.SetLogger(logr.Discard()) })
 
 // NewExporter makes an exporter. It does not connect: an endpoint that is not there yet is no error.
 func NewExporter(ctx context.Context, cfg ExporterConfig) (*Exporter, error) {
+	quiet()
 	switch cfg.Histogram {
 	case "":
 		cfg.Histogram = HistogramExponential
@@ -70,17 +76,37 @@ func NewExporter(ctx context.Context, cfg ExporterConfig) (*Exporter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find where metrics go: %w", err)
 	}
-	e := &Exporter{cfg: cfg, timeout: cfg.Timeout, meters: metricResource(cfg)}
-	if v, _ := tracesSignal.lookup("TIMEOUT"); v == "" && e.timeout == 0 {
-		e.timeout = DefaultExportTimeout
+	e := &Exporter{
+		cfg: cfg, meters: metricResource(cfg),
+		spansBound: tracesSignal.timeout(cfg), metricsBound: metricsSignal.timeout(cfg),
 	}
-	if e.spans, err = newSpanExporter(ctx, traces, cfg, e.timeout); err != nil {
-		return nil, fmt.Errorf("set up the span exporter: %w", err)
+	spansBy, metricsBy := tracesSignal.means(traces), metricsSignal.means(metrics)
+	first, err := spansBy.connect()
+	if err != nil {
+		return nil, fmt.Errorf("set up the connection for spans: %w", err)
 	}
-	if e.metrics, err = newMetricExporter(ctx, metrics, cfg, e.timeout); err != nil {
-		return nil, fmt.Errorf("set up the metric exporter: %w", err)
+	e.connections = []*connection{first}
+	second := first
+	if !spansBy.same(metricsBy) {
+		if second, err = metricsBy.connect(); err != nil {
+			return nil, fmt.Errorf("set up the connection for metrics: %w", errors.Join(err, first.close()))
+		}
+		e.connections = append(e.connections, second)
+	}
+	if e.spans, err = newSpanExporter(ctx, traces, first, cfg, e.spansBound); err != nil {
+		return nil, fmt.Errorf("set up the span exporter: %w", errors.Join(err, e.disconnect()))
+	}
+	if e.metrics, err = newMetricExporter(ctx, metrics, second, cfg, e.metricsBound); err != nil {
+		return nil, fmt.Errorf("set up the metric exporter: %w", errors.Join(err, e.disconnect()))
 	}
 	return e, nil
+}
+
+func (e *Exporter) disconnect() (err error) {
+	for _, c := range e.connections {
+		err = errors.Join(err, c.close())
+	}
+	return err
 }
 
 // ExportSpans makes one attempt to send spans of one subject. Nil means that the receiver accepted them.
@@ -89,57 +115,19 @@ func (e *Exporter) ExportSpans(ctx context.Context, subject Subject, spans []Spa
 	if len(spans) == 0 {
 		return nil
 	}
-	ctx, cancel := e.bound(ctx)
+	ctx, cancel := context.WithTimeout(ctx, e.spansBound)
 	defer cancel()
+	ctx, after := listen(ctx)
 	snapshots := Snapshots(subject, spanResource(subject, e.cfg), e.cfg.Version, spans)
 	if err := accepted(e.spans.ExportSpans(ctx, snapshots)); err != nil {
-		return fmt.Errorf("export %d spans: %w", len(spans), err)
+		return fmt.Errorf("export %d spans: %w", len(spans), throttled(err, *after))
 	}
 	return nil
 }
 
 // Shutdown closes the connections. It does not flush anything: there is nothing but what callers hold.
 func (e *Exporter) Shutdown(ctx context.Context) error {
-	return errors.Join(e.spans.Shutdown(ctx), e.metrics.Shutdown(ctx))
-}
-
-func (e *Exporter) bound(ctx context.Context) (context.Context, context.CancelFunc) {
-	if e.timeout == 0 {
-		return context.WithCancel(ctx)
-	}
-	return context.WithTimeout(ctx, e.timeout)
-}
-
-// accepted drops the error of a partial success that rejected nothing: OTLP's way to send a warning.
-func accepted(err error) error {
-	if err != nil && isPartial(err) && strings.Contains(err.Error(), "(0 ") {
-		return nil
-	}
-	return err
-}
-
-// isPartial tells an OTLP partial success. The exporters' error type is internal to each of them.
-func isPartial(err error) bool { return strings.Contains(err.Error(), "OTLP partial success") }
-
-// Permanent tells whether an error of Exporter is one that a repetition of the same request cannot cure.
-func Permanent(err error) bool {
-	if err == nil {
-		return false
-	}
-	if errors.Is(err, errBadBatch) || isPartial(err) || strings.Contains(err.Error(), "too large") {
-		return true
-	}
-	var grpcErr interface{ GRPCStatus() *status.Status }
-	if errors.As(err, &grpcErr) {
-		switch grpcErr.GRPCStatus().Code() {
-		case codes.InvalidArgument, codes.NotFound, codes.AlreadyExists, codes.PermissionDenied, codes.Unauthenticated,
-			codes.FailedPrecondition, codes.OutOfRange, codes.Unimplemented:
-			return true
-		}
-		return false
-	}
-	// The HTTP exporters' words for a status that OTLP does not let a client retry.
-	return strings.Contains(err.Error(), "failed to send to ")
+	return errors.Join(e.spans.Shutdown(ctx), e.metrics.Shutdown(ctx), e.disconnect())
 }
 
 func spanResource(s Subject, cfg ExporterConfig) *resource.Resource {

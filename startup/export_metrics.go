@@ -33,14 +33,15 @@ func (e *Exporter) ExportMeasurements(ctx context.Context, ms []Measurement) err
 	if len(ms) == 0 {
 		return nil
 	}
-	ctx, cancel := e.bound(ctx)
+	ctx, cancel := context.WithTimeout(ctx, e.metricsBound)
 	defer cancel()
+	ctx, after := listen(ctx)
 	data, err := e.collect(ctx, ms)
 	if err != nil {
 		return err
 	}
 	if err := accepted(e.metrics.Export(ctx, data)); err != nil {
-		return fmt.Errorf("export %d measurements: %w", len(ms), err)
+		return fmt.Errorf("export %d measurements: %w", len(ms), throttled(err, *after))
 	}
 	return nil
 }

@@ -17,6 +17,8 @@ const (
 
 	firstRetry = 400 * time.Millisecond
 	lastRetry  = 20 * time.Second
+
+	maxRetryAfter = time.Minute // what a receiver may ask for
 )
 
 // Why a Queue drops a batch, other than the receiver's refusal.
@@ -220,7 +222,7 @@ func (q *Queue) work(ctx context.Context) {
 		}
 		q.putBack(b)
 		pause = min(max(2*pause, firstRetry), lastRetry)
-		if !q.sleep(ctx, pause) {
+		if !q.sleep(ctx, pause, min(RetryAfter(err), maxRetryAfter)) {
 			return
 		}
 	}
@@ -274,16 +276,18 @@ func (q *Queue) finish(b batch, drop bool, err error) {
 	}
 }
 
-// sleep waits d with jitter, less while somebody waits in Flush. It reports whether the queue goes on.
-func (q *Queue) sleep(ctx context.Context, d time.Duration) bool {
-	end := time.Now().Add(d/2 + rand.N(d/2+1)) //nolint:gosec // jitter is no secret
+// sleep waits d with jitter, less while somebody waits in Flush, but never less than the receiver asked for. It reports
+// whether the queue goes on.
+func (q *Queue) sleep(ctx context.Context, d, asked time.Duration) bool {
+	now := time.Now()
+	end := now.Add(max(asked, d/2+rand.N(d/2+1))) //nolint:gosec // jitter is no secret
 	for {
 		q.mu.Lock()
 		hurry := q.flushers > 0
 		q.mu.Unlock()
 		left := time.Until(end)
 		if hurry {
-			left = min(left, firstRetry/2)
+			left = max(min(left, firstRetry/2), time.Until(now.Add(asked)))
 		}
 		if left <= 0 {
 			return true

@@ -4,23 +4,26 @@
 package otlptest
 
 import (
+	"compress/gzip"
 	"context"
-	"encoding/hex"
-	"fmt"
+	"crypto/tls"
+	"errors"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	colmetricspb "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
 	coltracepb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
-	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
-	metricspb "go.opentelemetry.io/proto/otlp/metrics/v1"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	_ "google.golang.org/grpc/encoding/gzip" // clients may compress
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/stats"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -50,16 +53,35 @@ type Receiver struct {
 	GRPC string // address
 	HTTP string // URL
 
-	// Answer decides about each request, before it is kept: nil accepts. It may be called concurrently.
+	// Answer decides about each request, before it is kept: nil accepts, a *Partial accepts in part, a *Refusal is an
+	// HTTP status; any other error is what gRPC makes of it, and 503 for HTTP. It may be called concurrently.
 	Answer func() error
+
+	connections atomic.Int64
 
 	mu      sync.Mutex
 	spans   []Span
 	points  []Point
-	headers []map[string][]string
+	headers []http.Header
 	changed chan struct{}
 	close   []func()
 }
+
+// Refusal is an answer by HTTP.
+type Refusal struct {
+	Status     int
+	RetryAfter string // the header; empty: none
+}
+
+func (r *Refusal) Error() string { return http.StatusText(r.Status) }
+
+// Partial is an OTLP partial success.
+type Partial struct {
+	Rejected int64
+	Message  string
+}
+
+func (p *Partial) Error() string { return p.Message }
 
 // TB is the part of testing.TB that is used here.
 type TB interface {
@@ -81,21 +103,32 @@ func New(t TB) *Receiver {
 
 // Listen starts a receiver on addresses of the caller's choice.
 func Listen(grpcAddress, httpAddress string) (*Receiver, error) {
+	return listen(grpcAddress, httpAddress, nil)
+}
+
+func listen(grpcAddress, httpAddress string, secure *tls.Config) (*Receiver, error) {
 	r := &Receiver{changed: make(chan struct{})}
-	var listen net.ListenConfig
-	g, err := listen.Listen(context.Background(), "tcp", grpcAddress)
+	var config net.ListenConfig
+	g, err := config.Listen(context.Background(), "tcp", grpcAddress)
 	if err != nil {
 		return nil, err
 	}
-	h, err := listen.Listen(context.Background(), "tcp", httpAddress)
+	h, err := config.Listen(context.Background(), "tcp", httpAddress)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, g.Close())
 	}
 	r.GRPC, r.HTTP = g.Addr().String(), "http://"+h.Addr().String()
-	server := grpc.NewServer()
+	g, h = &counted{g, &r.connections}, &counted{h, &r.connections}
+	opts := []grpc.ServerOption{grpc.StatsHandler(compression{})}
+	if secure != nil {
+		r.HTTP = "https://" + h.Addr().String()
+		h = tls.NewListener(h, secure)
+		opts = append(opts, grpc.Creds(credentials.NewTLS(secure)))
+	}
+	server := grpc.NewServer(opts...)
 	coltracepb.RegisterTraceServiceServer(server, traces{r: r})
 	colmetricspb.RegisterMetricsServiceServer(server, metrics{r: r})
-	web := &http.Server{Handler: r.mux(), ReadHeaderTimeout: time.Second}
+	web := &http.Server{Handler: r.mux(), ReadHeaderTimeout: time.Second, ErrorLog: log.New(io.Discard, "", 0)}
 	go func() { _ = server.Serve(g) }()
 	go func() { _ = web.Serve(h) }()
 	r.close = append(r.close, server.Stop, func() { _ = web.Close() })
@@ -123,11 +156,28 @@ func (r *Receiver) Points() []Point {
 	return slices.Clone(r.points)
 }
 
-// Headers are those of each request.
-func (r *Receiver) Headers() []map[string][]string {
+// Headers are those of each request; gRPC's compression is a Content-Encoding, too.
+func (r *Receiver) Headers() []http.Header {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.headers)
+}
+
+// Connections is how many were accepted so far, by either protocol.
+func (r *Receiver) Connections() int { return int(r.connections.Load()) }
+
+// counted counts the connections of a listener.
+type counted struct {
+	net.Listener
+	n *atomic.Int64
+}
+
+func (c *counted) Accept() (net.Conn, error) {
+	conn, err := c.Listener.Accept()
+	if err == nil {
+		c.n.Add(1)
+	}
+	return conn, err
 }
 
 // Wait blocks until the condition holds, which is asked after each request, or the time is up.
@@ -163,10 +213,11 @@ func (r *Receiver) WaitSpan(d time.Duration, name string) (Span, bool) {
 	return found, ok
 }
 
-func (r *Receiver) keep(headers map[string][]string, spans []Span, points []Point) error {
+func (r *Receiver) keep(headers http.Header, spans []Span, points []Point) (*Partial, error) {
+	var partial *Partial
 	if r.Answer != nil {
-		if err := r.Answer(); err != nil {
-			return err
+		if err := r.Answer(); err != nil && !errors.As(err, &partial) {
+			return nil, err
 		}
 	}
 	r.mu.Lock()
@@ -176,8 +227,44 @@ func (r *Receiver) keep(headers map[string][]string, spans []Span, points []Poin
 	r.points = append(r.points, points...)
 	close(r.changed)
 	r.changed = make(chan struct{})
-	return nil
+	return partial, nil
 }
+
+// headersOf is the metadata of a gRPC request.
+func headersOf(ctx context.Context) http.Header {
+	out := http.Header{}
+	md, _ := metadata.FromIncomingContext(ctx)
+	for key, values := range md {
+		out[http.CanonicalHeaderKey(key)] = values
+	}
+	if c, ok := ctx.Value(compression{}).(*string); ok && *c != "" {
+		out.Set("Content-Encoding", *c)
+	}
+	return out
+}
+
+// compression is a stats.Handler, and the context key under which it leaves what it saw.
+type compression struct{}
+
+// TagRPC makes room for an answer.
+func (compression) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context {
+	return context.WithValue(ctx, compression{}, new(string))
+}
+
+// HandleRPC takes the compression of a request.
+func (compression) HandleRPC(ctx context.Context, s stats.RPCStats) {
+	if h, ok := s.(*stats.InHeader); ok {
+		if c, ok := ctx.Value(compression{}).(*string); ok {
+			*c = h.Compression
+		}
+	}
+}
+
+// TagConn does nothing.
+func (compression) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+
+// HandleConn does nothing.
+func (compression) HandleConn(context.Context, stats.ConnStats) {}
 
 type traces struct {
 	coltracepb.UnimplementedTraceServiceServer
@@ -185,8 +272,8 @@ type traces struct {
 }
 
 func (t traces) Export(ctx context.Context, req *coltracepb.ExportTraceServiceRequest) (*coltracepb.ExportTraceServiceResponse, error) {
-	md, _ := metadata.FromIncomingContext(ctx)
-	return &coltracepb.ExportTraceServiceResponse{}, t.r.keep(md, spansOf(req), nil)
+	partial, err := t.r.keep(headersOf(ctx), spansOf(req), nil)
+	return traceAnswer(partial), err
 }
 
 type metrics struct {
@@ -195,25 +282,47 @@ type metrics struct {
 }
 
 func (m metrics) Export(ctx context.Context, req *colmetricspb.ExportMetricsServiceRequest) (*colmetricspb.ExportMetricsServiceResponse, error) {
-	md, _ := metadata.FromIncomingContext(ctx)
-	return &colmetricspb.ExportMetricsServiceResponse{}, m.r.keep(md, nil, pointsOf(req))
+	partial, err := m.r.keep(headersOf(ctx), nil, pointsOf(req))
+	return metricsAnswer(partial), err
+}
+
+func traceAnswer(p *Partial) *coltracepb.ExportTraceServiceResponse {
+	out := &coltracepb.ExportTraceServiceResponse{}
+	if p != nil {
+		out.PartialSuccess = &coltracepb.ExportTracePartialSuccess{RejectedSpans: p.Rejected, ErrorMessage: p.Message}
+	}
+	return out
+}
+
+func metricsAnswer(p *Partial) *colmetricspb.ExportMetricsServiceResponse {
+	out := &colmetricspb.ExportMetricsServiceResponse{}
+	if p != nil {
+		out.PartialSuccess = &colmetricspb.ExportMetricsPartialSuccess{RejectedDataPoints: p.Rejected, ErrorMessage: p.Message}
+	}
+	return out
 }
 
 func (r *Receiver) mux() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/traces", func(w http.ResponseWriter, q *http.Request) {
 		var req coltracepb.ExportTraceServiceRequest
-		r.answer(w, q, &req, func() error { return r.keep(q.Header, spansOf(&req), nil) })
+		r.answer(w, q, &req, func() (proto.Message, error) {
+			partial, err := r.keep(q.Header, spansOf(&req), nil)
+			return traceAnswer(partial), err
+		})
 	})
 	mux.HandleFunc("POST /v1/metrics", func(w http.ResponseWriter, q *http.Request) {
 		var req colmetricspb.ExportMetricsServiceRequest
-		r.answer(w, q, &req, func() error { return r.keep(q.Header, nil, pointsOf(&req)) })
+		r.answer(w, q, &req, func() (proto.Message, error) {
+			partial, err := r.keep(q.Header, nil, pointsOf(&req))
+			return metricsAnswer(partial), err
+		})
 	})
 	return mux
 }
 
-func (r *Receiver) answer(w http.ResponseWriter, q *http.Request, into proto.Message, keep func() error) {
-	b, err := io.ReadAll(q.Body)
+func (r *Receiver) answer(w http.ResponseWriter, q *http.Request, into proto.Message, keep func() (proto.Message, error)) {
+	b, err := body(q)
 	if err == nil {
 		err = proto.Unmarshal(b, into)
 	}
@@ -221,71 +330,35 @@ func (r *Receiver) answer(w http.ResponseWriter, q *http.Request, into proto.Mes
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	if err := keep(); err != nil {
+	answer, err := keep()
+	var refusal *Refusal
+	switch {
+	case errors.As(err, &refusal):
+		if refusal.RetryAfter != "" {
+			w.Header().Set("Retry-After", refusal.RetryAfter)
+		}
+		http.Error(w, err.Error(), refusal.Status)
+		return
+	case err != nil:
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-protobuf")
+	if b, err = proto.Marshal(answer); err == nil {
+		_, err = w.Write(b)
+	}
+	if err != nil {
+		panic(http.ErrAbortHandler)
 	}
 }
 
-func spansOf(req *coltracepb.ExportTraceServiceRequest) (out []Span) {
-	for _, rs := range req.GetResourceSpans() {
-		for _, ss := range rs.GetScopeSpans() {
-			for _, s := range ss.GetSpans() {
-				sp := Span{
-					TraceID: hex.EncodeToString(s.GetTraceId()), ID: hex.EncodeToString(s.GetSpanId()),
-					ParentID: hex.EncodeToString(s.GetParentSpanId()), Name: s.GetName(),
-					Start: nanos(s.GetStartTimeUnixNano()), End: nanos(s.GetEndTimeUnixNano()),
-					Attributes: attributes(s.GetAttributes()), Resource: attributes(rs.GetResource().GetAttributes()),
-				}
-				if s.GetStatus().GetCode() == 2 {
-					sp.Error = s.GetStatus().GetMessage()
-				}
-				out = append(out, sp)
-			}
-		}
+func body(q *http.Request) ([]byte, error) {
+	if q.Header.Get("Content-Encoding") != "gzip" {
+		return io.ReadAll(q.Body)
 	}
-	return out
-}
-
-func nanos(n uint64) time.Time { return time.Unix(0, int64(n)) } //nolint:gosec // until 2262
-
-func pointsOf(req *colmetricspb.ExportMetricsServiceRequest) (out []Point) {
-	for _, rm := range req.GetResourceMetrics() {
-		resource := attributes(rm.GetResource().GetAttributes())
-		for _, sm := range rm.GetScopeMetrics() {
-			for _, m := range sm.GetMetrics() {
-				if h := m.GetExponentialHistogram(); h != nil {
-					delta := h.GetAggregationTemporality() == metricspb.AggregationTemporality_AGGREGATION_TEMPORALITY_DELTA
-					for _, p := range h.GetDataPoints() {
-						out = append(out, Point{m.GetName(), p.GetCount(), p.GetSum(), delta, "exponential", attributes(p.GetAttributes()), resource})
-					}
-				}
-				if h := m.GetHistogram(); h != nil {
-					delta := h.GetAggregationTemporality() == metricspb.AggregationTemporality_AGGREGATION_TEMPORALITY_DELTA
-					for _, p := range h.GetDataPoints() {
-						out = append(out, Point{m.GetName(), p.GetCount(), p.GetSum(), delta, "explicit", attributes(p.GetAttributes()), resource})
-					}
-				}
-			}
-		}
+	z, err := gzip.NewReader(q.Body)
+	if err != nil {
+		return nil, err
 	}
-	return out
-}
-
-func attributes(kvs []*commonpb.KeyValue) map[string]any {
-	out := map[string]any{}
-	for _, kv := range kvs {
-		switch v := kv.GetValue().GetValue().(type) {
-		case *commonpb.AnyValue_StringValue:
-			out[kv.GetKey()] = v.StringValue
-		case *commonpb.AnyValue_IntValue:
-			out[kv.GetKey()] = v.IntValue
-		case *commonpb.AnyValue_DoubleValue:
-			out[kv.GetKey()] = v.DoubleValue
-		case *commonpb.AnyValue_BoolValue:
-			out[kv.GetKey()] = v.BoolValue
-		default:
-			out[kv.GetKey()] = fmt.Sprint(v)
-		}
-	}
-	return out
+	return io.ReadAll(z)
 }
