@@ -42,6 +42,7 @@ func run() int {
 		newInjectCommand(),
 		newExplainCommand(),
 		newCaptureCommand(),
+		newVolumeCommand(),
 	)
 	err := root.ExecuteContext(ctx)
 	var exit exitError
