@@ -3,6 +3,8 @@
 package endpoint
 
 import (
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/coldtrace/coldtrace/startup"
@@ -35,27 +37,29 @@ type entry struct {
 
 // modules are what stands after python -m.
 var modules = map[string]*entry{
-	"vllm_server":                        {engine: VLLM},
-	"vllm_omni_server":                   {engine: VLLM},
-	"vllm_startup_wrapper":               {engine: VLLM},
-	"vllm.entrypoints.openai.api_server": {engine: VLLM},
-	"vllm.entrypoints.api_server":        {engine: VLLM},
-	"vllm.entrypoints.cli.main":          {engine: VLLM, subs: []string{"serve"}},
-	"vllm.scripts":                       {engine: VLLM, subs: []string{"serve"}},
-	"vllm.entrypoints.openai.run_batch":  {engine: VLLM, role: startup.RoleBatch},
-	"vllm_batch":                         {engine: VLLM, role: startup.RoleBatch},
-	"sglang.launch_server":               {engine: SGLang},
-	"sglang_router.launch_server":        {engine: SGLang},
-	"text_generation_server.cli":         {engine: TGI, subs: []string{"serve"}},
-	"tensorrt_llm.commands.serve":        {engine: TensorRTLLM},
-	"lightllm.server.api_server":         {engine: LightLLM},
-	"lmdeploy":                           {engine: LMDeploy, subs: []string{"serve"}},
-	"lmdeploy.serve.openai.api_server":   {engine: LMDeploy},
-	"huggingfaceserver":                  {engine: KServeHF},
-	"dynamo.vllm":                        {engine: Dynamo},
-	"dynamo.sglang":                      {engine: Dynamo},
-	"dynamo.trtllm":                      {engine: Dynamo},
-	"llama_cpp.server":                   {engine: LlamaCPP},
+	"vllm_server":                              {engine: VLLM},
+	"vllm_omni_server":                         {engine: VLLM},
+	"vllm_startup_wrapper":                     {engine: VLLM},
+	"vllm.entrypoints.openai.api_server":       {engine: VLLM},
+	"vllm.entrypoints.api_server":              {engine: VLLM},
+	"vllm.entrypoints.cli.main":                {engine: VLLM, subs: []string{"serve"}},
+	"vllm.scripts":                             {engine: VLLM, subs: []string{"serve"}},
+	"vllm":                                     {engine: VLLM, subs: []string{"serve"}},
+	"vllm.entrypoints.openai.run_batch":        {engine: VLLM, role: startup.RoleBatch},
+	"vllm_batch":                               {engine: VLLM, role: startup.RoleBatch},
+	"sglang.launch_server":                     {engine: SGLang},
+	"sglang_router.launch_server":              {engine: SGLang},
+	"text_generation_server.cli":               {engine: TGI, subs: []string{"serve"}},
+	"tensorrt_llm.commands.serve":              {engine: TensorRTLLM},
+	"lightllm.server.api_server":               {engine: LightLLM},
+	"lmdeploy":                                 {engine: LMDeploy, subs: []string{"serve"}},
+	"lmdeploy.serve.openai.api_server":         {engine: LMDeploy},
+	"huggingfaceserver":                        {engine: KServeHF},
+	"vllm_nvext.entrypoints.openai.api_server": {engine: NIM},
+	"dynamo.vllm":                              {engine: Dynamo},
+	"dynamo.sglang":                            {engine: Dynamo},
+	"dynamo.trtllm":                            {engine: Dynamo},
+	"llama_cpp.server":                         {engine: LlamaCPP},
 }
 
 // programs are base names of executables.
@@ -96,9 +100,10 @@ var hints = []struct{ text, engine string }{
 
 // imageHints are parts of image repositories, for containers whose command is not known.
 var imageHints = []struct{ text, engine string }{
-	{"vllm", VLLM}, {"llm-d", VLLM}, {"sglang", SGLang}, {"text-generation-inference", TGI}, {"text-embeddings-inference", TEI},
+	{"ai-dynamo/", Dynamo}, {"/nim/", NIM},
+	{"vllm", VLLM}, {"llm-d", VLLM}, {"sglang", SGLang}, {"text-generation-inference", TGI}, {"tgi-inference", TGI}, {"text-embeddings-inference", TEI},
 	{"tritonserver", Triton}, {"tensorrt-llm", TensorRTLLM}, {"tensorrtllm", TensorRTLLM}, {"lightllm", LightLLM}, {"lmdeploy", LMDeploy},
-	{"nvcr.io/nim/", NIM}, {"huggingfaceserver", KServeHF}, {"ollama/ollama", Ollama}, {"llama.cpp", LlamaCPP},
+	{"huggingfaceserver", KServeHF}, {"ollama/ollama", Ollama}, {"llama.cpp", LlamaCPP},
 }
 
 func engineOfImage(image string) string {
@@ -128,7 +133,7 @@ func match(words []Word) (*entry, int) {
 		at, program = 1, base(words[1].Text)
 	}
 	for _, w := range workers {
-		if program == w && len(words) > at+1 && words[at+1].Text == "worker" {
+		if program == w && len(words) > at+1 && words[at+1].Text == string(startup.RoleWorker) {
 			return &entry{engine: VLLM, role: startup.RoleWorker}, at + 1
 		}
 	}
@@ -144,26 +149,26 @@ func match(words []Word) (*entry, int) {
 // withSub checks for the subcommand that an entry needs; the token is then the subcommand.
 func withSub(e *entry, words []Word, at int) (*entry, int) {
 	if e == nil || e.subs == nil {
-		return e, at
+		return follower(e, words[min(at+1, len(words)):]), at
 	}
 	if at+1 < len(words) {
 		for _, sub := range e.subs {
 			if words[at+1].Text == sub {
-				return headless(e, words[at+2:]), at + 1
+				return follower(e, words[at+2:]), at + 1
 			}
 		}
 	}
 	return nil, 0
 }
 
-// headless makes a worker of a vLLM that serves no API: one node of a data-parallel or multi-node deployment.
-func headless(e *entry, args []Word) *entry {
-	if e.engine == VLLM {
-		for _, w := range args {
-			if w.Text == "--headless" {
-				return &entry{engine: VLLM, role: startup.RoleWorker}
-			}
-		}
+// follower makes a worker of an engine that serves no API: any but the first node of a multi-node deployment.
+func follower(e *entry, args []Word) *entry {
+	if e == nil || e.role != "" || e.engine != VLLM && e.engine != SGLang {
+		return e
+	}
+	rank, err := strconv.Atoi(option(args, []string{"--node-rank", "--node_rank"}))
+	if err == nil && rank > 0 || slices.ContainsFunc(args, func(w Word) bool { return e.engine == VLLM && w.Text == "--headless" }) {
+		return &entry{engine: e.engine, role: startup.RoleWorker}
 	}
 	return e
 }
@@ -206,7 +211,7 @@ func matchRay(words []Word) (*entry, int) {
 		return nil, 0
 	}
 	for _, w := range words[2:] {
-		if w.Text == "--address" || strings.HasPrefix(w.Text, "--address=") {
+		if start := w.start(); start == "--address" || strings.HasPrefix(start, "--address=") {
 			return &entry{engine: Ray, role: startup.RoleWorker}, 1
 		}
 	}

@@ -77,7 +77,7 @@ func Identify(pod *Pod, opts Options) Identity {
 	if id.Role == "" {
 		id.Role = role(pod, c, &id.Launch)
 	}
-	id.ModelName = first(opts.ModelName, modelName(c, &id.Launch))
+	id.ModelName = first(opts.ModelName, modelName(c, &id.Launch, id.Engine))
 	id.Region = first(id.Region, literalEnv(c, "AWS_REGION"), literalEnv(c, "AWS_DEFAULT_REGION"))
 	if id.Role == startup.RoleServer {
 		id.HealthURL = first(opts.HealthURL, healthURL(c))

@@ -3,6 +3,7 @@
 package endpoint
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/coldtrace/coldtrace/startup"
@@ -24,12 +25,20 @@ type Launch struct {
 
 // Word is a word of a command. Text is empty unless it is known here.
 type Word struct {
-	Text  string
-	Known bool
-	guess string // what it probably is
-	end   int    // in a shell string: the offset after the word
-	ours  bool
+	Text   string
+	Known  bool
+	guess  string // what it probably is
+	prefix string // what it begins with, if that much is known
+	list   string // in a shell string: the list that it stands for
+	split  bool   // in a shell string: an unquoted variable, which may be several words
+	end    int    // in a shell string: the offset after the word
+	ours   bool
 }
+
+func (w *Word) value() string { return first(w.Text, w.guess) }
+
+// start is what the word begins with: all of it if it is known.
+func (w *Word) start() string { return first(w.Text, w.guess, w.prefix) }
 
 // Site is where an argument for the engine goes: right after its module or program token, where nothing that precedes
 // or follows can take it for its own.
@@ -57,6 +66,8 @@ const (
 	HereDocument        Problem = "here-document"
 	KubeletExpansion    Problem = "kubelet-expansion"
 	ScriptUnknown       Problem = "script-unknown"
+	ConfigFile          Problem = "config-file"
+	EntrypointUnknown   Problem = "entrypoint-unknown"
 )
 
 // launch reads a container's command. entrypoint and cmd are the image's, if they are known.
@@ -64,7 +75,7 @@ func launch(c *Container, entrypoint, cmd []string) Launch {
 	argv := append(append(make([]string, 0, len(c.Command)+len(c.Args)), c.Command...), c.Args...)
 	if len(c.Command) == 0 {
 		if len(entrypoint)+len(cmd) == 0 {
-			return Launch{Args: words(c.Args, c), Site: Site{Problem: NoEngine}}
+			return entrypointUnknown(c)
 		}
 		argv = ImageCommand(c, entrypoint, cmd)
 	}
@@ -72,10 +83,44 @@ func launch(c *Container, entrypoint, cmd []string) Launch {
 	l := launchOf(rest, c)
 	l.Known, l.Wrapped = true, ours > 0
 	l.Site.Word += ours
-	if l.Site.Problem != PlaceholderPresent && mentionsFlag(c, argv) {
+	switch {
+	case l.Site.Problem == PlaceholderPresent:
+	case mentionsFlag(c, argv):
+		l.Site.Problem = FlagPresent
+	case l.Site.Problem == NoProblem && l.Engine == VLLM && l.readsConfig(c, argv):
+		l.Site.Problem = ConfigFile
+	}
+	return l
+}
+
+// entrypointUnknown reads what an image gets to run: images whose entrypoint runs its arguments get a whole command.
+func entrypointUnknown(c *Container) Launch {
+	l := launchOf(c.Args, c)
+	if l.Engine == "" {
+		l = Launch{Args: words(c.Args, c)}
+	}
+	l.Shell = "" // the image may have one; the container's PATH is the entrypoint's to set
+	l.Site = Site{Problem: EntrypointUnknown}
+	if mentionsFlag(c, c.Args) {
 		l.Site.Problem = FlagPresent
 	}
 	return l
+}
+
+// readsConfig tells if the server reads a file of arguments. That file may hold the flag, and vLLM, when it reads one, takes
+// the word after serve for the model (vllm-project/vllm, FlexibleArgumentParser._pull_args_from_config).
+func (l *Launch) readsConfig(c *Container, argv []string) bool {
+	const option = "--config"
+	hidden := false
+	for i := range l.Args {
+		w := &l.Args[i]
+		if start := w.start(); start == option || strings.HasPrefix(start, option+"=") {
+			return true
+		}
+		hidden = hidden || !w.Known && w.guess == ""
+	}
+	in := func(s string) bool { return strings.Contains(s, option) }
+	return hidden && (slices.ContainsFunc(argv, in) || slices.ContainsFunc(c.Env, func(e EnvVar) bool { return in(e.Value) }))
 }
 
 // ImageCommand is what runs in a container without a command: the image's ENTRYPOINT and the pod's args or the image's
@@ -100,11 +145,11 @@ func launchOf(argv []string, c *Container) Launch {
 	all := words(argv, c)
 	at, ok := skipLaunchers(all)
 	if !ok || at >= len(all) {
-		return hint(argv, Launch{Site: Site{Problem: DynamicCommand}})
+		return hint(argv, c, Launch{Site: Site{Problem: DynamicCommand}})
 	}
 	if sh := shellOf(all[at:]); sh != nil {
 		l := Launch{}
-		if sh.proof && !strings.Contains(strings.Join(argv[:at], " "), "=") {
+		if !elsewhere(argv[:at]) {
 			l.Shell = argv[at]
 		}
 		if sh.script < 0 { // a script file
@@ -113,13 +158,13 @@ func launchOf(argv []string, c *Container) Launch {
 				l.Site = Site{Problem: ScriptUnknown}
 				return l
 			}
-			return hint(argv, l)
+			return hint(argv, c, l)
 		}
 		text := argv[at+sh.script]
-		found := scan(text, sh.variant, c)
+		found := scan(text, sh.variant, c, all[at+sh.script+1:])
 		l.Engine, l.Role, l.Args, l.Source = found.engine, found.role, found.args, found.source
 		l.Site = Site{Problem: found.problem, Word: at + sh.script, Offset: found.offset}
-		return hint(argv, l)
+		return hint(argv, c, l)
 	}
 	if e, token := match(all[at:]); e != nil {
 		return Launch{
@@ -127,30 +172,71 @@ func launchOf(argv []string, c *Container) Launch {
 			Site: Site{Word: at + token, Offset: -1},
 		}
 	}
-	return hint(argv, Launch{Site: Site{Problem: NoEngine}})
+	return hint(argv, c, Launch{Site: Site{Problem: NoEngine}})
 }
 
-// hint names the engine by words that only its commands have, where its own simple command was not found: it may be in
-// a variable, an eval or a file. Good enough to observe, not to edit.
-func hint(argv []string, l Launch) Launch {
-	if l.Engine != "" {
-		return l
-	}
-	for _, word := range argv {
-		for _, h := range hints {
-			if strings.Contains(word, h.text) {
-				l.Engine = h.engine
-				if l.Site.Problem == NoProblem || l.Site.Problem == NoEngine {
-					l.Site.Problem = DynamicCommand
-				}
-				return l
+// hint names the engine where its own simple command was not found: behind a program that is not known, in a variable, an
+// eval or a file. Good enough to observe, not to edit.
+func hint(argv []string, c *Container, l Launch) Launch {
+	if l.Engine == "" {
+		if found := anywhere(argv, c); found.Engine != "" {
+			l.Engine, l.Role, l.Args = found.Engine, found.Role, found.Args
+			if l.Source == "" {
+				l.Source = found.Source
+			}
+			if l.Site.Problem == NoProblem || l.Site.Problem == NoEngine {
+				l.Site.Problem = DynamicCommand
 			}
 		}
 	}
-	if l.Site.Problem == NoProblem {
+	if l.Engine == "" && l.Site.Problem == NoProblem {
 		l.Site.Problem = NoEngine
 	}
 	return l
+}
+
+// anywhere looks for a command among the words of another, then in each word, then for words that only an engine's command
+// has.
+func anywhere(argv []string, c *Container) Launch {
+	joined := strings.Join(argv, " ")
+	if !mentionsEngine(joined) {
+		return Launch{}
+	}
+	all := words(argv, c)
+	for i := 1; i < len(all); i++ {
+		if e, token := match(all[i:]); e != nil {
+			return Launch{Engine: e.engine, Role: e.role, Args: all[i+token+1:]}
+		}
+	}
+	for i, text := range argv {
+		if strings.ContainsAny(text, " \t\n") {
+			if f := scan(text, either, c, all[i+1:]); f.engine != "" {
+				return Launch{Engine: f.engine, Role: f.role, Args: f.args, Source: f.source}
+			}
+		}
+	}
+	for _, h := range hints {
+		if _, rest, ok := strings.Cut(joined, h.text); ok {
+			return Launch{Engine: h.engine, Args: looseWords(rest)}
+		}
+	}
+	return Launch{}
+}
+
+// looseWords are probably the arguments that stand at the beginning of a text, to where a command may end.
+func looseWords(text string) []Word {
+	var out []Word
+	for line := range strings.Lines(strings.ReplaceAll(text, "\\\n", " ")) {
+		for field := range strings.FieldsSeq(line) {
+			word := strings.Trim(field, `"'`)
+			if end := strings.IndexAny(word, ";&|"); end >= 0 {
+				return append(out, Word{guess: word[:end]})
+			}
+			out = append(out, Word{guess: word})
+		}
+		break
+	}
+	return out
 }
 
 // words are argv as the kubelet hands it over, where that is known here.
@@ -163,6 +249,8 @@ func words(argv []string, c *Container) []Word {
 		}
 		if x := expand(s, c); !x.unknown() {
 			out[i] = Word{Text: x.text, Known: true}
+		} else {
+			out[i].prefix = x.text[:x.unknowns[0]]
 		}
 	}
 	return out

@@ -7,10 +7,11 @@ import "strings"
 // runner is a program that runs the command given to it: how to find where that begins.
 type runner struct {
 	valued     string // single-letter options that take a value, as in getopt
-	long       string // long options that take their value as the next word, space separated
+	long       string // options of more than a letter that take their value as the next word, space separated
 	positional int    // words before the command that are not options
 	sub        string // a subcommand that must come first
 	vars       bool   // NAME=value words may precede the command
+	elsewhere  bool   // it finds the command where the container may not: a shell that it runs is no proof of one
 }
 
 // runners are the programs seen in front of servers. What is not here ends the search.
@@ -35,13 +36,25 @@ var runners = map[string]runner{
 	"stdbuf":                   {valued: "ioe", long: "--input --output --error"},
 	"timeout":                  {valued: "ks", long: "--kill-after --signal", positional: 1},
 	"gosu":                     {positional: 1},
+	"s6-setuidgid":             {positional: 1},
+	"sudo":                     {valued: "ugpCchrtTUDR", long: "--user --group --host --prompt --chdir --role --type", vars: true, elsewhere: true},
+	"setpriv":                  {long: "--reuid --regid --groups --inh-caps --bounding-set --ambient-caps --securebits"},
+	"prlimit":                  {},
+	"unbuffer":                 {},
+	"busybox":                  {elsewhere: true},
+	"mpirun":                   {valued: "nxHc", long: "-np --np -N --host --hostfile --map-by --bind-to --mca -mca"},
+	"trtllm-llmapi-launch":     {},
 	"su-exec":                  {positional: 1},
 	"catchsegv":                {},
 	"nvidia_entrypoint.sh":     {},
-	"uv":                       {sub: "run"},
-	"poetry":                   {sub: "run"},
-	"conda":                    {sub: "run", valued: "np", long: "--name --prefix"},
-	"micromamba":               {sub: "run", valued: "np", long: "--name --prefix"},
+	"uv":                       {sub: "run", valued: "pP", long: "--with --python --extra --group --only-group --project --directory --env-file --package --index", elsewhere: true},
+	"poetry":                   {sub: "run", elsewhere: true},
+	"pipenv":                   {sub: "run", elsewhere: true},
+	"pixi":                     {sub: "run", valued: "e", long: "--environment --manifest-path", elsewhere: true},
+	"doppler":                  {sub: "run", valued: "pc", long: "--project --config --token"},
+	"infisical":                {sub: "run", long: "--env --path --projectId --token"},
+	"conda":                    {sub: "run", valued: "np", long: "--name --prefix", elsewhere: true},
+	"micromamba":               {sub: "run", valued: "np", long: "--name --prefix", elsewhere: true},
 }
 
 // skipLaunchers is the index of the first word that is not a runner or its options. Not ok: a word that decides is not
@@ -67,6 +80,16 @@ func skipLaunchers(words []Word) (at int, ok bool) {
 	return at, true
 }
 
+// elsewhere tells if one of the runners finds its command where the container may not.
+func elsewhere(words []string) bool {
+	for _, w := range words {
+		if r := runners[base(w)]; r.elsewhere || r.vars && strings.Contains(strings.Join(words, " "), "=") {
+			return true
+		}
+	}
+	return false
+}
+
 // skip goes over a runner's own words.
 func (r runner) skip(words []Word, at int) (int, bool) {
 	if r.sub != "" {
@@ -83,10 +106,10 @@ func (r runner) skip(words []Word, at int) (int, bool) {
 			return at, false
 		case w.Text == "--":
 			at++
-			if positional > 0 {
-				at += positional
+			for r.vars && at < len(words) && words[at].Known && strings.IndexByte(words[at].Text, '=') > 0 {
+				at++
 			}
-			return at, true
+			return at + positional, true
 		case len(w.Text) > 1 && w.Text[0] == '-':
 			if strings.HasPrefix(w.Text, "-S") && r.vars { // env -S splits a string
 				return at, false
@@ -106,12 +129,12 @@ func (r runner) skip(words []Word, at int) (int, bool) {
 
 // takesNext tells if an option's value is the next word.
 func (r runner) takesNext(option string) bool {
-	if strings.HasPrefix(option, "--") {
-		for name := range strings.FieldsSeq(r.long) {
-			if option == name {
-				return true
-			}
+	for name := range strings.FieldsSeq(r.long) {
+		if option == name {
+			return true
 		}
+	}
+	if strings.HasPrefix(option, "--") {
 		return false
 	}
 	// In a cluster of letters the first that takes a value takes the rest of the cluster, or the next word.

@@ -6,39 +6,61 @@ import "strings"
 
 // Options that name the model, the name it is served under first.
 var (
-	servedFlags = []string{"--served-model-name", "--served_model_name", "--model-name", "--model_name"}
-	modelFlags  = []string{"--model", "--model-path", "--model_path", "--model-id", "--model_id", "--model-tag", "--model_dir", "--hf-model"}
-	modelEnv    = []string{
+	servedFlags = []string{"--served-model-name", "--served_model_name", "--model-name", "--model_name", "--alias"}
+	modelFlags  = []string{
+		"--model", "--model-path", "--model_path", "--model-id", "--model_id", "--model-tag", "--model_dir", "--hf-model", "--hf-repo", "-hf", "-hfr",
+	}
+	modelEnv = []string{
 		"MODEL_NAME", "SERVED_MODEL_NAME", "NIM_SERVED_MODEL_NAME", "NIM_MODEL_NAME", "MODEL_ID", "HF_MODEL_ID", "MODEL", "LLM_MODEL",
 	}
 )
 
-// positionalModel are the engines whose first argument is the model.
-var positionalModel = map[string]bool{VLLM: true, LMDeploy: true, TensorRTLLM: true, Ollama: false}
+// positionalModel are the engines whose first argument that is no option's is the model.
+var positionalModel = map[string]bool{VLLM: true, LMDeploy: true, TensorRTLLM: true, TGI: true}
 
-// modelName is the name the model is served under, else the model itself, else what env says.
-func modelName(c *Container, l *Launch) string {
+// modelName is the name the model is served under, else the model itself, else what env says, else the image.
+func modelName(c *Container, l *Launch, engine string) string {
 	if v := option(l.Args, servedFlags); v != "" {
 		return v
 	}
 	if v := publicName(option(l.Args, modelFlags)); v != "" {
 		return v
 	}
-	if positionalModel[l.Engine] {
+	if positionalModel[engine] {
 		if v := publicName(positional(l.Args)); v != "" {
 			return v
 		}
 	}
 	for _, name := range modelEnv {
-		if v := publicName(literalEnv(c, name)); v != "" {
+		value, _, _ := strings.Cut(literalEnv(c, name), ",") // NIM takes several names
+		if v := publicName(value); v != "" {
 			return v
 		}
 	}
-	return sourceName(l.Source)
+	if v := sourceName(l.Source); v != "" || engine != NIM {
+		return v
+	}
+	return nimModel(c.Image)
 }
+
+// nimModel is the model that a NIM's image is made for: ORGANISATION/MODEL in nvcr.io/nim/ORGANISATION/MODEL. An image for
+// any model is called llm-nim.
+func nimModel(image string) string {
+	_, name, _ := strings.Cut(imageRepository(image), "/nim/")
+	if strings.Count(name, "/") != 1 || strings.HasSuffix(name, "-nim") {
+		return ""
+	}
+	return name
+}
+
+// hub stands before the name of a model that is fetched from Hugging Face.
+const hub = "hf://"
 
 // sourceName is the folder that a download fetches, less patterns and what model folders are usually called.
 func sourceName(source string) string {
+	if name, ok := strings.CutPrefix(source, hub); ok {
+		return name
+	}
 	_, path, _ := strings.Cut(source, "://")
 	path, _, _ = strings.Cut(path, "?")
 	elements := strings.Split(path, "/")
@@ -50,33 +72,50 @@ func sourceName(source string) string {
 	return ""
 }
 
-// option is the first value of an option, in either spelling.
+// option is the first value of an option, in either spelling. Of an option that is given twice the last one counts.
 func option(args []Word, names []string) string {
 	for _, name := range names {
-		for i, w := range args {
-			if value, ok := strings.CutPrefix(first(w.Text, w.guess), name+"="); ok {
+		for i := len(args) - 1; i >= 0; i-- {
+			if value, ok := strings.CutPrefix(args[i].value(), name+"="); ok {
 				return value
 			}
-			if w.Text == name && i+1 < len(args) && !strings.HasPrefix(args[i+1].Text, "-") {
-				return first(args[i+1].Text, args[i+1].guess)
+			if args[i].value() == name && i+1 < len(args) && !strings.HasPrefix(args[i+1].value(), "-") {
+				return args[i+1].value()
 			}
 		}
 	}
 	return ""
 }
 
-// positional is the first argument if it is not an option. Subcommands of subcommands are passed over.
+// positional is the first argument that is neither an option nor an option's value. Subcommands of subcommands are passed
+// over.
 func positional(args []Word) string {
-	for _, w := range args {
+	taken := false // the word before is an option that takes a value, as far as can be told
+	for i := range args {
+		w := &args[i]
+		start := w.start()
 		switch {
-		case w.ours, w.Text == "serve", w.Text == "api_server":
-		case strings.HasPrefix(first(w.Text, w.guess), "-"):
-			return ""
+		case w.ours, start == "serve", start == "api_server":
+		case len(start) > 1 && start[0] == '-':
+			taken = !strings.Contains(start, "=") && !isSwitch(start)
+			continue
+		case taken, strings.ContainsAny(start, "={"): // a value, or one of several
 		default:
-			return first(w.Text, w.guess)
+			return w.value()
 		}
+		taken = false
 	}
 	return ""
+}
+
+// isSwitch tells an option without a value by its name.
+func isSwitch(option string) bool {
+	for _, prefix := range [...]string{"--enable-", "--disable-", "--no-", "--trust-", "--trust_", "--enforce-", "--headless", "--async-scheduling", "--skip-"} {
+		if strings.HasPrefix(option, prefix) {
+			return true
+		}
+	}
+	return false
 }
 
 // genericNames are folders that models are put in; they name no model.
@@ -85,6 +124,7 @@ var genericNames = map[string]bool{"model_files": true, "models": true, "model":
 // publicName keeps a model hub's id and of a path or URL its last element, which is what people call the model.
 func publicName(model string) string {
 	model, _, _ = strings.Cut(model, "?")
+	model = strings.TrimPrefix(model, hub)
 	path := strings.HasPrefix(model, "/") || strings.HasPrefix(model, ".") || strings.Contains(model, "://") || strings.Count(model, "/") > 1
 	model = strings.TrimRight(model, "/")
 	if path {

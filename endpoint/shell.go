@@ -3,6 +3,7 @@
 package endpoint
 
 import (
+	"slices"
 	"strings"
 	"sync"
 
@@ -35,8 +36,7 @@ func isShell(program string) variant {
 // invocation is a shell's command line.
 type invocation struct {
 	variant variant
-	script  int  // index of the string after -c; -1: it runs a file
-	proof   bool // it is a plain shell that can run a -c string of ours
+	script  int // index of the string after -c; -1: it runs a file
 }
 
 // shellOf reads `bash -lc STRING`, `sh -euo pipefail -c STRING`, `bash -c -- STRING`, `bash FILE`; nil if it is not a
@@ -46,7 +46,7 @@ func shellOf(words []Word) *invocation {
 	if v == 0 {
 		return nil
 	}
-	inv := &invocation{variant: v, script: -1, proof: true}
+	inv := &invocation{variant: v, script: -1}
 	command := false
 	for i := 1; i < len(words); i++ {
 		w := words[i]
@@ -81,6 +81,7 @@ type finding struct {
 	offset  int    // in the original string
 	source  string // what a download in the same string fetches
 	problem Problem
+	within  string // the function it is in
 }
 
 var parsers = sync.Pool{New: func() any { return syntax.NewParser() }}
@@ -101,9 +102,9 @@ func parse(text string, v variant) (*syntax.File, error) {
 	return file, err
 }
 
-// scan finds the engine in a shell string. A string without any engine's words is not parsed.
-func scan(text string, v variant, c *Container) finding {
-	if !mentionsEngine(text) {
+// scan finds the engine in a shell string that is given params, $0 first. A string without any engine's words is not parsed.
+func scan(text string, v variant, c *Container, params []Word) finding {
+	if !mentionsEngine(text) && !refersToEngine(text, c, params) {
 		return finding{problem: NoEngine}
 	}
 	x := expand(text, c)
@@ -112,6 +113,7 @@ func scan(text string, v variant, c *Container) finding {
 		return finding{problem: ShellSyntax}
 	}
 	w := walker{text: x.text, container: c}
+	w.given(params)
 	syntax.Walk(file, w.visit)
 	f := w.finding()
 	if f.problem != NoProblem {
@@ -140,12 +142,25 @@ func mentionsEngine(text string) bool {
 	return false
 }
 
+// refersToEngine tells if a string without any engine's words may get them from its parameters or variables.
+func refersToEngine(text string, c *Container, params []Word) bool {
+	if strings.IndexByte(text, '$') < 0 {
+		return false
+	}
+	return slices.ContainsFunc(params, func(w Word) bool { return mentionsEngine(w.Text) }) ||
+		slices.ContainsFunc(c.Env, func(e EnvVar) bool { return strings.Contains(text, e.Name) && mentionsEngine(e.Value) })
+}
+
 // walker collects the simple commands of a shell string that start an engine.
 type walker struct {
 	text      string
 	container *Container
 	stack     []syntax.Node
 	vars      map[string]string // assigned in the string itself, so far
+	lists     map[string][]Word // arrays likewise
+	zero      Word              // $0
+	params    []Word            // $1 and on
+	depth     int               // of shell strings in shell strings
 	source    string            // of the last download
 	found     []finding
 	workers   []finding
@@ -168,65 +183,122 @@ func (w *walker) visit(node syntax.Node) bool {
 	return true
 }
 
+func (w *walker) given(params []Word) {
+	if len(params) > 0 {
+		w.zero, w.params = params[0], params[1:]
+	}
+}
+
 func (w *walker) call(call *syntax.CallExpr) {
 	words := make([]Word, len(call.Args))
 	for i, arg := range call.Args {
 		words[i] = w.word(arg)
 	}
+	switch name := words[0].Text; {
+	case name == "set" && len(words) > 1 && words[1].Text == "--":
+		w.params = w.spread(words[2:], w.params)
+		return
+	case name == "shift" && len(w.params) > 0:
+		w.params = w.params[1:]
+		return
+	case name != "":
+		w.called(name, words[1:])
+	}
 	at, ok := skipLaunchers(words)
 	if !ok || at >= len(words) {
+		w.guessCall(words)
 		return
 	}
 	problem := w.context()
 	rest := words[at:]
 	if rest[0].Text == "eval" {
-		w.nested(rest[1:], bash, Eval)
+		w.nested(rest[1:], bash, Eval, nil)
 		return
 	}
 	if sh := shellOf(rest); sh != nil && sh.script >= 0 {
-		w.nested(rest[sh.script:sh.script+1], sh.variant, NestedShell)
+		w.nested(rest[sh.script:sh.script+1], sh.variant, NestedShell, rest[sh.script+1:])
 		return
 	}
 	e, token := match(rest)
 	if e == nil {
 		w.download(rest, call.Args[at:])
+		w.guessCall(words)
 		return
 	}
-	f := finding{engine: e.engine, role: e.role, args: rest[token+1:], offset: rest[token].end, problem: problem}
-	if e.role == startup.RoleWorker {
+	w.add(finding{engine: e.engine, role: e.role, args: rest[token+1:], offset: rest[token].end, problem: problem})
+}
+
+// guessCall is for a command that is in variables: probably known, but nothing to edit.
+func (w *walker) guessCall(words []Word) {
+	if !slices.ContainsFunc(words, func(x Word) bool { return !x.Known }) {
+		return
+	}
+	words = guessed(w.spread(words, w.params))
+	at, ok := skipLaunchers(words)
+	if !ok || at >= len(words) {
+		return
+	}
+	if e, token := match(words[at:]); e != nil {
+		w.add(finding{engine: e.engine, role: e.role, args: words[at+token+1:], problem: DynamicCommand})
+	}
+}
+
+func (w *walker) add(f finding) {
+	params := w.params
+	if f.within = w.function(); f.within != "" {
+		params = []Word{{list: "@"}} // those of its calls, which follow
+	}
+	f.args = w.spread(f.args, params)
+	if f.role == startup.RoleWorker {
 		w.workers = append(w.workers, f)
 		return
 	}
 	w.found = append(w.found, f)
 }
 
+// called gives a function's server the arguments of a call.
+func (w *walker) called(function string, args []Word) {
+	for i := range w.found {
+		if w.found[i].within == function {
+			w.found[i].args = w.spread(w.found[i].args, w.spread(args, w.params))
+		}
+	}
+}
+
+// function is the name of the function being visited.
+func (w *walker) function() string {
+	for i := len(w.stack) - 1; i >= 0; i-- {
+		if f, ok := w.stack[i].(*syntax.FuncDecl); ok && f.Name != nil {
+			return f.Name.Value
+		}
+	}
+	return ""
+}
+
 // nested looks into a string that another shell will read. What it finds can be named but not edited: its text is
 // quoted here.
-func (w *walker) nested(words []Word, v variant, problem Problem) {
+func (w *walker) nested(words []Word, v variant, problem Problem, params []Word) {
+	words = w.spread(words, w.params)
 	texts := make([]string, len(words))
 	for i, word := range words {
-		if !word.Known {
+		if texts[i] = word.value(); texts[i] == "" {
 			return
 		}
-		texts[i] = word.Text
 	}
 	text := strings.Join(texts, " ")
-	if len(w.stack) > 64 || !mentionsEngine(text) {
+	if w.depth > 8 || !mentionsEngine(text) {
 		return
 	}
 	file, err := parse(text, v)
 	if err != nil {
 		return
 	}
-	inner := walker{text: text, container: w.container, stack: make([]syntax.Node, 0, len(w.stack)+16)}
+	inner := walker{text: text, container: w.container, depth: w.depth + 1, vars: w.vars}
+	inner.given(params)
 	syntax.Walk(file, inner.visit)
 	if f := inner.finding(); f.engine != "" {
 		f.problem = problem
-		if f.role == startup.RoleWorker {
-			w.workers = append(w.workers, f)
-		} else {
-			w.found = append(w.found, f)
-		}
+		w.add(f)
 	}
 }
 

@@ -26,7 +26,7 @@ const (
 	ReasonDisabled         Reason = "disabled-by-policy"
 	ReasonNoWrapperImage   Reason = "no-wrapper-image"
 	ReasonImageVolumes     Reason = "image-volumes-unsupported"
-	ReasonNoCommand        Reason = "entrypoint-unknown"
+	ReasonNoCommand               = Reason(endpoint.EntrypointUnknown)
 	ReasonKnownImage       Reason = "known-image"
 	ReasonTaken            Reason = "name-taken"
 	ReasonFootprint        Reason = "footprint-too-small"
@@ -49,6 +49,7 @@ const (
 	ReasonHereDocument            = Reason(endpoint.HereDocument)
 	ReasonKubeletExpansion        = Reason(endpoint.KubeletExpansion)
 	ReasonScriptUnknown           = Reason(endpoint.ScriptUnknown)
+	ReasonConfigFile              = Reason(endpoint.ConfigFile)
 )
 
 // Explanation is the documented meaning of a reason.
@@ -103,4 +104,5 @@ var Vocabulary = []Explanation{
 	{ReasonHereDocument, "The server's command is in a here-document.", ""},
 	{ReasonKubeletExpansion, "A $(NAME) before the server's command has a value that can't be seen at admission.", ""},
 	{ReasonScriptUnknown, "The server is started by a script in the image.", ""},
+	{ReasonConfigFile, "The server reads a file of arguments, which may hold the flag, and with which vLLM takes the word after `serve` for the model.", "Put `otlp-traces-endpoint` into that file if request traces are wanted."},
 }

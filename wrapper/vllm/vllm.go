@@ -61,7 +61,7 @@ func Prepare(argv, env []string, mode, traceparent string) Plan {
 		return p
 	}
 	switch {
-	case mode == auto && v.flagWorks() && (where.argument >= 0 || where.after < len(argv)):
+	case mode == auto && v.flagWorks() && visible(argv) && (where.argument >= 0 || where.after < len(argv)):
 		p.give(where, Flag+"="+endpoint)
 	case v.tracesLoading() && traceparent != "" && !e.has("TRACEPARENT") && !e.has("traceparent") && visible(argv):
 		p.Traced = true
@@ -85,7 +85,8 @@ func flagged(argv, env []string) bool {
 	return slices.ContainsFunc(argv, has) || slices.ContainsFunc(env, has)
 }
 
-// visible tells whether all of vLLM's arguments are in sight: a file of arguments may ask for request tracing.
+// visible tells whether all of vLLM's arguments are in sight: a file of arguments may ask for request tracing. And with one
+// vLLM takes the word after serve for the model, so that the flag cannot stand there.
 func visible(argv []string) bool {
 	return !slices.ContainsFunc(argv, func(a string) bool { return strings.Contains(a, "--config") })
 }

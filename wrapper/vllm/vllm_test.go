@@ -131,6 +131,8 @@ func TestWhatIsNotClearIsLeftAlone(t *testing.T) {
 		"the flag is there":           {argv: append(slices.Clone(m), Flag, "http://x:4317")},
 		"the flag is in a script":     {argv: []string{"bash", "-c", "python -m vllm_server " + Placeholder + " " + Flag + "=x"}},
 		"the flag is in a variable":   {argv: []string{"bash", "-c", "python -m vllm_server " + Placeholder + " $ARGS"}, env: []string{"ARGS=" + Flag + "=x"}},
+		"a file of arguments":         {argv: append(slices.Clone(m), "--config", "f.yaml")},
+		"a file of arguments, script": {argv: []string{"bash", "-c", "vllm serve " + Placeholder + " m --config=f.yaml"}},
 		"an environment is activated": {argv: []string{"bash", "-c", "source /venv/bin/activate; python -m vllm_server " + Placeholder}},
 		"the path is changed":         {argv: []string{"bash", "-c", "export PATH=/x:$PATH; vllm serve " + Placeholder}},
 		"the interpreter is unknown":  {argv: []string{"bash", "-c", "$PYTHON -m vllm_server " + Placeholder}},
