@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -60,7 +61,7 @@ func check(ctx context.Context, out io.Writer, o checkOptions) error {
 		return err
 	}
 	host := o.service + "." + o.namespace + ".svc"
-	patched, err := dryRunAdmission(ctx, host, bundle)
+	patched, err := firstAdmission(ctx, host, bundle)
 	if err != nil {
 		return fmt.Errorf("admission through %s: %w", host, err)
 	}
@@ -107,6 +108,36 @@ func (o checkOptions) caBundle(ctx context.Context) ([]byte, error) {
 // checkPod is an endpoint that any policy with GPUs would look at. It is never created.
 const checkPod = `{"metadata":{"generateName":"coldtrace-check-","annotations":{"coldtrace.io/inject":"true"}},"spec":{"containers":[{"name":"main",` +
 	`"image":"check","command":["python3","-m","vllm.entrypoints.openai.api_server"],"resources":{"limits":{"nvidia.com/gpu":"1"}}}]}}`
+
+// reachableIn is far more than kube-proxy and DNS take to know of replicas that are ready.
+const reachableIn = 30 * time.Second
+
+// firstAdmission tries until the Service can be reached: right after an installation the nodes may not know it yet.
+func firstAdmission(ctx context.Context, host string, bundle []byte) (int, error) {
+	deadline := time.After(reachableIn)
+	again := time.NewTicker(500 * time.Millisecond)
+	defer again.Stop()
+	for {
+		patched, err := dryRunAdmission(ctx, host, bundle)
+		if !unreachable(err) {
+			return patched, err
+		}
+		select {
+		case <-again.C:
+		case <-deadline:
+			return 0, fmt.Errorf("not reached within %s: %w", reachableIn, err)
+		case <-ctx.Done():
+			return 0, errors.Join(ctx.Err(), err)
+		}
+	}
+}
+
+// unreachable says that nothing answered: no name, no route, or nobody listening.
+func unreachable(err error) bool {
+	var name *net.DNSError
+	var op *net.OpError
+	return errors.As(err, &name) || errors.As(err, &op) && op.Op == "dial"
+}
 
 // dryRunAdmission sends what the API server would send for a dry run and gives back how much would be changed.
 func dryRunAdmission(ctx context.Context, host string, bundle []byte) (int, error) {

@@ -78,6 +78,12 @@ var builds = []build{
 		env: []string{"CGO_ENABLED=0"},
 	},
 	{
+		// Helm 3's engine is in it: the chart's suites are also a test with the Helm before.
+		module: "test/tools/helm-unittest",
+		bins:   map[string]string{"helm-unittest": "github.com/helm-unittest/helm-unittest/cmd/helm-unittest"},
+		env:    []string{"CGO_ENABLED=0"},
+	},
+	{
 		module:  "test/cluster/dns",
 		bins:    map[string]string{"dns": "."},
 		env:     []string{"CGO_ENABLED=0"},

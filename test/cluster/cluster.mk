@@ -23,6 +23,6 @@ cluster-drill: ## Boot and kill real clusters; nothing may be left behind (needs
 e2e: cluster-drill
 
 .PHONY: cluster-assets
-cluster-assets: ## Build what tests against a real API server need (etcd, kube-apiserver, kubectl, helm)
+cluster-assets: ## Build what tests need: etcd, kube-apiserver, kubectl, helm, helm-unittest
 	@$(CLUSTER) packages
-	@$(CLUSTER) build --control-plane helm
+	@$(CLUSTER) build --control-plane helm helm-unittest

@@ -38,21 +38,14 @@ func (s *Stage) PushImages(ctx context.Context) error {
 
 // InstallChart installs the chart, or upgrades it, and waits until it is ready. More values come as "key=value".
 func (s *Stage) InstallChart(ctx context.Context, values ...string) error {
-	args := []string{
-		"upgrade", "--install", Release, "charts/coldtrace",
-		"--namespace", SystemNamespace, "--create-namespace", "--wait", "--timeout", "3m",
-	}
-	for _, value := range append([]string{
-		"image.repository=registry.coldtrace.test/coldtrace",
-		"image.tag=" + s.tag,
-		"wrapper.image=registry.coldtrace.test/coldtrace-wrapper:" + s.tag,
-		"otlp.endpoint=http://" + s.NodeIP() + ":4317",
-		"clusterName=coldtrace-test",
-		"region=us-west-2",
-	}, values...) {
-		args = append(args, "--set", value)
-	}
-	return s.Step("chart installed, webhook ready", func() error { return s.run(ctx, "helm", args...) })
+	return s.Step("chart installed, webhook ready", func() error {
+		if err := s.kubectl(ctx, strings.NewReader(restricted), "apply", "-f", "-"); err != nil {
+			return err
+		}
+		_, err := s.Helm(ctx, append([]string{"upgrade", "--install", Release, "charts/coldtrace", "--wait", "--timeout", "3m"},
+			s.ValueArgs(values...)...)...)
+		return err
+	})
 }
 
 // UninstallChart removes what InstallChart has installed, if it has.
