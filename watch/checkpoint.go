@@ -3,11 +3,13 @@
 package watch
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"compress/gzip"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -27,7 +29,7 @@ const (
 
 // Keys of the checkpoint's ConfigMap.
 const (
-	startsKey    = "starts.json.gz"
+	startsKey    = "starts.jsonl.gz" // the record, then a line for each start
 	deliveredKey = "delivered.bin"
 )
 
@@ -38,7 +40,7 @@ type record struct {
 	Version    int            `json:"version"`
 	Floor      time.Time      `json:"floor"` // pods created before are over and done, unless they are in Starts
 	Namespaces []string       `json:"namespaces"`
-	Starts     []startRecord  `json:"starts"`
+	Starts     []startRecord  `json:"-"`
 	recent     map[uid]recent // delivered, of pods created since Floor
 }
 
@@ -51,7 +53,7 @@ type startRecord struct {
 	Timeout   time.Duration   `json:"timeout"`
 }
 
-const recordVersion = 1
+const recordVersion = 2
 
 func (r *record) delivered(id types.UID) bool {
 	_, ok := r.recent[parseUID(id)]
@@ -87,7 +89,13 @@ func compress(r *record) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compress the checkpoint: %w", err)
 	}
-	if err := json.NewEncoder(zip).Encode(r); err != nil {
+	// A line at a time: an encoder holds the whole text of what it is given.
+	lines := json.NewEncoder(zip)
+	err = lines.Encode(r)
+	for i := range r.Starts {
+		err = errors.Join(err, lines.Encode(&r.Starts[i]))
+	}
+	if err != nil {
 		return nil, fmt.Errorf("encode the checkpoint: %w", err)
 	}
 	if err := zip.Close(); err != nil {
@@ -116,11 +124,23 @@ func decodeRecord(data map[string][]byte) (*record, error) {
 		return nil, fmt.Errorf("decompress the checkpoint: %w", err)
 	}
 	r := &record{recent: map[uid]recent{}}
-	if err := json.NewDecoder(io.LimitReader(zip, 64<<20)).Decode(r); err != nil {
+	lines := json.NewDecoder(bufio.NewReader(io.LimitReader(zip, 64<<20)))
+	if err := lines.Decode(r); err != nil {
 		return nil, fmt.Errorf("decode the checkpoint: %w", err)
 	}
 	if r.Version != recordVersion {
 		return nil, fmt.Errorf("the checkpoint has version %d, not %d", r.Version, recordVersion)
+	}
+	for {
+		var s startRecord
+		err := lines.Decode(&s)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("decode the checkpoint's starts: %w", err)
+		}
+		r.Starts = append(r.Starts, s)
 	}
 	for b := data[deliveredKey]; len(b) >= 20; b = b[20:] {
 		r.recent[uid(b[:16])] = recent{binary.BigEndian.Uint32(b[16:])}

@@ -98,6 +98,12 @@ func (w *Watcher) pick(id types.UID) (*parcel, time.Duration) {
 		if span.Open || s.isDelivered(key) || i == 0 && !p.over {
 			continue
 		}
+		if span.Witnessed && s.facts.Witnessed() != s.saved {
+			// A time of this process's own must be in the checkpoint before anybody is told: after a crash nothing else
+			// could tell it the same way again. The checkpoint puts the start into the queue.
+			p.over, w.dirty = false, true
+			continue
+		}
 		if !span.Exact {
 			if left, ok := s.settled(key, now, w.cfg.Settle); !ok {
 				p.over = false

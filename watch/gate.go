@@ -23,6 +23,13 @@ type gate struct {
 	probing bool
 }
 
+// reset opens the gate.
+func (g *gate) reset() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.pause, g.until, g.probing = 0, time.Time{}, false
+}
+
 // enter waits until the caller may try. It reports false if the context ended.
 func (g *gate) enter(ctx context.Context) bool {
 	for ctx.Err() == nil {

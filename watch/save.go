@@ -4,6 +4,7 @@ package watch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -33,6 +34,7 @@ func (w *Watcher) restore(ctx context.Context) error {
 				w.cfg.Log.Error(err, "The checkpoint is unreadable; beginning anew.")
 				r = &record{Version: recordVersion, recent: map[uid]recent{}}
 			}
+			w.version = object.ResourceVersion
 			w.adopt(r)
 			return nil
 		case ctx.Err() != nil:
@@ -51,6 +53,7 @@ func (w *Watcher) adopt(r *record) {
 	for _, sr := range r.Starts {
 		s := &start{
 			facts: timeline.FromStub(sr.Stub), subject: sr.Subject, timeout: sr.Timeout, delivered: sr.Delivered,
+			saved: sr.Witness, gone: sr.Gone != 0,
 		}
 		id := types.UID(sr.UID)
 		w.starts[id] = s
@@ -64,14 +67,18 @@ func (w *Watcher) remember(id types.UID, s *start) {
 	w.restored.recent[parseUID(id)] = recent{uint32(s.facts.Created().Unix())} //nolint:gosec // until 2106
 }
 
-// saveOften writes the checkpoint when there is news, the bigger it is the more seldom.
+// saveOften writes the checkpoint soon after there is news, the bigger it is the more seldom. The first is written at
+// once: what a leader delivers first is what its predecessor left, and the next one should not deliver it again.
 func (w *Watcher) saveOften(ctx context.Context) {
-	interval := w.cfg.CheckpointInterval
+	interval, last := w.cfg.CheckpointInterval, time.Time{}
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-w.cfg.Clock.After(interval):
+		case <-w.cfg.Clock.After(w.cfg.CheckpointInterval / 10):
+		}
+		if w.cfg.Clock.Since(last) < interval {
+			continue
 		}
 		w.mu.Lock()
 		dirty := w.dirty
@@ -79,7 +86,12 @@ func (w *Watcher) saveOften(ctx context.Context) {
 		if !dirty {
 			continue
 		}
-		if err := w.save(ctx); err != nil && ctx.Err() == nil {
+		last = w.cfg.Clock.Now()
+		err := w.save(ctx)
+		if errors.Is(err, errOvertaken) {
+			err = w.merge(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
 			w.apiFailed("configmaps")("update", err)
 		}
 		interval = max(w.cfg.CheckpointInterval, time.Duration(w.lastSize())*time.Second/(100<<10))
@@ -92,8 +104,8 @@ func (w *Watcher) lastSize() int {
 	return w.checkpointSize
 }
 
-// snapshot is the checkpoint as of now.
-func (w *Watcher) snapshot() *record {
+// snapshot is the checkpoint as of now, and what it holds of the watcher's own clock.
+func (w *Watcher) snapshot() (*record, map[types.UID]timeline.Witness) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.dirty = false
@@ -114,16 +126,20 @@ func (w *Watcher) snapshot() *record {
 		recent:     maps.Clone(w.restored.recent),
 		Starts:     make([]startRecord, 0, len(w.starts)),
 	}
+	witnessed := map[types.UID]timeline.Witness{}
 	for id, s := range w.starts {
 		sr := startRecord{Subject: s.subject, Delivered: slices.Clone(s.delivered), Timeout: s.timeout}
 		if s.facts != nil {
 			sr.Stub = s.facts.Stub()
+			if sr.Witness != s.saved {
+				witnessed[id] = sr.Witness
+			}
 		} else { // shed: the subject and the API have the rest
 			sr.Stub = timeline.Stub{Namespace: s.subject.Namespace, Name: s.subject.PodName, UID: string(id)}
 		}
 		r.Starts = append(r.Starts, sr)
 	}
-	return r
+	return r, witnessed
 }
 
 // floorMargin is added to the longest start: what the clocks of the API server and of this process may differ by.
@@ -131,7 +147,8 @@ const floorMargin = 10 * time.Minute
 
 // save writes the checkpoint.
 func (w *Watcher) save(ctx context.Context) error {
-	data, left, err := w.snapshot().encode()
+	r, witnessed := w.snapshot()
+	data, left, err := r.encode()
 	if err == nil {
 		err = w.put(ctx, data)
 	}
@@ -145,6 +162,12 @@ func (w *Watcher) save(ctx context.Context) error {
 	size := len(data[startsKey]) + len(data[deliveredKey])
 	w.mu.Lock()
 	w.checkpointSize = size
+	for id, witness := range witnessed {
+		if s := w.starts[id]; s != nil && left == 0 {
+			s.saved = witness
+			w.queue.Add(id)
+		}
+	}
 	w.mu.Unlock()
 	w.metrics.size.Set(float64(size))
 	w.metrics.checkpoint.WithLabelValues("ok").Inc()
@@ -154,11 +177,15 @@ func (w *Watcher) save(ctx context.Context) error {
 	return nil
 }
 
+// errOvertaken tells that another leader has written the checkpoint since this one read it.
+var errOvertaken = errors.New("another leader wrote the checkpoint")
+
+// put writes over the version that is known and no other, lest a leader that lost its lease undoes what the next one did.
 func (w *Watcher) put(ctx context.Context, data map[string][]byte) error {
 	client := w.client.CoreV1().ConfigMaps(w.cfg.Namespace)
 	object := &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: w.cfg.Checkpoint, Namespace: w.cfg.Namespace,
+			Name: w.cfg.Checkpoint, Namespace: w.cfg.Namespace, ResourceVersion: w.version,
 			Labels: map[string]string{"app.kubernetes.io/name": "coldtrace", "app.kubernetes.io/component": "watcher"},
 		},
 		BinaryData: data,
@@ -166,12 +193,37 @@ func (w *Watcher) put(ctx context.Context, data map[string][]byte) error {
 	if w.cfg.Owners != nil {
 		object.OwnerReferences = w.cfg.Owners()
 	}
-	_, err := client.Update(ctx, object, metav1.UpdateOptions{})
-	if apierrors.IsNotFound(err) {
-		_, err = client.Create(ctx, object, metav1.CreateOptions{})
+	write := func() (*corev1.ConfigMap, error) { return client.Update(ctx, object, metav1.UpdateOptions{}) }
+	if w.version == "" {
+		write = func() (*corev1.ConfigMap, error) { return client.Create(ctx, object, metav1.CreateOptions{}) }
+	}
+	written, err := write()
+	switch {
+	case apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err):
+		return errOvertaken
+	case apierrors.IsNotFound(err): // deleted by hand: the next write makes it anew
+		w.version = ""
 	}
 	if err != nil {
 		return fmt.Errorf("write the checkpoint: %w", err)
 	}
+	w.version = written.ResourceVersion
+	return nil
+}
+
+// merge takes in what the other leader delivered, so that the next write loses nothing of it.
+func (w *Watcher) merge(ctx context.Context) error {
+	object, err := w.client.CoreV1().ConfigMaps(w.cfg.Namespace).Get(ctx, w.cfg.Checkpoint, metav1.GetOptions{})
+	if err != nil {
+		return fmt.Errorf("read another leader's checkpoint: %w", err)
+	}
+	w.version = object.ResourceVersion
+	other, err := decodeRecord(object.BinaryData)
+	if err != nil {
+		return fmt.Errorf("read another leader's checkpoint: %w", err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	maps.Copy(w.restored.recent, other.recent)
 	return nil
 }

@@ -28,6 +28,7 @@ type start struct {
 	phase      string
 	delivered  []keyHash // spans that the receiver accepted
 	settling   []settling
+	saved      timeline.Witness // what the last checkpoint holds of it
 }
 
 // keyHash stands for a span's key, of which one pod has few.
@@ -98,12 +99,13 @@ func (w *Watcher) consider(n *namespace, p *corev1.Pod, now time.Time) *start {
 	if w.restored.delivered(p.UID) {
 		return nil
 	}
-	outcome := facts.Build(now, w.cfg.Timeout).Outcome
-	if outcome != timeline.Open && w.restored.before(p.CreationTimestamp.Time) {
+	t := facts.Build(now, w.cfg.Timeout)
+	over := t.Outcome != timeline.Open
+	if over && w.restored.before(p.CreationTimestamp.Time) {
 		return nil
 	}
-	if outcome != timeline.Open && !n.podsListed && !w.restored.knows(n.name) {
-		// It was over before anybody watched this namespace, which the next watcher must know as well.
+	if over && !n.podsListed && !w.restored.knows(n.name) && now.Sub(t.Spans[0].End) > justOver {
+		// It was over long before anybody watched this namespace, which the next watcher must know as well.
 		w.restored.recent[parseUID(p.UID)] = recent{uint32(p.CreationTimestamp.Unix())} //nolint:gosec // until 2106
 		w.dirty = true
 		return nil
@@ -124,6 +126,11 @@ func (w *Watcher) consider(n *namespace, p *corev1.Pod, now time.Time) *start {
 	facts.Target = s.subject.ContainerName
 	return s
 }
+
+// justOver is how long ago a start may have ended that was over before its namespace was first listed. What ended within
+// it is told: a namespace that got its label while no watcher was there, or a moment before its first pods, misses
+// nothing. What ended before is none of ours: installing coldtrace must not tell of every pod that runs.
+const justOver = 10 * time.Minute
 
 // podGone takes the deletion of a pod, with its last version.
 func (w *Watcher) podGone(n *namespace, p *corev1.Pod) {

@@ -93,6 +93,7 @@ type Watcher struct {
 	checkpointSize   int  // bytes, of the last one
 	namespacesListed bool // a namespace that is not in namespaces does not carry the label
 	began            time.Time
+	version          string // of the checkpoint, as it was read or written last; one goroutine at a time uses it
 }
 
 // New checks the configuration. It does not connect.
@@ -130,15 +131,7 @@ func New(cfg Config) (*Watcher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a metadata client: %w", err)
 	}
-	w := &Watcher{
-		cfg:        cfg,
-		client:     client,
-		nodes:      newNodes(meta),
-		namespaces: map[string]*namespace{},
-		starts:     map[types.UID]*start{},
-		queue: workqueue.NewTypedRateLimitingQueue(
-			workqueue.NewTypedItemExponentialFailureRateLimiter[types.UID](100*time.Millisecond, 5*time.Second)),
-	}
+	w := &Watcher{cfg: cfg, client: client, nodes: newNodes(meta)}
 	w.metrics = newMetrics(w)
 	if cfg.Metrics != nil {
 		if err := w.metrics.register(cfg.Metrics); err != nil {
@@ -158,9 +151,31 @@ func setDefault[T comparable](field *T, value T) {
 // NeedLeaderElection keeps all but one replica from exporting.
 func (w *Watcher) NeedLeaderElection() bool { return true }
 
-// Start watches until the context ends, then writes the last checkpoint. It is called once.
-func (w *Watcher) Start(ctx context.Context) error {
+// begin is a term's empty state: what there is to know is in the checkpoint and with the API server.
+func (w *Watcher) begin() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.namespaces, w.namespacesListed = map[string]*namespace{}, false
+	w.starts, w.waiting, w.orphans = map[types.UID]*start{}, 0, orphans{}
+	w.restored, w.dirty, w.version = nil, false, ""
+	w.gate.reset()
+	w.queue = workqueue.NewTypedRateLimitingQueue(
+		workqueue.NewTypedItemExponentialFailureRateLimiter[types.UID](100*time.Millisecond, 5*time.Second))
 	w.began = w.cfg.Clock.Now()
+}
+
+// end forgets the term's starts: they are the next leader's.
+func (w *Watcher) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	clear(w.starts)
+}
+
+// Start watches until the context ends, then writes the last checkpoint. It may be called again, for another term, once
+// it has returned.
+func (w *Watcher) Start(ctx context.Context) error {
+	w.begin()
+	defer w.end()
 	if err := w.restore(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil
@@ -183,7 +198,12 @@ func (w *Watcher) Start(ctx context.Context) error {
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	w.outbox.flush(last, w)
-	if err := w.save(last); err != nil {
+	err := w.save(last)
+	if errors.Is(err, errOvertaken) {
+		w.cfg.Log.Info("Another leader has taken over; its checkpoint stays.")
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("write the last checkpoint: %w", err)
 	}
 	return nil

@@ -5,6 +5,7 @@ package watch_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,13 +14,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
 
 	"github.com/coldtrace/coldtrace/config"
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/watch"
 )
 
-func newWatcher(t testing.TB, cfg *rest.Config, endpoint string, metrics prometheus.Registerer) *watch.Watcher {
+func newWatcher(t testing.TB, cfg *rest.Config, endpoint string, metrics prometheus.Registerer, change ...func(*watch.Config)) *watch.Watcher {
 	t.Helper()
 	exporter, err := startup.NewExporter(t.Context(), startup.ExporterConfig{
 		Endpoint: "http://" + endpoint, Protocol: startup.ProtocolGRPC, Version: "test", Service: startup.ServiceWatcher,
@@ -28,10 +30,14 @@ func newWatcher(t testing.TB, cfg *rest.Config, endpoint string, metrics prometh
 		t.Fatal(err)
 	}
 	policy := config.Default()
-	w, err := watch.New(watch.Config{
+	c := watch.Config{
 		REST: cfg, Namespace: ownNamespace, Exporter: exporter, Version: "test", Log: logr.Discard(), Metrics: metrics,
 		Policy: func() *config.Policy { return policy },
-	})
+	}
+	for _, f := range change {
+		f(&c)
+	}
+	w, err := watch.New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,13 +93,6 @@ func TestAWatcherOnARealAPIServer(t *testing.T) {
 	r := newReceiver(t)
 	before, err := a.create(t.Context(), podNamespace, "before")
 	if err != nil {
-		t.Fatal(err)
-	}
-	over, err := a.create(t.Context(), podNamespace, "over")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := over.play(t.Context(), func() {}); err != nil {
 		t.Fatal(err)
 	}
 	metrics := prometheus.NewRegistry()
@@ -207,15 +206,67 @@ func TestAWatcherOnARealAPIServer(t *testing.T) {
 	if repeated, _ := r.repeats(); repeated != 0 {
 		t.Errorf("%d spans came twice", repeated)
 	}
-	if len(r.spans[over.trace()]) != 0 {
-		t.Error("a start that was over before the watcher came was exported")
-	}
 	if r.points.Load() == 0 {
 		t.Error("no measurement came")
 	}
 	problems, err := testutil.GatherAndLint(metrics)
 	if err != nil || len(problems) != 0 {
 		t.Error(fmt.Sprint(problems, err))
+	}
+}
+
+// later is the real clock, some time on: to it the pods of a test are old.
+type later struct {
+	clock.RealClock
+	by time.Duration
+}
+
+func (l later) Now() time.Time                  { return l.RealClock.Now().Add(l.by) }
+func (l later) Since(t time.Time) time.Duration { return l.Now().Sub(t) }
+
+func TestAStartThatWasOverBeforeTheFirstListIsToldIfItEndedJustNow(t *testing.T) {
+	a := startAPI(t)
+	over, err := a.create(t.Context(), podNamespace, "over")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := over.play(t.Context(), func() {}); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		later time.Duration
+		told  bool
+	}{
+		"nine minutes ago":   {9 * time.Minute, true},
+		"eleven minutes ago": {11 * time.Minute, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newReceiver(t)
+			w := newWatcher(t, a.rest, r.address, nil, func(c2 *watch.Config) {
+				c2.Clock, c2.Checkpoint = later{by: c.later}, strings.ReplaceAll(name, " ", "-")
+			})
+			stop := run(t, w)
+			open, err := a.create(t.Context(), podNamespace, "open-"+strings.ReplaceAll(name, " ", "-"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := open.play(t.Context(), func() {}); err != nil {
+				t.Fatal(err)
+			}
+			want := []string{open.trace()}
+			if c.told {
+				want = append(want, over.trace())
+			}
+			for _, trace := range want {
+				if !r.wait(within(t, 20*time.Second), r.complete(trace)) {
+					t.Fatal("spans are missing")
+				}
+			}
+			stop()
+			if got := len(r.spans[over.trace()]) != 0; got != c.told {
+				t.Errorf("told: %v", got)
+			}
+		})
 	}
 }
 
