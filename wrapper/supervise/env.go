@@ -20,6 +20,7 @@ const (
 	envUpstream     = "ENABLE_STARTUP_METRICS" // model-engine's own, not of package startup
 	envFlushTimeout = "COLDTRACE_FLUSH_TIMEOUT"
 	envVLLMFlag     = "COLDTRACE_VLLM_FLAG"
+	envPriority     = "COLDTRACE_SAMPLING_PRIORITY"
 	envTraceIDHash  = "COLDTRACE_TRACE_ID_HASH"
 	envContainer    = "COLDTRACE_CONTAINER"
 	envGPUType      = "GPU_TYPE"

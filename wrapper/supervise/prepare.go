@@ -41,8 +41,12 @@ func (s *supervisor) prepare() (argv, env []string) {
 	return p.Argv, p.Env
 }
 
-// traceparent is the span that vLLM's own spans belong to.
+// traceparent is the span that vLLM's own spans belong to; empty, and vLLM traces no loading, where the start's trace is
+// to be dropped: its spans would stay without it, since they know no sampling.priority.
 func (s *supervisor) traceparent() string {
+	if strings.HasPrefix(lookup(s.env, envPriority), "-") {
+		return ""
+	}
 	uid := lookup(s.env, envPodUID)
 	key := "vllm_init"
 	if n := attempt.Next(attempt.Dir, uid, lookup(s.env, envContainer)); n > 1 {

@@ -14,7 +14,7 @@ func TestNamesAreThoseOfPackageStartup(t *testing.T) {
 	for ours, theirs := range map[string]string{
 		envPodUID: startup.EnvPodUID, envEndpoint: startup.EnvOTLPEndpoint, envFlushTimeout: startup.EnvFlushTimeout,
 		envVLLMFlag: startup.EnvVLLMFlag, envTraceIDHash: startup.EnvTraceIDHash, envContainer: startup.EnvContainer,
-		envGPUType: startup.EnvGPUType, envFallback: startup.EnvFallbackEndpoint,
+		envGPUType: startup.EnvGPUType, envFallback: startup.EnvFallbackEndpoint, envPriority: startup.EnvSamplePriority,
 	} {
 		if ours != theirs {
 			t.Errorf("%s is %s there", ours, theirs)
@@ -33,6 +33,13 @@ func TestTraceparentIsTheContractsIdentity(t *testing.T) {
 		if got := s.traceparent(); got != want {
 			t.Errorf("%s: %s, want %s", hash, got, want)
 		}
+	}
+}
+
+func TestADroppedStartGivesVLLMNoTraceToJoin(t *testing.T) {
+	s := &supervisor{env: []string{"POD_UID=u", "COLDTRACE_CONTAINER=nobody", "COLDTRACE_SAMPLING_PRIORITY=-1"}}
+	if got := s.traceparent(); got != "" {
+		t.Errorf("traceparent %s, want none", got)
 	}
 }
 
