@@ -21,8 +21,11 @@ import (
 	"google.golang.org/grpc/keepalive"
 )
 
-// Bounds of what a receiver can make us hold. The exporters bound bodies themselves.
-const maxAnswerHeaders = 64 << 10 // bytes
+// Bounds of what a receiver can make us hold, in bytes.
+const (
+	maxAnswer        = 1 << 20
+	maxAnswerHeaders = 64 << 10
+)
 
 // connection carries one signal or, where both go to one place by the same means, both: one keep-alive connection.
 type connection struct {
@@ -100,7 +103,7 @@ func (m means) connect() (*connection, error) {
 		// find us before the container ends.
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 200 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second},
-			MinConnectTimeout: 2 * time.Second,
+			MinConnectTimeout: DefaultExportTimeout,
 		}),
 		// Bytes that the other end's kernel does not acknowledge for that long break the connection (TCP_USER_TIMEOUT):
 		// a collector's node that is gone would otherwise be waited for for a quarter of an hour. Pings less often than
@@ -108,6 +111,7 @@ func (m means) connect() (*connection, error) {
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 5 * time.Minute, Timeout: 8 * time.Second}),
 		grpc.WithDisableServiceConfig(), // it would be looked up in DNS
 		grpc.WithMaxHeaderListSize(maxAnswerHeaders),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxAnswer)),
 	}
 	if m.gzip {
 		opts = append(opts, grpc.WithDefaultCallOptions(grpc.UseCompressor(gzip.Name)))

@@ -75,7 +75,7 @@ func TestTelemetryIsEncryptedAsTheEnvironmentSays(t *testing.T) {
 				for k, v := range c.env {
 					t.Setenv("OTEL_EXPORTER_OTLP_"+k, v)
 				}
-				err := send(t, startup.ExporterConfig{Timeout: 3 * time.Second})
+				err := send(t, startup.ExporterConfig{Timeout: 10 * time.Second})
 				if c.fails != "" {
 					if err == nil || !strings.Contains(err.Error(), c.fails) || len(r.Spans()) != 0 {
 						t.Errorf("%v, want %q; %d spans", err, c.fails, len(r.Spans()))

@@ -27,6 +27,7 @@ func newSpanExporter(ctx context.Context, t target, c *connection, cfg ExporterC
 			otlptracehttp.WithTLSClientConfig(nil),
 			otlptracehttp.WithHTTPClient(c.http),
 			otlptracehttp.WithTimeout(timeout),
+			otlptracehttp.WithMaxResponseSize(maxAnswer),
 		}
 		if len(cfg.Headers) > 0 {
 			opts = append(opts, otlptracehttp.WithHeaders(cfg.Headers))
@@ -52,6 +53,7 @@ func newMetricExporter(ctx context.Context, t target, c *connection, cfg Exporte
 			otlpmetrichttp.WithTLSClientConfig(nil),
 			otlpmetrichttp.WithHTTPClient(c.http),
 			otlpmetrichttp.WithTimeout(timeout),
+			otlpmetrichttp.WithMaxResponseSize(maxAnswer),
 		}
 		if len(cfg.Headers) > 0 {
 			opts = append(opts, otlpmetrichttp.WithHeaders(cfg.Headers))

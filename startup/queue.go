@@ -221,12 +221,15 @@ func (q *Queue) work(ctx context.Context) {
 			continue
 		}
 		q.putBack(b)
-		pause = min(max(2*pause, firstRetry), lastRetry)
+		pause = longer(pause)
 		if !q.sleep(ctx, pause, min(RetryAfter(err), maxRetryAfter)) {
 			return
 		}
 	}
 }
+
+// longer is the pause after one more failure.
+func longer(pause time.Duration) time.Duration { return min(max(2*pause, firstRetry), lastRetry) }
 
 // export turns a panic into an error, so that no batch ends the worker.
 func (q *Queue) export(ctx context.Context, b batch) (err error) {

@@ -30,7 +30,7 @@ func Permanent(err error) bool {
 		return false
 	}
 	// An answer that is no message came with a status of success: whoever gave it has what it wants.
-	if errors.Is(err, errBadBatch) || errors.Is(err, proto.Error) || isPartial(err) || strings.Contains(err.Error(), "too large") {
+	if errors.Is(err, errBadBatch) || errors.Is(err, proto.Error) || isPartial(err) || strings.Contains(err.Error(), "too large: exceeded") {
 		return true
 	}
 	if s, ok := grpcStatus(err); ok {
