@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -22,6 +24,7 @@ var evictions = prometheus.NewCounter(prometheus.CounterOpts{
 // the one that has asked nothing for longest: who holds connections open can't keep an API server out.
 type connections struct {
 	most int
+	last atomic.Int64 // when one came, in Unix nanoseconds
 
 	mu     sync.Mutex
 	open   map[net.Conn]*connection
@@ -45,6 +48,7 @@ type connectionKey struct{}
 
 // accept is for http.Server's ConnContext.
 func (c *connections) accept(ctx context.Context, conn net.Conn) context.Context {
+	c.last.Store(time.Now().UnixNano())
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.open) >= c.most {

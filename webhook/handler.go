@@ -43,6 +43,8 @@ type Config struct {
 	NoWrapper func(*Subject) inject.Reason
 	// Observe, if set, hears of every decision that is not a dry run. It must not block.
 	Observe func(*Subject, *inject.Decision)
+	// Connected, if set, tells when the last connection came: a request may follow.
+	Connected func() time.Time
 	// Started is closed when the first request may be answered.
 	Started <-chan struct{}
 

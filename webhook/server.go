@@ -40,7 +40,7 @@ type ServerConfig struct {
 }
 
 // Server serves a mux over TLS with bounded time, header and connections; controller-runtime's own bounds none of these
-// below what a slow client can use up. It takes its place in the manager.
+// below what a slow client can use up. It takes that one's place in a manager, which starts it before its caches.
 type Server struct {
 	config  ServerConfig
 	mux     *http.ServeMux
@@ -71,6 +71,9 @@ func (s *Server) Register(path string, h http.Handler) { s.mux.Handle(path, h) }
 
 // WebhookMux is what is served.
 func (s *Server) WebhookMux() *http.ServeMux { return s.mux }
+
+// Connected tells when the last connection came.
+func (s *Server) Connected() time.Time { return time.Unix(0, s.limit.last.Load()) }
 
 // StartedChecker is a readiness check: the port is open.
 func (s *Server) StartedChecker() healthz.Checker {

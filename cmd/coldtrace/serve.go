@@ -141,7 +141,11 @@ func serve(ctx context.Context, o serveOptions) error {
 		return fmt.Errorf("find the cluster: %w", err)
 	}
 	tlsSource := &lateCertificate{}
-	mgr, err := newManager(restConfig, o, tlsSource, log.V(1))
+	server, err := newServer(o, tlsSource, log)
+	if err != nil {
+		return err
+	}
+	mgr, err := newManager(restConfig, o, log.V(1))
 	if err != nil {
 		return err
 	}
@@ -175,6 +179,7 @@ func serve(ctx context.Context, o serveOptions) error {
 		Entrypoint:    webhook.NewEntrypoints(clients, o.pullSecrets, log.WithName("registry")).Lookup,
 		NoWrapper:     func(s *webhook.Subject) inject.Reason { return gate.NoWrapper(s.Owner.UID) },
 		Observe:       events.Observe,
+		Connected:     server.Connected,
 		Started:       started,
 		MaxBodyBytes:  o.maxBody,
 		MaxConcurrent: o.maxConcurrent,
@@ -183,9 +188,10 @@ func serve(ctx context.Context, o serveOptions) error {
 	if err != nil {
 		return err
 	}
-	mgr.GetWebhookServer().Register(webhook.Path, handler)
+	server.Register(webhook.Path, handler)
 
 	for _, r := range []manager.Runnable{
+		server,
 		onEveryReplica(policy.Run),
 		nodes,
 		events,
@@ -211,7 +217,7 @@ func serve(ctx context.Context, o serveOptions) error {
 		default:
 			return errors.New("caches have not synced")
 		}
-		return errors.Join(certificates(), handler.Ready(r))
+		return errors.Join(server.StartedChecker()(r), certificates(), handler.Ready(r))
 	}
 	if err := errors.Join(mgr.AddReadyzCheck("webhook", ready), mgr.AddHealthzCheck("alive", alive)); err != nil {
 		return fmt.Errorf("add checks: %w", err)

@@ -147,7 +147,7 @@ func (in *installation) start() *replica {
 	r.cmd = exec.Command(suite.binary, append([]string{
 		"serve", "--policy=" + in.policy, "--namespace=" + in.namespace, "--webhook-configuration=" + in.name,
 		"--dns-names=localhost", "--webhook-port=" + webhook, "--health-address=" + r.health, "--metrics-address=" + r.metrics,
-		"--drain-quiet=1s", "--drain-most=5s",
+		"--drain-quiet=2s", "--drain-most=10s",
 	}, in.flags...)...)
 	r.cmd.Env = append(os.Environ(), "KUBECONFIG="+suite.kubeconfig)
 	r.cmd.Stdout, r.cmd.Stderr = log, log

@@ -23,8 +23,8 @@ type load struct {
 	bare      atomic.Int64 // created without being injected
 	away      atomic.Int64 // the API server itself was not there
 
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
+	cancel   context.CancelFunc
+	wg       sync.WaitGroup
 	mu       sync.Mutex
 	refusals []string // their texts
 }

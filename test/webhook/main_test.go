@@ -54,7 +54,7 @@ func run(m *testing.M) (code int, err error) {
 	if out, err := exec.Command("go", "build", "-o", suite.binary, "../../cmd/coldtrace").CombinedOutput(); err != nil {
 		return 1, fmt.Errorf("build coldtrace: %w\n%s", err, out)
 	}
-	suite.env = &envtest.Environment{ControlPlaneStopTimeout: apiServerGrace}
+	suite.env = &envtest.Environment{ControlPlaneStartTimeout: 90 * time.Second, ControlPlaneStopTimeout: apiServerGrace}
 	// With a folder of its own the API server keeps its certificates through a restart.
 	suite.env.ControlPlane.GetAPIServer().CertDir = filepath.Join(dir, "apiserver")
 	if err := os.Mkdir(filepath.Join(dir, "apiserver"), 0o700); err != nil {
