@@ -8,9 +8,8 @@ BIN     := $(CURDIR)/.cluster/bin
 # grpcnotrace leaves out gRPC's own trace pages, and with them html/template: 3 MB of the wrapper.
 GOBUILD := CGO_ENABLED=0 go build -trimpath -tags grpcnotrace -ldflags "-s -w -X main.version=$(VERSION)"
 FUZZTIME ?= 30s
-BENCHTIME ?= 1s
 # Modules of their own, each with dependencies that must not meet the product's.
-MODULES := test/cluster test/collector test/s3 test/images/dockerfile
+MODULES := test/cluster test/collector test/istio test/s3 test/images/dockerfile
 
 include test/cluster/cluster.mk
 
@@ -34,6 +33,10 @@ e2e: ## The cold start, end to end on the real kubelet (needs root)
 .PHONY: drill
 drill: cluster-assets ## Ten minutes of pod creates while certificates, replicas and the API server come and go
 	COLDTRACE_DRILL=1 KUBEBUILDER_ASSETS=$(BIN) go test -count 1 -timeout 40m -v -run Refused ./test/webhook
+
+.PHONY: replay
+replay: cluster-assets ## The chart's collector with the Datadog exporter: every configuration, an incident replayed (5 min to build cold)
+	cd test/datadog && go test -count 1 -trimpath -vet=off -timeout 20m -v .
 
 .PHONY: build
 build: ## Both binaries, into bin/
@@ -59,8 +62,18 @@ fuzz: ## Every fuzz target for FUZZTIME (30s)
 	    echo "== $$pkg $$f"; go test $$pkg -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x; done; done
 
 .PHONY: bench
-bench: ## The benchmarks; compare two runs with benchstat
-	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+bench: cluster-assets ## All benchmarks, side by side, into bench.txt, and their tables (root; about 20 minutes; BENCH=admission for a group)
+	@test/bench/run | tee bench.txt
+	@cd test/bench/report && go run . $(CURDIR)/bench.txt
+
+.PHONY: bench-docs
+bench-docs: ## Make bench.txt the baseline: docs/benchmarks.txt and docs/benchmarks.md
+	@if [ -f bench.txt ]; then cp bench.txt docs/benchmarks.txt; fi
+	cd test/bench/report && go run . -o $(CURDIR)/docs/benchmarks.md $(CURDIR)/docs/benchmarks.txt
+
+.PHONY: benchstat
+benchstat: ## Compare bench.txt with the committed baseline
+	@cd test/bench/report && go tool benchstat $(CURDIR)/docs/benchmarks.txt $(CURDIR)/bench.txt
 
 .PHONY: images
 images: ## Build the images and push them to REGISTRY, without Docker

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+const head = `# Benchmarks
+
+Each table compares, within one run, what coldtrace does with what would be there without it or instead of it. The arms take
+turns, so that other load falls on all of them alike; the ratios carry over to other machines, the absolute figures don't.
+Nothing here is a threshold: ` + "`make bench`" + ` measures again and ` + "`make benchstat`" + ` compares that with these.
+
+| | |
+|---|---|
+`
+
+// sections are the document.
+var sections = []section{
+	{
+		title: "What injection costs a pod's start",
+		text: `
+From Scheduled (the nanoseconds in the event's name) until the first instruction of the container's own command by its own
+clock, on a real kubelet and containerd, images present. *Empty init* is a pod that has an init container which does nothing,
+and no coldtrace: what any init container costs. Medians in milliseconds.`,
+		tables: []table{{
+			pkg: "test/bench", bench: "PodStart", row: "pods at once", per: "pods",
+			columns: []column{
+				{head: "plain", unit: "plain-ms", slope: true},
+				{head: "plain, 10th", unit: "plain-p10-ms"}, {head: "90th", unit: "plain-p90-ms"},
+				{head: "image volume", unit: "image-volume-ms", slope: true},
+				{head: "10th", unit: "image-volume-p10-ms"}, {head: "90th", unit: "image-volume-p90-ms"},
+				{head: "**÷ plain**", unit: "x-plain"},
+				{head: "empty init", unit: "empty-init-ms", slope: true},
+				{head: "init container", unit: "init-container-ms", slope: true},
+				{head: "10th", unit: "init-container-p10-ms"}, {head: "90th", unit: "init-container-p90-ms"},
+				{head: "**÷ empty init**", unit: "x-empty-init"},
+			},
+		}},
+	},
+	{
+		title: "Admission",
+		text: `
+The whole HTTPS round trip of one admission review on controller-runtime's server. *Allow* is controller-runtime's handler
+that only says allowed; *usual* decodes the pod, changes it, marshals it and compares, as most webhooks do. Processor time is
+in microseconds for one review (or milliseconds for 1,000), client included; latencies are in microseconds.`,
+		tables: []table{
+			{
+				pkg: "webhook", bench: "AdmissionRatios", row: "pod / clients", per: "env",
+				columns: []column{
+					{head: "review, bytes", unit: "body-bytes"}, {head: "patch, bytes", unit: "patch-bytes"},
+					{head: "CPU: allow", unit: "allow-cpu-us", slope: true}, {head: "usual", unit: "usual-cpu-us", slope: true},
+					{head: "coldtrace", unit: "inject-cpu-us", slope: true},
+					{head: "**÷ allow**", unit: "x-allow"}, {head: "**usual ÷ coldtrace**", unit: "usual-x"},
+					{head: "p50: allow", unit: "allow-p50-us"}, {head: "coldtrace", unit: "inject-p50-us"},
+					{head: "p99: allow", unit: "allow-p99-us"}, {head: "coldtrace", unit: "inject-p99-us"},
+				},
+			},
+			{
+				pkg: "webhook", bench: "Admission", row: "handler alone",
+				columns: []column{{head: "ns", unit: "ns/op"}, {head: "bytes", unit: "B/op"}, {head: "allocations", unit: "allocs/op"}},
+			},
+		},
+	},
+	{
+		title: "Creating a pod",
+		text: `
+A create request against a real API server, by a client beside it, in milliseconds: where nothing watches, where a
+MutatingAdmissionPolicy adds the same variables (it can do no more), and through the webhook.`,
+		tables: []table{{
+			pkg: "test/webhook", bench: "Create", row: "variables of the pod", per: "env",
+			columns: []column{
+				{head: "plain p50", unit: "plain-p50-ms", slope: true}, {head: "p99", unit: "plain-p99-ms"},
+				{head: "policy p50", unit: "policy-p50-ms", slope: true}, {head: "p99", unit: "policy-p99-ms"},
+				{head: "webhook p50", unit: "webhook-p50-ms", slope: true}, {head: "p99", unit: "webhook-p99-ms"},
+				{head: "**policy adds**", unit: "policy-adds-ms"}, {head: "**webhook adds**", unit: "webhook-adds-ms"},
+			},
+		}},
+	},
+}
