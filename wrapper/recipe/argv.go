@@ -41,6 +41,7 @@ var launchers = map[string][]string{
 	"coldtrace-wrapper":        nil,
 	"graphsignal-run":          nil,
 	"catchsegv":                nil,
+	"trtllm-llmapi-launch":     nil,
 }
 
 var (

@@ -146,3 +146,64 @@ func checkPhases(t *testing.T, r Result) {
 		}
 	}
 }
+
+// moment is an edge of a phase in a captured log: the n-th of its name.
+type moment struct {
+	phase      string
+	n          int
+	start, end string // 15:04:05.00
+}
+
+// What the corpus' README says of the logs that are not vLLM's.
+func TestCapturedLogsOfOtherEnginesSayWhatAPersonReadsInThem(t *testing.T) {
+	logs := corpus(t)
+	for file, want := range map[string]struct {
+		engine  string
+		figures map[string]any
+		moments []moment
+	}{
+		"60_sglang_dgx-spark_int4_ready.log": {"sglang", map[string]any{
+			"weights_load_seconds": []any{109.33, 12.25}, "cuda_graph_capture_seconds": []any{216.19, 3.0, 0.77},
+			"kv_cache_tokens": 185897, "ready_stamp": "23:43:47",
+		}, []moment{
+			{"weights_load", 0, "23:37:49.67", "23:39:39.00"}, {"weights_load", 1, "23:39:42.75", "23:39:55.00"},
+			{"cuda_graph_capture", 0, "23:40:01.81", "23:43:38.00"}, {"cuda_graph_capture", 1, "23:43:38.00", "23:43:41.00"},
+			{"cuda_graph_capture", 2, "23:43:41.23", "23:43:42.00"}, {"server_ready", 0, "23:43:42.00", "23:43:47.00"},
+		}},
+		"70_tgi-v3_cpu-ish_single_ansi.log": {"tgi", map[string]any{
+			"model_load_seconds": 20.319623577, "kv_cache_tokens": 16000, "ready_stamp": "15:52:02",
+		}, []moment{
+			{"model_load", 0, "15:51:37.05", "15:51:57.37"}, {"warmup", 0, "15:51:57.52", "15:52:02.31"},
+			{"server_ready", 0, "15:52:02.31", "15:52:02.78"},
+		}},
+	} {
+		t.Run(file, func(t *testing.T) {
+			got := readLog(t, filepath.Join(logs, file))
+			if got.Engine != want.engine || got.Outcome != OutcomeReady {
+				t.Errorf("got %s %s (%s)", got.Engine, got.Outcome, got.Reason)
+			}
+			for key, value := range want.figures {
+				if !equal(got.Figures[key], value) {
+					t.Errorf("%s: got %v, want %v", key, got.Figures[key], value)
+				}
+			}
+			seen := map[string]int{}
+			for _, p := range got.Phases {
+				const shown = 10 * time.Millisecond
+				is := moment{p.Name, seen[p.Name], p.Start.Round(shown).Format("15:04:05.00"), p.End.Round(shown).Format("15:04:05.00")}
+				seen[p.Name]++
+				for _, m := range want.moments {
+					if m.phase == is.phase && m.n == is.n && m != is {
+						t.Errorf("got %v, want %v", is, m)
+					}
+				}
+			}
+			for _, m := range want.moments {
+				if seen[m.phase] <= m.n {
+					t.Errorf("no %v", m)
+				}
+			}
+			checkPhases(t, got)
+		})
+	}
+}

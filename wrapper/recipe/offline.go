@@ -137,8 +137,13 @@ func (s *splitter) next() ([]byte, bool) {
 	return s.buf, true
 }
 
-// columns is how wide a terminal shows a line: bars are drawn with runes of three bytes.
-func columns(line []byte) int { return utf8.RuneCount(line) }
+// columns is how wide a terminal shows a line: bars are drawn with runes of three bytes, and colours with none.
+func columns(line []byte) int {
+	if coloured(line) {
+		line = clean(nil, line)
+	}
+	return utf8.RuneCount(line)
+}
 
 func (s *splitter) cut() ([]byte, bool) {
 	if len(s.log) == 0 {
@@ -164,8 +169,11 @@ func headed(log []byte) bool {
 	if end := bytes.IndexAny(log, "\r\n"); end >= 0 {
 		log = log[:end]
 	}
+	if coloured(log) {
+		log = clean(nil, log)
+	}
 	h := parse(log)
-	return len(log) == 0 || h.stamp != nil || len(h.message) < len(bytes.TrimLeft(log, " \t")) || bytes.HasPrefix(log, []byte("INFO:"))
+	return len(log) == 0 || h.stamp != nil || log[0] == '{' || logged(log) || len(h.message) < len(bytes.TrimLeft(log, " \t")) || bytes.HasPrefix(log, []byte("INFO:"))
 }
 
 // wrapWidth is the width of the terminal that a log was copied from, 0 if it was not: no line of a log that says how

@@ -67,7 +67,7 @@ func (r *Reader) read(at time.Time, text []byte) {
 	h := parse(text)
 	at, own := r.time(at, h, text)
 	s := r.start
-	if h.stamp != nil || len(r.hits) > 0 || s.first.IsZero() && logged(text) {
+	if timed := own || !r.latest.IsZero(); timed && (h.stamp != nil || len(r.hits) > 0 || s.first.IsZero() && logged(text)) {
 		s.seen(at, h)
 	}
 	r.traceback(at, h, text)

@@ -15,7 +15,7 @@ import (
 )
 
 var marks = []mark{
-	"", markLaunch, markEngine, markDraft, markCapacity, markEngineReady, markEngineUp, markServing, markReady, markPrompt,
+	"", markLaunch, markEngine, markDraft, markNoDraft, markCapacity, markEngineReady, markEngineUp, markServing, markReady, markPrompt, markEngineSeen,
 	markInterrupted, markException, markChained,
 }
 
@@ -41,7 +41,7 @@ func TestEveryRecipeIsWellFormed(t *testing.T) {
 			t.Errorf("%s: unknown mark %q", r.id, r.serveMarker)
 		}
 		for name, how := range r.figures {
-			if !slices.Contains([]aggregate{aggregateMax, aggregateMin, aggregateEach, aggregateDraft}, how) {
+			if !slices.Contains([]aggregate{aggregateMax, aggregateMin, aggregateLast, aggregateEach, aggregateDraft}, how) {
 				t.Errorf("%s: figure %s: unknown aggregate %q", r.id, name, how)
 			}
 		}
@@ -120,7 +120,7 @@ func TestVersionsCompareByTheirNumbers(t *testing.T) {
 func TestRecipesKnowWhereTheirServersAnswer(t *testing.T) {
 	for id, want := range map[string]string{
 		"vllm": "8000/health", "sglang": "30000/health", "tgi": "3000/health", "tensorrt_llm": "8000/v2/health/ready",
-		"lightllm": "8000/health", "lmdeploy": "23333/health", "batch": "0",
+		"trtllm_serve": "8000/health", "nim": "8000/v1/health/ready", "lightllm": "8000/health", "lmdeploy": "23333/health", "batch": "0",
 	} {
 		r := ByName(id)
 		if r == nil {

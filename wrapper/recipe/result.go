@@ -82,7 +82,9 @@ func (r *Reader) figures() map[string]any {
 			}
 		}
 		switch how := r.recipe.figures[name]; {
-		case how == aggregateEach && len(models) > 1, how == aggregateDraft && len(models) > 1 && r.start.draft():
+		case how == aggregateLast:
+			out[name] = smallestLast(ranks)
+		case len(models) > 1 && (how == aggregateEach && !r.start.passed(markNoDraft) || how == aggregateDraft && r.start.draft()):
 			out[name] = models
 		case how == aggregateMin:
 			out[name] = slices.Min(models)
@@ -96,10 +98,18 @@ func (r *Reader) figures() map[string]any {
 	return out
 }
 
+func smallestLast(ranks map[string][]float64) float64 {
+	var last []float64
+	for _, values := range ranks {
+		last = append(last, values[len(values)-1])
+	}
+	return slices.Min(last)
+}
+
 // draft says whether a second, smaller model was loaded beside the target.
 func (s *launch) draft() bool {
-	if s.passed(markDraft) {
-		return true
+	if s.passed(markDraft) || s.passed(markNoDraft) {
+		return s.passed(markDraft)
 	}
 	for _, values := range s.figures["weights_load_seconds"] {
 		if len(values) > 1 {
@@ -110,7 +120,9 @@ func (s *launch) draft() bool {
 }
 
 // whole says that a figure counts something.
-func (r *Recipe) whole(figure string) bool { return r.figures[figure] == aggregateMin }
+func (r *Recipe) whole(figure string) bool {
+	return r.figures[figure] == aggregateMin || r.figures[figure] == aggregateLast
+}
 
 func (r *Reader) phases(died string, end time.Time) []Phase {
 	s := r.start
@@ -122,7 +134,10 @@ func (r *Reader) phases(died string, end time.Time) []Phase {
 		out = append(out, Phase{Name: startup.SpanPythonImport, Start: begin, End: s.first})
 	}
 	if begin.IsZero() {
-		return nil
+		if len(s.order) == 0 && died == "" {
+			return nil
+		}
+		begin = end // no line has a time: all that is known is how long things took
 	}
 	init := Phase{Name: r.recipe.name + "_init", Start: begin, End: s.engineTime()}
 	open := ""

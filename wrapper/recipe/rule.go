@@ -20,6 +20,7 @@ type rule struct {
 	Opening    bool              `yaml:"opening"`
 	Opens      string            `yaml:"opens"`
 	Whole      bool              `yaml:"whole"` // the phase is the engine's, not a rank's
+	Once       bool              `yaml:"once"`  // ends the phase only if nothing has
 	Mark       mark              `yaml:"mark"`
 	Needs      mark              `yaml:"needs"`
 	Server     bool              `yaml:"server"` // said by the process that introduced itself, if processes are named
@@ -42,11 +43,13 @@ const (
 	markLaunch      mark = "launch"       // a process of this engine introduces itself: whatever came before is another start
 	markEngine      mark = "engine"       // an engine begins to initialise
 	markDraft       mark = "draft"        // a draft model is loaded beside the target
+	markNoDraft     mark = "no_draft"     // the engine has none: what a rank says twice is of one model
 	markCapacity    mark = "capacity"     // memory for requests is allocated
 	markEngineReady mark = "engine_ready" // the engine is initialised, by its own word
 	markEngineUp    mark = "engine_up"    // something that happens only once the engine is initialised
 	markServing     mark = "serving"      // the server is about to listen
 	markReady       mark = "ready"        // the server answers
+	markEngineSeen  mark = "engine_seen"  // a line of the engine's own logger
 	markPrompt      mark = "prompt"       // a first line of a process, which may begin a new launch
 	markInterrupted mark = "interrupted"  // somebody ended it
 	markException   mark = "traceback"    // a Python traceback begins
@@ -59,6 +62,7 @@ type aggregate string
 const (
 	aggregateMax  aggregate = "max"  // the largest of all (the default)
 	aggregateMin  aggregate = "min"  // the smallest of all
+	aggregateLast aggregate = "last" // what a rank said last, the smallest over ranks
 	aggregateEach aggregate = "each" // the largest over ranks, one for each time a rank states it: target and draft model
 	// aggregateDraft is "each" if a draft model is known to be there: a rank may compile several parts of one model.
 	aggregateDraft aggregate = "draft"
@@ -70,7 +74,7 @@ var placeholders = map[string]string{
 	"version":  `[0-9][^\s()',"]*`,
 	"word":     `[\w.-]+`,
 	"duration": `[0-9][0-9.]*(?:ns|µs|us|ms|s)\b`,
-	"end":      `\s*$`,
+	"end":      `\s*(?:$|"|\\n|│)`, // of the line, of a JSON string, of a frame
 }
 
 const number = `-?[0-9][0-9,]*(?:\.[0-9]+)?`

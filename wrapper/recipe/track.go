@@ -52,6 +52,9 @@ func (s *launch) edge(l line, rank string, r *rule, c capture, embedded bool) {
 	}
 	stated, has := c.seconds()
 	length := time.Duration(stated * float64(time.Second))
+	if has && !l.own { // at is when something was said last: that silence was this
+		at = at.Add(length)
+	}
 	if r.Edge == "begin" {
 		if done := t.spans[rank]; len(done) > 0 && at.Sub(done[len(done)-1].end) < 2*time.Second {
 			return // a progress bar on stderr that was overtaken by the closing line on stdout
@@ -59,6 +62,9 @@ func (s *launch) edge(l line, rank string, r *rule, c capture, embedded bool) {
 		if _, is := t.open[rank]; !is {
 			t.open[rank] = opening{at.Add(-length), at}
 		}
+		return
+	}
+	if r.Once && len(t.spans[rank]) > 0 {
 		return
 	}
 	begin := t.open[rank].start

@@ -121,12 +121,15 @@ func TestWhatHappensToALogOnItsWayChangesNothing(t *testing.T) {
 			if wrapWidth(log) != 0 && name != "colours stripped" && name != "Windows line ends" {
 				continue // wrapped by a terminal is the last thing that happens
 			}
+			if name == "copied from a terminal" && bytes.Contains(log, bytes.Repeat([]byte("█"), 200)) {
+				continue // its bars are those of a wider one
+			}
 			t.Run(filepath.Base(path)+" "+name, func(t *testing.T) {
 				got, err := ReadLog(bytes.NewReader(transform(log)), options)
 				if err != nil {
 					t.Fatal(err)
 				}
-				if want.Engine != "vllm" { // other engines have no stamps but the collector's
+				if want.Figures["first_stamp"] == nil { // no stamps of vLLM's logger: a collector's may come first
 					delete(got.Figures, "ready_stamp")
 					delete(want.Figures, "ready_stamp")
 				}
