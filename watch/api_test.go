@@ -5,6 +5,7 @@ package watch_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"testing"
 	"time"
@@ -99,11 +100,16 @@ type scripted struct {
 	started metav1.Time // of the container, which the kubelet knows before it tells of it by an event
 }
 
-func (a *api) create(ctx context.Context, namespace, name string) (*scripted, error) {
+func (a *api) create(ctx context.Context, namespace, name string, annotations ...map[string]string) (*scripted, error) {
+	own := map[string]string{}
+	for _, m := range annotations {
+		maps.Copy(own, m)
+	}
 	pod, err := a.client.CoreV1().Pods(namespace).Create(ctx, &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: name, Namespace: namespace,
-			Labels: map[string]string{"managed-by": "model-engine", "endpoint_name": "llama-3-8b"},
+			Labels:      map[string]string{"managed-by": "model-engine", "endpoint_name": "llama-3-8b"},
+			Annotations: own,
 		},
 		Spec: corev1.PodSpec{
 			SchedulerName: "scripted",

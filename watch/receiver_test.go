@@ -87,6 +87,10 @@ func (m metricsReceiver) Export(_ context.Context, req *collectormetrics.ExportM
 			}
 		}
 	}
+	m.r.mu.Lock()
+	defer m.r.mu.Unlock()
+	close(m.r.changed)
+	m.r.changed = make(chan struct{})
 	return &collectormetrics.ExportMetricsServiceResponse{}, nil
 }
 

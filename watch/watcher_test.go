@@ -12,6 +12,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
@@ -128,6 +129,32 @@ func TestAWatcherOnARealAPIServer(t *testing.T) {
 			t.Fatal("the failed start did not come")
 		}
 	})
+	t.Run("marks every span as its annotation wants it sampled, and measures all the same", func(t *testing.T) {
+		for value, want := range map[string]int64{"keep": startup.KeepPriority, "drop": -1} {
+			measured := r.points.Load()
+			s, err := a.create(t.Context(), podNamespace, "priority-"+value, map[string]string{"coldtrace.io/startup-traces": value})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.play(t.Context(), func() {}); err != nil {
+				t.Fatal(err)
+			}
+			if !r.wait(within(t, 20*time.Second), r.complete(s.trace())) {
+				t.Fatal("spans are missing")
+			}
+			r.wait(t.Context(), func() bool {
+				for _, name := range simpleSpans {
+					if got := priority(r.named(s.trace(), name)); got != want {
+						t.Errorf("%s, %s: sampling.priority %d, want %d", value, name, got, want)
+					}
+				}
+				return true
+			})
+			if !r.wait(within(t, 20*time.Second), func() bool { return r.points.Load() > measured }) {
+				t.Errorf("%s: nothing was measured", value)
+			}
+		}
+	})
 	t.Run("follows a namespace from when it gets the label until it loses it", func(t *testing.T) {
 		label := func(value string) {
 			ns, err := a.client.CoreV1().Namespaces().Get(t.Context(), "elsewhere", metav1.GetOptions{})
@@ -213,6 +240,16 @@ func TestAWatcherOnARealAPIServer(t *testing.T) {
 	if err != nil || len(problems) != 0 {
 		t.Error(fmt.Sprint(problems, err))
 	}
+}
+
+// priority is the span's numeric sampling.priority, 0 if it has none.
+func priority(s *tracepb.Span) int64 {
+	for _, a := range s.Attributes {
+		if a.Key == startup.AttrSamplingPriority {
+			return a.Value.GetIntValue()
+		}
+	}
+	return 0
 }
 
 // later is the real clock, some time on: to it the pods of a test are old.
