@@ -7,7 +7,9 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -15,6 +17,7 @@ import (
 	"testing"
 
 	"go.opentelemetry.io/otel/attribute"
+	"sigs.k8s.io/yaml"
 
 	"github.com/coldtrace/coldtrace/startup"
 )
@@ -101,6 +104,7 @@ func TestTheContractNamesWhatTheCodeNames(t *testing.T) {
 	for _, c := range []struct{ heading, prefix string }{
 		{"## Spans", "Span"},
 		{"### Time sources", "Time"},
+		{"### Events within spans", "Event"},
 		{"## Metrics", "Metric"},
 	} {
 		compare(t, c.heading, first(table(t, text, c.heading)), constants(t, c.prefix))
@@ -112,6 +116,31 @@ func TestTheContractNamesWhatTheCodeNames(t *testing.T) {
 			t.Errorf("the document lacks the service %s", service)
 		}
 	}
+}
+
+// TestTheFiguresOfTheContractAreThoseOfTheRecipes holds the document against the recipes' placeholders, both ways.
+func TestTheFiguresOfTheContractAreThoseOfTheRecipes(t *testing.T) {
+	recipes, err := filepath.Glob("../wrapper/recipe/recipes/*.yaml")
+	if err != nil || len(recipes) == 0 {
+		t.Fatal("no recipes", err)
+	}
+	known := []string{"stated_seconds"} // of every line that states how long its phase took
+	for _, name := range recipes {
+		var recipe struct {
+			Lines []struct{ Figures, Attributes map[string]string }
+		}
+		b, err := os.ReadFile(name)
+		if err == nil {
+			err = yaml.Unmarshal(b, &recipe)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range recipe.Lines {
+			known = slices.AppendSeq(slices.AppendSeq(known, maps.Values(line.Figures)), maps.Values(line.Attributes))
+		}
+	}
+	compare(t, "figures", first(table(t, contract(t), "### Figures from the engine's log")), known)
 }
 
 func TestMetricLabelsAreThoseTheCodeGives(t *testing.T) {
