@@ -27,6 +27,8 @@ import (
 type observer struct {
 	cfg    config
 	start  supervise.Start
+	clock  clock
+	began  time.Time // the wrapper's start, by that clock
 	queue  *startup.Queue
 	output sync.WaitGroup // the readers of the command's output
 	urgent chan struct{}  // health should be asked now; capacity 1
@@ -69,6 +71,7 @@ func Run(version string) int {
 		cfg: cfg, start: start, queue: startup.NewQueue(exporter, startup.QueueConfig{}),
 		urgent: make(chan struct{}, 1), over: make(chan struct{}), ended: make(chan struct{}),
 	}
+	o.clock, o.began = newClock(start.Wrapper, time.Now())
 	o.observe(control)
 	return o.drain()
 }
@@ -108,8 +111,9 @@ func (o *observer) observe(control *bufio.Reader) {
 		named = recipe.ByName(o.cfg.engine)
 	}
 	n := attempt.Count(attempt.Dir, o.cfg.subject.PodUID, o.cfg.subject.ContainerName)
-	o.story = newStory(o.cfg.role, o.start.Wrapper, n, named, o.tell)
-	o.live = newLive(o.cfg.statusFile, o.start.Wrapper)
+	o.story = newStory(o.cfg.role, o.began, n, named, o.tell)
+	o.story.measure = o.measure
+	o.live = newLive(o.cfg.statusFile, o.began)
 	o.ask(o.cfg.healthURL)
 	for fd, stream := range map[uintptr]int{supervise.StdoutFD: recipe.Stdout, supervise.StderrFD: recipe.Stderr} {
 		o.output.Add(1)
@@ -121,12 +125,19 @@ func (o *observer) observe(control *bufio.Reader) {
 	if o.cfg.startupz != "" {
 		go o.live.serve(o.cfg.startupz)
 	}
-	timeout := time.NewTimer(o.cfg.timeout - time.Since(o.start.Wrapper))
+	timeout := time.NewTimer(o.cfg.timeout - time.Since(o.began))
 	defer timeout.Stop()
-	select {
-	case <-o.over:
-	case now := <-timeout.C:
-		o.do(func(s *story) { s.end(now, nil, reasonTimedOut) })
+	tick := time.NewTicker(settleLook)
+	defer tick.Stop()
+	for {
+		select {
+		case <-o.over:
+			return
+		case now := <-tick.C:
+			o.do(func(s *story) { s.settle(o.clock.at(now)) })
+		case now := <-timeout.C:
+			o.do(func(s *story) { s.end(o.clock.at(now), nil, reasonTimedOut) })
+		}
 	}
 }
 
@@ -141,9 +152,11 @@ func (o *observer) do(f func(*story)) {
 	}
 }
 
-// tell queues finished phases.
-func (o *observer) tell(spans []startup.Span) {
-	o.queue.Spans(o.cfg.subject, spans...)
+// tell queues finished phases, or parts of a phase that is not finished.
+func (o *observer) tell(spans []startup.Span) { o.queue.Spans(o.cfg.subject, spans...) }
+
+// measure queues the values of finished phases.
+func (o *observer) measure(spans []startup.Span) {
 	var ms []startup.Measurement
 	for _, sp := range spans {
 		ms = append(ms, startup.Measurements(o.cfg.subject, sp)...)
@@ -160,7 +173,7 @@ func (o *observer) read(f *os.File, stream int) {
 	)
 	for {
 		n, err := f.Read(buf)
-		now := time.Now()
+		now := o.clock.now()
 		if n > 0 {
 			o.lines(func(line func([]byte, time.Time)) { split.write(buf[:n], now, line) }, stream)
 		}
@@ -220,7 +233,7 @@ func (o *observer) hurry() {
 // watch follows the command's processes. Without /proc the command's own arguments must do.
 func (o *observer) watch(ctx context.Context) {
 	w := process.New(o.start.PID, os.Getppid())
-	w.Guard = &o.mu
+	w.Guard, w.Clock = &o.mu, o.clock.now
 	w.Became = func(p *process.Process) {
 		if p.PID == os.Getpid() {
 			return
@@ -232,7 +245,7 @@ func (o *observer) watch(ctx context.Context) {
 		o.do(func(s *story) {
 			s.blind = true
 			if r := recipe.Match(o.start.Argv); r != nil && s.engine == nil {
-				s.runs(r, o.start.Argv, o.start.Command, nil)
+				s.runs(r, o.start.Argv, o.began.Add(o.start.Command.Sub(o.start.Wrapper)), nil)
 				o.engineURL()
 			}
 		})
@@ -265,13 +278,15 @@ func (o *observer) control(from *bufio.Reader) {
 		}
 		if err != nil {
 			// Without a word the wrapper was killed, and so is its container.
-			o.do(func(s *story) { s.end(time.Now(), nil, "killed") })
+			o.do(func(s *story) { s.end(o.clock.now(), nil, "killed") })
 			return
 		}
 	}
 }
 
 func (o *observer) note(n supervise.Note) {
+	// The wrapper counts from its start, too, and not with a clock that may have been set.
+	n.At = o.began.Add(n.At.Sub(o.start.Wrapper))
 	switch {
 	case n.Exit != nil:
 		o.output.Wait() // the wrapper has closed both
@@ -314,7 +329,7 @@ func (o *observer) health(ctx context.Context) {
 		}
 		switch {
 		case p != nil && p.healthy(ctx):
-			now := time.Now()
+			now := o.clock.now()
 			o.do(func(s *story) {
 				if e := s.engine; e == nil || e.reader.MayServe() {
 					s.ready(now)

@@ -4,6 +4,8 @@ package observe
 
 import (
 	"fmt"
+	"reflect"
+	"slices"
 	"sort"
 	"time"
 
@@ -50,18 +52,35 @@ func (s *story) inside(sp startup.Span) startup.Span {
 	return sp
 }
 
-// say tells spans that were not told before.
+// say tells spans that were not told before, or have changed since they were told early.
 func (s *story) say(spans ...startup.Span) {
-	fresh := spans[:0]
+	fresh, changed := spans[:0], []startup.Span(nil)
 	for _, sp := range spans {
-		if !s.told[sp.Key] {
-			s.told[sp.Key] = true
-			fresh = append(fresh, sp)
+		if s.told[sp.Key] {
+			continue
+		}
+		s.told[sp.Key] = true
+		fresh = append(fresh, sp)
+		if was, ok := s.early[sp.Key]; !ok || !reflect.DeepEqual(was, sp) {
+			changed = append(changed, sp)
+			s.list(sp)
 		}
 	}
-	if len(fresh) > 0 {
-		s.phases = append(s.phases, fresh...)
-		s.tell(fresh)
+	if len(changed) > 0 {
+		s.tell(changed)
+	}
+	if len(fresh) > 0 && s.measure != nil {
+		s.measure(fresh)
+	}
+}
+
+// list keeps a span for the live state.
+func (s *story) list(sp startup.Span) {
+	i := slices.IndexFunc(s.phases, func(p startup.Span) bool { return p.Key == sp.Key })
+	if i < 0 {
+		s.phases = append(s.phases, sp)
+	} else {
+		s.phases[i] = sp
 	}
 }
 
@@ -96,8 +115,9 @@ func (s *story) download(d *download, failure string) []startup.Span {
 }
 
 // sayEngine tells what the log said.
-func (s *story) sayEngine(r recipe.Result) {
-	e := s.engine
+func (s *story) sayEngine(r recipe.Result) { s.say(s.engineSpans(s.engine, r)...) }
+
+func (s *story) engineSpans(e *engine, r recipe.Result) []startup.Span {
 	init := e.recipe.Name() + "_init"
 	spans := make([]startup.Span, 0, len(r.Phases)+1)
 	for _, p := range r.Phases {
@@ -125,7 +145,7 @@ func (s *story) sayEngine(r recipe.Result) {
 		}
 		spans = append(spans, s.inside(sp))
 	}
-	s.say(spans...)
+	return spans
 }
 
 // attributesOf turns a log's figures into attributes, in a stable order.

@@ -21,17 +21,19 @@ type story struct {
 	role    startup.Role
 	began   time.Time // the wrapper's start
 	attempt int
-	named   *recipe.Recipe       // the engine by the webhook's word
-	tell    func([]startup.Span) // called with finished phases, each once
-	log     *backlog             // nil once an engine is known
-	guess   *recipe.Reader       // reads for the named engine until its process is known
-	loads   map[int]*download    // running, by PID
-	ended   []*download          // told when something follows them, or at the end
-	within  map[int]*download    // processes that work for a download
-	ray     *rayPhase            // nil: none seen
-	engine  *engine              // nil: none seen
-	told    map[string]bool      // keys
-	names   map[string]int       // how many of a name there were
+	named   *recipe.Recipe          // the engine by the webhook's word
+	tell    func([]startup.Span)    // called with finished phases, once unless they changed
+	measure func([]startup.Span)    // called with finished phases, each once; nil: nobody counts
+	log     *backlog                // nil once an engine is known
+	guess   *recipe.Reader          // reads for the named engine until its process is known
+	loads   map[int]*download       // running, by PID
+	ended   []*download             // told when something follows them, or at the end
+	within  map[int]*download       // processes that work for a download
+	ray     *rayPhase               // nil: none seen
+	engine  *engine                 // nil: none seen
+	told    map[string]bool         // keys
+	early   map[string]startup.Span // by key: told before it was certain, see settle
+	names   map[string]int          // how many of a name there were
 	done    bool
 	state   string // starting, ready, failed
 	reason  string
@@ -42,7 +44,7 @@ type story struct {
 func newStory(role startup.Role, began time.Time, attempt int, named *recipe.Recipe, tell func([]startup.Span)) *story {
 	s := &story{
 		role: role, began: began, attempt: attempt, named: named, tell: tell, log: &backlog{},
-		loads: map[int]*download{}, within: map[int]*download{}, told: map[string]bool{}, names: map[string]int{},
+		loads: map[int]*download{}, within: map[int]*download{}, told: map[string]bool{}, early: map[string]startup.Span{}, names: map[string]int{},
 		state: "starting",
 	}
 	if named != nil {

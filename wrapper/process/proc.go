@@ -121,11 +121,10 @@ func (w *Watcher) io(pid int) (IO, bool) {
 	return out, true
 }
 
-// started converts a start in ticks since boot. Boot itself is where the two clocks say it is now, to the nanosecond
+// started converts a start in ticks since boot, at this moment. Boot itself is where the two clocks say it is now, to the nanosecond
 // and whatever steps the clock has made; /proc/stat's btime is whole seconds.
-func started(ticks uint64) time.Time {
+func started(ticks uint64, now time.Time) time.Time {
 	var up unix.Timespec
-	now := time.Now()
 	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &up) != nil {
 		return time.Time{}
 	}

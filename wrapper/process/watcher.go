@@ -54,6 +54,8 @@ type Watcher struct {
 	// Guard is held while a Process that was handed out changes: whoever reads one outside of the two calls holds it as
 	// well.
 	Guard sync.Locker
+	// Clock tells the time of what is seen. It is time.Now unless it is set before Run.
+	Clock func() time.Time
 
 	root    string
 	top     int // the process
@@ -72,7 +74,7 @@ type Watcher struct {
 // not reported itself.
 func New(pid, reaper int) *Watcher {
 	return &Watcher{
-		Guard: &sync.Mutex{}, root: "/proc", top: pid, reaper: reaper, loadavg: -1,
+		Guard: &sync.Mutex{}, Clock: time.Now, root: "/proc", top: pid, reaper: reaper, loadavg: -1,
 		procs: map[int]*Process{}, foreign: map[int]bool{},
 		buf: make([]byte, 16<<10), dirents: make([]byte, 8<<10),
 	}
@@ -85,7 +87,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 	if err := w.visible(); err != nil {
 		return err
 	}
-	if err := w.look(time.Now()); err != nil {
+	if err := w.look(w.Clock()); err != nil {
 		return err
 	}
 	for {
@@ -93,7 +95,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if err := w.look(time.Now()); err != nil {
+		if err := w.look(w.Clock()); err != nil {
 			return err
 		}
 	}
@@ -231,7 +233,7 @@ func (w *Watcher) scan(now time.Time) error {
 
 func (w *Watcher) add(pid int, s stat, now time.Time) {
 	p := &Process{PID: pid, Parent: s.ppid, comm: s.comm, ticks: s.start, seen: now, checked: now, pidfd: -1, present: true}
-	p.Start = started(s.start)
+	p.Start = started(s.start, w.Clock())
 	if p.Start.IsZero() || p.Start.After(now) || s.start == 0 {
 		p.Start = now
 	}
@@ -285,7 +287,7 @@ func (w *Watcher) check(p *Process, now time.Time) {
 	// look and this one.
 	w.Guard.Lock()
 	if parent := w.procs[p.Parent]; parent == nil || !slices.Equal(parent.Argv, p.Argv) {
-		p.Start = time.Now()
+		p.Start = w.Clock()
 	}
 	p.comm, p.Argv, p.shell = s.comm, argv, shells[s.comm]
 	p.Watched = false
@@ -306,7 +308,7 @@ func (w *Watcher) end(p *Process) {
 		return
 	}
 	w.Guard.Lock()
-	p.End = time.Now() // not when the look began, before which it was there
+	p.End = w.Clock() // not when the look began, before which it was there
 	w.Guard.Unlock()
 	if p.pidfd >= 0 {
 		_ = unix.Close(p.pidfd)

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package observe
+
+import (
+	"bytes"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/wrapper/process"
+)
+
+// told is what a story told and counted, by key.
+type told struct {
+	*story
+	spans    map[string][]startup.Span
+	measured map[string]int
+}
+
+func newTold(began time.Time) *told {
+	out := &told{spans: map[string][]startup.Span{}, measured: map[string]int{}}
+	out.story = newStory(startup.RoleServer, began, 1, nil, func(spans []startup.Span) {
+		for _, sp := range spans {
+			out.spans[sp.Key] = append(out.spans[sp.Key], sp)
+		}
+	})
+	out.measure = func(spans []startup.Span) {
+		for _, sp := range spans {
+			out.measured[sp.Key]++
+		}
+	}
+	return out
+}
+
+func TestWhatIsCompleteIsToldBeforeTheStartIs(t *testing.T) {
+	log, err := os.ReadFile("../recipe/testdata/vllm-0.19.0.log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := time.Now()
+	s := newTold(base)
+	d := &process.Process{PID: 6, Argv: []string{"s5cmd", "cp", "s3://b/*", "m"}, Start: base.Add(time.Second)}
+	s.became(d)
+	d.End = base.Add(5 * time.Second)
+	s.exited(d)
+	s.settle(d.End.Add(settleDownload - time.Millisecond))
+	if len(s.spans) != 0 {
+		t.Fatalf("told too early: %v", s.spans)
+	}
+	s.settle(d.End.Add(settleDownload + time.Millisecond))
+	if len(s.spans[startup.SpanS5cmdDownload]) != 1 {
+		t.Fatalf("the download was not told: %v", s.spans)
+	}
+	e := &process.Process{PID: 7, Argv: []string{"python", "-m", "vllm.entrypoints.openai.api_server"}, Start: base.Add(10 * time.Second)}
+	s.became(e)
+	at := base.Add(20 * time.Second)
+	lines := bytes.Split(log, []byte("\n"))
+	i := 0
+	read := func(until string) {
+		for ; i < len(lines); i++ {
+			at = at.Add(time.Second)
+			s.line(at, 1, lines[i])
+			if until != "" && bytes.Contains(lines[i], []byte(until)) {
+				i++
+				return
+			}
+		}
+	}
+	read("Model loading took")
+	s.settle(at.Add(settlePhase - time.Second))
+	if len(s.spans[startup.SpanModelLoad]) != 0 {
+		t.Error("another rank could still say that it took longer")
+	}
+	at = at.Add(settlePhase + time.Second)
+	for range 3 {
+		s.settle(at)
+	}
+	for _, key := range []string{startup.SpanModelLoad, startup.SpanWeightsLoad, startup.SpanPythonImport} {
+		if len(s.spans[key]) != 1 || s.measured[key] != 0 {
+			t.Errorf("%s was told %d times and counted %d times", key, len(s.spans[key]), s.measured[key])
+		}
+	}
+	if len(s.spans[startup.SpanVLLMInit]) != 0 || len(s.spans[startup.SpanKVCacheInit]) != 0 {
+		t.Errorf("told before its end: %v", s.spans)
+	}
+	read("")
+	s.ready(at)
+	for key, spans := range s.spans {
+		if len(spans) != 1 || s.measured[key] != 1 {
+			t.Errorf("%s was told %d times and counted %d times", key, len(spans), s.measured[key])
+		}
+	}
+	if len(s.spans) < 8 || len(s.phases) != len(s.spans) {
+		t.Errorf("%d spans, %d in the live state", len(s.spans), len(s.phases))
+	}
+}
+
+func TestALaunchAfterAFailedOneCorrectsWhatWasToldEarly(t *testing.T) {
+	log, err := os.ReadFile("../recipe/testdata/vllm-0.19.0.log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := time.Now()
+	s := newTold(base)
+	at := base
+	for launch := range 2 {
+		p := &process.Process{PID: 7 + launch, Argv: []string{"python", "-m", "vllm.entrypoints.openai.api_server"}, Start: at}
+		s.became(p)
+		for line := range bytes.SplitSeq(log, []byte("\n")) {
+			at = at.Add(time.Second)
+			s.line(at, 1, line)
+			if launch == 0 && bytes.Contains(line, []byte("Model loading took")) {
+				at = at.Add(settlePhase + time.Second)
+				s.settle(at)
+				p.End = at
+				s.exited(p)
+				break
+			}
+		}
+	}
+	s.ready(at)
+	loads := s.spans[startup.SpanModelLoad]
+	if len(loads) != 2 || !loads[0].End.Before(loads[1].Start) || s.measured[startup.SpanModelLoad] != 1 {
+		t.Errorf("%+v, counted %d times", loads, s.measured[startup.SpanModelLoad])
+	}
+}
