@@ -52,8 +52,8 @@ $(BIN)/golangci-lint: test/tools/go.mod
 	@cd test/tools && go build -trimpath -ldflags "-s -w" -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
 .PHONY: golden
-golden: ## Rewrite golden files and generated docs, then look at git diff
-	go test ./cmd/coldtrace ./config ./inject ./webhook ./trace ./watch/timeline ./charts -update
+golden: cluster-assets ## Rewrite golden files and generated docs, then look at git diff
+	KUBEBUILDER_ASSETS=$(BIN) go test ./cmd/coldtrace ./config ./inject ./webhook ./trace ./watch/timeline ./charts -update
 
 .PHONY: fuzz
 fuzz: ## Every fuzz target for FUZZTIME (30s)

@@ -343,7 +343,7 @@ func TestTheREADMEListsEveryValue(t *testing.T) {
 	got, err := os.ReadFile("coldtrace/README.md")
 	must(t, err)
 	if string(got) != want {
-		t.Error("charts/coldtrace/README.md is old: go test ./charts -update")
+		t.Error("charts/coldtrace/README.md is old: make golden")
 	}
 }
 

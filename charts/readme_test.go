@@ -14,19 +14,24 @@ import (
 const readmeHead = `# The coldtrace chart
 
 ` + "```sh" + `
-helm install coldtrace charts/coldtrace --namespace coldtrace-system --create-namespace --set otlp.endpoint=http://COLLECTOR:4317
-kubectl label namespace NAME coldtrace.io/inject=enabled
+helm install coldtrace charts/coldtrace --namespace coldtrace-system --create-namespace --set otlp.endpoint=http://COLLECTOR:4317 --wait
 helm test coldtrace --namespace coldtrace-system
+kubectl label namespace NAME coldtrace.io/inject=enabled
 ` + "```" + `
 
-- Certificates are its own unless ` + "`certManager.enabled`" + `; a new CA on demand: ` + "`kubectl annotate secret coldtrace-ca coldtrace.io/rotate-ca=$(date +%s) --overwrite`" + `.
-- An upgrade keeps the CA and the bundle, because neither is in the chart's manifests. Uninstalling removes all of it; pods never wait for
-  what is gone, because ` + "`webhook.failurePolicy`" + ` is Ignore.
+[Installing, upgrading, removing](../../docs/install.md) has images, cert-manager, Argo CD and Flux, and what to do when something is
+wrong; [security](../../docs/security.md) has every right with its reason.
+
+- Certificates are its own unless ` + "`certManager.enabled`" + `; a new CA on demand:
+  ` + "`kubectl annotate secret coldtrace-ca -n coldtrace-system coldtrace.io/rotate-ca=$(date +%s) --overwrite`" + `.
+- An upgrade or a rollback keeps the CA, the bundle and the watcher's checkpoint. Uninstalling removes all of it, the webhook
+  configuration first, so that no pod waits for what is gone.
 - A changed policy is read within a minute or so, without a restart; a bad one is reported (metric ` + "`coldtrace_policy_good`" + `, log) and the last good one stays.
+- ` + "`tests/`" + ` has the suites for helm-unittest; ` + "`make test`" + ` runs them.
 
 ## Values
 
-This table is generated from the comments of values.yaml by ` + "`go test ./charts -update`" + `.
+This table is generated from the comments of values.yaml by ` + "`make golden`" + `.
 
 | value | default | meaning |
 |---|---|---|

@@ -7,11 +7,10 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"errors"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -28,12 +27,12 @@ const (
 )
 
 // TestTheLifeOfARelease goes from an empty cluster to an empty cluster: the version before, this one, back, and out, while
-// pods are created all the time. Since it ends with the release that the other tests use, it runs before them.
+// pods are created all the time.
 func TestTheLifeOfARelease(t *testing.T) {
-	ctx := t.Context()
-	if err := on.UninstallChart(ctx); err != nil {
+	if err := on.UninstallChart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { reinstall(t) })
 	before := awaitRemains(t, nil)
 	helm(t, append([]string{"install", stage.Release, formerChart, "--wait", helmTime}, on.ValueArgs("region=eu-central-1")...)...)
 	reach(t)
@@ -48,6 +47,20 @@ func TestTheLifeOfARelease(t *testing.T) {
 		}
 		if policy := kubectl(t, "get", "configmap", "coldtrace-policy", "-o", "jsonpath={.data}"); !strings.Contains(policy, "eu-central-1") {
 			t.Errorf("the policy is %s", policy)
+		}
+	})
+	t.Run("what applies the manifests from Git sees no drift and keeps the certificates", func(t *testing.T) {
+		manifest := "helm get manifest " + stage.Release + " --namespace " + stage.SystemNamespace
+		for _, line := range []string{
+			manifest + " | kubectl diff --server-side --force-conflicts -f -", // fails where there is a difference
+			manifest + " | kubectl apply --server-side --force-conflicts -f -",
+		} {
+			if out, err := on.Shell(t.Context(), line); err != nil {
+				t.Errorf("%v\n%s", err, out)
+			}
+		}
+		if !bytes.Equal(secretCA(t), ca) || !bytes.Equal(caBundle(t), bundle) {
+			t.Error("the CA or the bundle changed")
 		}
 	})
 	t.Run("the notes' commands work as they are printed", followNotes)
@@ -115,89 +128,6 @@ func helmTest(t *testing.T) {
 	t.Error("the collector has no span of helm test")
 }
 
-// barrage creates a pod in a dry run, again and again.
-type barrage struct {
-	cancel          context.CancelFunc
-	done            chan struct{}
-	injected, plain int
-	refused         []error
-	seen            []bool // injected, in order
-}
-
-// pause is between two creates: some hundred in the time of an upgrade.
-const pause = 50 * time.Millisecond
-
-func fire(t *testing.T) *barrage {
-	t.Helper()
-	pod, err := endpoint("fired", once)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	b := &barrage{cancel: cancel, done: make(chan struct{})}
-	go func() {
-		defer close(b.done)
-		tick := time.NewTicker(pause)
-		defer tick.Stop()
-		for {
-			b.create(ctx, pod)
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-			}
-		}
-	}()
-	return b
-}
-
-func (b *barrage) create(ctx context.Context, pod *corev1.Pod) {
-	made, err := on.Kube.CoreV1().Pods(labelled).Create(ctx, pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-	switch {
-	case ctx.Err() != nil:
-	case err != nil:
-		b.refused = append(b.refused, err)
-	default:
-		injected := isInjected(made)
-		b.seen = append(b.seen, injected)
-		if injected {
-			b.injected++
-		} else {
-			b.plain++
-		}
-	}
-}
-
-func isInjected(pod *corev1.Pod) bool { return pod.Annotations["coldtrace.io/status"] != "" }
-
-// stop holds that no pod was refused and each was injected.
-func (b *barrage) stop(t *testing.T, during string) {
-	t.Helper()
-	b.cancel()
-	<-b.done
-	t.Logf("%s: %d pods injected, %d as they came, %d refused", during, b.injected, b.plain, len(b.refused))
-	if len(b.refused) > 0 {
-		t.Errorf("%s: %d pods were refused, the first with: %v", during, len(b.refused), b.refused[0])
-	}
-	if b.plain > 0 || b.injected == 0 {
-		t.Errorf("%s: %d pods were injected, %d were not", during, b.injected, b.plain)
-	}
-}
-
-// stopRemoved holds that no pod was refused though the failure policy was Fail, and none was injected in the end.
-func (b *barrage) stopRemoved(t *testing.T) {
-	t.Helper()
-	b.cancel()
-	<-b.done
-	t.Logf("an uninstall with failurePolicy Fail: %d pods injected, %d as they came, %d refused", b.injected, b.plain, len(b.refused))
-	if len(b.refused) > 0 {
-		t.Errorf("%d pods were refused, the first with: %v", len(b.refused), b.refused[0])
-	}
-	if len(b.seen) == 0 || !b.seen[0] || b.seen[len(b.seen)-1] {
-		t.Errorf("the first pod must be injected and the last not: %v", b.seen)
-	}
-}
-
 func helm(t *testing.T, args ...string) string {
 	t.Helper()
 	out, err := on.Helm(t.Context(), args...)
@@ -215,6 +145,15 @@ func kubectl(t *testing.T, args ...string) string {
 		t.Fatal(err)
 	}
 	return out
+}
+
+// reinstall leaves the release that the other tests use.
+func reinstall(t *testing.T) {
+	t.Helper()
+	ctx := context.Background() // a cleanup's
+	if err := errors.Join(on.InstallChart(ctx), on.AwaitInjection(ctx, labelled)); err != nil {
+		t.Error(err)
+	}
 }
 
 func reach(t *testing.T) {
@@ -243,45 +182,4 @@ func caBundle(t *testing.T) []byte {
 		t.Fatal(err)
 	}
 	return w.Webhooks[0].ClientConfig.CABundle
-}
-
-// remains are the names of all objects in the release's namespace and of all others that carry its name, except Events,
-// which the cluster forgets by itself.
-func remains(t *testing.T) []string {
-	t.Helper()
-	kinds := func(scope string) string {
-		names := strings.Fields(kubectl(t, "api-resources", "--verbs=list", "--output=name", "--namespaced="+scope))
-		return strings.Join(slices.DeleteFunc(names, func(n string) bool { return strings.HasPrefix(n, "events") }), ",")
-	}
-	names := strings.Fields(kubectl(t, "get", kinds("true"), "--ignore-not-found", "--output=name"))
-	for _, name := range strings.Fields(kubectl(t, "get", kinds("false"), "--ignore-not-found", "--output=name")) {
-		if strings.Contains(name, stage.Release) {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
-}
-
-// awaitRemains waits until there is what was there before, and nothing else; nil: until nothing of a release is left.
-func awaitRemains(t *testing.T, before []string) []string {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	look := time.NewTicker(time.Second)
-	defer look.Stop()
-	for {
-		now := remains(t)
-		ours := slices.ContainsFunc(now, func(name string) bool {
-			return strings.Contains(name, stage.Release) && !strings.HasSuffix(name, "/"+stage.SystemNamespace)
-		})
-		if before == nil && !ours || before != nil && slices.Equal(now, before) {
-			return now
-		}
-		select {
-		case <-ctx.Done():
-			t.Fatalf("after the uninstall there is %v, before the installation there was %v", now, before)
-		case <-look.C:
-		}
-	}
 }
