@@ -23,6 +23,7 @@ import (
 	"github.com/coldtrace/coldtrace/webhook"
 	"github.com/coldtrace/coldtrace/webhook/breaker"
 	"github.com/coldtrace/coldtrace/webhook/certificate"
+	"github.com/coldtrace/coldtrace/webhook/registration"
 )
 
 // serveOptions are the flags of `coldtrace serve`. docs: charts/coldtrace sets them from its values.
@@ -33,6 +34,7 @@ type serveOptions struct {
 	configuration string
 	secret        string
 	owner         string
+	registration  string
 	dnsNames      []string
 	certDir       string
 	clientCA      string
@@ -67,6 +69,7 @@ func newServeCommand() *cobra.Command {
 	f.StringVar(&o.configuration, "webhook-configuration", "coldtrace", "name of the MutatingWebhookConfiguration")
 	f.StringVar(&o.secret, "ca-secret", "coldtrace-ca", "name of the Secret that holds the CA")
 	f.StringVar(&o.owner, "owner", "", "name of a ConfigMap that what is made at run time belongs to, and goes with; empty: it stays")
+	f.StringVar(&o.registration, "registration", "", "name of a ConfigMap whose "+registration.Key+" says how the webhook was installed; empty: edits of the webhook configuration are not reported")
 	f.StringSliceVar(&o.dnsNames, "dns-names", nil, "names of the certificate instead of the Service's, for an API server that calls a URL")
 	f.StringVar(&o.certDir, "cert-dir", "", "folder with tls.crt and tls.key that something else renews; empty: own CA")
 	f.StringVar(&o.clientCA, "client-ca", "", "PEM file of the CA that the API server's client certificate must be from; empty: none is asked for")
@@ -103,6 +106,8 @@ func (o *serveOptions) validate() error {
 		return errors.New("--namespace or POD_NAMESPACE is needed")
 	case o.imageVolumes != "auto" && o.imageVolumes != "yes" && o.imageVolumes != "no":
 		return fmt.Errorf("--image-volumes %q: use auto, yes or no", o.imageVolumes)
+	case o.registration != "" && o.certDir != "":
+		return errors.New("--registration needs the right to read the webhook configuration, which is not given with --cert-dir")
 	case o.drainQuiet > o.drainMost:
 		return errors.New("--drain-quiet is longer than --drain-most")
 	}
@@ -116,7 +121,7 @@ func serve(ctx context.Context, o serveOptions) error {
 	}
 	log := newLogger(o.verbose)
 	log.Info("Starting.", "version", version, "policy", o.policy, "namespace", o.namespace, "service", o.service,
-		"webhookConfiguration", o.configuration, "caSecret", o.secret, "owner", o.owner, "dnsNames", o.names(), "certDir", o.certDir, "clientCA", o.clientCA,
+		"webhookConfiguration", o.configuration, "caSecret", o.secret, "owner", o.owner, "registration", o.registration, "dnsNames", o.names(), "certDir", o.certDir, "clientCA", o.clientCA,
 		"caLifetime", o.times.CA.String(), "leafLifetime", o.times.Leaf.String(), "caOverlap", o.times.Overlap.String(),
 		"webhookPort", o.webhookPort, "metricsAddress", o.metricsAddr, "healthAddress", o.healthAddr,
 		"leaderElect", o.leaderElect, "drainQuiet", o.drainQuiet.String(), "drainMost", o.drainMost.String(),
@@ -157,6 +162,13 @@ func serve(ctx context.Context, o serveOptions) error {
 	if err != nil {
 		return err
 	}
+	if o.registration != "" {
+		if _, err := registration.NewKeeper(mgr, registration.Config{
+			Client: clients, Namespace: o.namespace, ConfigMap: o.registration, Webhook: o.configuration, Log: log.WithName("registration"),
+		}); err != nil {
+			return err
+		}
+	}
 	namespaces, err := webhook.NewNamespaces(ctx, mgr.GetCache())
 	if err != nil {
 		return err
@@ -196,7 +208,6 @@ func serve(ctx context.Context, o serveOptions) error {
 		nodes,
 		events,
 		owned,
-		keeper,
 		onEveryReplica(func(ctx context.Context) error {
 			// The manager starts this one after its caches have synced.
 			close(started)
@@ -208,8 +219,17 @@ func serve(ctx context.Context, o serveOptions) error {
 			return fmt.Errorf("add to manager: %w", err)
 		}
 	}
-	if err := addWatcher(mgr, restConfig, o.namespace, owned.Owners, policy, keeper.Observe, log.WithName("watcher")); err != nil {
+	watcher, err := newWatcher(restConfig, o.namespace, owned.Owners, policy, keeper.Observe, log.WithName("watcher"))
+	if err != nil {
 		return err
+	}
+	// The breaker judges the pods that the watcher sees, so they lead together.
+	err = mgr.Add(&leader{
+		client: clients, namespace: o.namespace, alone: !o.leaderElect, until: ctx,
+		jobs: []func(context.Context) error{watcher.Start, keeper.Start}, log: log.WithName("watcher"),
+	})
+	if err != nil {
+		return fmt.Errorf("add watcher: %w", err)
 	}
 	ready := func(r *http.Request) error {
 		select {

@@ -25,6 +25,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
+
+	"github.com/coldtrace/coldtrace/webhook/registration"
 )
 
 // installation is coldtrace, installed: the objects of the chart that the API server needs, replicas, and a balancer in
@@ -81,10 +83,7 @@ func (in *installation) apply(values []string) {
 			var w admissionv1.MutatingWebhookConfiguration
 			must(in.t, yaml.UnmarshalStrict(doc, &w))
 			in.name = w.Name
-			for i := range w.Webhooks {
-				url := in.balancer.url + *w.Webhooks[i].ClientConfig.Service.Path
-				w.Webhooks[i].ClientConfig = admissionv1.WebhookClientConfig{URL: &url}
-			}
+			in.redirect(w.Webhooks)
 			configurations := suite.client.AdmissionregistrationV1().MutatingWebhookConfigurations()
 			_, err := configurations.Create(ctx, &w, metav1.CreateOptions{})
 			must(in.t, err)
@@ -102,9 +101,31 @@ func (in *installation) apply(values []string) {
 			if policy, ok := c.Data["policy.yaml"]; ok {
 				in.policy = filepath.Join(in.t.TempDir(), "policy.yaml")
 				must(in.t, os.WriteFile(in.policy, []byte(policy), 0o600))
+				in.remember(&c)
 			}
 		}
 	}
+}
+
+// redirect makes the API server call the balancer; nothing here has a Service.
+func (in *installation) redirect(hooks []admissionv1.MutatingWebhook) {
+	for i := range hooks {
+		url := in.balancer.url + *hooks[i].ClientConfig.Service.Path
+		hooks[i].ClientConfig = admissionv1.WebhookClientConfig{URL: &url}
+	}
+}
+
+// remember creates the ConfigMap that says how the webhook was installed.
+func (in *installation) remember(c *corev1.ConfigMap) {
+	in.t.Helper()
+	hooks, err := registration.Parse(c.Data[registration.Key])
+	must(in.t, err)
+	in.redirect(hooks)
+	text, err := yaml.Marshal(hooks)
+	must(in.t, err)
+	c.Data[registration.Key] = string(text)
+	_, err = suite.client.CoreV1().ConfigMaps(in.namespace).Create(in.t.Context(), c, metav1.CreateOptions{})
+	must(in.t, err)
 }
 
 func documents(t testing.TB, d io.ReadCloser) func(yield func([]byte) bool) {
@@ -145,7 +166,7 @@ func (in *installation) start() *replica {
 		metrics: net.JoinHostPort("127.0.0.1", metrics), log: log, exited: make(chan struct{}),
 	}
 	r.cmd = exec.Command(suite.binary, append([]string{
-		"serve", "--policy=" + in.policy, "--namespace=" + in.namespace, "--webhook-configuration=" + in.name,
+		"serve", "--policy=" + in.policy, "--namespace=" + in.namespace, "--webhook-configuration=" + in.name, "--registration=coldtrace-policy",
 		"--dns-names=localhost", "--webhook-port=" + webhook, "--health-address=" + r.health, "--metrics-address=" + r.metrics,
 		"--drain-quiet=2s", "--drain-most=10s",
 	}, in.flags...)...)
