@@ -62,18 +62,10 @@ func (s *launch) over() bool {
 	return s.ended() || slices.ContainsFunc(s.failures, func(f failure) bool { return f.class >= exception })
 }
 
-// prompt is a process's first line, which may turn out to be that of another launch.
+// prompt is a process's first line after the launch was over, which may turn out to be that of another one.
 type prompt struct {
 	at    time.Time
 	stamp string
-}
-
-func (s *launch) lastFailure() time.Time {
-	var last time.Time
-	for _, f := range s.failures {
-		last = later(last, f.at)
-	}
-	return last
 }
 
 // begun: more than introductions were made.
@@ -161,6 +153,7 @@ type failure struct {
 }
 
 func (s *launch) fail(at time.Time, f failure) {
+	s.prompt = prompt{} // whatever was said before is not of another launch
 	if !s.ready.IsZero() || len(s.failures) >= 64 {
 		return
 	}

@@ -71,6 +71,9 @@ func (r *Reader) read(at time.Time, text []byte) {
 		s.seen(at, h)
 	}
 	r.traceback(at, h, text)
+	if h.stamp != nil && !bytes.Contains(h.rank, []byte("pid=")) && s.server != "" && s.over() && s.prompt.at.IsZero() {
+		s.prompt = prompt{at, string(h.stamp)} // a server's processes have names once they are past their imports
+	}
 	before := r.start
 	r.pass++
 	for _, hit := range r.hits {
@@ -190,7 +193,7 @@ func (r *Reader) marked(at time.Time, h head, rule *rule, c capture) {
 	case markLaunch:
 		if s.over() || s.begun() {
 			r.start = newLaunch()
-			if last := s.lastFailure(); s.over() && s.prompt.at.After(last) {
+			if s.over() && !s.prompt.at.IsZero() {
 				r.start.first, r.start.firstStamp = s.prompt.at, s.prompt.stamp
 			}
 		}
@@ -216,7 +219,7 @@ func (r *Reader) marked(at time.Time, h head, rule *rule, c capture) {
 		s.engineUp(at)
 		s.at[markReady] = at
 		if s.ready.IsZero() {
-			s.ready = at
+			s.ready, s.prompt = at, prompt{}
 			s.readyStamp = s.lastStamp
 		}
 	case markInterrupted:

@@ -84,7 +84,7 @@ func (r *Reader) figures() map[string]any {
 		switch how := r.recipe.figures[name]; {
 		case how == aggregateLast:
 			out[name] = smallestLast(ranks)
-		case len(models) > 1 && (how == aggregateEach && !r.start.passed(markNoDraft) || how == aggregateDraft && r.start.draft()):
+		case len(models) > 1 && (how == aggregateEach && (!r.start.passed(markNoDraft) || r.start.passed(markDraft)) || how == aggregateDraft && r.start.draft()):
 			out[name] = models
 		case how == aggregateMin:
 			out[name] = slices.Min(models)
