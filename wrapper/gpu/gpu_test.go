@@ -34,12 +34,12 @@ func TestTheDriversListIsRead(t *testing.T) {
 		files map[string]string // by the GPU's address
 		want  string
 	}{
-		"a driver of today":             {map[string]string{"0000:07:00.0": information("NVIDIA H100 80GB HBM3", "GPU Firmware: \t 590.48.01\nGPU Excluded:\t No\n")}, "h100"},
-		"a driver of some years ago":    {map[string]string{"0000:00:04.0": information("Tesla K80", "Blacklisted:\t No\n")}, "k80"},
-		"several, all alike":            {map[string]string{"0000:07:00.0": information("NVIDIA A10G", ""), "0000:0f:00.0": information("NVIDIA A10G", "")}, "a10g"},
-		"the first does not answer":     {map[string]string{"0000:00:08.0": information("Unknown", ""), "0000:00:09.0": information("NVIDIA L4", "")}, "l4"},
-		"a GPU that fell off the bus":   {map[string]string{"0000:00:08.0": ""}, ""},
-		"no GPU":                        {nil, ""},
+		"a driver of today":           {map[string]string{"0000:07:00.0": information("NVIDIA H100 80GB HBM3", "GPU Firmware: \t 590.48.01\nGPU Excluded:\t No\n")}, "h100"},
+		"a driver of some years ago":  {map[string]string{"0000:00:04.0": information("Tesla K80", "Blacklisted:\t No\n")}, "k80"},
+		"several, all alike":          {map[string]string{"0000:07:00.0": information("NVIDIA A10G", ""), "0000:0f:00.0": information("NVIDIA A10G", "")}, "a10g"},
+		"the first does not answer":   {map[string]string{"0000:00:08.0": information("Unknown", ""), "0000:00:09.0": information("NVIDIA L4", "")}, "l4"},
+		"a GPU that fell off the bus": {map[string]string{"0000:00:08.0": ""}, ""},
+		"no GPU":                      {nil, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
