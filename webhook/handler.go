@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"go.opentelemetry.io/otel/trace"
 	"gomodules.xyz/jsonpatch/v2"
 
 	"github.com/coldtrace/coldtrace/config"
@@ -43,6 +44,8 @@ type Config struct {
 	NoWrapper func(*Subject) inject.Reason
 	// Observe, if set, hears of every decision that is not a dry run. It must not block.
 	Observe func(*Subject, *inject.Decision)
+	// Tracer, if set, gets a span of each admission that it samples.
+	Tracer trace.Tracer
 	// Connected, if set, tells when the last connection came: a request may follow.
 	Connected func() time.Time
 	// Started is closed when the first request may be answered.
@@ -127,8 +130,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil && late == "" {
 		late = ReasonDeadline // a body that came too slowly, or not whole: what came may tell whom to answer
 	}
-	a, ok := h.review(r.Context(), buf.Bytes(), late, tooLarge, deadline)
+	ctx, span := h.trace(r.Context(), begun)
+	a, ok := h.review(ctx, buf.Bytes(), late, tooLarge, deadline)
 	if !ok {
+		finish(span, &a, 0)
 		status := http.StatusBadRequest
 		if tooLarge {
 			status = http.StatusRequestEntityTooLarge
@@ -136,7 +141,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the body is no admission review", status)
 		return
 	}
-	h.respond(w, a, begun)
+	finish(span, &a, h.respond(ctx, w, a, begun))
 }
 
 // refuse tells what is wrong with a request that the API server would not send; 0: nothing.
@@ -247,7 +252,9 @@ func (h *Handler) review(ctx context.Context, body []byte, late inject.Reason, t
 		}
 		return h.unchanged(&Subject{}, uid, late, nil), uid != ""
 	}
+	end := h.step(ctx, spanDecode)
 	req, err := decode(body)
+	end()
 	if err != nil {
 		return h.unchanged(&Subject{Namespace: req.Namespace}, req.UID, inject.ReasonUnreadable, err), req.UID != ""
 	}
@@ -255,7 +262,9 @@ func (h *Handler) review(ctx context.Context, body []byte, late inject.Reason, t
 		return answer{uid: req.UID}, true
 	}
 	subject := subjectOf(req)
+	end = h.step(ctx, spanDecide)
 	ops, decision, err := h.decide(req, &subject, deadline)
+	end()
 	if err != nil {
 		return h.unchanged(&subject, req.UID, inject.ReasonPanic, err), true
 	}
@@ -263,7 +272,7 @@ func (h *Handler) review(ctx context.Context, body []byte, late inject.Reason, t
 		return h.unchanged(&subject, req.UID, ReasonDeadline, nil), true
 	}
 	h.observe(&subject, &decision)
-	return answer{uid: req.UID, patch: ops, warnings: warnings(&decision), audit: audit(&decision)}, true
+	return answerTo(req.UID, ops, &decision), true
 }
 
 // decide asks package inject and turns a panic into an error.
@@ -297,17 +306,20 @@ func (h *Handler) unchanged(subject *Subject, uid string, reason inject.Reason, 
 		h.config.Log.Error(err, "Admitted a pod unchanged", "namespace", subject.Namespace, "pod", subject.Pod, "reason", reason)
 	}
 	h.observe(subject, &d)
-	return answer{uid: uid, warnings: warnings(&d), audit: audit(&d)}
+	return answerTo(uid, nil, &d)
 }
 
-func (h *Handler) respond(w http.ResponseWriter, a answer, begun time.Time) {
+// respond writes the answer and tells the size of its patch.
+func (h *Handler) respond(ctx context.Context, w http.ResponseWriter, a answer, begun time.Time) int {
 	mem := h.scratches.Get().(*scratch) //nolint:forcetypeassert // the pool holds nothing else
 	defer func() {
 		if cap(mem.out) <= keepBytes {
 			h.scratches.Put(mem)
 		}
 	}()
+	end := h.step(ctx, spanPatch)
 	out, patchBytes := a.encode(mem)
+	end()
 	header := w.Header()
 	header["Content-Type"] = jsonContentType
 	header["Content-Length"] = []string{strconv.Itoa(len(out))}
@@ -318,6 +330,7 @@ func (h *Handler) respond(w http.ResponseWriter, a answer, begun time.Time) {
 		h.config.Log.V(1).Info("The API server went away", "error", err.Error())
 	}
 	h.metrics.answered(patchBytes, time.Since(begun))
+	return patchBytes
 }
 
 var jsonContentType = []string{"application/json"}

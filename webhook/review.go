@@ -92,6 +92,13 @@ type answer struct {
 	patch    []jsonpatch.Operation
 	warnings []string
 	audit    []auditEntry
+
+	outcome inject.Outcome
+	reason  inject.Reason
+}
+
+func answerTo(uid string, patch []jsonpatch.Operation, d *inject.Decision) answer {
+	return answer{uid: uid, patch: patch, warnings: warnings(d), audit: audit(d), outcome: d.Outcome, reason: primary(d)}
 }
 
 type auditEntry struct{ key, value string }
