@@ -87,6 +87,7 @@ func Default() *Policy {
 			GPUResources: []string{
 				"nvidia.com/gpu", "nvidia.com/gpu.shared", "nvidia.com/mig-*", "amd.com/gpu", "gpu.intel.com/i915",
 				"gpu.intel.com/xe", "habana.ai/gaudi", "google.com/tpu", "aws.amazon.com/neuron", "aws.amazon.com/neuroncore",
+				"aws.amazon.com/neurondevice", "huawei.com/Ascend*",
 			},
 		},
 		Features: Features{Env: true, Wrapper: true, RequestSampling: true},

@@ -3,56 +3,43 @@
 package endpoint
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// hasGPU tells if a container has a GPU, by count or by claim.
-func hasGPU(pod *Pod, c *Container, resources []string) bool {
-	_, _, ok := gpus(pod, c, resources)
-	return ok
+// devices are a container's GPUs.
+type devices struct {
+	has     bool
+	count   int    // 0 if a claim hides it
+	mig     string // the profile, if they are slices
+	claimed bool   // by device claim
+	unread  bool   // it uses a claim of which nothing tells what it is
 }
 
-// gpus are a container's GPUs: how many (0 if a device claim hides it), and the MIG profile if they are slices.
-func gpus(pod *Pod, c *Container, resources []string) (count int, mig string, ok bool) {
+// gpus are a container's GPUs, by count or by claim.
+func gpus(pod *Pod, c *Container, opts *Options) (d devices) {
 	for _, list := range [...]map[string]Quantity{c.Resources.Limits, c.Resources.Requests} {
 		for name, q := range list {
-			if !matchAny(resources, name) {
+			if !matchAny(opts.GPUResources, name) && !gpuClass(name) {
 				continue
 			}
 			if n, err := strconv.Atoi(string(q)); err == nil && n > 0 {
-				count += n
+				d.count += n
 				if profile, found := strings.CutPrefix(name, "nvidia.com/mig-"); found {
-					mig = profile
+					d.mig = strings.TrimSuffix(profile, ".shared")
 				}
 			}
 		}
-		if count > 0 { // extended resources cannot be overcommitted: requests repeat the limits
-			return count, mig, true
+		if d.count > 0 { // extended resources cannot be overcommitted: requests repeat the limits
+			d.has = true
+			return d
 		}
 	}
-	return 0, "", claimsGPU(pod, c)
-}
-
-// claimsGPU tells if a container uses a device claim that is called after a GPU. What a claim asks for is in another
-// object, which admission does not read.
-func claimsGPU(pod *Pod, c *Container) bool {
-	for _, used := range c.Resources.Claims {
-		for _, claim := range pod.Spec.ResourceClaims {
-			if claim.Name != used.Name {
-				continue
-			}
-			for _, name := range [...]string{claim.Name, claim.ResourceClaimName, claim.ResourceClaimTemplateName} {
-				for _, word := range [...]string{"gpu", "mig", "tpu", "accelerator", "neuron", "gaudi"} {
-					if strings.Contains(name, word) {
-						return true
-					}
-				}
-			}
-		}
-	}
-	return false
+	d.claimed, d.unread = claims(pod, c, opts)
+	d.has = d.claimed
+	return d
 }
 
 // matchAny tells if a name is one of the patterns; a trailing * matches any rest.
@@ -69,13 +56,14 @@ func matchAny(patterns []string, name string) bool {
 var (
 	gpuTypeKeys = []string{
 		"k8s.amazonaws.com/accelerator", "nvidia.com/gpu.product", "cloud.google.com/gke-accelerator",
-		"karpenter.k8s.aws/instance-gpu-name", "karpenter.k8s.aws/instance-accelerator-name",
+		"karpenter.k8s.aws/instance-gpu-name", "karpenter.k8s.aws/instance-accelerator-name", "karpenter.azure.com/sku-gpu-name",
+		"eks.amazonaws.com/instance-gpu-name", "eks.amazonaws.com/instance-accelerator-name",
 		"gpu.nvidia.com/class", "gpu.nvidia.com/model", "amd.com/gpu.product-name", "amd.com/gpu.product",
 		"cloud.google.com/gke-tpu-accelerator", "gpu.intel.com/product", "accelerator",
 	}
 	instanceTypeKeys = []string{
 		"node.kubernetes.io/instance-type", "beta.kubernetes.io/instance-type", "karpenter.k8s.aws/instance-family",
-		"karpenter.azure.com/sku-name", "cloud.google.com/machine-family",
+		"eks.amazonaws.com/instance-family", "karpenter.azure.com/sku-name", "cloud.google.com/machine-family",
 	}
 	regionKeys = []string{"topology.kubernetes.io/region", "failure-domain.beta.kubernetes.io/region"}
 )
@@ -92,7 +80,30 @@ func gpuTypeOf(spec *PodSpec) string {
 			return t
 		}
 	}
+	for _, key := range ownKeys(spec) {
+		if t := agreed(spec, key, gpuType); t != "" {
+			return t
+		}
+	}
 	return ""
+}
+
+// ownKeys are the labels of a cluster's own making by which a pod picks nodes and that are called after GPUs, sorted.
+func ownKeys(spec *PodSpec) []string {
+	keys := slices.Collect(maps.Keys(spec.NodeSelector))
+	if a := spec.Affinity; a != nil && a.NodeAffinity != nil && a.NodeAffinity.Required != nil {
+		for _, term := range a.NodeAffinity.Required.NodeSelectorTerms {
+			for _, e := range term.MatchExpressions {
+				keys = append(keys, e.Key)
+			}
+		}
+	}
+	keys = slices.DeleteFunc(keys, func(key string) bool {
+		key = strings.ToLower(key)
+		return !strings.Contains(key, "gpu") && !strings.Contains(key, "accelerator")
+	})
+	slices.Sort(keys)
+	return keys
 }
 
 // placement is the one value that a pod asks of the first of the node labels it constrains.

@@ -24,6 +24,8 @@ type Options struct {
 	HealthURL    string
 	// Entrypoint and Cmd are the image's, for a container without a command; both may be unknown.
 	Entrypoint, Cmd []string
+	// AnyClaim takes a device claim of which nothing tells what it is for a GPU's: somebody said that the pod is an endpoint.
+	AnyClaim bool
 }
 
 // Identity is what a pod is. Empty fields are unknown.
@@ -34,6 +36,8 @@ type Identity struct {
 	GPU       bool // the target has a GPU
 	GPUType   string
 	NumGPUs   int    // of the target; 0 if a device claim hides the number
+	Claimed   bool   // the target's GPU comes from a device claim
+	Unread    bool   // a container uses a device claim of which nothing tells what it is
 	MIG       string // the profile, such as 1g.20gb
 	Engine    string
 	Role      startup.Role
@@ -46,6 +50,8 @@ type Identity struct {
 	Region       string
 	InstanceType string
 	HealthURL    string // of the readiness probe, on localhost
+
+	typeGuessed bool // GPUType comes from the name of a claim: the node knows better
 }
 
 // Identify reads a pod.
@@ -56,14 +62,19 @@ func Identify(pod *Pod, opts Options) Identity {
 		GPUType:      first(opts.GPUType, gpuTypeOf(&pod.Spec)),
 		InstanceType: placement(&pod.Spec, instanceTypeKeys),
 	}
-	id.Index, id.WithGPU = target(pod, opts)
+	id.Index, id.WithGPU, id.Unread = target(pod, &opts)
 	id.Region = first(opts.Region, placement(&pod.Spec, regionKeys))
 	if id.Index < 0 {
 		return id
 	}
 	c := &pod.Spec.Containers[id.Index]
 	id.Container = c.Name
-	id.NumGPUs, id.MIG, id.GPU = gpus(pod, c, opts.GPUResources)
+	d := gpus(pod, c, &opts)
+	id.NumGPUs, id.MIG, id.GPU, id.Claimed = d.count, d.mig, d.has, d.claimed
+	if id.GPUType == "" && id.Claimed {
+		id.GPUType = gpuTypeOfClaims(pod, c)
+		id.typeGuessed = id.GPUType != ""
+	}
 	if id.MIG == "" {
 		id.MIG = migProfile(placement(&pod.Spec, gpuTypeKeys))
 	}
@@ -106,18 +117,15 @@ func (id Identity) Subject(podUID, podName, nodeName, clusterName string, hash s
 
 // WithNode fills what only the node's labels tell.
 func (id Identity) WithNode(labels map[string]string) Identity {
-	if id.GPUType == "" {
-		for _, key := range gpuTypeKeys {
-			if id.GPUType = gpuType(labels[key]); id.GPUType != "" {
-				break
-			}
-		}
-	}
 	for _, key := range instanceTypeKeys {
 		id.InstanceType = first(id.InstanceType, labels[key])
 	}
-	if id.GPUType == "" {
-		id.GPUType = gpuTypeOfInstance(id.InstanceType)
+	if id.GPUType == "" || id.typeGuessed {
+		told := ""
+		for _, key := range gpuTypeKeys {
+			told = first(told, gpuType(labels[key]))
+		}
+		id.GPUType = first(told, gpuTypeOfInstance(id.InstanceType), id.GPUType)
 	}
 	for _, key := range regionKeys {
 		id.Region = first(id.Region, labels[key])
@@ -128,12 +136,15 @@ func (id Identity) WithNode(labels map[string]string) Identity {
 	return id
 }
 
-// target is the index of the container whose start is traced, -1 if none can be told, and how many have a GPU.
-func target(pod *Pod, opts Options) (index, withGPU int) {
+// target is the index of the container whose start is traced, -1 if none can be told, how many have a GPU, and whether one
+// has a claim that may be a GPU's.
+func target(pod *Pod, opts *Options) (index, withGPU int, unread bool) {
 	containers := pod.Spec.Containers
 	index, best := -1, 0
 	for i := range containers {
-		gpu := hasGPU(pod, &containers[i], opts.GPUResources)
+		d := gpus(pod, &containers[i], opts)
+		gpu := d.has
+		unread = unread || d.unread
 		if gpu {
 			withGPU++
 		}
@@ -158,9 +169,9 @@ func target(pod *Pod, opts Options) (index, withGPU int) {
 		}
 	}
 	if best == 1 && withGPU > 1 {
-		return -1, withGPU // the container annotation decides
+		return -1, withGPU, unread // the container annotation decides
 	}
-	return index, withGPU
+	return index, withGPU, unread
 }
 
 func first(values ...string) string {

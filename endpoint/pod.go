@@ -104,9 +104,13 @@ type Probe struct {
 type Resources struct {
 	Requests map[string]Quantity `json:"requests,omitempty"`
 	Limits   map[string]Quantity `json:"limits,omitempty"`
-	Claims   []struct {
-		Name string `json:"name"`
-	} `json:"claims,omitempty"`
+	Claims   []ClaimUse          `json:"claims,omitempty"`
+}
+
+// ClaimUse is a container's use of one of the pod's device claims, or of one request in it.
+type ClaimUse struct {
+	Name    string `json:"name"`
+	Request string `json:"request,omitempty"`
 }
 
 // Quantity is a resource quantity as written; the API server writes a string, people also write numbers.

@@ -118,7 +118,7 @@ func (p *patch) endpointEnv(env *envPlan) {
 	case env.has(startup.EnvOTLPEndpoint):
 	case r == "":
 		env.add = append(env.add, envVar{Name: startup.EnvOTLPEndpoint, Value: p.sel.Settings.OTLP.Endpoint})
-	case !slices.ContainsFunc(p.decision.Notes, func(n Note) bool { return n.Reason == r && n.Detail != "OTEL_TRACES_SAMPLER" }):
+	case !slices.ContainsFunc(p.decision.Notes, func(n Note) bool { return n.Reason == r && n.Detail != sampler }):
 		p.note(r, startup.EnvOTLPEndpoint)
 	}
 }
@@ -158,10 +158,28 @@ func resolvable(c *endpoint.Container, value string) bool {
 	}
 }
 
+const sampler, arg = "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"
+
+// samplerProblem is why the container may have no sampler where the policy wants one, empty if that is not so. With the flag
+// and no sampler vLLM traces every request.
+func (p *patch) samplerProblem() Reason {
+	c := p.container()
+	switch {
+	case !p.req.Policy.Features.RequestSampling || p.sel.Settings.RequestSampling.Sampler == "off":
+		return ""
+	case slices.ContainsFunc(c.Env, func(v endpoint.EnvVar) bool { return v.Name == sampler || v.Name == arg }):
+		return ""
+	case !p.req.Policy.Features.Env:
+		return ReasonDisabled
+	case len(c.EnvFrom) > 0:
+		return ReasonEnvFrom
+	}
+	return ""
+}
+
 // sampling is how vLLM samples request traces: both variables or none, since a ratio of ours beside a sampler of the
 // user's would change the user's.
 func (p *patch) sampling(env *envPlan) {
-	const sampler, arg = "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"
 	set := &p.sel.Settings
 	switch {
 	case p.sel.Identity.Engine != endpoint.VLLM || p.sel.Identity.Role != startup.RoleServer || set.VLLMFlag == config.VLLMFlagOff:
@@ -237,7 +255,7 @@ func (p *patch) wrapperEnv(env *envPlan) {
 // flagMode is what the wrapper is told to do about the flag: nothing where the command must not be touched, or where
 // neither the endpoint nor a sampler may be set, since every request would be traced then.
 func (p *patch) flagMode() config.VLLMFlag {
-	if p.endpointProblem() != "" {
+	if p.endpointProblem() != "" || p.samplerProblem() != "" {
 		return config.VLLMFlagOff
 	}
 	switch p.sel.Identity.Launch.Site.Problem {

@@ -59,10 +59,14 @@ func Selected(req Request) Selection {
 		HealthURL:    s.Settings.HealthURL,
 		Entrypoint:   s.Settings.Entrypoint,
 		Cmd:          s.Settings.Cmd,
+		AnyClaim:     s.Settings.Inject == "true" || s.Settings.Container != "",
 	})
 	reason, selected := choose(req, &s)
 	s.Selected = selected
 	s.Notes = append(s.Notes, Note{Reason: reason})
+	if s.Identity.Claimed && selected {
+		s.Notes = append(s.Notes, Note{Reason: ReasonClaim})
+	}
 	if known && selected {
 		s.Notes = append(s.Notes, Note{Reason: ReasonKnownImage})
 	}
@@ -86,6 +90,8 @@ func choose(req Request, s *Selection) (Reason, bool) {
 		return ReasonContainer, false
 	case id.Index < 0 && id.WithGPU > 1:
 		return ReasonAmbiguous, false
+	case id.Index < 0 && id.Unread:
+		return ReasonUnknownClaim, false
 	case id.Index < 0:
 		return ReasonNoGPU, false
 	case !id.GPU && s.Settings.Container != "":

@@ -134,6 +134,8 @@ func (p *patch) planFlag(wrap *wrapping) *flagEdit {
 		p.note(Reason(site.Problem), string(FeatureVLLMFlag))
 	case p.endpointProblem() != "":
 		p.note(p.endpointProblem(), string(FeatureVLLMFlag))
+	case p.samplerProblem() != "":
+		p.note(p.samplerProblem(), string(FeatureVLLMFlag))
 	case wrap == nil && (mode == config.VLLMFlagAuto || len(p.container().Command) == 0):
 		p.note(ReasonNoWrapper, string(FeatureVLLMFlag))
 	case mode == config.VLLMFlagAlways && site.Offset < 0:

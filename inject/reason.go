@@ -8,6 +8,8 @@ import "github.com/coldtrace/coldtrace/endpoint"
 const (
 	ReasonOptedOut         Reason = "opted-out"
 	ReasonNoGPU            Reason = "no-gpu"
+	ReasonClaim            Reason = "gpu-by-claim"
+	ReasonUnknownClaim     Reason = "claim-unknown"
 	ReasonContainer        Reason = "container-not-found"
 	ReasonAmbiguous        Reason = "several-gpu-containers"
 	ReasonNotAnEndpoint    Reason = "not-an-endpoint"
@@ -66,6 +68,8 @@ var Vocabulary = []Explanation{
 	{ReasonForced, "The pod or its namespace says `coldtrace.io/inject: \"true\"`.", ""},
 	{ReasonOptedOut, "The pod or its namespace says `coldtrace.io/inject: \"false\"`.", ""},
 	{ReasonNoGPU, "No container of the pod has a GPU in its limits or claims.", "If it uses a GPU by another name, add that to the policy's `selection.gpuResources`."},
+	{ReasonClaim, "The GPU comes from a resource claim. How many and which stands in the claim or its template, which admission does not read: the number is left out, the type is the one that the names tell until the node or the driver tells it.", ""},
+	{ReasonUnknownClaim, "No container has a GPU in its limits, and what one's resource claim is for is neither in its name nor clear from the command.", "Name the container in `coldtrace.io/container` if it is a GPU, or say `coldtrace.io/inject: \"true\"`."},
 	{ReasonContainer, "The container that the annotation names does not exist or has no GPU.", "Correct `coldtrace.io/container`."},
 	{ReasonAmbiguous, "Several containers have a GPU and none is called main, lws-leader or lws-worker.", "Name one in `coldtrace.io/container`."},
 	{ReasonNotAnEndpoint, "The pod has neither the policy's label nor a known engine in its command.", "Label it, or annotate it with `coldtrace.io/inject: \"true\"`."},

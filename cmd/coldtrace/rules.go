@@ -24,6 +24,7 @@ type rule struct {
 // Names of the rules that reasons belong to.
 const (
 	ruleSelection = "selection"
+	ruleGPU       = "gpu"
 	ruleCommand   = "command"
 	ruleEnv       = "env"
 	ruleWrapper   = "wrapper"
@@ -34,6 +35,7 @@ const (
 // reasonRules are the reasons that belong to one rule, whatever their detail is.
 var reasonRules = map[inject.Reason]string{
 	inject.ReasonKnownImage:     ruleCommand,
+	inject.ReasonClaim:          ruleGPU,
 	inject.ReasonNoWrapperImage: ruleWrapper, inject.ReasonUpstream: ruleWrapper, inject.ReasonNoCommand: ruleWrapper,
 	inject.ReasonTaken: ruleWrapper, inject.ReasonFootprint: ruleWrapper, inject.ReasonImageVolumes: ruleWrapper,
 	inject.ReasonBreaker: ruleWrapper,
@@ -89,7 +91,10 @@ func rulesOf(req inject.Request, sel *inject.Selection, ops []inject.Operation, 
 // identityRules are the lines about what a container is.
 func identityRules(sel *inject.Selection) []rule {
 	id := &sel.Identity
-	gpu, command := first(id.GPUType, "unknown type; the wrapper asks the driver"), "nothing to start it through"
+	saw, gpu, command := count(id.NumGPUs, "GPU"), first(id.GPUType, "unknown type; the wrapper asks the driver"), "nothing to start it through"
+	if id.Claimed {
+		saw = "a resource claim; how many GPUs it asks for is not in the pod"
+	}
 	if id.MIG != "" {
 		gpu += ", MIG " + id.MIG
 	}
@@ -97,7 +102,7 @@ func identityRules(sel *inject.Selection) []rule {
 		command = "known"
 	}
 	return []rule{
-		{name: "gpu", saw: count(id.NumGPUs, "GPU"), decided: gpu},
+		{name: ruleGPU, saw: saw, decided: gpu},
 		{name: ruleCommand, saw: sawCommand(sel), decided: command},
 		{name: "engine", saw: first(sel.Settings.Engine, "the command"), decided: first(id.Engine, "unknown") + ", " + string(id.Role)},
 		{name: "endpoint", saw: "annotations, labels, owner", decided: first(id.EndpointName, "no name")},
