@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/watch/timeline"
 )
 
 // metrics are what the watcher says of itself and of the starts it saw, on /metrics.
@@ -27,6 +28,7 @@ type metrics struct {
 	size         prometheus.Gauge
 	endpoints    capped
 	inFlight     *prometheus.Desc
+	waiting      prometheus.Collector
 }
 
 // maxEndpoints is how many values of endpoint_name get series of their own.
@@ -39,7 +41,7 @@ func newMetrics(w *Watcher) *metrics {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "coldtrace_watch_" + name, Help: help}, labels)
 	}
-	return &metrics{
+	m := &metrics{
 		watcher: w,
 		starts:  counter("starts_total", "Starts that ended, by outcome.", "outcome"),
 		phases: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -48,8 +50,8 @@ func newMetrics(w *Watcher) *metrics {
 			Buckets:                     []float64{0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1200, 3600},
 			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160,
 		}, []string{"phase", "endpoint_name", "result"}),
-		spans:        counter("spans_total", "Spans, by what became of them: exported, refused, dropped.", "result"),
-		measurements: counter("measurements_total", "Histogram values, by what became of them.", "result"),
+		spans:        counter("spans_total", "Spans, by what became of them: exported, refused by the receiver for good, dropped because their pod was gone after an outage.", "result"),
+		measurements: counter("measurements_total", "Histogram values, by what became of them: exported, refused, dropped for want of memory.", "result"),
 		retries: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "coldtrace_watch_export_retries_total", Help: "Exports that failed and were tried again.",
 		}),
@@ -62,17 +64,45 @@ func newMetrics(w *Watcher) *metrics {
 			Help:    "From the end of a phase to the receiver's acceptance of its span.",
 			Buckets: []float64{0.05, 0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60, 300},
 		}),
-		checkpoint: counter("checkpoint_writes_total", "Writes of the checkpoint.", "result"),
+		checkpoint: counter("checkpoint_writes_total", "Writes of the checkpoint: ok, failed, truncated when there were too many starts for a ConfigMap.", "result"),
 		size: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "coldtrace_watch_checkpoint_bytes", Help: "Size of the checkpoint that was written last.",
 		}),
+		waiting: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "coldtrace_watch_export_queue_length",
+			Help: "Starts that wait to be exported, and histogram values that do.",
+		}, func() float64 { return float64(w.queue.Len() + w.outbox.len()) }),
 		inFlight: prometheus.NewDesc("coldtrace_watch_starts_in_flight", "Starts going on now, by phase.", []string{"phase"}, nil),
+	}
+	m.zero()
+	return m
+}
+
+// zero begins every series whose labels are known: a rate needs the value before the first.
+func (m *metrics) zero() {
+	for _, o := range []timeline.Outcome{timeline.Ready, timeline.Completed, timeline.Failed, timeline.Deleted, timeline.TimedOut} {
+		m.starts.WithLabelValues(string(o))
+	}
+	for _, result := range []string{"exported", "refused", "dropped"} {
+		m.spans.WithLabelValues(result)
+		m.measurements.WithLabelValues(result)
+	}
+	for _, result := range []string{"ok", "failed", "truncated"} {
+		m.checkpoint.WithLabelValues(result)
+	}
+	for resource, verbs := range map[string][]string{
+		"namespaces": {"list", "watch"}, "pods": {"list", "watch", "get"}, "events": {"list", "watch"}, "nodes": {"get"},
+		"configmaps": {"get", "update"},
+	} {
+		for _, verb := range verbs {
+			m.apiErrors.WithLabelValues(resource, verb)
+		}
 	}
 }
 
 func (m *metrics) register(r prometheus.Registerer) error {
 	for _, c := range []prometheus.Collector{
-		m.starts, m.phases, m.spans, m.measurements, m.retries, m.rederived, m.apiErrors, m.lag, m.checkpoint, m.size, inFlight{m},
+		m.starts, m.phases, m.spans, m.measurements, m.retries, m.rederived, m.apiErrors, m.lag, m.checkpoint, m.size, m.waiting, inFlight{m},
 	} {
 		if err := r.Register(c); err != nil {
 			return fmt.Errorf("register the watcher's metrics: %w", err)

@@ -36,7 +36,7 @@ func (w *Watcher) watchNamespaces(ctx context.Context) {
 	var seen map[string]bool
 	client := w.client.CoreV1().Namespaces()
 	s := stream{
-		resource: "namespaces",
+		resource: "namespaces", batch: batch{tracer: w.cfg.Tracer, resource: "namespaces"},
 		selector: func() (string, string) { return w.cfg.NamespaceSelector, "" },
 		list:     func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return client.List(ctx, o) },
 		watch: func(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
@@ -130,7 +130,7 @@ func (w *Watcher) leaveOthers(than map[string]bool) {
 func (w *Watcher) pods(n *namespace) *stream {
 	client := w.client.CoreV1().Pods(n.name)
 	return &stream{
-		resource: "pods",
+		resource: "pods", batch: batch{tracer: w.cfg.Tracer, resource: "pods"},
 		selector: func() (string, string) { return w.podSelector(), "" },
 		list:     func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return client.List(ctx, o) },
 		watch: func(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
@@ -162,7 +162,7 @@ const eventFields = "involvedObject.kind=Pod,reason!=Unhealthy,reason!=BackOff,r
 func (w *Watcher) events(n *namespace) *stream {
 	client := w.client.CoreV1().Events(n.name)
 	return &stream{
-		resource: "events",
+		resource: "events", batch: batch{tracer: w.cfg.Tracer, resource: "events"},
 		selector: func() (string, string) { return "", eventFields },
 		list:     func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return client.List(ctx, o) },
 		watch: func(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {

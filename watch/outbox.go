@@ -35,6 +35,12 @@ func (o *outbox) add(w *Watcher, p *parcel) {
 	}
 }
 
+func (o *outbox) len() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.waiting)
+}
+
 func (o *outbox) run(ctx context.Context, w *Watcher) {
 	ticker := w.cfg.Clock.NewTicker(outboxInterval)
 	defer ticker.Stop()

@@ -33,6 +33,7 @@ type stream struct {
 	begin  func() // of a list
 	listed func() // the list is complete
 	failed func(verb string, err error)
+	batch  batch // of the list or watch that is going on
 }
 
 // errExpired ends a watch whose version the API server no longer has.
@@ -77,9 +78,10 @@ func (s *stream) listAll(ctx context.Context) (string, error) {
 			return "", fmt.Errorf("read a list of %s: %w", s.resource, err)
 		}
 		err = meta.EachListItem(page, func(o runtime.Object) error {
-			s.upsert(o)
+			s.timed(s.upsert, o)
 			return nil
 		})
+		s.batch.end()
 		if err != nil {
 			return "", fmt.Errorf("read a list of %s: %w", s.resource, err)
 		}
@@ -121,6 +123,7 @@ func (s *stream) watchOnce(ctx context.Context, version *string) error {
 		return s.watchError(err)
 	}
 	defer w.Stop()
+	defer s.batch.end()
 	for {
 		select {
 		case <-ctx.Done():
@@ -131,9 +134,9 @@ func (s *stream) watchOnce(ctx context.Context, version *string) error {
 			}
 			switch e.Type {
 			case apiwatch.Added, apiwatch.Modified:
-				s.upsert(e.Object)
+				s.timed(s.upsert, e.Object)
 			case apiwatch.Deleted:
-				s.remove(e.Object)
+				s.timed(s.remove, e.Object)
 			case apiwatch.Error:
 				return s.watchError(apierrors.FromObject(e.Object))
 			}
@@ -142,6 +145,17 @@ func (s *stream) watchOnce(ctx context.Context, version *string) error {
 			}
 		}
 	}
+}
+
+// timed does something with an object and counts it in.
+func (s *stream) timed(do func(runtime.Object), o runtime.Object) {
+	if s.batch.tracer == nil {
+		do(o)
+		return
+	}
+	begun := time.Now()
+	do(o)
+	s.batch.add(begun, time.Now())
 }
 
 func (s *stream) watchError(err error) error {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -57,6 +58,8 @@ type Config struct {
 	// Metrics are registered here if it is not nil.
 	Metrics prometheus.Registerer
 
+	// Tracer, if set, gets a span of each batch of a list or watch that it samples.
+	Tracer trace.Tracer
 	// OnPod, if set, sees every version of every pod of the namespaces. It must neither block nor change it.
 	OnPod func(*corev1.Pod)
 
