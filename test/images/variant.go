@@ -35,9 +35,11 @@ var (
 		{"opentelemetry-proto", "1.34.1", "opentelemetry/proto"},
 		{"grpcio", "1.73.0", "grpc"},
 		{"protobuf", "5.29.5", "google/protobuf"},
+		{"googleapis-common-protos", "1.70.0", "google/rpc"},
 	}
 	otelRest = []pythonPackage{
 		{"opentelemetry-exporter-otlp-proto-http", "1.34.1", "opentelemetry/exporter/otlp/proto/http/trace_exporter"},
+		{"requests", "2.32.4", "requests"},
 		{"opentelemetry-exporter-otlp", "1.34.1", "opentelemetry/exporter/otlp"},
 		{"opentelemetry-semantic-conventions-ai", "0.4.9", "opentelemetry/semconv_ai"},
 		{"opentelemetry-semantic-conventions-ai", "0.4.9", "opentelemetry/semconv/ai"}, // its name until 0.4

@@ -66,6 +66,33 @@ func simulatedVersion() string {
 	return "0.13.0"
 }
 
+// imports is what importing a module imports in its turn: one that lacks any of it is there, and can't be imported.
+var imports = map[string][]string{
+	"opentelemetry.sdk": {"opentelemetry.trace", "opentelemetry.semconv"},
+	"opentelemetry.exporter.otlp.proto.grpc.trace_exporter": {
+		"opentelemetry.exporter.otlp.proto.common", "opentelemetry.proto", "grpc", "google.protobuf", "google.rpc",
+	},
+	"opentelemetry.exporter.otlp.proto.http.trace_exporter": {
+		"opentelemetry.exporter.otlp.proto.common", "opentelemetry.proto", "google.protobuf", "requests",
+	},
+}
+
+// missing is the first module that importing one fails at, empty if it succeeds. The API looks for its context among the
+// entry points of what is installed, so it needs its metadata.
+func missing(module string) string {
+	for _, m := range append(imports[module], module) {
+		if !importable(m) {
+			return m
+		}
+	}
+	for _, dir := range sitePackages() {
+		if found, err := filepath.Glob(filepath.Join(dir, "opentelemetry_api-*.dist-info")); err == nil && len(found) > 0 {
+			return ""
+		}
+	}
+	return "opentelemetry.context.contextvars_context"
+}
+
 // tracingCrash is what vLLM dies of if tracing is asked for and can't be had; nil if it can. What is checked first, and
 // what only fails later, is as the version does it.
 func tracingCrash(version string) []string {
@@ -81,7 +108,7 @@ func tracingCrash(version string) []string {
 		need = append(need, exporters...)
 	}
 	for _, module := range need {
-		if !importable(module) {
+		if missing(module) != "" {
 			return otelMissing(version)
 		}
 	}
@@ -93,8 +120,8 @@ func tracingCrash(version string) []string {
 	default:
 		return []string{escape("ValueError: Unsupported OTLP protocol '" + protocol + "' is configured")}
 	}
-	if !importable(exporter) {
-		return []string{"ModuleNotFoundError: No module named '" + strings.TrimSuffix(exporter, ".trace_exporter") + "'"}
+	if module := missing(exporter); module != "" {
+		return []string{"ModuleNotFoundError: No module named '" + strings.TrimSuffix(module, ".trace_exporter") + "'"}
 	}
 	return nil
 }

@@ -82,7 +82,12 @@ func freePort(t *testing.T) string {
 // awaitOK polls until the URL answers 200.
 func awaitOK(t *testing.T, url string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	awaitServing(context.Background(), t, url)
+}
+
+func awaitServing(ctx context.Context, t *testing.T, url string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -227,45 +232,6 @@ func TestUnknownFlagsEndWithUsageAndStatus2(t *testing.T) {
 	p := program(t, nil, "python", "-m", "vllm_server", "--model", "m", "--nonsense")
 	if exit := p.finish(t); exit.Code != 2 || !strings.HasPrefix(p.log.String(), "usage: ") {
 		t.Errorf("%+v\n%s", exit, p.log.String())
-	}
-}
-
-func TestTracingWithoutItsPackagesStopsTheServer(t *testing.T) {
-	packages := func(t *testing.T, modules ...string) string {
-		dir := t.TempDir()
-		for _, m := range modules {
-			if err := os.MkdirAll(filepath.Join(dir, filepath.FromSlash(m)), 0o755); err != nil {
-				t.Fatal(err)
-			}
-		}
-		return dir
-	}
-	sdk := []string{"opentelemetry/sdk", "opentelemetry/trace", "opentelemetry/semconv/ai"}
-	grpc, http := "opentelemetry/exporter/otlp/proto/grpc/trace_exporter", "opentelemetry/exporter/otlp/proto/http/trace_exporter"
-	for name, c := range map[string]struct {
-		version string
-		modules []string
-		env     string
-		says    string // empty: goes on
-	}{
-		"none":                           {"0.13.0", nil, "", "Unable to configure 'otlp_traces_endpoint'"},
-		"none, early":                    {"0.5.4", nil, "", "OpenTelemetry packages must be installed before"},
-		"the SDK without an exporter":    {"0.13.0", sdk, "", "ModuleNotFoundError: No module named 'opentelemetry.exporter.otlp.proto.grpc'"},
-		"all that 0.13 needs":            {"0.13.0", append(sdk, grpc), "", ""},
-		"one exporter of two, from 0.16": {"0.17.0", append(sdk, grpc), "", "Unable to configure 'otlp_traces_endpoint'"},
-		"all":                            {"0.17.0", append(sdk, grpc, http), "", ""},
-		"a protocol it does not speak":   {"0.17.0", append(sdk, grpc, http), "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=http/json", "Unsupported OTLP protocol 'http/json'"},
-		"V1 without tracing":             {"0.9.0", append(sdk, grpc), "VLLM_USE_V1=1", "NotImplementedError"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			env := []string{"SIM_SITE_PACKAGES=" + packages(t, c.modules...), "SIM_VERSION=" + c.version, "SIM_FAIL=exit3", c.env}
-			p := program(t, env, "python", "-m", "vllm_server", "--model", "/", "--otlp-traces-endpoint=http://x:4317", "--port", freePort(t))
-			exit := p.finish(t)
-			if c.says == "" && exit.Code != 3 || c.says != "" && (exit.Code != 1 || !strings.Contains(p.log.String(), c.says)) {
-				t.Errorf("%+v\n%s", exit, p.log.String())
-			}
-		})
 	}
 }
 

@@ -37,6 +37,14 @@ func (f folders) has(module string) bool {
 	return false
 }
 
+// described tells whether OpenTelemetry's API has its metadata: without it the API is importable and then finds no context
+// to work with, because it looks that up by name among the entry points of what is installed.
+func (f folders) described() bool {
+	return slices.ContainsFunc(f, func(dir string) bool {
+		return len(entriesOf(dir, "opentelemetry_api-", "-info")) > 0 // dist-info of pip, egg-info of some distributions
+	})
+}
+
 // version is that of the vLLM which would be imported, from its metadata. Two of them in one folder are what a broken
 // update leaves: nobody knows which it is.
 func (f folders) version() (version, bool) {

@@ -69,13 +69,13 @@ func (v version) tracesLoading() bool { return v.since(16, 0) }
 func (v version) needs(protocol string) []string {
 	grpc := []string{
 		"opentelemetry.exporter.otlp.proto.grpc.trace_exporter", "opentelemetry.exporter.otlp.proto.common", "opentelemetry.proto",
-		"grpc", "google.protobuf",
+		"grpc", "google.protobuf", "google.rpc",
 	}
 	http := []string{
 		"opentelemetry.exporter.otlp.proto.http.trace_exporter", "opentelemetry.exporter.otlp.proto.common", "opentelemetry.proto",
-		"google.protobuf",
+		"google.protobuf", "requests",
 	}
-	out := []string{"opentelemetry.trace", "opentelemetry.sdk"}
+	out := []string{"opentelemetry.trace", "opentelemetry.sdk", "opentelemetry.semconv"}
 	if v.number[0] == 0 && v.number[1] < 7 {
 		out = append(out, "opentelemetry.semconv.ai")
 	}

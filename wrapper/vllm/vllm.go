@@ -57,7 +57,7 @@ func Prepare(argv, env []string, mode, traceparent string) Plan {
 		return p
 	}
 	endpoint, protocol, ok := destination(e)
-	if !ok || slices.ContainsFunc(v.needs(protocol), func(m string) bool { return !dirs.has(m) }) {
+	if !ok || !dirs.described() || slices.ContainsFunc(v.needs(protocol), func(m string) bool { return !dirs.has(m) }) {
 		return p
 	}
 	switch {

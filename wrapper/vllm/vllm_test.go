@@ -30,6 +30,9 @@ func installed(t *testing.T, version string, modules ...string) (root string) {
 		write(t, filepath.Join(site, "vllm-"+version+".dist-info/METADATA"), "", 0o644)
 		write(t, filepath.Join(site, "vllm/__init__.py"), "", 0o644)
 	}
+	if slices.Contains(modules, "opentelemetry.trace") {
+		write(t, filepath.Join(site, "opentelemetry_api-1.34.1.dist-info/entry_points.txt"), "[opentelemetry_context]\n", 0o644)
+	}
 	for _, m := range modules {
 		write(t, filepath.Join(site, strings.ReplaceAll(m, ".", "/"), "__init__.py"), "", 0o644)
 	}
@@ -47,12 +50,12 @@ func write(t *testing.T, name, text string, mode os.FileMode) {
 }
 
 var (
-	core = []string{"opentelemetry.trace", "opentelemetry.sdk", "opentelemetry.semconv.ai"}
+	core = []string{"opentelemetry.trace", "opentelemetry.sdk", "opentelemetry.semconv", "opentelemetry.semconv.ai"}
 	grpc = []string{
 		"opentelemetry.exporter.otlp.proto.grpc.trace_exporter", "opentelemetry.exporter.otlp.proto.common", "opentelemetry.proto",
-		"grpc", "google.protobuf",
+		"grpc", "google.protobuf", "google.rpc",
 	}
-	http = []string{"opentelemetry.exporter.otlp.proto.http.trace_exporter"}
+	http = []string{"opentelemetry.exporter.otlp.proto.http.trace_exporter", "requests"}
 	full = slices.Concat(core, grpc, http)
 )
 
