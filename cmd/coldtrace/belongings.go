@@ -27,7 +27,7 @@ const leaderLease = "coldtrace-leader"
 // adoptEvery bounds how long an object can be without its owner after someone has replaced either of them.
 const adoptEvery = time.Minute
 
-// belongings are the objects that are made at run time: the leader's Lease, the watcher's checkpoint and the breaker's
+// belongings are the objects that are made at run time: the leaders' Leases, the watcher's checkpoint and the breaker's
 // state. Their owner is a ConfigMap of the release, so that they go when the release goes: the garbage collector needs no
 // right and no image of ours, as a hook would, and works however the release is removed.
 type belongings struct {
@@ -40,7 +40,7 @@ type belongings struct {
 	told   string // the last error that was logged
 }
 
-// Owners are the owner references for a new object; none before the leader has read them.
+// Owners are the owner references for a new object; none before Start has read them.
 func (b *belongings) Owners() []metav1.OwnerReference {
 	if o := b.owners.Load(); o != nil {
 		return *o
@@ -48,10 +48,8 @@ func (b *belongings) Owners() []metav1.OwnerReference {
 	return nil
 }
 
-// NeedLeaderElection is true: the leader makes these objects.
-func (b *belongings) NeedLeaderElection() bool { return true }
-
-// Start gives the owner what is there already, again and again until the context ends. Nothing depends on its success.
+// Start is a job of the leader, who makes these objects. It gives the owner what is there already, again and again until
+// the context ends. Nothing depends on its success.
 func (b *belongings) Start(ctx context.Context) error {
 	if b.owner == "" {
 		<-ctx.Done()
@@ -101,11 +99,13 @@ func (b *belongings) adopt(ctx context.Context) error {
 		return nil
 	}
 	var errs []error
-	lease, err := leases.Get(ctx, leaderLease, metav1.GetOptions{})
-	errs = append(errs, give(lease, err, func() error {
-		_, err := leases.Patch(ctx, leaderLease, types.MergePatchType, patch, metav1.PatchOptions{})
-		return err
-	}))
+	for _, name := range []string{leaderLease, watchLease} {
+		lease, err := leases.Get(ctx, name, metav1.GetOptions{})
+		errs = append(errs, give(lease, err, func() error {
+			_, err := leases.Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{})
+			return err
+		}))
+	}
 	for _, name := range []string{watch.DefaultCheckpoint, breaker.Name} {
 		object, err := maps.Get(ctx, name, metav1.GetOptions{})
 		errs = append(errs, give(object, err, func() error {

@@ -50,6 +50,7 @@ type serveOptions struct {
 	timeout       time.Duration
 	imageVolumes  string
 	pullSecrets   []string
+	selfTraces    float64
 	verbose       bool
 }
 
@@ -87,6 +88,7 @@ func newServeCommand() *cobra.Command {
 	f.DurationVar(&o.timeout, "timeout", 1500*time.Millisecond, "after this a pod is admitted unchanged; below the webhook configuration's timeoutSeconds")
 	f.StringVar(&o.imageVolumes, "image-volumes", "auto", "whether nodes can mount images as volumes: auto (look), yes, no")
 	f.StringSliceVar(&o.pullSecrets, "pull-secret-namespaces", nil, "namespaces whose pods' pull secrets are read for a policy with registryLookup; none: registries are asked anonymously")
+	f.Float64Var(&o.selfTraces, "self-traces", 0, "share of admissions, watch batches and exports that coldtrace sends a trace of, 0 to 1; 0: none")
 	f.BoolVar(&o.verbose, "verbose", false, "log every decision and what the libraries do")
 	return cmd
 }
@@ -108,6 +110,8 @@ func (o *serveOptions) validate() error {
 		return fmt.Errorf("--image-volumes %q: use auto, yes or no", o.imageVolumes)
 	case o.registration != "" && o.certDir != "":
 		return errors.New("--registration needs the right to read the webhook configuration, which is not given with --cert-dir")
+	case o.selfTraces < 0 || o.selfTraces > 1:
+		return fmt.Errorf("--self-traces %v: use a share from 0 to 1", o.selfTraces)
 	case o.drainQuiet > o.drainMost:
 		return errors.New("--drain-quiet is longer than --drain-most")
 	}
@@ -125,7 +129,7 @@ func serve(ctx context.Context, o serveOptions) error {
 		"caLifetime", o.times.CA.String(), "leafLifetime", o.times.Leaf.String(), "caOverlap", o.times.Overlap.String(),
 		"webhookPort", o.webhookPort, "metricsAddress", o.metricsAddr, "healthAddress", o.healthAddr,
 		"leaderElect", o.leaderElect, "drainQuiet", o.drainQuiet.String(), "drainMost", o.drainMost.String(),
-		"maxBodyBytes", o.maxBody, "maxConcurrent", o.maxConcurrent, "timeout", o.timeout.String(), "imageVolumes", o.imageVolumes, "pullSecretNamespaces", o.pullSecrets)
+		"maxBodyBytes", o.maxBody, "maxConcurrent", o.maxConcurrent, "timeout", o.timeout.String(), "imageVolumes", o.imageVolumes, "pullSecretNamespaces", o.pullSecrets, "selfTraces", o.selfTraces)
 
 	policy, err := config.Open(o.policy)
 	if err != nil {
@@ -181,6 +185,14 @@ func serve(ctx context.Context, o serveOptions) error {
 	}
 	owned := &belongings{client: clients, namespace: o.namespace, owner: o.owner, log: log.WithName("belongings")}
 	keeper := breaker.NewKeeper(clients, o.namespace, owned.Owners, breaker.DefaultLimits(), log.WithName("breaker"))
+	exporter := &policyExporter{policy: policy.Policy, log: log.WithName("exporter")}
+	var self *selfTelemetry
+	if o.selfTraces > 0 {
+		self = newSelfTelemetry(exporter, os.Getenv("POD_NAME"), o.selfTraces, log.WithName("selfTelemetry"))
+		if err := mgr.Add(self); err != nil {
+			return fmt.Errorf("add to manager: %w", err)
+		}
+	}
 	started := make(chan struct{})
 	handler, err := webhook.NewHandler(webhook.Config{
 		Version:       version,
@@ -191,6 +203,7 @@ func serve(ctx context.Context, o serveOptions) error {
 		Entrypoint:    webhook.NewEntrypoints(clients, o.pullSecrets, log.WithName("registry")).Lookup,
 		NoWrapper:     func(s *webhook.Subject) inject.Reason { return gate.NoWrapper(s.Owner.UID) },
 		Observe:       events.Observe,
+		Tracer:        self.tracer("webhook"),
 		Connected:     server.Connected,
 		Started:       started,
 		MaxBodyBytes:  o.maxBody,
@@ -207,7 +220,6 @@ func serve(ctx context.Context, o serveOptions) error {
 		onEveryReplica(policy.Run),
 		nodes,
 		events,
-		owned,
 		onEveryReplica(func(ctx context.Context) error {
 			// The manager starts this one after its caches have synced.
 			close(started)
@@ -219,14 +231,14 @@ func serve(ctx context.Context, o serveOptions) error {
 			return fmt.Errorf("add to manager: %w", err)
 		}
 	}
-	watcher, err := newWatcher(restConfig, o.namespace, owned.Owners, policy, keeper.Observe, log.WithName("watcher"))
+	watcher, err := newWatcher(restConfig, o.namespace, owned.Owners, policy, exporter, self.tracer("watch"), keeper.Observe, log.WithName("watcher"))
 	if err != nil {
 		return err
 	}
-	// The breaker judges the pods that the watcher sees, so they lead together.
+	// The breaker judges the pods that the watcher sees, and what both write has an owner: they lead together.
 	err = mgr.Add(&leader{
 		client: clients, namespace: o.namespace, alone: !o.leaderElect, until: ctx,
-		jobs: []func(context.Context) error{watcher.Start, keeper.Start}, log: log.WithName("watcher"),
+		jobs: []func(context.Context) error{owned.Start, watcher.Start, keeper.Start}, log: log.WithName("watcher"),
 	})
 	if err != nil {
 		return fmt.Errorf("add watcher: %w", err)
