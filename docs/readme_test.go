@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package docs
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestTheDrawingInTheREADMEIsWhatItsCommandPrints: the same file is a golden of package trace.
+func TestTheDrawingInTheREADMEIsWhatItsCommandPrints(t *testing.T) {
+	readme, drawing := read(t, "../README.md"), read(t, "../trace/testdata/ready-80.txt")
+	if want := "$ coldtrace trace trace/testdata/ready.jsonl --width 80\n" + drawing; !strings.Contains(readme, want) {
+		t.Errorf("README.md does not show\n%s", want)
+	}
+}
+
+var (
+	link   = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	target = regexp.MustCompile("`make ([a-z-]+)|(?m)^make ([a-z-]+)")
+)
+
+// documents are all that people read.
+func documents(t *testing.T) []string {
+	t.Helper()
+	files := []string{"../README.md"}
+	for _, pattern := range []string{"*.md", "../cmd/*/README.md", "../charts/*/README.md", "../test/*/README.md"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, found...)
+	}
+	if len(files) < 10 {
+		t.Fatalf("only %v", files)
+	}
+	return files
+}
+
+func TestEveryLinkToAFileLeadsSomewhere(t *testing.T) {
+	for _, file := range documents(t) {
+		for _, m := range link.FindAllStringSubmatch(read(t, file), -1) {
+			path, anchor, _ := strings.Cut(m[1], "#")
+			if strings.Contains(path, "://") {
+				continue
+			}
+			to := filepath.Join(filepath.Dir(file), path)
+			if path == "" {
+				to = file
+			}
+			if _, err := os.Stat(to); err != nil {
+				t.Errorf("%s: the link %s leads nowhere", file, m[1])
+				continue
+			}
+			if anchor != "" && !headings(t, to)[anchor] {
+				t.Errorf("%s: %s has no heading #%s", file, to, anchor)
+			}
+		}
+	}
+}
+
+func TestEveryMakeTargetThatADocumentNamesExists(t *testing.T) {
+	makefiles := read(t, "../Makefile") + read(t, "../test/cluster/cluster.mk")
+	for _, file := range documents(t) {
+		for _, m := range target.FindAllStringSubmatch(read(t, file), -1) {
+			if name := m[1] + m[2]; !strings.Contains(makefiles, "\n"+name+":") {
+				t.Errorf("%s: there is no make %s", file, name)
+			}
+		}
+	}
+}
+
+var notInAnchors = regexp.MustCompile(`[^a-z0-9 _-]`)
+
+// headings are a document's anchors, as they are made of its headings.
+func headings(t *testing.T, file string) map[string]bool {
+	t.Helper()
+	out := map[string]bool{}
+	for text := range strings.Lines(read(t, file)) {
+		if title, ok := strings.CutPrefix(strings.TrimLeft(text, "#"), " "); ok && strings.HasPrefix(text, "#") {
+			anchor := notInAnchors.ReplaceAllString(strings.ToLower(strings.TrimSpace(title)), "")
+			out[strings.ReplaceAll(anchor, " ", "-")] = true
+		}
+	}
+	return out
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
