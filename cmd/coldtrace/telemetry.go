@@ -10,10 +10,10 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"go.opentelemetry.io/otel/trace"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
-	ctrl "sigs.k8s.io/controller-runtime"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/coldtrace/coldtrace/config"
@@ -21,29 +21,27 @@ import (
 	"github.com/coldtrace/coldtrace/watch"
 )
 
-// addWatcher adds the watcher to the manager, to run on the leader.
-func addWatcher(
-	mgr ctrl.Manager, c *rest.Config, namespace string, owners func() []metav1.OwnerReference, policy *config.Store,
-	onPod func(*corev1.Pod), log logr.Logger,
-) error {
+// newWatcher makes the watcher, to run on the leader.
+func newWatcher(
+	c *rest.Config, namespace string, owners func() []metav1.OwnerReference, policy *config.Store,
+	exporter *policyExporter, tracer trace.Tracer, onPod func(*corev1.Pod), log logr.Logger,
+) (*watch.Watcher, error) {
 	w, err := watch.New(watch.Config{
 		REST:      c,
 		Namespace: namespace,
 		Owners:    owners,
 		Policy:    policy.Policy,
-		Exporter:  &policyExporter{policy: policy.Policy, log: log},
+		Exporter:  &observedExporter{exporter, tracer},
+		Tracer:    tracer,
 		Version:   version,
 		Log:       log,
 		Metrics:   ctrlmetrics.Registry,
 		OnPod:     onPod,
 	})
 	if err != nil {
-		return fmt.Errorf("make watcher: %w", err)
+		return nil, fmt.Errorf("make watcher: %w", err)
 	}
-	if err := mgr.Add(w); err != nil {
-		return fmt.Errorf("add watcher: %w", err)
-	}
-	return nil
+	return w, nil
 }
 
 // policyExporter sends to the endpoint that the policy names at the time. Without one, or with one that only a
