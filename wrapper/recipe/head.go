@@ -31,8 +31,8 @@ func parse(line []byte) head {
 func barEnd(line []byte) int {
 	end := 0
 	for _, unit := range [...]string{"it/s]", "s/it]", "B/s]"} {
-		if at := bytes.LastIndex(line, []byte(unit)); at >= 0 {
-			end = max(end, at+len(unit))
+		if bytes.Contains(line, []byte(unit)) { // which is far faster than to look from the end
+			end = max(end, bytes.LastIndex(line, []byte(unit))+len(unit))
 		}
 	}
 	if end > 0 && len(bytes.TrimSpace(line[end:])) > 0 {
