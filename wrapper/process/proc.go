@@ -9,7 +9,9 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -59,6 +61,42 @@ func (w *Watcher) stat(pid int) (stat, bool) {
 	return parseStat(b)
 }
 
+// statOf is stat of a process that is known, by the file that is open of it.
+func (w *Watcher) statOf(p *Process) (stat, bool) {
+	if p.statfd < 0 {
+		return w.stat(p.PID)
+	}
+	n, err := pread(p.statfd, w.buf)
+	if err != nil {
+		return stat{}, false
+	}
+	return parseStat(w.buf[:n])
+}
+
+// thread tells whether a number is that of a thread other than the one that its process is named after. Those are not
+// listed, but found by who asks for them.
+func (w *Watcher) thread(pid int) bool {
+	b, err := readFile(w.path(pid, "/status"), w.buf)
+	if err != nil {
+		return true // it is gone
+	}
+	_, b, _ = bytes.Cut(b, []byte("\nTgid:"))
+	b, _, _ = bytes.Cut(b, []byte{'\n'})
+	group, err := strconv.Atoi(string(bytes.TrimSpace(b)))
+	return err == nil && group != pid
+}
+
+// pread reads the begin of one of the small files of /proc that keep no reader waiting. The Go scheduler isn't told: it
+// would wake a thread to watch over this one. A command line is not such a file: it is in the process's own memory.
+func pread(fd int, buf []byte) (int, error) {
+	//nolint:gosec // the address of a buffer
+	n, _, errno := syscall.RawSyscall6(unix.SYS_PREAD64, uintptr(fd), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)), 0, 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), nil
+}
+
 // parseStat reads a line of /proc/PID/stat. The command's name may hold anything, so fields count from its last
 // parenthesis.
 func parseStat(b []byte) (stat, bool) {
@@ -96,8 +134,21 @@ func (w *Watcher) argv(pid int) []string {
 // IO is what a process has read and written, in bytes, sockets included.
 type IO struct{ Read, Written int64 }
 
-func (w *Watcher) io(pid int) (IO, bool) {
-	b, err := readFile(w.path(pid, "/io"), w.buf)
+// io reads the counters. The file stays open where others are: a download's is read at each look.
+func (w *Watcher) io(p *Process) (IO, bool) {
+	path := w.path(p.PID, "/io")
+	if p.iofd < 0 && p.statfd >= 0 {
+		p.iofd, _ = unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0) // negative: it is opened each time
+	}
+	var b []byte
+	var err error
+	if p.iofd >= 0 {
+		var n int
+		n, err = pread(p.iofd, w.buf)
+		b = w.buf[:n]
+	} else {
+		b, err = readFile(path, w.buf)
+	}
 	if err != nil {
 		return IO{}, false
 	}
@@ -121,8 +172,8 @@ func (w *Watcher) io(pid int) (IO, bool) {
 	return out, true
 }
 
-// started converts a start in ticks since boot, at this moment. Boot itself is where the two clocks say it is now, to the nanosecond
-// and whatever steps the clock has made; /proc/stat's btime is whole seconds.
+// started converts a start in ticks since boot, at this moment. Boot itself is where the two clocks say it is now, to
+// the nanosecond and whatever steps the clock has made; /proc/stat's btime is whole seconds.
 func started(ticks uint64, now time.Time) time.Time {
 	var up unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &up) != nil {
@@ -134,24 +185,25 @@ func started(ticks uint64, now time.Time) time.Time {
 
 // lastPID is the number given last in our PID namespace: while it stays, nobody was born. The file stays open: it is read
 // at each look, and opening it would cost more than reading.
-func (w *Watcher) lastPID() (string, bool) {
+func (w *Watcher) lastPID() (int, bool) {
 	if w.loadavg < 0 {
 		fd, err := unix.Open(w.root+"/loadavg", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if err != nil {
-			return "", false
+			return 0, false
 		}
 		w.loadavg = fd
 	}
-	n, err := unix.Pread(w.loadavg, w.buf, 0)
+	n, err := pread(w.loadavg, w.buf)
 	if err != nil {
-		return "", false
+		return 0, false
 	}
 	b := bytes.TrimSpace(w.buf[:n])
 	i := bytes.LastIndexByte(b, ' ')
 	if i < 0 {
-		return "", false
+		return 0, false
 	}
-	return string(b[i+1:]), true
+	n, err = strconv.Atoi(string(b[i+1:]))
+	return n, err == nil
 }
 
 // list calls f for each process there is.

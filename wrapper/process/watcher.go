@@ -19,11 +19,12 @@ import (
 // somebody was born.
 const (
 	tick      = 50 * time.Millisecond
+	quietTick = 100 * time.Millisecond // while nobody is young, a shell or watched
 	soonTick  = 10 * time.Millisecond  // after an end: a shell becomes its last command right after the one before it
 	youngFor  = 500 * time.Millisecond // a process that young may be about to exec
 	laterLook = time.Second            // how often an older one is asked whether it has become another,
 	laterMany = 20                     // and less often by as many times as there are so many
-	maxPidfds = 64
+	maxPidfds = 64                     // of as many processes files are held open
 )
 
 // Process is one descendant.
@@ -41,8 +42,9 @@ type Process struct {
 	ticks   uint64
 	checked time.Time
 	shell   bool
-	pidfd   int
 	present bool
+
+	pidfd, statfd, iofd int // negative: not open
 }
 
 // Watcher watches the descendants of one process, itself included.
@@ -61,13 +63,13 @@ type Watcher struct {
 	top     int // the process
 	reaper  int // who inherits orphans
 	procs   map[int]*Process
-	foreign map[int]bool // processes that are no descendants
-	last    string
-	loadavg int // an open file, or negative
+	unborn  []int // numbers that were given, but to nobody who could be seen yet
+	quiet   bool  // nobody is looked at more often than once a second
+	last    int   // the number given last; negative: everybody is to be listed
+	loadavg int   // an open file, or negative
+	ends    *ends
 	buf     []byte
 	dirents []byte
-	fds     []unix.PollFd // of sleep, kept for their memory
-	who     []*Process
 }
 
 // New makes a watcher of a process and its descendants. Orphans among them are children of reaper, a process that is
@@ -75,7 +77,7 @@ type Watcher struct {
 func New(pid, reaper int) *Watcher {
 	return &Watcher{
 		Guard: &sync.Mutex{}, Clock: time.Now, root: "/proc", top: pid, reaper: reaper, loadavg: -1,
-		procs: map[int]*Process{}, foreign: map[int]bool{},
+		procs: map[int]*Process{}, last: -1,
 		buf: make([]byte, 16<<10), dirents: make([]byte, 8<<10),
 	}
 }
@@ -85,6 +87,10 @@ func New(pid, reaper int) *Watcher {
 func (w *Watcher) Run(ctx context.Context) error {
 	defer w.close()
 	if err := w.visible(); err != nil {
+		return err
+	}
+	var err error
+	if w.ends, err = newEnds(); err != nil {
 		return err
 	}
 	if err := w.look(w.Clock()); err != nil {
@@ -121,136 +127,62 @@ func (w *Watcher) visible() error {
 }
 
 func (w *Watcher) close() {
-	if w.loadavg >= 0 {
-		_ = unix.Close(w.loadavg)
-	}
+	closeAll(&w.loadavg)
 	for _, p := range w.procs {
-		if p.pidfd >= 0 {
-			_ = unix.Close(p.pidfd)
-		}
+		p.close()
+	}
+	if w.ends != nil {
+		w.ends.close()
 	}
 }
 
 // sleep waits for the next look; a process that ends meanwhile is reported at once.
 func (w *Watcher) sleep() {
-	for end := time.Now().Add(tick); ; {
-		left := time.Until(end)
-		if left <= 0 {
+	wait := tick
+	if w.quiet {
+		wait = quietTick
+	}
+	for until := time.Now().Add(wait); ; {
+		gone := w.ends.wait(until)
+		if len(gone) == 0 {
 			return
 		}
-		fds, who := w.fds[:0], w.who[:0]
-		for _, p := range w.procs {
-			if p.pidfd >= 0 {
-				fds = append(fds, unix.PollFd{Fd: int32(p.pidfd), Events: unix.POLLIN}) //nolint:gosec // fds are small
-				who = append(who, p)
+		for _, g := range gone {
+			if p := w.procs[int(g.Fd)]; p != nil {
+				w.sample(p)
+				w.end(p)
 			}
 		}
-		w.fds, w.who = fds, who
-		if len(fds) == 0 {
-			time.Sleep(left)
-			return
-		}
-		if n, err := unix.Poll(fds, int(left/time.Millisecond)+1); err != nil || n == 0 {
-			continue
-		}
-		for i := range fds {
-			if fds[i].Revents != 0 {
-				w.sample(who[i])
-				w.end(who[i])
-				if soon := time.Now().Add(soonTick); soon.Before(end) {
-					end = soon
-				}
-			}
+		if soon := time.Now().Add(soonTick); soon.Before(until) {
+			until = soon
 		}
 	}
-}
-
-// look finds who is new, who has become another program and who is gone.
-func (w *Watcher) look(now time.Time) error {
-	last, ok := w.lastPID()
-	if !ok || last != w.last {
-		if err := w.scan(now); err != nil {
-			return err
-		}
-		w.last = last
-	}
-	for _, p := range w.procs {
-		w.check(p, now)
-	}
-	return nil
-}
-
-// scan lists all processes. A child may be listed before its parent is known, so strangers are asked again until
-// nobody new turns out to be ours.
-func (w *Watcher) scan(now time.Time) error {
-	var strangers []int
-	for _, p := range w.procs {
-		p.present = false
-	}
-	foreign := make(map[int]bool, len(w.foreign))
-	err := w.list(func(pid int) {
-		if p := w.procs[pid]; p != nil {
-			p.present = true
-		} else if w.foreign[pid] || pid == w.reaper {
-			foreign[pid] = true
-		} else {
-			strangers = append(strangers, pid)
-		}
-	})
-	if err != nil {
-		return err
-	}
-	w.foreign = foreign
-	for _, p := range w.procs {
-		if !p.present {
-			w.end(p)
-		}
-	}
-	slices.Sort(strangers)
-	stats := make(map[int]stat, len(strangers))
-	for _, pid := range strangers {
-		if s, ok := w.stat(pid); ok {
-			stats[pid] = s
-		}
-	}
-	for found := true; found; {
-		found = false
-		for _, pid := range strangers {
-			s, ok := stats[pid]
-			// The dead wait for their parent to ask for them, some for ever. They are nobody.
-			if ok && s.state != 'Z' && s.state != 'X' && (pid == w.top || s.ppid == w.reaper || w.procs[s.ppid] != nil) {
-				delete(stats, pid)
-				w.add(pid, s, now)
-				found = true
-			}
-		}
-	}
-	for pid := range stats {
-		w.foreign[pid] = true
-	}
-	return nil
 }
 
 func (w *Watcher) add(pid int, s stat, now time.Time) {
-	p := &Process{PID: pid, Parent: s.ppid, comm: s.comm, ticks: s.start, seen: now, checked: now, pidfd: -1, present: true}
+	p := &Process{PID: pid, Parent: s.ppid, comm: s.comm, ticks: s.start, seen: now, checked: now, present: true, pidfd: -1, statfd: -1, iofd: -1}
 	p.Start = started(s.start, w.Clock())
 	if p.Start.IsZero() || p.Start.After(now) || s.start == 0 {
 		p.Start = now
 	}
 	w.procs[pid] = p
-	w.program(p)
+	p.Argv, p.shell = w.argv(pid), shells[p.comm]
+	if len(w.procs) <= maxPidfds { // of others the end is seen at the next look but one
+		p.pidfd = w.ends.add(pid)
+		p.statfd, _ = unix.Open(w.path(pid, "/stat"), unix.O_RDONLY|unix.O_CLOEXEC, 0) // negative: it is opened each time
+	}
 	w.Became(p)
 }
 
-// program reads what the process runs.
-func (w *Watcher) program(p *Process) {
-	p.Argv = w.argv(p.PID)
-	p.shell = shells[p.comm]
-	if len(w.procs) > maxPidfds {
-		return // its end is seen at the next look but one
-	}
-	if fd, err := unix.PidfdOpen(p.PID, 0); err == nil {
-		p.pidfd = fd
+// close closes the files that are open of a process.
+func (p *Process) close() { closeAll(&p.pidfd, &p.statfd, &p.iofd) }
+
+func closeAll(fds ...*int) {
+	for _, fd := range fds {
+		if *fd >= 0 {
+			_ = unix.Close(*fd)
+			*fd = -1
+		}
 	}
 }
 
@@ -266,11 +198,14 @@ func (w *Watcher) check(p *Process, now time.Time) {
 		w.sample(p)
 	}
 	young := now.Sub(p.Start) < youngFor || now.Sub(p.seen) < youngFor
+	if young || p.shell || p.Watched {
+		w.quiet = false
+	}
 	if !young && !p.shell && now.Sub(p.checked) < laterLook*time.Duration(1+len(w.procs)/laterMany) {
 		return
 	}
 	p.checked = now
-	s, ok := w.stat(p.PID)
+	s, ok := w.statOf(p)
 	if !ok || s.start != p.ticks || s.state == 'Z' || s.state == 'X' {
 		w.end(p)
 		return
@@ -296,7 +231,7 @@ func (w *Watcher) check(p *Process, now time.Time) {
 }
 
 func (w *Watcher) sample(p *Process) {
-	if io, ok := w.io(p.PID); ok && io.Read+io.Written >= p.IO.Read+p.IO.Written {
+	if io, ok := w.io(p); ok && io.Read+io.Written >= p.IO.Read+p.IO.Written {
 		w.Guard.Lock()
 		p.IO = io
 		w.Guard.Unlock()
@@ -310,10 +245,7 @@ func (w *Watcher) end(p *Process) {
 	w.Guard.Lock()
 	p.End = w.Clock() // not when the look began, before which it was there
 	w.Guard.Unlock()
-	if p.pidfd >= 0 {
-		_ = unix.Close(p.pidfd)
-		p.pidfd = -1
-	}
+	p.close()
 	delete(w.procs, p.PID)
 	w.Ended(p)
 }
