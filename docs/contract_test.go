@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/watch/timeline"
 )
 
 // vectorUID is the pod of the span id vectors.
@@ -165,6 +166,85 @@ func TestMetricLabelsAreThoseTheCodeGives(t *testing.T) {
 			t.Errorf("labels of %s are %q, the document says %q", row[0], given[row[0]], got)
 		}
 	}
+}
+
+// types are the words of the attribute tables.
+var types = map[attribute.Type]string{
+	attribute.STRING: "string", attribute.INT64: "int", attribute.FLOAT64: "double", attribute.BOOL: "bool",
+	attribute.STRINGSLICE: "strings",
+}
+
+// TestWhatCapturedStartsCarryIsInTheContract holds the document against what the watcher makes of real and scripted starts.
+func TestWhatCapturedStartsCarryIsInTheContract(t *testing.T) {
+	text := contract(t)
+	documented, places, parents := map[string]string{}, map[string]string{}, map[string]string{}
+	for _, heading := range []string{"### Attributes of every span", "### Attributes of some spans"} {
+		for _, row := range table(t, text, heading) {
+			documented[row[0]] = row[1]
+		}
+	}
+	for _, row := range table(t, text, "### Events within spans") {
+		places[row[0]] = row[1]
+	}
+	for _, row := range table(t, text, "## Spans") {
+		parents[row[0]] = strings.TrimSuffix(row[3], "none")
+	}
+	seen := map[string]bool{}
+	check := func(path string, attrs []attribute.KeyValue) {
+		for _, a := range attrs {
+			seen[string(a.Key)] = true
+			if got, want := types[a.Value.Type()], documented[string(a.Key)]; got != want {
+				t.Errorf("%s: %s is a %s, the document says %q", path, a.Key, got, want)
+			}
+		}
+	}
+	for path, starts := range captured(t) {
+		for _, start := range starts {
+			check(path, start.Subject.Attributes())
+			for _, span := range start.Finished() {
+				check(path, span.Attributes)
+				if parent, _, _ := strings.Cut(span.ParentKey, ":"); parent != parents[span.Name] {
+					t.Errorf("%s: the parent of %s is %q, the document says %q", path, span.Name, parent, parents[span.Name])
+				}
+				for _, e := range span.Events {
+					check(path, e.Attributes)
+					if places[e.Name] != span.Name {
+						t.Errorf("%s: the event %s is in %s, the document says %q", path, e.Name, span.Name, places[e.Name])
+					}
+				}
+			}
+		}
+	}
+	for _, name := range []string{
+		startup.AttrTimeSourceStart, startup.AttrTimePrecision, startup.AttrOutcome, startup.AttrWaitingReason, startup.AttrRestarts,
+		startup.AttrReasons, startup.AttrCount, startup.AttrClockSkewSeconds, startup.AttrQueuedSeconds, startup.AttrRegion,
+	} {
+		if !seen[name] {
+			t.Errorf("no captured start carries %s", name)
+		}
+	}
+}
+
+// captured are the starts of the watcher's captures, by path.
+func captured(t *testing.T) map[string][]timeline.Start {
+	t.Helper()
+	paths, err := filepath.Glob("../watch/timeline/testdata/*.yaml")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no captures: %v", err)
+	}
+	out := map[string][]timeline.Start{}
+	for _, path := range paths {
+		file, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[path], err = timeline.FromCapture(file)
+		file.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return out
 }
 
 func compare(t *testing.T, what string, documented, known []string) {

@@ -137,7 +137,9 @@ func spanResource(s Subject, cfg ExporterConfig) *resource.Resource {
 		"k8s.node.name", s.NodeName,
 		"k8s.namespace.name", s.Namespace,
 		"k8s.container.name", s.ContainerName,
-		"k8s.cluster.name", s.ClusterName)
+		"k8s.cluster.name", s.ClusterName,
+		"host.type", s.InstanceType,
+		"cloud.region", s.Region)
 }
 
 // metricResource names no pod: each would be a series of its own.

@@ -48,6 +48,7 @@ type Subject struct {
 	NumGPUs       int
 	ImageTag      string
 	Region        string
+	InstanceType  string // of the node, as the cloud names it
 	Hash          Hash
 	// SamplingPriority is KeepPriority if 0.
 	SamplingPriority int

@@ -27,7 +27,7 @@ type nodes struct {
 	known  map[string]place
 }
 
-type place struct{ gpuType, region string }
+type place struct{ gpuType, region, instanceType string }
 
 func newNodes(client metadata.Interface) *nodes {
 	return &nodes{client: client, known: map[string]place{}}
@@ -35,9 +35,6 @@ func newNodes(client metadata.Interface) *nodes {
 
 // fill adds to the subject what only its node tells.
 func (n *nodes) fill(ctx context.Context, subject *startup.Subject) error {
-	if subject.GPUType != "" && subject.Region != "" {
-		return nil
-	}
 	p, err := n.place(ctx, subject.NodeName)
 	if err != nil {
 		return err
@@ -48,6 +45,7 @@ func (n *nodes) fill(ctx context.Context, subject *startup.Subject) error {
 	if subject.Region == "" {
 		subject.Region = p.region
 	}
+	subject.InstanceType = p.instanceType // what the pod asked for is not what it got
 	return nil
 }
 
@@ -67,7 +65,7 @@ func (n *nodes) place(ctx context.Context, name string) (place, error) {
 		return place{}, fmt.Errorf("get node: %w", err)
 	default:
 		id := endpoint.Identity{}.WithNode(node.Labels)
-		p = place{id.GPUType, id.Region}
+		p = place{id.GPUType, id.Region, id.InstanceType}
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -107,7 +107,9 @@ type capturedPod struct {
 func (p *capturedPod) subject(node map[string]string) startup.Subject {
 	pod := p.versions[0]
 	s := inject.Selected(inject.Request{Pod: endpoint.FromPod(pod), Namespace: pod.Namespace, Policy: config.Default()})
-	return s.Identity.WithNode(node).Subject(string(pod.UID), pod.Name, "", "", s.Settings.TraceID)
+	subject := s.Identity.WithNode(node).Subject(string(pod.UID), pod.Name, "", "", s.Settings.TraceID)
+	subject.InstanceType = endpoint.Identity{}.WithNode(node).InstanceType
+	return subject
 }
 
 func readCapture(r io.Reader) (*captured, error) {
