@@ -16,8 +16,10 @@ COPY . .
 ARG TARGETOS TARGETARCH
 ARG VERSION=dev
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
-    GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -tags grpcnotrace -ldflags "-s -w -X main.version=$VERSION" \
-    -o /out/ ./cmd/coldtrace ./cmd/coldtrace-wrapper
+    export GOOS=$TARGETOS GOARCH=$TARGETARCH && \
+    go build -trimpath -tags grpcnotrace -ldflags "-s -w -X main.version=$VERSION" -o /out/ ./cmd/coldtrace && \
+    go build -trimpath -tags grpcnotrace -o /out/ ./cmd/coldtrace-wrapper \
+    -ldflags "-s -w -X main.version=$VERSION -E github.com/coldtrace/coldtrace/wrapper/supervise.entry"
 RUN printf 'root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/:/sbin/nologin\n' >/out/passwd && \
     printf 'root:x:0:\nnonroot:x:65532:\n' >/out/group
 

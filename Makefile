@@ -6,7 +6,10 @@ SHELL := /bin/bash
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 BIN     := $(CURDIR)/.cluster/bin
 # grpcnotrace leaves out gRPC's own trace pages, and with them html/template: 3 MB of the wrapper.
-GOBUILD := CGO_ENABLED=0 go build -trimpath -tags grpcnotrace -ldflags "-s -w -X main.version=$(VERSION)"
+GOBUILD := CGO_ENABLED=0 go build -trimpath -tags grpcnotrace
+LDFLAGS := -s -w -X main.version=$(VERSION)
+# The wrapper begins before Go's runtime, to see which signals it was started with: cmd/coldtrace-wrapper/README.md.
+ENTRY   := -E github.com/coldtrace/coldtrace/wrapper/supervise.entry
 FUZZTIME ?= 30s
 # Modules of their own, each with dependencies that must not meet the product's.
 MODULES := test/cluster test/collector test/istio test/s3 test/images/dockerfile
@@ -40,7 +43,8 @@ replay: cluster-assets ## The chart's collector with the Datadog exporter: every
 
 .PHONY: build
 build: ## Both binaries, into bin/
-	$(GOBUILD) -o bin/ ./cmd/coldtrace ./cmd/coldtrace-wrapper
+	$(GOBUILD) -ldflags "$(LDFLAGS)" -o bin/ ./cmd/coldtrace
+	$(GOBUILD) -ldflags "$(LDFLAGS) $(ENTRY)" -o bin/ ./cmd/coldtrace-wrapper
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint ## gofmt, go vet, golangci-lint

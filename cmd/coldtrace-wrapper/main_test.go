@@ -29,7 +29,8 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	wrapper = filepath.Join(dir, "coldtrace-wrapper")
-	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", wrapper, ".")
+	build := exec.Command("go", "build", "-trimpath", "-tags", "grpcnotrace",
+		"-ldflags", "-s -w -E github.com/coldtrace/coldtrace/wrapper/supervise.entry", "-o", wrapper, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)

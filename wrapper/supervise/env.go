@@ -26,6 +26,7 @@ const (
 	envGPUType      = "GPU_TYPE"
 
 	defaultFlushTimeout = 2 * time.Second
+	maxFlushTimeout     = 10 * time.Second // a pod's grace is 30 s, and may be spent
 )
 
 // environ is the environment byte for byte. Go's own copy lacks repeated names, which shells and libc treat each in
@@ -64,7 +65,7 @@ func idle(env []string) bool {
 
 func flushTimeout(env []string) time.Duration {
 	if d, err := time.ParseDuration(lookup(env, envFlushTimeout)); err == nil && d >= 0 {
-		return d
+		return min(d, maxFlushTimeout)
 	}
 	return defaultFlushTimeout
 }

@@ -3,6 +3,7 @@
 package supervise
 
 import (
+	"runtime"
 	"syscall"
 	"unsafe"
 
@@ -38,6 +39,10 @@ func newCatcher(s *signals) func(...syscall.Signal) {
 	_ = unix.SetNonblock(p[1], true)
 	rawFD = int32(p[1]) //nolint:gosec // fds are small
 	go func() {
+		// Signals that were blocked when we started stay so for the command. Here they are not, or they would end here
+		// instead of at a command that has unblocked them.
+		runtime.LockOSThread()
+		_ = unix.PthreadSigmask(unix.SIG_SETMASK, &unix.Sigset_t{}, nil)
 		var b [64]byte
 		for {
 			n, err := retried(func() (int, error) { return unix.Read(p[0], b[:]) })

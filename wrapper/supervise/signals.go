@@ -5,11 +5,13 @@ package supervise
 import (
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
+	"time"
 )
 
-// signals collects what is to be forwarded. Those that the wrapper was started with ignored (nohup) stay ignored until
-// the command has inherited that.
+// signals collects what is to be forwarded. Those that the wrapper was started with ignored (nohup, trap ” TERM) stay
+// ignored until the command has inherited that.
 type signals struct {
 	forward  chan os.Signal
 	children chan os.Signal // capacity 1: somebody may have ended
@@ -18,7 +20,7 @@ type signals struct {
 }
 
 func catchSignals() *signals {
-	s := &signals{forward: make(chan os.Signal, 256), children: make(chan os.Signal, 1)}
+	s := &signals{forward: make(chan os.Signal, 256), children: make(chan os.Signal, 1), ignored: ignoreInherited()}
 	s.catch = newCatcher(s)
 	var caught []syscall.Signal
 	for n := syscall.Signal(1); n < 65; n++ {
@@ -29,11 +31,9 @@ func catchSignals() *signals {
 			// The runtime must see these first: they may be faults of our own.
 			signal.Notify(s.forward, n)
 		default:
-			if signal.Ignored(n) {
-				s.ignored = append(s.ignored, n)
-				continue
+			if !slices.Contains(s.ignored, n) {
+				caught = append(caught, n)
 			}
-			caught = append(caught, n)
 		}
 	}
 	s.catch(caught...)
@@ -42,6 +42,29 @@ func catchSignals() *signals {
 
 // started is called when the command runs.
 func (s *signals) started() { s.catch(s.ignored...) }
+
+// swallow takes what the kernel is known to have just sent, unless it was ignored.
+func (s *signals) swallow(sent ...syscall.Signal) {
+	sent = slices.DeleteFunc(sent, func(n syscall.Signal) bool { return slices.Contains(s.ignored, n) })
+	timeout := time.NewTimer(100 * time.Millisecond)
+	defer timeout.Stop()
+	var others []os.Signal
+	for len(sent) > 0 {
+		select {
+		case got := <-s.forward:
+			if i := slices.IndexFunc(sent, func(n syscall.Signal) bool { return n == got }); i >= 0 {
+				sent = slices.Delete(sent, i, i+1)
+			} else {
+				others = append(others, got)
+			}
+		case <-timeout.C:
+			sent = nil
+		}
+	}
+	for _, n := range others {
+		s.forward <- n
+	}
+}
 
 // got takes one signal that is not the runtime's business.
 func (s *signals) got(n syscall.Signal) {

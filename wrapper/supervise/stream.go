@@ -6,7 +6,6 @@ import (
 	"errors"
 	"runtime"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -31,6 +30,7 @@ type stream struct {
 	tap    atomic.Int32 // the observer's pipe plus one; 0: nobody observes
 	gap    bool         // the observer missed bytes
 	credit credit       // for waiting for the observer
+	ration ration       // of bytes for it
 
 	over *wake // the command has ended
 	done chan struct{}
@@ -39,7 +39,7 @@ type stream struct {
 
 func newStream(in, out int, over *wake) *stream {
 	_ = unix.SetNonblock(in, true)
-	return &stream{in: in, out: out, splice: true, over: over, done: make(chan struct{}), credit: newCredit()}
+	return &stream{in: in, out: out, splice: true, over: over, done: make(chan struct{}), credit: newCredit(), ration: newRation()}
 }
 
 func (s *stream) observe(fd int) { s.tap.Store(int32(fd) + 1) } //nolint:gosec // fds are small
@@ -57,10 +57,9 @@ func (s *stream) run() {
 	_ = unix.PthreadSigmask(unix.SIG_BLOCK, &set, nil)
 
 	tap, rest := -1, -1 // rest: what to copy after the command has ended; a survivor may write on forever
-	for empty := true; ; {
-		if empty {
-			s.await()
-		}
+	for {
+		// Even if there is more already: where there is not, as after most lines, asking for it takes three calls.
+		s.await()
 		if s.over.is() && rest < 0 {
 			rest = max(0, s.waiting(0))
 		}
@@ -72,12 +71,11 @@ func (s *stream) run() {
 		n := chunk
 		if tap >= 0 {
 			if n = s.tee(tap); n < 0 {
-				empty = true
 				continue
 			}
 		}
 		moved, err := s.move(n)
-		if empty = errors.Is(err, errEmpty); empty {
+		if errors.Is(err, errEmpty) {
 			continue
 		}
 		if moved == 0 || err != nil {
@@ -113,6 +111,10 @@ func (s *stream) await() {
 // tee copies what is in the pipe to the observer without consuming it, and says how much may be consumed before the
 // next call: what was copied or, when the observer has no room, what it misses. Negative: the pipe is empty.
 func (s *stream) tee(tap int) int {
+	if s.ration.used() {
+		s.gap = true
+		return s.waiting(chunk)
+	}
 	if s.gap {
 		// The observer must not read the end of one line joined to that of another.
 		if n, err := unix.Write(tap, []byte{'\n'}); n != 1 || err != nil {
@@ -124,6 +126,7 @@ func (s *stream) tee(tap int) int {
 		n, err := retried(func() (int64, error) { return unix.Tee(s.in, tap, chunk, unix.SPLICE_F_NONBLOCK) })
 		switch {
 		case err == nil && n > 0:
+			s.ration.left -= n
 			return int(n)
 		case err == nil:
 			return chunk // end of file
@@ -240,35 +243,6 @@ func (s *stream) buffer() []byte {
 func (s *stream) awaitRoom() {
 	fds := []unix.PollFd{{Fd: int32(s.out), Events: unix.POLLOUT}} //nolint:gosec // fds are small
 	_, _ = unix.Poll(fds, 1000)
-}
-
-// credit bounds the time that the command's output waits for the observer: half a second at once, a quarter of the time
-// in the long run. A burst that fits is read to its last line; a flood is not slowed down by more.
-type credit struct {
-	left time.Duration
-	last time.Time
-}
-
-const (
-	creditMax   = 500 * time.Millisecond
-	creditShare = 4
-)
-
-func newCredit() credit { return credit{left: creditMax, last: time.Now()} }
-
-// wait blocks until the observer has room, and reports whether it has.
-func (c *credit) wait(tap int) bool {
-	now := time.Now()
-	c.left = min(creditMax, c.left+now.Sub(c.last)/creditShare)
-	c.last = now
-	if c.left < time.Millisecond {
-		return false
-	}
-	fds := []unix.PollFd{{Fd: int32(tap), Events: unix.POLLOUT}} //nolint:gosec // fds are small
-	n, err := unix.Poll(fds, int(c.left.Milliseconds()))
-	c.left -= time.Since(now)
-	c.last = time.Now()
-	return err == nil && n > 0
 }
 
 // retried repeats a system call that a signal interrupted; the Go scheduler sends them.

@@ -3,6 +3,7 @@
 package supervise
 
 import (
+	"errors"
 	"os"
 	"syscall"
 	"time"
@@ -23,7 +24,10 @@ func Run(args []string) int {
 	started := time.Now()
 	env := environ()
 	if idle(env) {
-		err := execvp(args, env, func(file string, argv []string) error { return syscall.Exec(file, argv, env) })
+		ignoreInherited()
+		err := asInherited(func() error {
+			return execvp(args, env, func(file string, argv []string) error { return syscall.Exec(file, argv, env) })
+		})
 		complain(args[0] + ": " + err.Error())
 		return exitOf(err)
 	}
@@ -42,6 +46,8 @@ type supervisor struct {
 	exited   bool
 	status   syscall.WaitStatus
 	exitTime time.Time
+	told     time.Time // when it was first told to end
+	leads    bool      // a session or a process group of its own
 
 	signals  *signals
 	over     *wake
@@ -58,17 +64,29 @@ func (s *supervisor) run() int {
 	s.signals = catchSignals()
 	argv, env := s.prepare()
 	files := s.plumb()
-	s.start.Command = time.Now()
-	err := execvp(argv, env, func(file string, argv []string) (err error) {
-		s.pid, err = syscall.ForkExec(file, argv, &syscall.ProcAttr{Env: env, Files: files, Sys: s.group()})
-		return err
-	})
+	place := s.place()
+	s.start.Command = s.now()
+	start := func(argv, env []string) error {
+		return asInherited(func() error {
+			return execvp(argv, env, func(file string, argv []string) (err error) {
+				s.pid, err = syscall.ForkExec(file, argv, &syscall.ProcAttr{Env: env, Files: files, Sys: place})
+				return err
+			})
+		})
+	}
+	err := start(argv, env)
+	switch {
+	case errors.Is(err, syscall.E2BIG): // with what we add
+		err = start(s.argv, s.env)
+	case errors.Is(err, syscall.EPERM) && place.Setctty:
+		place.Setctty = false
+		err = start(argv, env)
+	}
 	if err != nil {
 		complain(s.argv[0] + ": " + err.Error())
 		return exitOf(err)
 	}
 	s.start.PID = s.pid
-	s.foreground()
 	s.signals.started()
 	closeAll(s.ends...)
 	closeAll(held...)
@@ -168,23 +186,36 @@ func (s *supervisor) supervise(observe <-chan time.Time) {
 // forward hands a signal to the command. It is not reaped yet, so its PID is its own.
 func (s *supervisor) forward(n syscall.Signal) {
 	_ = syscall.Kill(s.pid, n)
-	if s.observer != nil && (n == syscall.SIGTERM || n == syscall.SIGINT || n == syscall.SIGQUIT) {
-		s.observer.send(Note{Signal: int(n), At: time.Now()})
+	if n != syscall.SIGTERM && n != syscall.SIGINT && n != syscall.SIGQUIT {
+		return
+	}
+	if s.told.IsZero() {
+		s.told = time.Now()
+	}
+	if s.observer != nil {
+		s.observer.send(Note{Signal: int(n), At: s.now()})
 	}
 }
+
+// now is the time, counted from the start: somebody may set the clock.
+func (s *supervisor) now() time.Time { return s.start.Wrapper.Add(time.Since(s.start.Wrapper)) }
 
 // reap collects whoever has ended: the command, the observer, orphans.
 func (s *supervisor) reap() {
 	for {
 		var status syscall.WaitStatus
-		pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil)
+		pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG|syscall.WUNTRACED, nil)
 		switch {
 		case err == syscall.EINTR:
 			continue
 		case err != nil || pid <= 0:
 			return
+		case status.Stopped():
+			if pid == s.pid {
+				s.suspend(status.StopSignal())
+			}
 		case pid == s.pid:
-			s.exited, s.status, s.exitTime = true, status, time.Now()
+			s.exited, s.status, s.exitTime = true, status, s.now()
 		case s.observer != nil && pid == s.observer.pid:
 			s.unobserve()
 		}
@@ -222,13 +253,23 @@ func (s *supervisor) finish() int {
 		}
 		o.send(n)
 		closeAll(o.control)
-		t := time.NewTimer(flushTimeout(s.env))
+		t := time.NewTimer(s.patience())
 		defer t.Stop()
 		if !s.await(o.gone, t.C) {
 			_ = syscall.Kill(o.pid, syscall.SIGKILL)
 		}
 	}
 	return s.code()
+}
+
+// patience is how long the exit waits for the observer. A command that was told to end had its story told at that time,
+// and somebody counts its grace since then.
+func (s *supervisor) patience() time.Duration {
+	d := flushTimeout(s.env)
+	if !s.told.IsZero() {
+		d = max(0, d-time.Since(s.told))
+	}
+	return d
 }
 
 // await blocks until done is closed. It gives up at the time-out, and on a signal that would end the command were it

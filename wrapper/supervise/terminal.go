@@ -13,30 +13,77 @@ func isTerminal(fd int) bool {
 	return err == nil
 }
 
+// sameFile tells whether two descriptors are one file, so that what is written to both has one order. Two that were
+// opened apart, and neither for appending, each have a position of their own in a file on disk.
 func sameFile(a, b int) bool {
 	var x, y unix.Stat_t
-	if unix.Fstat(a, &x) != nil || unix.Fstat(b, &y) != nil {
+	if unix.Fstat(a, &x) != nil || unix.Fstat(b, &y) != nil || x.Dev != y.Dev || x.Ino != y.Ino || x.Rdev != y.Rdev {
 		return false
 	}
-	return x.Dev == y.Dev && x.Ino == y.Ino && x.Rdev == y.Rdev
-}
-
-// group says which process group the command belongs to.
-//
-// A wrapper that leads its session, as a container's first process does, stands where the command would have led its
-// group: the command leads one, so that `kill 0` in it does not reach us and come back as a second signal. Any other
-// wrapper leaves groups alone: a shell's job stays one job.
-func (s *supervisor) group() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Setpgid: s.leads()}
-}
-
-func (s *supervisor) leads() bool {
-	pid := unix.Getpid()
-	sid, err := unix.Getsid(0)
-	if err == nil && sid == pid {
+	if x.Mode&unix.S_IFMT != unix.S_IFREG || appends(a) && appends(b) {
 		return true
 	}
-	return unix.Getpgrp() == pid && !hasTerminal()
+	pid := uintptr(unix.Getpid())
+	const kcmpFile = 0
+	differ, _, errno := unix.Syscall6(unix.SYS_KCMP, pid, pid, kcmpFile, uintptr(a), uintptr(b), 0)
+	return errno != 0 || differ == 0
+}
+
+func appends(fd int) bool {
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	return err == nil && flags&unix.O_APPEND != 0
+}
+
+// place says where the command belongs among sessions, process groups and terminals: where it would be without us.
+//
+// A wrapper that leads its session, as a container's first process does, stands where the command would have: the
+// command leads a session, and gets the terminal if there is one. In a group of our session it could be stopped by
+// SIGTSTP, which the kernel discards where nobody could continue it. A wrapper that leads a group without a terminal
+// lets the command lead one, so that `kill 0` in it does not reach us and come back as a second signal. Any other
+// wrapper leaves groups alone: a shell's job stays one job.
+func (s *supervisor) place() *syscall.SysProcAttr {
+	pid := unix.Getpid()
+	sid, err := unix.Getsid(0)
+	switch {
+	case err == nil && sid == pid:
+		s.leads = true
+		if fd := s.giveUpTerminal(); fd >= 0 {
+			return &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: fd}
+		}
+		return &syscall.SysProcAttr{Setsid: true}
+	case unix.Getpgrp() == pid && !hasTerminal():
+		s.leads = true
+		return &syscall.SysProcAttr{Setpgid: true}
+	}
+	return &syscall.SysProcAttr{}
+}
+
+// giveUpTerminal lets go of the session's terminal, so that the command can have it, and returns a descriptor of it, or
+// a negative number if there is none. The kernel tells the group that had it with two signals, not meant for the command.
+func (s *supervisor) giveUpTerminal() int {
+	for fd := range 3 {
+		if sid, err := unix.IoctlGetInt(fd, unix.TIOCGSID); err != nil || sid != unix.Getpid() {
+			continue
+		}
+		group, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP)
+		if err != nil || unix.IoctlSetInt(fd, unix.TIOCNOTTY, 0) != nil {
+			return -1
+		}
+		if group == unix.Getpgrp() {
+			s.signals.swallow(syscall.SIGHUP, syscall.SIGCONT)
+		}
+		return fd
+	}
+	return -1
+}
+
+// suspend stops us with the command where a shell looks at us to see its job stopped. A stop that no terminal caused is
+// the command's own matter: who continues it might not know of us.
+func (s *supervisor) suspend(n syscall.Signal) {
+	if s.leads || n != syscall.SIGTSTP && n != syscall.SIGTTIN && n != syscall.SIGTTOU || !hasTerminal() {
+		return
+	}
+	_ = syscall.Kill(unix.Getpid(), syscall.SIGSTOP)
 }
 
 func hasTerminal() bool {
@@ -46,24 +93,6 @@ func hasTerminal() bool {
 	}
 	closeAll(fd)
 	return true
-}
-
-// foreground gives the terminal to the command's group where it was ours. A command quick enough to be stopped for
-// reading before that goes on.
-func (s *supervisor) foreground() {
-	if !s.leads() {
-		return
-	}
-	for fd := range 3 {
-		group, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP)
-		if err != nil || group != unix.Getpgrp() {
-			continue
-		}
-		if unix.IoctlSetPointerInt(fd, unix.TIOCSPGRP, s.pid) == nil {
-			_ = syscall.Kill(-s.pid, syscall.SIGCONT)
-		}
-		return
-	}
 }
 
 // release lets go of one of our standard files, so that who is at its other end learns when the command has.

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package supervise
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// credit bounds the time that the command's output waits for the observer: half a second at once, a quarter of the time
+// in the long run. A burst that fits is read to its last line; a flood is not slowed down by more.
+type credit struct {
+	left time.Duration
+	last time.Time
+}
+
+const (
+	creditMax   = 500 * time.Millisecond
+	creditShare = 4
+)
+
+func newCredit() credit { return credit{left: creditMax, last: time.Now()} }
+
+// wait blocks until the observer has room, and reports whether it has.
+func (c *credit) wait(tap int) bool {
+	now := time.Now()
+	c.left = min(creditMax, c.left+now.Sub(c.last)/creditShare)
+	c.last = now
+	if c.left < time.Millisecond {
+		return false
+	}
+	fds := []unix.PollFd{{Fd: int32(tap), Events: unix.POLLOUT}} //nolint:gosec // fds are small
+	n, err := unix.Poll(fds, int(c.left.Milliseconds()))
+	c.left -= time.Since(now)
+	c.last = time.Now()
+	return err == nil && n > 0
+}
+
+// ration bounds the bytes that the observer is given: a burst of 100,000 long lines at once, and in the long run far more
+// than any start says. A flood beyond that has nothing to tell, and reading all of it takes a processor from the command.
+type ration struct {
+	left int64
+	last time.Time
+	none bool // until there is some again
+}
+
+const (
+	rationMax  = 64 << 20 // bytes
+	rationRate = 8 << 20  // bytes per second
+	rationSome = 1 << 20
+)
+
+func newRation() ration { return ration{left: rationMax, last: time.Now()} }
+
+// used reports whether the observer has had what it may have for now.
+func (r *ration) used() bool {
+	if !r.none && r.left > 0 {
+		return false
+	}
+	now := time.Now()
+	r.left = min(rationMax, r.left+int64(now.Sub(r.last).Seconds()*rationRate))
+	r.last = now
+	r.none = r.left < rationSome
+	return r.none
+}
