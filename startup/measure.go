@@ -17,18 +17,22 @@ type Measurement struct {
 
 // Measurements are the histogram values that a finished span stands for: always startup.phase.duration_seconds, and
 // the phase's own metric where it has one. A label whose value is unknown is absent. No label names a pod.
-// Failed phases are measured by their own metric too, so that a start that died after an hour is not invisible.
+// Failed phases are measured by their own metric too, so that a start that died after an hour is not invisible; the label
+// reason, which only failures have, keeps them apart where they would spoil a percentile.
 func Measurements(subject Subject, s Span) []Measurement {
 	own := func(metric string, value float64, labels ...string) Measurement {
 		return Measurement{Metric: metric, Value: value, Labels: subject.labels(labels...)}
 	}
 	seconds := s.Duration().Seconds()
-	phase := own(MetricPhaseDuration, seconds, AttrEndpointName, AttrModelName, AttrGPUType)
+	phase := own(MetricPhaseDuration, seconds, AttrEndpointName, AttrModelName, AttrGPUType, AttrRegion)
 	phase.Labels = append(phase.Labels, attribute.String(LabelPhase, s.Name))
+	if s.Failure != "" {
+		phase.Labels = append(phase.Labels, attribute.String(AttrReason, s.Failure))
+	}
 	out := []Measurement{phase}
 	switch {
 	case s.Name == SpanStartup:
-		out = append(out, own(MetricTotalDuration, seconds, AttrEndpointName, AttrModelName, AttrGPUType))
+		out = append(out, own(MetricTotalDuration, seconds, AttrEndpointName, AttrModelName, AttrGPUType, AttrRegion))
 	case s.Name == SpanPodPending:
 		out = append(out, own(MetricPodPendingDuration, seconds, AttrEndpointName, AttrNamespace))
 	case s.Name == SpanImagePull:
