@@ -161,6 +161,12 @@ func (s *launch) fail(at time.Time, f failure) {
 	if f.reason == ReasonEngineFailed {
 		f.class = generic
 	}
+	if n := len(s.failures); n > 0 && f.hard {
+		if last := &s.failures[n-1]; last.at.Equal(at) && last.rank == f.rank && last.class == f.class && !last.hard {
+			*last = f // "CUDA error: out of memory" is more than a CUDA error
+			return
+		}
+	}
 	s.failures = append(s.failures, f)
 }
 

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package recipe
+
+import "testing"
+
+const engineCore = "(EngineCore pid=2) "
+
+// raised is how a Python process ends: the last line names the exception.
+func raised(lines string) string {
+	return engineCore + "Traceback (most recent call last):\n" + engineCore + "  File \"x.py\", line 1, in f\n" + engineCore + lines + "\n" +
+		"(APIServer pid=1) RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {'EngineCore': 1}\n"
+}
+
+func TestWhatKillsAStartHasAReason(t *testing.T) {
+	for name, c := range map[string]struct{ log, want string }{
+		"CUDA memory, of PyTorch":         {raised("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 270.00 MiB."), "cuda_out_of_memory"},
+		"CUDA memory, of the driver":      {raised("torch.AcceleratorError: CUDA error: out of memory"), "cuda_out_of_memory"},
+		"CUDA memory, within another":     {raised("Exception: Capture cuda graph failed: CUDA out of memory. Tried to allocate 1.20 GiB."), "cuda_out_of_memory"},
+		"HIP memory":                      {raised("torch.cuda.OutOfMemoryError: HIP out of memory. Tried to allocate 4.50 GiB."), "hip_out_of_memory"},
+		"NPU memory":                      {raised("RuntimeError: NPU out of memory. Tried to allocate 2.00 GiB"), "npu_out_of_memory"},
+		"host memory, of PyTorch":         {raised("RuntimeError: [enforce fail at alloc_cpu.cpp:114] DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes."), "out_of_memory"},
+		"host memory, of C++":             {"terminate called after throwing an instance of 'std::bad_alloc'\n  what():  std::bad_alloc\n", "native_exception"},
+		"no room for blocks":              {raised("ValueError: No available memory for the cache blocks. Try increasing `gpu_memory_utilization`."), "kv_cache_too_small"},
+		"a context larger than the cache": {raised("ValueError: The model's max seq len (131072) is larger than the maximum number of tokens that can be stored in KV cache (12345)."), "kv_cache_too_small"},
+		"memory that others use":          {raised("ValueError: Free memory on device cuda:0 (3.1/79.2 GiB) on startup is less than desired GPU memory utilization (0.9, 71.3 GiB)."), "gpu_memory_in_use"},
+		"memory that others free":         {raised("AssertionError: Error in memory profiling. Initial free memory 22.1 GiB, current free memory 23.4 GiB."), "gpu_memory_in_use"},
+		"a driver that is too old":        {raised("RuntimeError: The NVIDIA driver on your system is too old (found version 12020)."), "gpu_driver"},
+		"no driver":                       {raised("RuntimeError: Found no NVIDIA driver on your system."), "gpu_driver"},
+		"a driver of two versions":        {raised("vllm.third_party.pynvml.NVMLError: Driver/library version mismatch"), "gpu_driver"},
+		"no GPU":                          {raised("RuntimeError: No CUDA GPUs are available"), "no_gpu"},
+		"a GPU without kernels":           {raised("RuntimeError: CUDA error: no kernel image is available for execution on the device"), "gpu_unsupported"},
+		"a GPU that broke":                {raised("torch.AcceleratorError: CUDA error: uncorrectable ECC error encountered"), "gpu_fault"},
+		"a GPU that is gone":              {"NVRM: Xid (PCI:0000:07:00): 79, pid=1, GPU has fallen off the bus.\n", "gpu_fault"},
+		"a kernel's fault":                {raised("torch.AcceleratorError: CUDA error: an illegal memory access was encountered"), "cuda_error"},
+		"NCCL":                            {raised("torch.distributed.DistBackendError: NCCL error in: ProcessGroupNCCL.cpp:77, unhandled cuda error"), "nccl_error"},
+		"NCCL that waits for ever":        {"[rank0]:[E1] [PG ID 2] Watchdog caught collective operation timeout: WorkNCCL(SeqNum=1)\n", "nccl_timeout"},
+		"Ray without enough nodes":        {raised("ValueError: Cannot provide a placement group of placement_group_specs=[{'GPU': 1.0}] within 1800 seconds."), "ray_incomplete"},
+		"no Ray":                          {raised("ConnectionError: Could not find any running Ray instance. Please specify the one to connect to."), "ray_incomplete"},
+		"a gated model":                   {raised("huggingface_hub.errors.GatedRepoError: 401 Client Error. (Request ID: Root=1-0)"), "download_failed"},
+		"a model that nobody has":         {raised("huggingface_hub.errors.RepositoryNotFoundError: 404 Client Error."), "download_failed"},
+		"a hub that does not answer":      {raised("OSError: We couldn't connect to 'https://huggingface.co' to load the files"), "download_failed"},
+		"a store that does not answer":    {raised("RuntimeError: Data processing error: CAS service error : ReqwestMiddleware Error: Request failed after 5 retries"), "download_failed"},
+		"a full disk":                     {raised("OSError: [Errno 28] No space left on device"), "no_space_left"},
+		"a folder without a model":        {raised("ValueError: Invalid repository ID or local directory specified: '/m'."), "model_not_found"},
+		"weights that are cut":            {raised("safetensors_rust.SafetensorError: Error while deserializing header: MetadataIncompleteBuffer"), "weights_corrupt"},
+		"a model that is too new":         {raised("ValueError: Model architectures ['NewForCausalLM'] are not supported for now. Supported architectures: dict_keys(['A'])"), "model_unsupported"},
+		"code that is not trusted":        {raised("ValueError: m requires you to execute code. Please pass the argument `trust_remote_code=True` to allow it."), "remote_code_not_trusted"},
+		"libraries of two builds":         {raised("ImportError: /x/_C.abi3.so: undefined symbol: _ZN3c106Error"), "library_mismatch"},
+		"a library that is not there":     {raised("ImportError: libcudart.so.12: cannot open shared object file: No such file or directory"), "library_missing"},
+		"a context longer than trained":   {raised("ValueError: User-specified max_model_len (99999) is greater than the derived max_model_len (max_position_embeddings=8192)."), "max_model_len_too_large"},
+		"heads that don't divide":         {raised("ValueError: Total number of attention heads (32) must be divisible by tensor parallel size (3)."), "parallelism_unsupported"},
+		"a port that is taken":            {"(APIServer pid=1) OSError: [Errno 98] Address already in use\n", "port_in_use"},
+		"a port of NCCL's store":          {raised("torch.distributed.DistNetworkError: The server socket has failed to listen on any local network address. port: 29500, code: -98, name: EADDRINUSE, message: address already in use"), "port_in_use"},
+		"a flag that is not known":        {"vllm serve: error: unrecognized arguments: --no-such-flag\n", "bad_flag"},
+		"a flag's value":                  {"vllm serve: error: argument --dtype: invalid choice: 'x' (choose from 'auto', 'half')\n", "bad_flag"},
+		"the kernel's killer":             {"(APIServer pid=1) RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {'EngineCore_DP0': -9}\n", "killed"},
+		"an instruction that is not had":  {"(APIServer pid=1) RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {'EngineCore_DP0': -4}\n", "illegal_instruction"},
+		"anything else":                   {raised("KeyError: 'layers.0.mlp.weight'"), "python_exception:KeyError"},
+		"nothing else":                    {"(APIServer pid=1) RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}\n", ReasonEngineFailed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, end := live(t, "vllm", start+c.log)
+			if got := r.Result(&Exit{Code: 1}, end); got.Outcome != OutcomeFailed || got.Reason != c.want {
+				t.Errorf("%s %q, want %q", got.Outcome, got.Reason, c.want)
+			}
+		})
+	}
+}
+
+func TestWhatAStartSurvivesIsNoReason(t *testing.T) {
+	for name, lines := range map[string]string{
+		"a download that is tried again": "'(ReadTimeoutError(\"HTTPSConnectionPool(host='huggingface.co', port=443): Read timed out.\"))' thrown while requesting HEAD https://huggingface.co/m\nRetrying in 1s [Retry 1/5].\n",
+		"an optional import":             "Traceback (most recent call last):\n  File \"x.py\", line 1\nImportError: libx.so: cannot open shared object file: No such file or directory\n",
+		"memory that is found elsewhere": "[W801] expandable_segments: memory mapping failed with OOM, 2 retries left\n",
+		"a wait":                         "(EngineCore pid=2) INFO 03-01 12:00:06 [shm_broadcast.py:466] No available shared memory broadcast block found in 60 seconds.\n",
+		"Ray that comes later":           "WARNING 03-01 12:00:06 [ray_utils.py:320] The number of required GPUs exceeds the total number of available GPUs in the placement group.\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, end := live(t, "vllm", start+lines+"(EngineCore_DP0 pid=2) INFO 03-01 12:00:07 [default_loader.py:1] Loading weights took 0.50 seconds\n")
+			if got := r.Result(&Exit{Code: 1}, end); got.Reason != "exit_code=1" {
+				t.Errorf("%s %q", got.Outcome, got.Reason)
+			}
+		})
+	}
+}
