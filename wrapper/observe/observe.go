@@ -30,7 +30,9 @@ type observer struct {
 	clock  clock
 	began  time.Time // the wrapper's start, by that clock
 	queue  *startup.Queue
-	output sync.WaitGroup // the readers of the command's output
+	files  []*os.File     // copies of the command's output
+	output sync.WaitGroup // their readers
+	last   chan struct{}  // closed when the command has ended: nothing more is coming
 	urgent chan struct{}  // health should be asked now; capacity 1
 	over   chan struct{}  // closed when the story is told
 	ended  chan struct{}  // closed when the wrapper has ended, or is about to
@@ -51,7 +53,7 @@ func Run(version string) int {
 
 	supervise.Trim()
 
-	control := bufio.NewReader(os.NewFile(supervise.ControlFD, "control"))
+	control := bufio.NewReader(openPipe(supervise.ControlFD, "control"))
 	var start supervise.Start
 	line, err := control.ReadBytes('\n')
 	if err != nil || json.Unmarshal(line, &start) != nil {
@@ -69,7 +71,7 @@ func Run(version string) int {
 	}
 	o := &observer{
 		cfg: cfg, start: start, queue: startup.NewQueue(exporter, startup.QueueConfig{}),
-		urgent: make(chan struct{}, 1), over: make(chan struct{}), ended: make(chan struct{}),
+		urgent: make(chan struct{}, 1), last: make(chan struct{}), over: make(chan struct{}), ended: make(chan struct{}),
 	}
 	o.clock, o.began = newClock(start.Wrapper, time.Now())
 	o.observe(control)
@@ -115,10 +117,7 @@ func (o *observer) observe(control *bufio.Reader) {
 	o.story.measure = o.measure
 	o.live = newLive(o.cfg.statusFile, o.began)
 	o.ask(o.cfg.healthURL)
-	for fd, stream := range map[uintptr]int{supervise.StdoutFD: recipe.Stdout, supervise.StderrFD: recipe.Stderr} {
-		o.output.Add(1)
-		go o.read(os.NewFile(fd, "output"), stream)
-	}
+	o.openOutputs()
 	go o.watch(ctx)
 	go o.control(control)
 	go o.health(ctx)
@@ -132,6 +131,7 @@ func (o *observer) observe(control *bufio.Reader) {
 	for {
 		select {
 		case <-o.over:
+			o.forget()
 			return
 		case now := <-tick.C:
 			o.do(func(s *story) { s.settle(o.clock.at(now)) })
@@ -139,6 +139,17 @@ func (o *observer) observe(control *bufio.Reader) {
 			o.do(func(s *story) { s.end(o.clock.at(now), nil, reasonTimedOut) })
 		}
 	}
+}
+
+// forget gives back what observing took. What is left to do is to send what was told, which may take minutes.
+func (o *observer) forget() {
+	o.closeOutputs()
+	o.output.Wait()
+	o.mu.Lock()
+	o.story = o.story.forgotten()
+	o.mu.Unlock()
+	debug.FreeOSMemory()
+	supervise.Trim()
 }
 
 // do changes the story and looks whether it is told.
@@ -162,26 +173,6 @@ func (o *observer) measure(spans []startup.Span) {
 		ms = append(ms, startup.Measurements(o.cfg.subject, sp)...)
 	}
 	o.queue.Measurements(ms...)
-}
-
-// read passes the lines of one output to the story until its end.
-func (o *observer) read(f *os.File, stream int) {
-	defer o.output.Done()
-	var (
-		split splitter
-		buf   = make([]byte, 64<<10)
-	)
-	for {
-		n, err := f.Read(buf)
-		now := o.clock.now()
-		if n > 0 {
-			o.lines(func(line func([]byte, time.Time)) { split.write(buf[:n], now, line) }, stream)
-		}
-		if err != nil {
-			o.lines(split.flush, stream)
-			return
-		}
-	}
 }
 
 func (o *observer) lines(each func(func([]byte, time.Time)), stream int) {
@@ -287,12 +278,14 @@ func (o *observer) control(from *bufio.Reader) {
 func (o *observer) note(n supervise.Note) {
 	// The wrapper counts from its start, too, and not with a clock that may have been set.
 	n.At = o.began.Add(n.At.Sub(o.start.Wrapper))
+	if n.Exit != nil || n.Killed != 0 {
+		close(o.last)
+		o.output.Wait() // the wrapper has closed both
+	}
 	switch {
 	case n.Exit != nil:
-		o.output.Wait() // the wrapper has closed both
 		o.do(func(s *story) { s.end(n.At, &recipe.Exit{Code: *n.Exit}, "") })
 	case n.Killed != 0:
-		o.output.Wait()
 		o.do(func(s *story) { s.end(n.At, &recipe.Exit{Signal: n.Killed}, "") })
 	case n.Signal != 0:
 		o.do(func(s *story) { s.end(n.At, &recipe.Exit{Signal: n.Signal}, reasonTerminated) })
@@ -337,6 +330,9 @@ func (o *observer) health(ctx context.Context) {
 			})
 		case logged && (p == nil || time.Since(since) > logFallback):
 			o.do(func(s *story) {
+				if s.done {
+					return
+				}
 				if t, ok := s.engine.reader.Ready(); ok && s.role == startup.RoleServer {
 					s.ready(t)
 				}
@@ -344,7 +340,7 @@ func (o *observer) health(ctx context.Context) {
 		}
 		wait := pace(time.Since(began), time.Since(since), initialised)
 		if p == nil {
-			wait = healthFirst
+			wait = logFallback // whatever there is to ask, or to hear, hurries
 		}
 		t := time.NewTimer(wait)
 		select {

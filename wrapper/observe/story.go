@@ -174,3 +174,8 @@ func (s *story) phase() string {
 	}
 	return startup.SpanStartup
 }
+
+// forgotten is the story without what led to it.
+func (s *story) forgotten() *story {
+	return &story{role: s.role, began: s.began, done: s.done, state: s.state, reason: s.reason, blind: s.blind, phases: s.phases}
+}
