@@ -71,7 +71,7 @@ func newMetrics(w *Watcher) *metrics {
 		waiting: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "coldtrace_watch_export_queue_length",
 			Help: "Starts that wait to be exported, and histogram values that do.",
-		}, func() float64 { return float64(w.queue.Len() + w.outbox.len()) }),
+		}, w.queued),
 		inFlight: prometheus.NewDesc("coldtrace_watch_starts_in_flight", "Starts going on now, by phase.", []string{"phase"}, nil),
 	}
 	m.zero()

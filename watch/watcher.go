@@ -167,6 +167,18 @@ func (w *Watcher) begin() {
 	w.began = w.cfg.Clock.Now()
 }
 
+// queued is what waits to be looked at or sent. Between terms there is no queue.
+func (w *Watcher) queued() float64 {
+	w.mu.Lock()
+	queue := w.queue
+	w.mu.Unlock()
+	n := w.outbox.len()
+	if queue != nil {
+		n += queue.Len()
+	}
+	return float64(n)
+}
+
 // end forgets the term's starts: they are the next leader's.
 func (w *Watcher) end() {
 	w.mu.Lock()
