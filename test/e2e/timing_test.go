@@ -5,6 +5,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -45,13 +46,62 @@ func TestPhasesAreWithin100msOfTheSimulatedTruthAtThreeSpeeds(t *testing.T) {
 		}
 	}
 	var edges []edge
+	judged := 0
 	for i := range starts {
-		edges = append(edges, round(t, i)...)
+		before := readPressure(t)
+		of := round(t, i)
+		busy := readPressure(t).since(before)
+		edges = append(edges, of...)
+		if busy > mostBusy {
+			t.Logf("round %d is not judged: %.0f %% of the time somebody waited for a CPU", i, 100*busy)
+			continue
+		}
+		judged++
+		for _, e := range of {
+			if e.off.Abs() > tolerance+e.late {
+				t.Errorf("round %d, speed %s: %s is off by %v, the simulator's timers by %v", i, e.speed, e.phase, e.off, e.late)
+			}
+		}
 	}
 	t.Logf("%d starts at each of the speeds %v\n%s", starts, speeds, distribution(edges))
+	if judged == 0 {
+		t.Skip("the machine is too busy to tell when something happened to 100 ms")
+	}
 }
 
-// round makes one start of each speed, all at the same time, and compares each with the truth.
+// mostBusy is the part of the time that somebody may wait for a CPU. On a machine that does more besides, the pods, which
+// ask for little, run when nobody else wants to.
+const mostBusy = 0.9
+
+// pressure is how long somebody has waited for a CPU since the machine started, and when that was read.
+type pressure struct {
+	at    time.Time
+	total time.Duration
+}
+
+func readPressure(t *testing.T) pressure {
+	t.Helper()
+	raw, err := os.ReadFile("/proc/pressure/cpu")
+	if errors.Is(err, os.ErrNotExist) {
+		return pressure{at: time.Now()} // a kernel without: every round is judged
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, total, _ := strings.Cut(strings.SplitN(string(raw), "\n", 2)[0], "total=")
+	micros, err := strconv.ParseInt(total, 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pressure{time.Now(), time.Duration(micros) * time.Microsecond}
+}
+
+// since is the part of the time between two readings that somebody waited.
+func (p pressure) since(before pressure) float64 {
+	return float64(p.total-before.total) / float64(p.at.Sub(before.at))
+}
+
+// round makes one start of each speed, all at the same time, and holds each against the truth.
 func round(t *testing.T, i int) []edge {
 	t.Helper()
 	version := played[i%len(played)]
@@ -84,12 +134,8 @@ func compared(t *testing.T, uid, speed string, truth map[string]interval, late t
 			t.Errorf("speed %s: no span for the simulated phase %s", speed, name)
 			continue
 		}
-		for _, e := range []edge{{name + " start", speed, n.Start.Sub(want.start), late}, {name + " end", speed, n.End.Sub(want.end), late}} {
-			if e.off.Abs() > tolerance+late {
-				t.Errorf("speed %s: %s is off by %v, the simulator's timers by %v", speed, e.phase, e.off, late)
-			}
-			edges = append(edges, e)
-		}
+		edges = append(edges,
+			edge{name + " start", speed, n.Start.Sub(want.start), late}, edge{name + " end", speed, n.End.Sub(want.end), late})
 	}
 	return edges
 }
