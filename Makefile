@@ -41,6 +41,10 @@ drill: cluster-assets ## Ten minutes of pod creates while certificates, replicas
 replay: cluster-assets ## The chart's collector with the Datadog exporter: every configuration, an incident replayed (5 min to build cold)
 	cd test/datadog && go test -count 1 -trimpath -vet=off -timeout 20m -v .
 
+.PHONY: certmanager
+certmanager: cluster-assets ## cert-manager's own controllers issue, inject and renew for the chart (builds them: minutes at first)
+	COLDTRACE_CERTMANAGER=1 KUBEBUILDER_ASSETS=$(BIN) go test -count 1 -timeout 20m -v -run CertManager ./test/webhook
+
 .PHONY: build
 build: ## Both binaries, into bin/
 	$(GOBUILD) -ldflags "$(LDFLAGS)" -o bin/ ./cmd/coldtrace
@@ -57,7 +61,7 @@ $(BIN)/golangci-lint: test/tools/go.mod
 
 .PHONY: golden
 golden: cluster-assets ## Rewrite golden files and generated docs, then look at git diff
-	KUBEBUILDER_ASSETS=$(BIN) go test ./cmd/coldtrace ./config ./inject ./webhook ./trace ./watch/timeline ./charts -update
+	KUBEBUILDER_ASSETS=$(BIN) go test ./cmd/coldtrace ./config ./inject ./webhook ./trace ./watch/timeline ./charts ./dashboard -update
 
 .PHONY: fuzz
 fuzz: ## Every fuzz target for FUZZTIME (30s)
@@ -80,8 +84,8 @@ benchstat: ## Compare bench.txt with the committed baseline
 	@cd test/bench/report && go tool benchstat $(CURDIR)/docs/benchmarks.txt $(CURDIR)/bench.txt
 
 .PHONY: images
-images: ## Build the images and push them to REGISTRY, without Docker
-	go run ./test/images --registry $(REGISTRY)
+images: ## Build coldtrace's two images and push them to REGISTRY with TAG (dev), without Docker
+	go run ./test/images --registry "$(REGISTRY)" --tag "$(or $(TAG),dev)" coldtrace coldtrace-wrapper
 
 .PHONY: chart
 chart: cluster-assets ## Lint the chart and render it

@@ -23,7 +23,9 @@ import (
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
 	"github.com/coldtrace/coldtrace/webhook/registration"
@@ -38,6 +40,8 @@ type installation struct {
 	balancer  *balancer
 	policy    string
 	flags     []string
+	certs     string // folder with the certificate that cert-manager issued; empty: coldtrace's own CA
+	account   string // kubeconfig of the chart's ServiceAccount; empty: the suite's
 
 	mu       sync.Mutex
 	replicas []*replica
@@ -54,6 +58,7 @@ func install(t testing.TB, replicas int, flags []string, values ...string) *inst
 	makeNamespace(t, in.namespace, nil)
 	in.balancer = newBalancer(t)
 	in.apply(values)
+	in.actAsServiceAccount()
 	for range replicas {
 		in.start()
 	}
@@ -101,10 +106,28 @@ func (in *installation) apply(values []string) {
 			if policy, ok := c.Data["policy.yaml"]; ok {
 				in.policy = filepath.Join(in.t.TempDir(), "policy.yaml")
 				must(in.t, os.WriteFile(in.policy, []byte(policy), 0o600))
-				in.remember(&c)
+				if in.certs == "" {
+					in.remember(&c)
+				}
 			}
+		case "Issuer", "Certificate", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding":
+			in.create(doc)
 		}
 	}
+}
+
+// create creates an object as it is, but that a certificate is also for the balancer's name.
+func (in *installation) create(doc []byte) {
+	in.t.Helper()
+	o := &unstructured.Unstructured{}
+	must(in.t, yaml.Unmarshal(doc, &o.Object))
+	if names, ok, err := unstructured.NestedStringSlice(o.Object, "spec", "dnsNames"); err == nil && ok {
+		must(in.t, unstructured.SetNestedStringSlice(o.Object, append(names, "localhost"), "spec", "dnsNames"))
+	}
+	c, err := client.New(suite.config, client.Options{})
+	must(in.t, err)
+	must(in.t, c.Create(in.t.Context(), o))
+	in.t.Cleanup(func() { _ = c.Delete(context.Background(), o) }) // most go with their namespace
 }
 
 // redirect makes the API server call the balancer; nothing here has a Service.
@@ -166,11 +189,18 @@ func (in *installation) start() *replica {
 		metrics: net.JoinHostPort("127.0.0.1", metrics), log: log, exited: make(chan struct{}),
 	}
 	r.cmd = exec.Command(suite.binary, append([]string{
-		"serve", "--policy=" + in.policy, "--namespace=" + in.namespace, "--webhook-configuration=" + in.name, "--registration=coldtrace-policy",
+		"serve", "--policy=" + in.policy, "--namespace=" + in.namespace, "--webhook-configuration=" + in.name,
 		"--dns-names=localhost", "--webhook-port=" + webhook, "--health-address=" + r.health, "--metrics-address=" + r.metrics,
 		"--drain-quiet=2s", "--drain-most=10s",
 	}, in.flags...)...)
-	r.cmd.Env = append(os.Environ(), "KUBECONFIG="+suite.kubeconfig)
+	if in.certs == "" {
+		r.cmd.Args = append(r.cmd.Args, "--registration=coldtrace-policy")
+	}
+	kubeconfig := suite.kubeconfig
+	if in.account != "" {
+		kubeconfig = in.account
+	}
+	r.cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
 	r.cmd.Stdout, r.cmd.Stderr = log, log
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	must(in.t, r.cmd.Start())
