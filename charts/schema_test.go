@@ -16,7 +16,7 @@ import (
 
 // open are the objects whose keys are not ours: Kubernetes' own types, labels, and the collector's configuration.
 var open = []string{
-	"affinity", "collector.exporters", "collector.nodeSelector", "collector.resources", "collector.tolerations[]", "global",
+	"affinity", "collector.exporters", "collector.nodeSelector", "collector.resources", "collector.tolerations[]", "dashboards.grafana.labels", "global",
 	"networkPolicy.metricsFrom[]", "nodeSelector", "podAnnotations", "podLabels", "prometheusRule.labels", "resources",
 	"serviceAccount.annotations", "serviceMonitor.labels", "tolerations[]", "traceVolume.istio.gateway.selector",
 }

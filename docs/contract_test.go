@@ -151,7 +151,7 @@ func TestMetricLabelsAreThoseTheCodeGives(t *testing.T) {
 	}
 	given := map[string]string{}
 	for _, name := range constants(t, "Span") {
-		span := startup.Span{Name: name, Attributes: []attribute.KeyValue{attribute.Float64(startup.AttrThroughputMBps, 1)}}
+		span := startup.Span{Name: name, Failure: "f", Attributes: []attribute.KeyValue{attribute.Float64(startup.AttrThroughputMBps, 1)}}
 		for _, m := range startup.Measurements(subject, span) {
 			var labels []string
 			for _, l := range m.Labels {

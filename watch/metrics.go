@@ -45,7 +45,7 @@ func newMetrics(w *Watcher) *metrics {
 		watcher: w,
 		starts:  counter("starts_total", "Starts that ended, by outcome.", "outcome"),
 		phases: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:                        "startup_phase_duration_seconds",
+			Name:                        "coldtrace_watch_phase_duration_seconds", // not the name of what goes out over OTLP, which may come to the same Prometheus
 			Help:                        "Duration of the phases of a start that the watcher sees.",
 			Buckets:                     []float64{0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1200, 3600},
 			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160,

@@ -43,6 +43,7 @@ func run() int {
 		newExplainCommand(),
 		newCaptureCommand(),
 		newVolumeCommand(),
+		newDashboardCommand(),
 	)
 	err := root.ExecuteContext(ctx)
 	var exit exitError

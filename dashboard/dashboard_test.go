@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dashboard_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/coldtrace/coldtrace/dashboard"
+)
+
+var update = flag.Bool("update", false, "rewrite the chart's dashboards")
+
+func TestTheChartHasTheDashboards(t *testing.T) {
+	for name, render := range map[string]func() ([]byte, error){"grafana.json": dashboard.Grafana, "datadog.json": dashboard.Datadog} {
+		got, err := render()
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join("../charts/coldtrace/dashboards", name)
+		if *update {
+			if err := os.WriteFile(path, got, 0o644); err != nil { //nolint:gosec // part of the chart
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("%s is not what dashboard renders: run `make golden`", path)
+		}
+		if !json.Valid(got) {
+			t.Errorf("%s is not JSON", name)
+		}
+	}
+}
+
+// TestMetricsExist: OTLP metrics are those of the contract, others are in the list of what coldtrace serves.
+func TestMetricsExist(t *testing.T) {
+	var known string
+	for _, doc := range []string{"../docs/contract.md", "../docs/metrics.md"} {
+		text, err := os.ReadFile(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		known += string(text)
+	}
+	for _, row := range dashboard.Rows() {
+		for _, p := range row.Panels {
+			for _, q := range p.Queries {
+				line := ""
+				for l := range strings.Lines(known) {
+					if strings.HasPrefix(l, "| `"+q.Metric+"` |") {
+						line = l
+					}
+				}
+				if line == "" {
+					t.Errorf("%s: no metric %s", p.Title, q.Metric)
+				}
+				labels := q.By
+				for _, m := range q.Where {
+					labels = append(labels, m.Label)
+				}
+				for _, l := range labels {
+					if !strings.Contains(line, "`"+l+"`") {
+						t.Errorf("%s: metric %s has no label %s", p.Title, q.Metric, l)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestQueriesSayWhatIsMeant(t *testing.T) {
+	for name, tt := range map[string]struct {
+		query  dashboard.Query
+		promQL string
+	}{
+		"a percentile of what was sent over OTLP is of a native histogram": {
+			dashboard.Query{Metric: "a.b", Stat: dashboard.P95, By: []string{"x"}, Where: []dashboard.Match{{Label: "reason", Value: ""}}},
+			`histogram_quantile(0.95, sum by (x) ((increase(a_b{reason="",V}[1h]) and a_b{reason="",V} offset 1h) or a_b{reason="",V}))`,
+		},
+		"a percentile of what is served is of a classic one": {
+			dashboard.Query{Metric: "a_b", Stat: dashboard.P99},
+			`histogram_quantile(0.99, sum by (le) ((increase(a_b_bucket[1h]) and a_b_bucket offset 1h) or a_b_bucket))`,
+		},
+		"a counter's growth counts the first value": {
+			dashboard.Query{Metric: "a_total", Stat: dashboard.Increase, By: []string{"x", "y"}},
+			`sum by (x, y) ((increase(a_total[1h]) and a_total offset 1h) or a_total)`,
+		},
+		"a time is told by what is left":      {dashboard.Query{Metric: "a", Stat: dashboard.Until}, `min (a > 0) - time()`},
+		"a gauge is told by its largest value": {dashboard.Query{Metric: "a", Stat: dashboard.Max, By: []string{"x"}}, `max by (x) (a)`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			variables := `endpoint_name=~"$endpoint_name",model_name=~"$model_name",gpu_type=~"$gpu_type",region=~"$region"`
+			if want := strings.ReplaceAll(tt.promQL, "V", variables); tt.query.PromQL("1h") != want {
+				t.Errorf("query %s, want %s", tt.query.PromQL("1h"), want)
+			}
+		})
+	}
+}

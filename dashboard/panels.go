@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dashboard
+
+import "github.com/coldtrace/coldtrace/startup"
+
+// Rows are the dashboard.
+func Rows() []Row {
+	return []Row{starts(), parts(), failures(), health()}
+}
+
+func phase(name string) []Match { return []Match{{Label: startup.LabelPhase, Value: name}} }
+
+// succeeded leaves out failures, which would spoil a percentile: some fail at once, some after an hour.
+func succeeded(name string) []Match {
+	return append(phase(name), Match{Label: startup.AttrReason, Value: ""})
+}
+
+func percentiles(metric string, where []Match, by ...string) []Query {
+	return []Query{
+		{Metric: metric, Stat: P50, Where: where, By: by, Name: "p50"},
+		{Metric: metric, Stat: P95, Where: where, By: by, Name: "p95"},
+	}
+}
+
+func starts() Row {
+	whole := succeeded(startup.SpanPodStartup)
+	row := Row{Title: "Starts"}
+	for _, by := range []struct{ title, label string }{
+		{"model", startup.AttrModelName}, {"GPU type", startup.AttrGPUType}, {"region", startup.AttrRegion},
+	} {
+		row.Panels = append(row.Panels, Panel{
+			Title: "Start by " + by.title, Unit: Seconds,
+			Help:    "From the pod's creation until it is ready, of starts that succeeded.",
+			Queries: percentiles(startup.MetricPhaseDuration, whole, by.label),
+		})
+	}
+	return Row{Title: row.Title, Panels: append(row.Panels,
+		Panel{
+			Title: "Where the time goes", Unit: Seconds, Shape: Stack,
+			Help: "The mean of each phase. Phases lie within one another: vllm_init holds model_load, torch_compile and " +
+				"cuda_graph_capture; startup holds downloads, vllm_init and server_ready.",
+			Queries: []Query{{
+				Metric: startup.MetricPhaseDuration, Stat: Mean, By: []string{startup.LabelPhase},
+				Where: []Match{
+					{Label: startup.LabelPhase, Not: true, Value: startup.SpanPodStartup},
+					{Label: startup.LabelPhase, Not: true, Value: startup.SpanStartup},
+					{Label: startup.AttrReason, Value: ""},
+				},
+			}},
+		},
+		Panel{
+			Title: "Slowest endpoints", Unit: Seconds, Shape: Top,
+			Help:    "The 95th percentile from creation to ready.",
+			Queries: []Query{{Metric: startup.MetricPhaseDuration, Stat: P95, Where: whole, By: []string{startup.AttrEndpointName}}},
+		},
+		Panel{
+			Title: "Starts", Unit: Count, Shape: Stack, Help: "Starts that ended, by outcome.",
+			Queries: []Query{{Metric: "coldtrace_watch_starts_total", Stat: Increase, By: []string{"outcome"}}},
+		},
+	)}
+}
+
+func parts() Row {
+	return Row{Title: "Parts of a start", Panels: []Panel{
+		{
+			Title: "Download throughput", Unit: MegabytesPerSecond,
+			Help:    "Of weights, by the download's own process.",
+			Queries: percentiles(startup.MetricDownloadThroughput, nil, startup.AttrEndpointName),
+		},
+		{
+			Title: "Download", Unit: Seconds,
+			Queries: percentiles(startup.MetricDownloadDuration, nil, startup.AttrEndpointName),
+		},
+		{
+			Title: "Image pull by tag", Unit: Seconds, Help: "Images that were present count, too, with almost nothing.",
+			Queries: percentiles(startup.MetricImagePullDuration, nil, startup.AttrImageTag),
+		},
+		{
+			Title: "vLLM's initialisation", Unit: Seconds,
+			Queries: percentiles(startup.MetricVLLMInitDuration, nil, startup.AttrModelName, startup.AttrGPUType),
+		},
+		{
+			Title: "Waiting for a node", Unit: Seconds,
+			Queries: percentiles(startup.MetricPodPendingDuration, nil, startup.AttrEndpointName),
+		},
+		{
+			Title: "In the container", Unit: Seconds, Help: "From the container's first process until the server answers.",
+			Queries: percentiles(startup.MetricTotalDuration, nil, startup.AttrEndpointName),
+		},
+	}}
+}
+
+func failures() Row {
+	failed := []Match{{Label: startup.AttrReason, Not: true, Value: ""}}
+	return Row{Title: "Failures", Panels: []Panel{
+		{
+			Title: "Failed phases by reason", Unit: Count, Shape: Stack,
+			Queries: []Query{{
+				Metric: startup.MetricPhaseDuration, Stat: Recorded, Where: failed, By: []string{startup.LabelPhase, startup.AttrReason},
+			}},
+		},
+		{
+			Title: "Endpoints that fail", Unit: Count, Shape: Top,
+			Queries: []Query{{
+				Metric: startup.MetricPhaseDuration, Stat: Recorded, By: []string{startup.AttrEndpointName, startup.AttrReason},
+				Where: append(phase(startup.SpanPodStartup), failed...),
+			}},
+		},
+		{Title: "Failed starts", Spans: &Spans{Name: startup.SpanPodStartup, Failed: true}},
+	}}
+}
+
+func health() Row {
+	counter := func(metric string, by ...string) []Query { return []Query{{Metric: metric, Stat: Increase, By: by}} }
+	return Row{Title: "coldtrace itself", Panels: []Panel{
+		{
+			Title: "Admissions", Unit: Count, Shape: Stack, Help: "Pods decided about, by outcome and first reason.",
+			Queries: counter("coldtrace_admission_decisions_total", "outcome", "reason"),
+		},
+		{
+			Title: "Admission latency", Unit: Seconds, Help: "From the request's header to the answer.",
+			Queries: []Query{
+				{Metric: "coldtrace_admission_duration_seconds", Stat: P50, Name: "p50"},
+				{Metric: "coldtrace_admission_duration_seconds", Stat: P99, Name: "p99"},
+			},
+		},
+		{
+			Title: "Certificate's remaining time", Unit: Seconds,
+			Queries: []Query{{Metric: "coldtrace_certificate_expiry_timestamp_seconds", Stat: Until, Name: "expires in"}},
+		},
+		{
+			Title: "Spans by what became of them", Unit: Count, Shape: Stack, Help: "Of the watcher. Dropped and refused ones are lost.",
+			Queries: counter("coldtrace_watch_spans_total", "result"),
+		},
+		{
+			Title: "Lag", Unit: Seconds, Help: "From the end of a phase until the receiver has its span.",
+			Queries: []Query{
+				{Metric: "coldtrace_watch_lag_seconds", Stat: P50, Name: "p50"},
+				{Metric: "coldtrace_watch_lag_seconds", Stat: P99, Name: "p99"},
+			},
+		},
+		{
+			Title: "Trouble", Unit: Count, Help: "All of them stay at nothing in a cluster that is well.",
+			Queries: []Query{
+				{Metric: "coldtrace_watch_export_retries_total", Stat: Increase, Name: "exports tried again"},
+				{Metric: "coldtrace_watch_rederived_total", Stat: Increase, Name: "starts read again"},
+				{Metric: "coldtrace_watch_api_errors_total", Stat: Increase, Name: "API errors", By: []string{"resource", "verb"}},
+				{Metric: "coldtrace_breaker_open_owners", Stat: Max, Name: "owners without the wrapper"},
+				{Metric: "coldtrace_webhook_configuration_differs", Stat: Max, Name: "webhook configuration differs", By: []string{"field"}},
+			},
+		},
+		{
+			Title: "Starts going on now", Unit: Count, Shape: Stack,
+			Queries: []Query{{Metric: "coldtrace_watch_starts_in_flight", Stat: Max, By: []string{"phase"}}},
+		},
+		{
+			Title: "Checkpoint", Unit: Bytes, Help: "A ConfigMap can hold 1 MiB.",
+			Queries: []Query{{Metric: "coldtrace_watch_checkpoint_bytes", Stat: Max, Name: "size"}},
+		},
+	}}
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dashboard
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// sent says that the metric leaves coldtrace over OTLP.
+func (q Query) sent() bool { return strings.Contains(q.Metric, ".") }
+
+// PromQL is the query for Prometheus, over the window: a duration or a variable of Grafana.
+//
+// Histograms sent over OTLP are native ones, under their name with underscores and no unit added to it.
+func (q Query) PromQL(window string) string {
+	name := strings.ReplaceAll(q.Metric, ".", "_")
+	switch q.Stat {
+	case P50, P95, P99:
+		quantile := map[Stat]string{P50: "0.5", P95: "0.95", P99: "0.99"}[q.Stat]
+		if q.sent() {
+			return "histogram_quantile(" + quantile + ", sum" + by(q.By) + " (" + q.grown(name, window) + "))"
+		}
+		return "histogram_quantile(" + quantile + ", sum" + by(append(slices.Clone(q.By), "le")) + " (" + q.grown(name+"_bucket", window) + "))"
+	case Mean:
+		return "sum" + by(q.By) + " (histogram_sum(" + q.grown(name, window) + ")) / sum" + by(q.By) + " (histogram_count(" + q.grown(name, window) + "))"
+	case Recorded:
+		return "sum" + by(q.By) + " (histogram_count(" + q.grown(name, window) + "))"
+	case Increase:
+		return "sum" + by(q.By) + " (" + q.grown(name, window) + ")"
+	case Max:
+		return "max" + by(q.By) + " (" + name + q.matchers() + ")"
+	case Until:
+		return "min" + by(q.By) + " (" + name + q.matchers() + " > 0) - time()"
+	}
+	panic(fmt.Sprintf("dashboard: statistic %d", q.Stat))
+}
+
+// grown is by how much a counter or a histogram grew. An endpoint starts now and then, and increase does not see the first
+// value of a series: of series that are younger than the window all counts.
+func (q Query) grown(name, window string) string {
+	series := name + q.matchers()
+	return "(increase(" + series + "[" + window + "]) and " + series + " offset " + window + ") or " + series
+}
+
+func (q Query) matchers() string {
+	var out []string
+	for _, m := range q.Where {
+		sign := "="
+		if m.Not {
+			sign = "!="
+		}
+		out = append(out, fmt.Sprintf("%s%s%q", m.Label, sign, m.Value))
+	}
+	if q.sent() {
+		for _, v := range variables {
+			out = append(out, v+`=~"$`+v+`"`)
+		}
+	}
+	if len(out) == 0 {
+		return ""
+	}
+	return "{" + strings.Join(out, ",") + "}"
+}
+
+func by(labels []string) string {
+	if len(labels) == 0 {
+		return ""
+	}
+	return " by (" + strings.Join(labels, ", ") + ")"
+}
+
+// legend names a line.
+func (q Query) legend() string {
+	var parts []string
+	if q.Name != "" {
+		parts = append(parts, q.Name)
+	}
+	for _, l := range q.By {
+		parts = append(parts, "{{"+l+"}}")
+	}
+	return strings.Join(parts, " ")
+}
+
+// traceQL finds spans in Tempo.
+func (s Spans) traceQL() string {
+	condition := fmt.Sprintf("name = %q", s.Name)
+	if s.Failed {
+		condition += " && status = error"
+	}
+	return "{ " + condition + " }"
+}
