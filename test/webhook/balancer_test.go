@@ -26,6 +26,7 @@ type balancer struct {
 	mu    sync.Mutex
 	ready []string
 	next  int
+	hole  bool              // connections are taken and nothing else
 	dead  map[string]bool   // replicas that were killed
 	lost  map[string]string // connections that a killed or absent replica broke, by the API server's port: whose
 }
@@ -75,6 +76,19 @@ func (b *balancer) pick() string {
 // removeLater is remove after the lag.
 func (b *balancer) removeLater(r *replica) { time.AfterFunc(endpointLag, func() { b.remove(r) }) }
 
+// swallow makes new connections lead nowhere, as to a node that is gone.
+func (b *balancer) swallow(hole bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.hole = hole
+}
+
+func (b *balancer) swallows() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.hole
+}
+
 // kill ends a replica without a warning; its endpoint stays for the lag.
 func (b *balancer) kill(r *replica) {
 	b.mu.Lock()
@@ -100,6 +114,10 @@ func (b *balancer) lostTo(port string) (address string, ok bool) {
 
 func (b *balancer) forward(client net.Conn) {
 	defer client.Close()
+	if b.swallows() {
+		_, _ = io.Copy(io.Discard, client)
+		return
+	}
 	address := b.pick()
 	if address == "" {
 		return
