@@ -241,24 +241,3 @@ func TestAReaderThatGoesAwayEndsTheCommand(t *testing.T) {
 		t.Errorf("%v, %d", err, code)
 	}
 }
-
-func TestGigabytesComeThrough(t *testing.T) {
-	t.Parallel()
-	const size = 1 << 30
-	cmd := exec.Command(wrapper, "run", "--", "head", "-c", strconv.Itoa(size), "/dev/zero")
-	cmd.Env = quiet()
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	n, err := io.Copy(io.Discard, out)
-	if err != nil || n != size {
-		t.Errorf("%d bytes, %v", n, err)
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Error(err)
-	}
-}

@@ -84,7 +84,7 @@ func TestEveryToolThatDownloadsIsTold(t *testing.T) {
 		t.Run(command, func(t *testing.T) {
 			t.Parallel()
 			for _, code := range []int{0, 4} {
-				env := []string{"COLDTRACE_ROLE=batch", "TOOL_SECONDS=0.3"}
+				env := []string{"COLDTRACE_ROLE=batch", "TOOL_SECONDS=1"}
 				if strings.HasPrefix(command, "curl") || strings.HasPrefix(command, "wget") {
 					env[1] = "TOOL_SECONDS=1.1" // what is quick and small is not told
 				}

@@ -5,6 +5,7 @@ package supervise
 import (
 	"encoding/json"
 	"os"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -109,13 +110,18 @@ func startObserver(s Start, env []string, taps []tap) (*observer, error) {
 	return o, nil
 }
 
-// executable is this binary's file, found without /proc if need be.
+// executable is this binary's file. Without /proc it is where it was started from.
 func executable() (string, error) {
 	const self = "/proc/self/exe"
 	if unix.Access(self, unix.X_OK) == nil {
 		return self, nil
 	}
-	return os.Executable()
+	for _, file := range candidates(os.Args[0], syscall.Environ()) {
+		if unix.Access(file, unix.X_OK) == nil {
+			return file, nil
+		}
+	}
+	return "", syscall.ENOENT
 }
 
 // send writes one line. An observer that does not read it is not waited for.
@@ -191,7 +197,7 @@ func closeAll(fds ...int) {
 func inherited() []int {
 	dir, err := unix.Open("/proc/self/fd", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil
+		return slices.DeleteFunc(unlisted(), func(fd int) bool { return !staysOpen(fd) })
 	}
 	defer closeAll(dir)
 	var fds []int
@@ -207,10 +213,24 @@ func inherited() []int {
 			if err != nil || fd < 3 || fd == dir {
 				continue
 			}
-			flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
-			if err == nil && flags&unix.FD_CLOEXEC == 0 {
+			if staysOpen(fd) {
 				fds = append(fds, fd)
 			}
 		}
 	}
+}
+
+// staysOpen tells a descriptor that is open over exec.
+func staysOpen(fd int) bool {
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+	return err == nil && flags&unix.FD_CLOEXEC == 0
+}
+
+// unlisted are the descriptors to ask about where there is no /proc to list them.
+func unlisted() []int {
+	fds := make([]int, 253)
+	for i := range fds {
+		fds[i] = i + 3
+	}
+	return fds
 }
