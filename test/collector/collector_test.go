@@ -70,10 +70,10 @@ type ports struct{ grpc, http string }
 
 func startCollector(t *testing.T, file string) ports {
 	t.Helper()
-	free := freePorts(t, 3)
+	free := freePorts(t, 4)
 	cmd := exec.Command(os.Args[0], "--config", "config.yaml")
 	cmd.Env = append(os.Environ(), runMain+"=1", "COLLECTOR_FILE="+file,
-		"COLLECTOR_GRPC_PORT="+free[0], "COLLECTOR_HTTP_PORT="+free[1], "COLLECTOR_HEALTH_PORT="+free[2])
+		"COLLECTOR_GRPC_PORT="+free[0], "COLLECTOR_HTTP_PORT="+free[1], "COLLECTOR_HEALTH_PORT="+free[2], "COLLECTOR_PROMETHEUS_PORT="+free[3])
 	cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

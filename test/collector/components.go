@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"github.com/open-telemetry/opentelemetry-collector-contrib/exporter/fileexporter"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/exporter/prometheusexporter"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/healthcheckextension"
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/exporter/debugexporter"
@@ -23,7 +24,8 @@ import (
 func components() (otelcol.Factories, error) {
 	receivers, err1 := otelcol.MakeFactoryMap[receiver.Factory](otlpreceiver.NewFactory())
 	processors, err2 := otelcol.MakeFactoryMap[processor.Factory](batchprocessor.NewFactory(), memorylimiterprocessor.NewFactory())
-	exporters, err3 := otelcol.MakeFactoryMap[exporter.Factory](fileexporter.NewFactory(), debugexporter.NewFactory())
+	exporters, err3 := otelcol.MakeFactoryMap[exporter.Factory](
+		fileexporter.NewFactory(), debugexporter.NewFactory(), prometheusexporter.NewFactory())
 	extensions, err4 := otelcol.MakeFactoryMap[extension.Factory](healthcheckextension.NewFactory())
 	return otelcol.Factories{
 		Receivers:  receivers,

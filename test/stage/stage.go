@@ -101,6 +101,9 @@ func (s *Stage) NodeIP() string { return s.env["NODE_IP"] }
 // Dir is the cluster's folder.
 func (s *Stage) Dir() string { return s.dir }
 
+// Bin is the folder of the programs that all clusters of the checkout share.
+func (s *Stage) Bin() string { return s.bin }
+
 // Run is the folder of what a running cluster writes.
 func (s *Stage) Run() string { return filepath.Join(s.dir, "run") }
 
