@@ -42,19 +42,47 @@ type parcel struct {
 
 // deliver exports what is complete of one start. It returns after how long there is more to look at, 0 for when there is news.
 func (w *Watcher) deliver(ctx context.Context, id types.UID) time.Duration {
-	if err := w.prepare(ctx, id); err != nil {
-		w.cfg.Log.Error(err, "A start could not be looked up; trying again.", "uid", id)
-		return time.Second
+	shed := w.isShed(id)
+	if shed { // what was shed for want of memory stays out of it while the receiver is away
+		if wait, ok := w.gate.enter(); !ok {
+			return wait
+		}
 	}
-	p, again := w.pick(id)
+	err := w.prepare(ctx, id)
+	var (
+		p     *parcel
+		again = time.Second
+	)
+	if err == nil {
+		p, again = w.pick(id)
+	} else {
+		w.cfg.Log.Error(err, "A start could not be looked up; trying again.", "uid", id)
+	}
 	if p == nil {
+		if shed {
+			w.gate.retreat()
+		}
 		return again
 	}
-	if !w.gate.enter(ctx) {
-		return 0
+	defer w.unpick(id)
+	if !shed {
+		if wait, ok := w.gate.enter(); !ok {
+			return wait
+		}
 	}
+	if !w.export(ctx, id, p) {
+		return firstPause // the gate knows better by then
+	}
+	w.delivered(id, p)
+	return again
+}
+
+// export makes one attempt, and reports whether the spans are done with.
+func (w *Watcher) export(ctx context.Context, id types.UID, p *parcel) bool {
 	err := w.cfg.Exporter.ExportSpans(context.WithoutCancel(ctx), p.subject, p.spans)
-	w.gate.leave(err == nil || startup.Permanent(err))
+	if w.gate.leave(err == nil || startup.Permanent(err)) {
+		w.lookAtAll()
+	}
 	switch {
 	case err == nil:
 		w.metrics.exported(p, w.cfg.Clock.Now(), w.began)
@@ -65,10 +93,26 @@ func (w *Watcher) deliver(ctx context.Context, id types.UID) time.Duration {
 		w.metrics.spans.WithLabelValues("refused").Add(float64(len(p.spans)))
 	default:
 		w.metrics.retries.Inc()
-		return time.Second
+		return false
 	}
-	w.delivered(id, p)
-	return again
+	return true
+}
+
+// isShed tells whether the start has to be read from the API again.
+func (w *Watcher) isShed(id types.UID) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := w.starts[id]
+	return s != nil && s.facts == nil
+}
+
+// lookAtAll is for when the receiver is back: nobody should wait out a pause.
+func (w *Watcher) lookAtAll() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for id := range w.starts {
+		w.queue.Add(id)
+	}
 }
 
 // pick chooses what to export now.
@@ -113,6 +157,7 @@ func (w *Watcher) pick(id types.UID) (*parcel, time.Duration) {
 		}
 		p.spans = append(p.spans, span.Span)
 	}
+	s.picked = true // not to be shed meanwhile
 	if p.over && !s.ended {
 		s.ended = true
 		w.waiting++
@@ -122,9 +167,19 @@ func (w *Watcher) pick(id types.UID) (*parcel, time.Duration) {
 		if p.over {
 			w.finish(id, s)
 		}
+		s.picked = false
 		return nil, again
 	}
 	return p, again
+}
+
+// unpick lets go of what pick gave.
+func (w *Watcher) unpick(id types.UID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if s := w.starts[id]; s != nil {
+		s.picked = false
+	}
 }
 
 // delivered marks what the receiver has accepted.
@@ -177,31 +232,33 @@ func (w *Watcher) prepare(ctx context.Context, id types.UID) error {
 	return nil
 }
 
-// shed drops the facts of a finished start when too many wait. The caller holds the lock.
+// shed drops the facts of a finished start when too many wait: one that the API server still knows, if there is any. The
+// caller holds the lock.
 func (w *Watcher) shed() {
 	if w.waiting <= w.cfg.MaxWaiting {
 		return
 	}
+	var gone types.UID
 	for id, s := range w.starts {
-		if !s.ended || s.facts == nil {
-			continue
+		switch {
+		case !s.ended || s.facts == nil || s.picked:
+		case s.gone:
+			gone = id
+		default:
+			s.facts, s.ended = nil, false
+			w.waiting--
+			w.queue.Add(id)
+			return
 		}
-		s.facts, s.ended = nil, false
-		w.waiting--
-		if s.gone { // nothing to read again
-			w.metrics.spans.WithLabelValues("dropped").Inc()
-			w.forget(id, s)
-		}
-		return
+	}
+	if gone != "" { // nothing to read again
+		w.metrics.spans.WithLabelValues("dropped").Inc()
+		w.forget(gone, w.starts[gone])
 	}
 }
 
 // rederive reads a pod and its events again.
 func (w *Watcher) rederive(ctx context.Context, id types.UID, subject startup.Subject) error {
-	if !w.gate.enter(ctx) { // what was shed for want of memory stays out of it while the receiver is away
-		return nil
-	}
-	w.gate.leave(true)
 	facts := &timeline.Facts{Target: subject.ContainerName}
 	pod, err := w.client.CoreV1().Pods(subject.Namespace).Get(ctx, subject.PodName, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) || err == nil && pod.UID != id {

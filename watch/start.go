@@ -24,6 +24,7 @@ type start struct {
 	gone       bool  // the pod no longer exists
 	node       bool  // the node's labels have been asked for
 	ended      bool  // counted as waiting
+	picked     bool  // a worker is about to export a part of it
 	generation uint8 // of the list of pods it was last seen in
 	phase      string
 	delivered  []keyHash // spans that the receiver accepted

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package watch_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/coldtrace/coldtrace/watch"
+)
+
+// metric is the value of one series, -1 if there is none.
+func metric(t *testing.T, r *prometheus.Registry, name string, labels ...string) float64 {
+	t.Helper()
+	families, err := r.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() != name {
+			continue
+		}
+		for _, m := range family.Metric {
+			matches := len(labels) == 0
+			for _, l := range m.Label {
+				matches = matches || l.GetName() == labels[0] && l.GetValue() == labels[1]
+			}
+			if matches {
+				return m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			}
+		}
+	}
+	return -1
+}
+
+// await polls the watcher's own metrics, which nothing announces.
+func await(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	ctx := within(t, time.Minute)
+	for !condition() {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			t.Fatalf("%s: not within a minute", what)
+		}
+	}
+}
+
+// The receiver is down while more starts end than memory has room for. What had to be shed is read from the API again once
+// the receiver is back, and what no longer can be is counted.
+func TestAnOutageOfTheReceiverCostsNoStartThatTheAPIServerStillKnows(t *testing.T) {
+	const starts, room = 20, 5
+	a, r, metrics := startAPI(t), newReceiver(t), prometheus.NewRegistry()
+	stop := run(t, newWatcher(t, a.rest, r.address, metrics, func(c *watch.Config) { c.MaxWaiting = room }))
+	scheduled(t, a, r, "seed") // the watcher is at work
+
+	r.broken.Store(true)
+	var pods []*scripted
+	for i := range starts {
+		s, err := a.create(t.Context(), podNamespace, fmt.Sprintf("outage-%d", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.play(t.Context(), func() {}); err != nil {
+			t.Fatal(err)
+		}
+		pods = append(pods, s)
+	}
+	await(t, "an export tried again", func() bool { return metric(t, metrics, "coldtrace_watch_export_retries_total") > 0 })
+	if n := metric(t, metrics, "coldtrace_watch_rederived_total"); n != 0 {
+		t.Errorf("%v starts were read again while the receiver was down", n)
+	}
+	before := metric(t, metrics, "coldtrace_watch_spans_total", "result", "exported")
+
+	r.broken.Store(false)
+	for i, s := range pods {
+		if !r.wait(within(t, 2*time.Minute), r.complete(s.trace())) {
+			t.Fatalf("start %d did not come after the outage: %v", i, r.spans[s.trace()])
+		}
+	}
+	await(t, "every span counted", func() bool {
+		return metric(t, metrics, "coldtrace_watch_spans_total", "result", "exported")-before == float64(starts*len(simpleSpans))
+	})
+	rederived := metric(t, metrics, "coldtrace_watch_rederived_total")
+	t.Logf("%d starts in an outage with room for %d: %v retries, %v read again", starts, room,
+		metric(t, metrics, "coldtrace_watch_export_retries_total"), rederived)
+	if rederived < 1 || rederived > starts {
+		t.Errorf("%v starts were read again, want 1 to %d: there was room for %d", rederived, starts, room)
+	}
+	if n := metric(t, metrics, "coldtrace_watch_starts_total", "outcome", "ready"); n != starts {
+		t.Errorf("%v starts were counted as ready, want %d", n, starts)
+	}
+	for _, result := range []string{"dropped", "refused"} {
+		if n := metric(t, metrics, "coldtrace_watch_spans_total", "result", result); n != 0 {
+			t.Errorf("%v spans were %s", n, result)
+		}
+	}
+	stop()
+	if repeated, _ := r.repeats(); repeated != 0 {
+		t.Errorf("%d spans came twice", repeated)
+	}
+}
+
+// A pod that goes while its start is shed is beyond recovery: that is said, not hidden.
+func TestAStartThatWasShedAndWhosePodIsGoneIsCountedAsDropped(t *testing.T) {
+	const starts, room = 6, 1
+	a, r, metrics := startAPI(t), newReceiver(t), prometheus.NewRegistry()
+	run(t, newWatcher(t, a.rest, r.address, metrics, func(c *watch.Config) { c.MaxWaiting = room }))
+	scheduled(t, a, r, "seed")
+	r.broken.Store(true)
+	zero := int64(0)
+	var pods []*scripted
+	for i := range starts {
+		s, err := a.create(t.Context(), podNamespace, fmt.Sprintf("gone-%d", i))
+		if err == nil {
+			err = s.play(t.Context(), func() {})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		pods = append(pods, s)
+	}
+	for _, s := range pods {
+		err := a.client.CoreV1().Pods(podNamespace).Delete(t.Context(), s.pod.Name, metav1.DeleteOptions{GracePeriodSeconds: &zero})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.broken.Store(false)
+	done := func() float64 {
+		return metric(t, metrics, "coldtrace_watch_starts_total", "outcome", "ready") +
+			metric(t, metrics, "coldtrace_watch_spans_total", "result", "dropped")
+	}
+	await(t, "every start told or counted", func() bool { return done() >= starts })
+	if n := metric(t, metrics, "coldtrace_watch_spans_total", "result", "dropped"); n < 1 || done() != starts {
+		t.Errorf("%v starts were dropped, and with those told there are %v of %d", n, done(), starts)
+	}
+}
