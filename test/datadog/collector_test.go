@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"sigs.k8s.io/yaml"
+)
+
+// runMain makes the test's own binary behave as the collector.
+const runMain = "COLLECTOR_TEST_RUN_MAIN"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(runMain) != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// node is what the DaemonSet would tell a collector of its node.
+const node = "gpu-node-1"
+
+// command is the collector with the rendered configuration, and what has to be different outside of a pod.
+func command(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = append(os.Environ(), runMain+"=1", "DD_API_KEY="+apiKey, "K8S_NODE_NAME="+node, "GOMAXPROCS=2")
+	return cmd
+}
+
+// rendered is the collector's configuration as the chart makes it of the values, in a file.
+func rendered(t *testing.T, values string) string {
+	t.Helper()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "values.yaml")
+	must(t, os.WriteFile(file, []byte(values), 0o600))
+	var out, errs bytes.Buffer
+	cmd := exec.Command(helm(t), "template", "coldtrace", "../../charts/coldtrace", "--set", "collector.enabled=true", "-f", file,
+		"--show-only", "templates/collector.yaml")
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("helm template: %v: %s", err, errs.String())
+	}
+	for doc := range strings.SplitSeq(out.String(), "\n---\n") {
+		var object struct {
+			Kind string
+			Data map[string]string
+		}
+		must(t, yaml.Unmarshal([]byte(doc), &object))
+		if object.Kind == "ConfigMap" {
+			config := filepath.Join(dir, "config.yaml")
+			must(t, os.WriteFile(config, []byte(object.Data["config.yaml"]), 0o600))
+			return config
+		}
+	}
+	t.Fatal("the chart renders no configuration")
+	return ""
+}
+
+func helm(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "helm")
+	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
+		path = "../../.cluster/bin/helm"
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Fatalf("no Helm: run `make replay`, which builds it: %v", err)
+	}
+	return path
+}
+
+// collector is one that runs.
+type collector struct {
+	grpc, http string
+	cmd        *exec.Cmd
+	said       *bytes.Buffer // to be read once it has ended
+	ended      chan error
+}
+
+// start runs a configuration, with its addresses on loopback and Datadog's replaced by the intake's. overlay is merged
+// over that.
+func start(t *testing.T, config string, in *intake, overlay string) *collector {
+	t.Helper()
+	free := freePorts(t, 3)
+	c := &collector{grpc: "127.0.0.1:" + free[0], http: "http://127.0.0.1:" + free[1], said: &bytes.Buffer{}, ended: make(chan error, 1)}
+	here := fmt.Sprintf(`
+receivers: {otlp: {protocols: {grpc: {endpoint: %q}, http: {endpoint: %q}}}}
+extensions: {health_check: {endpoint: %q}}
+service: {telemetry: {metrics: {level: none}}}
+`, c.grpc, "127.0.0.1:"+free[1], "127.0.0.1:"+free[2])
+	if in != nil {
+		here += fmt.Sprintf("exporters: {datadog: {traces: {endpoint: %q}, metrics: {endpoint: %q}}}\n", in.url, in.url)
+	}
+	args := []string{"--config", config}
+	for i, text := range []string{here, overlay} {
+		if text == "" {
+			continue
+		}
+		file := filepath.Join(t.TempDir(), strconv.Itoa(i)+".yaml")
+		must(t, os.WriteFile(file, []byte(text), 0o600))
+		args = append(args, "--config", file)
+	}
+	c.cmd = command(t, args...)
+	c.cmd.Stdout, c.cmd.Stderr = c.said, c.said
+	must(t, c.cmd.Start())
+	go func() { c.ended <- c.cmd.Wait(); close(c.ended) }()
+	t.Cleanup(func() { c.stop(t) })
+	eventually(t, "the collector to be healthy", func() bool {
+		select {
+		case err := <-c.ended:
+			t.Fatalf("collector: %v\n%s", err, c.said)
+		default:
+		}
+		resp, err := http.Get("http://127.0.0.1:" + free[2])
+		if err != nil {
+			return false
+		}
+		resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	})
+	return c
+}
+
+// stop ends it as the kubelet would, and waits until it has sent what it holds. A second call does nothing.
+func (c *collector) stop(t *testing.T) {
+	t.Helper()
+	select {
+	case <-c.ended:
+		return
+	default:
+	}
+	must(t, c.cmd.Process.Signal(syscall.SIGTERM))
+	err := <-c.ended
+	if err != nil {
+		t.Errorf("collector after SIGTERM: %v", err)
+	}
+	if t.Failed() {
+		t.Logf("collector:\n%s", c.said)
+	}
+}
+
+func eventually(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	deadline := time.After(2 * time.Minute)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !done() {
+		select {
+		case <-deadline:
+			t.Fatalf("waited 2 min for %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+func freePorts(t *testing.T, n int) []string {
+	t.Helper()
+	var free []string
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		must(t, err)
+		defer l.Close()
+		free = append(free, strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+	}
+	return free
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"crypto/md5"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+)
+
+const (
+	keptUID    = "6f0f7d10-3c3b-4d5e-9a52-000000000001"
+	droppedUID = "6f0f7d10-3c3b-4d5e-9a52-000000000002"
+)
+
+// TestAnAnnotationDecidesWhatDatadogGetsOfAStart goes the whole way: annotation, injected variable, wrapper, collector,
+// Datadog's intake.
+func TestAnAnnotationDecidesWhatDatadogGetsOfAStart(t *testing.T) {
+	coldtrace, wrapper := program(t, "coldtrace"), program(t, "coldtrace-wrapper")
+	for name, values := range map[string]string{
+		"every trace":         "collector: {datadog: {enabled: true}}",
+		"the volume is bound": "collector: {datadog: {enabled: true}}\ntraceVolume: {enabled: true, keepPercent: 0}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := newIntake(t)
+			c := start(t, rendered(t, values), in, "processors: {batch: {timeout: 200ms}}")
+			for uid, annotation := range map[string]string{keptUID: "keep", droppedUID: "drop"} {
+				run(t, wrapper, uid, injected(t, coldtrace, annotation), c)
+			}
+			c.stop(t)
+
+			checkKept(t, in)
+			if dropped := in.find(func(s *ddSpan) bool { return s.TraceID == datadogID(droppedUID) }); len(dropped) != 0 {
+				t.Errorf("%d spans of the start that asked to be dropped", len(dropped))
+			}
+			// Metrics tell of both starts, whatever became of their traces.
+			for _, endpoint := range []string{"keep", "drop"} {
+				if n := in.observations("startup.total.duration_seconds", "endpoint_name:"+endpoint); n != 1 {
+					t.Errorf("endpoint %s: %d values of startup.total.duration_seconds, want 1", endpoint, n)
+				}
+			}
+			in.look(func() {
+				for _, s := range in.sketches {
+					for _, tag := range s.Tags {
+						if strings.HasPrefix(tag, "pod_name:") || strings.Contains(tag, keptUID) {
+							t.Errorf("%s has the tag %s", s.Metric, tag)
+						}
+					}
+				}
+				if len(in.problems) > 0 {
+					t.Errorf("the intake: %v", in.problems)
+				}
+			})
+		})
+	}
+}
+
+func checkKept(t *testing.T, in *intake) {
+	t.Helper()
+	kept := in.find(func(s *ddSpan) bool { return s.TraceID == datadogID(keptUID) })
+	names := map[string]bool{}
+	sum := md5.Sum([]byte(keptUID))
+	for _, s := range kept {
+		names[s.Resource] = true
+		if s.Service != "vllm-startup" {
+			t.Errorf("%s: service %q", s.Resource, s.Service)
+		}
+		if s.priority != priorityKeep || s.Metrics["_sampling_priority_v1"] != priorityKeep {
+			t.Errorf("%s: priority %d, in the span %v", s.Resource, s.priority, s.Metrics["_sampling_priority_v1"])
+		}
+		if s.Meta["otel.trace_id"] != hex.EncodeToString(sum[:]) {
+			t.Errorf("%s: trace id %s, want %x", s.Resource, s.Meta["otel.trace_id"], sum)
+		}
+		if s.Meta["endpoint_name"] != "keep" {
+			t.Errorf("%s: endpoint_name %q", s.Resource, s.Meta["endpoint_name"])
+		}
+	}
+	// With span_name_as_resource_name the resource is the phase.
+	if !names["startup"] || !names["server_ready"] {
+		t.Errorf("resources %v, want startup and server_ready", names)
+	}
+}
+
+// datadogID is what Datadog calls the trace of a pod: the low half of its id.
+func datadogID(uid string) uint64 {
+	sum := md5.Sum([]byte(uid))
+	return binary.BigEndian.Uint64(sum[8:])
+}
+
+// program is built of the product, as it is shipped.
+func program(t *testing.T, name string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	cmd := exec.Command("go", "build", "-trimpath", "-tags", "grpcnotrace", "-o", path, "./cmd/"+name)
+	cmd.Dir = "../.."
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build %s: %v\n%s", name, err, out)
+	}
+	return path
+}
+
+const pod = `
+apiVersion: v1
+kind: Pod
+metadata:
+  name: endpoint
+  labels: {managed-by: model-engine, endpoint_name: %[1]s}
+  annotations:
+    coldtrace.io/startup-traces: %[1]s
+spec:
+  containers:
+    - name: main
+      image: registry.example/server:1
+      command: [python3, -m, vllm.entrypoints.openai.api_server, --model, m]
+      resources: {limits: {nvidia.com/gpu: "1"}}
+`
+
+// injected are the variables that the target container gets, by name.
+func injected(t *testing.T, coldtrace, annotation string) map[string]string {
+	t.Helper()
+	cmd := exec.Command(coldtrace, "inject", "-f", "-", "-n", "models")
+	cmd.Stdin = strings.NewReader(fmt.Sprintf(pod, annotation))
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("inject: %v: %s", err, errs.String())
+	}
+	var p struct {
+		Spec struct {
+			Containers []struct {
+				Env []struct{ Name, Value string }
+			}
+		}
+	}
+	must(t, yaml.Unmarshal(out.Bytes(), &p))
+	env := map[string]string{}
+	for _, v := range p.Spec.Containers[0].Env {
+		env[v.Name] = v.Value
+	}
+	if len(env) == 0 {
+		t.Fatalf("nothing is injected:\n%s%s", out.String(), errs.String())
+	}
+	return env
+}
+
+// run starts a command under the wrapper, answers its health check, and ends it when the collector has had time to get
+// the whole start: the wrapper delivers what it has before it ends.
+func run(t *testing.T, wrapper, uid string, env map[string]string, c *collector) {
+	t.Helper()
+	asked := make(chan struct{}, 100)
+	health := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked <- struct{}{} }))
+	defer health.Close()
+	status := filepath.Join(t.TempDir(), "status.json")
+	env["POD_UID"], env["POD_NAME"], env["NODE_NAME"] = uid, "endpoint", node
+	env["COLDTRACE_HEALTH_URL"] = health.URL
+	env["COLDTRACE_STATUS_FILE"] = status
+	env["OTEL_EXPORTER_OTLP_ENDPOINT"] = "http://" + c.grpc
+	delete(env, "COLDTRACE_ENGINE")
+	cmd := exec.Command(wrapper, "run", "--", "sleep", "300")
+	cmd.Env = os.Environ()
+	for k, v := range env {
+		cmd.Env = append(cmd.Env, k+"="+v)
+	}
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	must(t, cmd.Start())
+	<-asked
+	eventually(t, "the wrapper to see that the server is ready", func() bool {
+		b, err := os.ReadFile(status)
+		return err == nil && strings.Contains(string(b), `"ready"`)
+	})
+	must(t, cmd.Process.Signal(syscall.SIGTERM))
+	if err := cmd.Wait(); err == nil {
+		t.Error("the command ended by itself")
+	}
+	if t.Failed() {
+		t.Log(said.String())
+	}
+}
