@@ -53,7 +53,7 @@ func newExplainCommand() *cobra.Command {
 					}
 					found = true
 					title := m.Kind + " " + first(t.pod.Metadata.Name, t.pod.Metadata.GenerateName, m.Name)
-					explain(cmd.OutOrStdout(), strings.TrimSpace(title), o.decide(t, m, policy))
+					o.explain(cmd.Context(), cmd.OutOrStdout(), strings.TrimSpace(title), o.decide(t, m, policy))
 				}
 			}
 			if !found {
@@ -64,6 +64,7 @@ func newExplainCommand() *cobra.Command {
 	}
 	o.flags(cmd)
 	cmd.Flags().StringVar(&kubeconfig, "kubeconfig", "", "kubeconfig file (default: $KUBECONFIG, then ~/.kube/config)")
+	cmd.Flags().BoolVar(&o.ask, "lookup", false, "ask registries for entrypoints where the policy's registryLookup has the webhook do so")
 	return cmd
 }
 
@@ -107,7 +108,7 @@ func (o *offline) explainLive(ctx context.Context, w io.Writer, kubeconfig, name
 	} else {
 		fmt.Fprint(w, "The pod has no status annotation: the webhook did not see it when it was created.\n\n")
 	}
-	explain(w, "Pod "+ns+"/"+name, o.decide(podTemplate{pod: endpoint.FromPod(pod)}, manifest{}, policy))
+	o.explain(ctx, w, "Pod "+ns+"/"+name, o.decide(podTemplate{pod: endpoint.FromPod(pod)}, manifest{}, policy))
 	return nil
 }
 
@@ -124,7 +125,8 @@ func explainStatus(w io.Writer, status string) {
 }
 
 // explain prints a line for each rule: what it saw, what it decided, what to do about it.
-func explain(w io.Writer, title string, req inject.Request) {
+func (o *offline) explain(ctx context.Context, w io.Writer, title string, req inject.Request) {
+	asked := o.lookup(ctx, &req)
 	sel := inject.Selected(req)
 	ops, decision := inject.Pod(req)
 	fmt.Fprintf(w, "%s: %s\n\n", title, decision.Outcome)
@@ -134,6 +136,9 @@ func explain(w io.Writer, title string, req inject.Request) {
 		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\n", r.name, r.saw, r.decided, first(strings.Join(r.advice, " "), "-"))
 	}
 	t.Flush()
+	if asked != "" {
+		fmt.Fprintln(w, "\n  Registry look-up:", asked)
+	}
 	for _, warning := range decision.Warnings {
 		fmt.Fprintln(w, "\n  Warning:", warning)
 	}

@@ -25,6 +25,7 @@ type offline struct {
 	namespace    string
 	nsAnnotation map[string]string
 	imageVolumes bool
+	ask          bool // registries
 }
 
 func (o *offline) flags(cmd *cobra.Command) {
