@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"syscall"
@@ -34,7 +35,11 @@ const (
 
 func TestMain(m *testing.M) {
 	if path := os.Getenv(envLeaderKubeconfig); path != "" {
-		if err := lead(path, os.Getenv(envLeaderEndpoint)); err != nil {
+		run := lead
+		if os.Getenv(envProcess) == withInformers {
+			run = inform
+		}
+		if err := run(path, os.Getenv(envLeaderEndpoint)); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -48,6 +53,7 @@ func lead(kubeconfig, endpoint string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	ctrl.SetLogger(logr.Discard())
+	debug.SetGCPercent(50) // as `coldtrace serve` does
 	cfg, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
 		return err
@@ -91,7 +97,7 @@ type leader struct {
 	elected chan struct{} // closed when it leads
 }
 
-func newLeader(t *testing.T, kubeconfig, endpoint string) *leader {
+func newLeader(t testing.TB, kubeconfig, endpoint string) *leader {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {

@@ -33,7 +33,7 @@ type receiver struct {
 	changed chan struct{}                         // closed and replaced at each arrival
 }
 
-func newReceiver(t *testing.T) *receiver {
+func newReceiver(t testing.TB) *receiver {
 	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {

@@ -120,6 +120,9 @@ func stream(w http.ResponseWriter, r *http.Request, events chan apiwatch.Event) 
 func (s *simulated) listPods(w http.ResponseWriter, r *http.Request) {
 	first, _ := strconv.Atoi(r.URL.Query().Get("continue"))
 	limit, _ := strconv.Atoi(r.URL.Query().Get("limit"))
+	if limit == 0 {
+		limit = s.pods
+	}
 	last := min(first+limit, s.pods)
 	list := corev1.PodList{ListMeta: metav1.ListMeta{ResourceVersion: "1"}}
 	if last < s.pods {
@@ -176,7 +179,46 @@ func TestScale(t *testing.T) {
 	if pods == 0 {
 		t.Skip("COLDTRACE_SCALE_PODS is not set")
 	}
-	inFlight, seconds, rate := drillSize("COLDTRACE_SCALE_IN_FLIGHT", 5000), drillSize("COLDTRACE_SCALE_SECONDS", 30), 500
+	m := measureScale(t, "", pods, drillSize("COLDTRACE_SCALE_IN_FLIGHT", 5000), drillSize("COLDTRACE_SCALE_SECONDS", 30))
+	t.Logf("%d pods, %.0f events/s: peak RSS %d MB (at the end %d MB of memory, %d MB of the binary's file), CPU %.2f cores, lag of pod_pending p50 %s p99 %s",
+		pods, m.rate, m.peakMB, m.heldMB, m.fileMB, m.cores, m.p50, m.p99)
+}
+
+// BenchmarkScale measures the watcher's process and one with typed informers that select the same pods and events and do
+// nothing with them, which is what most watchers are built on. In each 2,000 more pods start, with 500 events a second.
+func BenchmarkScale(b *testing.B) {
+	for _, pods := range []int{1000, 10_000, 100_000} {
+		b.Run(fmt.Sprintf("pods=%d", pods), func(b *testing.B) {
+			var own, informer scale
+			for b.Loop() {
+				own, informer = measureScale(b, "", pods, 2000, 15), measureScale(b, withInformers, pods, 2000, 15)
+			}
+			b.ReportMetric(float64(own.peakMB), "coldtrace-MB")
+			b.ReportMetric(float64(informer.peakMB), "informers-MB")
+			b.ReportMetric(float64(informer.peakMB)/float64(own.peakMB), "x-less")
+			b.ReportMetric(own.cores*100, "coldtrace-%core")
+			b.ReportMetric(informer.cores*100, "informers-%core")
+			b.ReportMetric(float64(own.p50.Milliseconds()), "lag-p50-ms")
+			b.ReportMetric(float64(own.p99.Milliseconds()), "lag-p99-ms")
+		})
+	}
+}
+
+// scale is what a process needed.
+type scale struct {
+	peakMB, heldMB, fileMB int     // at most; of its own and of its binary, at the end
+	cores                  float64 // while events came
+	rate                   float64 // events per second
+	p50, p99               time.Duration
+}
+
+// withInformers makes the measured process one of informers, which export nothing: it has no lag.
+const withInformers = "informers"
+
+// measureScale starts a process with so many pods that are long ready, lets others start, and sends events for a while.
+func measureScale(t testing.TB, process string, pods, inFlight, seconds int) scale {
+	t.Helper()
+	const rate = 500
 	s := &simulated{pods: pods, podWatch: make(chan apiwatch.Event, 100), eventWatch: make(chan apiwatch.Event, 100)}
 	server := httptest.NewServer(s)
 	t.Cleanup(server.CloseClientConnections)
@@ -187,6 +229,8 @@ func TestScale(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("COLDTRACE_DRILL_ALONE", "true")
+	t.Setenv(envProcess, process)
+	t.Setenv("KUBE_FEATURE_WatchListClient", "false") // the simulated API server has no streaming lists
 	l := newLeader(t, path, r.address)
 	defer func() { l.end(syscall.SIGTERM) }()
 
@@ -225,7 +269,7 @@ func TestScale(t *testing.T) {
 		if reason == "Scheduled" {
 			pod.Spec.NodeName, pod.ResourceVersion = nodeName, "2"
 			s.podWatch <- apiwatch.Event{Type: apiwatch.Modified, Object: pod.DeepCopy()}
-			if n%50 == 0 {
+			if n%50 == 0 && process != withInformers {
 				samples.Go(func() {
 					trace := startup.MD5.TraceID(string(pod.UID)).String()
 					if !r.wait(within(t, 20*time.Second), func() bool { return r.named(trace, startup.SpanPodPending) != nil }) {
@@ -242,15 +286,18 @@ func TestScale(t *testing.T) {
 	elapsed := time.Since(measured).Seconds()
 	samples.Wait()
 	cpu := (cpuSeconds(t, l.cmd.Process.Pid) - before) / elapsed
-	slices.Sort(lags)
-	t.Logf("%d pods, %d in flight, %.0f events/s for %.0f s: peak RSS %d MB (at the end %d MB of memory, %d MB of the binary's file), CPU %.2f cores, lag of pod_pending p50 %s p99 %s (%d samples)",
-		pods, inFlight, float64(seconds*rate)/elapsed, elapsed,
-		memory(t, l.cmd.Process.Pid, "VmHWM"), memory(t, l.cmd.Process.Pid, "RssAnon"), memory(t, l.cmd.Process.Pid, "RssFile"), cpu,
-		lags[len(lags)/2], lags[len(lags)*99/100], len(lags))
+	out := scale{
+		peakMB: memory(t, l.cmd.Process.Pid, "VmHWM"), heldMB: memory(t, l.cmd.Process.Pid, "RssAnon"),
+		fileMB: memory(t, l.cmd.Process.Pid, "RssFile"), cores: cpu, rate: float64(seconds*rate) / elapsed,
+	}
+	if slices.Sort(lags); len(lags) > 0 {
+		out.p50, out.p99 = lags[len(lags)/2], lags[len(lags)*99/100]
+	}
+	return out
 }
 
 // memory is a figure of the process's status, in MB.
-func memory(t *testing.T, pid int, figure string) int {
+func memory(t testing.TB, pid int, figure string) int {
 	t.Helper()
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -264,7 +311,7 @@ func memory(t *testing.T, pid int, figure string) int {
 	return kb / 1000
 }
 
-func cpuSeconds(t *testing.T, pid int) float64 {
+func cpuSeconds(t testing.TB, pid int) float64 {
 	t.Helper()
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

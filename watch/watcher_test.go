@@ -66,7 +66,7 @@ func run(t *testing.T, w *watch.Watcher) (stop func()) {
 	return stop
 }
 
-func within(t *testing.T, d time.Duration) context.Context {
+func within(t testing.TB, d time.Duration) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	t.Cleanup(cancel)

@@ -123,6 +123,7 @@ func serve(ctx context.Context, o serveOptions) error {
 	if err := o.validate(); err != nil {
 		return err
 	}
+	boundGarbage()
 	log := newLogger(o.verbose)
 	log.Info("Starting.", "version", version, "policy", o.policy, "namespace", o.namespace, "service", o.service,
 		"webhookConfiguration", o.configuration, "caSecret", o.secret, "owner", o.owner, "registration", o.registration, "dnsNames", o.names(), "certDir", o.certDir, "clientCA", o.clientCA,
