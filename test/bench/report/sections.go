@@ -74,4 +74,20 @@ MutatingAdmissionPolicy adds the same variables (it can do no more), and through
 			},
 		}},
 	},
+	{
+		title: "The watcher",
+		text: `
+One process that watches so many pods which are long ready, and 2,000 more that start, with 500 events a second: coldtrace, and
+typed informers with the same selectors that do nothing. Memory is the peak, the first list included; processor time is in
+percent of a core while events come; lag is from a pod's scheduling until the receiver has the span.`,
+		tables: []table{{
+			pkg: "watch", bench: "Scale", row: "pods", per: "pods",
+			columns: []column{
+				{head: "coldtrace, MB", unit: "coldtrace-MB", slope: true}, {head: "informers, MB", unit: "informers-MB", slope: true},
+				{head: "**÷ coldtrace**", unit: "x-less"},
+				{head: "coldtrace, % of a core", unit: "coldtrace-%core"}, {head: "informers, % of a core", unit: "informers-%core"},
+				{head: "lag p50, ms", unit: "lag-p50-ms"}, {head: "p99, ms", unit: "lag-p99-ms"},
+			},
+		}},
+	},
 }
