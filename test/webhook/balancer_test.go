@@ -104,12 +104,24 @@ func (b *balancer) wasKilled(address string) bool {
 	return b.dead[address]
 }
 
-// lostTo is the replica that broke a connection from a port of the API server; false: none did.
-func (b *balancer) lostTo(port string) (address string, ok bool) {
+// brokenByKill tells if the connection from a port of the API server was to a replica that was killed, and broken by that.
+func (b *balancer) brokenByKill(port string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	address, ok = b.lost[port]
-	return address, ok
+	return b.dead[b.lost[port]]
+}
+
+// brokenByKills counts such connections.
+func (b *balancer) brokenByKills() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := 0
+	for _, replica := range b.lost {
+		if b.dead[replica] {
+			n++
+		}
+	}
+	return n
 }
 
 func (b *balancer) forward(client net.Conn) {

@@ -89,7 +89,7 @@ func TestNoPodIsRefusedOrMissedWhileCertificatesAndReplicasComeAndGo(t *testing.
 		l.settle(t, s.between)
 	}
 	l.stop()
-	t.Logf("%d leaders killed: %s", s.kills, l)
+	t.Logf("%d leaders killed: %s; %d connections were broken by that", s.kills, l, in.balancer.brokenByKills())
 	t.Logf("%d leaves were signed", in.signed())
 	// A kill may cost what was on its way to that replica: on its connections, or to its endpoint before that was gone.
 	if rest := l.unexplained(in.balancer); len(rest) > 0 || l.bare.Load() != 0 {

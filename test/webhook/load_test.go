@@ -107,14 +107,22 @@ var apiPort = regexp.MustCompile(`tcp 127\.0\.0\.1:(\d+)->`)
 func (l *load) unexplained(b *balancer) []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var out []string
+	var out, nameless []string
+	explained := map[string]bool{}
 	for _, text := range l.refusals {
-		if m := apiPort.FindStringSubmatch(text); m != nil {
-			if replica, ok := b.lostTo(m[1]); ok && b.wasKilled(replica) {
-				continue
-			}
+		m := apiPort.FindStringSubmatch(text)
+		switch {
+		case m != nil && b.brokenByKill(m[1]):
+			explained[m[1]] = true
+		case strings.Contains(text, "connect: connection reset by peer"):
+			nameless = append(nameless, text) // broken before the API server knew its port
+		default:
+			out = append(out, text)
 		}
-		out = append(out, text)
+	}
+	// The balancer alone resets, so each of those is one of the connections that are left.
+	if left := b.brokenByKills() - len(explained); len(nameless) > left {
+		out = append(out, nameless[left:]...)
 	}
 	return out
 }
