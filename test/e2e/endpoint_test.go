@@ -176,19 +176,35 @@ func timedDownload(t *testing.T) func(*corev1.Pod, *corev1.Container) {
 // downloadTimes are what timedDownload wrote down.
 func downloadTimes(t *testing.T, log string) interval {
 	t.Helper()
-	at := func(mark string) time.Time {
-		_, after, ok := strings.Cut(log, mark+" ")
+	return interval{writtenDown(t, log, "s5cmd-from"), writtenDown(t, log, "s5cmd-to")}
+}
+
+// timedEngine makes the shell write down when it starts the engine: the simulator's own clock begins only once the machine
+// has let it run.
+func timedEngine(t *testing.T) func(*corev1.Pod, *corev1.Container) {
+	return func(_ *corev1.Pod, main *corev1.Container) {
+		script := &main.Command[len(main.Command)-1]
+		before, after, ok := strings.Cut(*script, "python -m vllm_server")
 		if !ok {
-			t.Fatalf("the log lacks %q", mark)
+			t.Fatalf("the endpoint's command starts no server: %q", *script)
 		}
-		digits, _, _ := strings.Cut(after, "\n")
-		micros, err := strconv.ParseInt(strings.ReplaceAll(strings.TrimSpace(digits), ".", ""), 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return time.UnixMicro(micros)
+		*script = before + `echo "engine-from $EPOCHREALTIME";python -m vllm_server` + after
 	}
-	return interval{at("s5cmd-from"), at("s5cmd-to")}
+}
+
+// writtenDown is the time that the shell wrote behind a mark.
+func writtenDown(t *testing.T, log, mark string) time.Time {
+	t.Helper()
+	_, after, ok := strings.Cut(log, mark+" ")
+	if !ok {
+		t.Fatalf("the log lacks %q", mark)
+	}
+	digits, _, _ := strings.Cut(after, "\n")
+	micros, err := strconv.ParseInt(strings.ReplaceAll(strings.TrimSpace(digits), ".", ""), 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return time.UnixMicro(micros)
 }
 
 // admit creates the plain pod in a dry run and returns it as the API server would store it, without what differs between

@@ -109,7 +109,7 @@ func BenchmarkLines(b *testing.B) {
 // BenchmarkLineLength shows that the time per byte stays the same, and that what is beyond maxLine costs nothing.
 func BenchmarkLineLength(b *testing.B) {
 	for _, length := range []int{256, 4096, maxLine, 64 * maxLine} {
-		for name, unit := range map[string]string{"plain": "x", "almost": "Loading weights too", "hits": "GatedRepoError "} {
+		for name, unit := range map[string]string{"plain": "x", "almost": "Loading weights too", "hits": "GatedRepoError ", "colours": "\x1b[1;36mx", "brackets": "[1", "bars": "1/2 [s/it]"} {
 			line := bytes.Repeat([]byte(unit), length/len(unit)+1)[:length]
 			b.Run(fmt.Sprintf("%s/%d", name, length), func(b *testing.B) {
 				r := ByName("vllm").NewReader(Options{})
