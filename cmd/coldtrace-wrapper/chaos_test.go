@@ -286,7 +286,7 @@ func TestAFullDiskLosesFilesOfOursAndNothingElse(t *testing.T) {
 		argv := []string{"bash", "-c", "echo out; echo err >&2; sleep 0.5; exit 7"}
 		at := []string{"sh", "-c", `cd /; exec "$@"`, "sh"}
 		program := filepath.Dir(wrapper)
-		env := chaotic("http://"+r.GRPC, startup.ProtocolGRPC, "COLDTRACE_STATUS_FILE="+file)
+		env := chaotic("http://"+r.GRPC, startup.ProtocolGRPC, "COLDTRACE_STATUS_FILE="+file, "COLDTRACE_FLUSH_TIMEOUT=10s")
 		// The wrapper itself lies in /tmp: keep a way to it.
 		keep := []string{"unshare", "--mount", "--", "sh", "-c", "mount --bind " + program + " /opt && exec \"$@\"", "sh"}
 		with := run(t, env, slices.Concat(keep, full, at, []string{"/opt/" + filepath.Base(wrapper), "run", "--"}, argv), "")

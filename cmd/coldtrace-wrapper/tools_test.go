@@ -3,6 +3,9 @@
 package main
 
 import (
+	"fmt"
+	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -150,6 +153,28 @@ func TestRayIsTold(t *testing.T) {
 			}
 			if c.role == "worker" && !total.End.Equal(s.End) {
 				t.Errorf("the worker was ready %v after it had joined", total.End.Sub(s.End))
+			}
+		})
+	}
+}
+
+func TestWhatCurlFetchesIsCountedWhereverItGoes(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip(err)
+	}
+	const size = 12 << 20
+	where, err := url.Parse(web(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, size)) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, to := range []string{"-o model", "| cat > model", "> /dev/null"} {
+		t.Run(to, func(t *testing.T) {
+			command := fmt.Sprintf("curl -sS --limit-rate 5M --resolve dl.example.com:%s:127.0.0.1 http://dl.example.com:%s/m %s; exit 0", where.Port(), where.Port(), to)
+			s := tell(t, t.TempDir(), command, 0, "COLDTRACE_ROLE=batch")[startup.SpanCurlDownload]
+			n, _ := s.Attributes["bytes"].(int64)
+			if rate, _ := s.Attributes["throughput_mbps"].(float64); n < size*8/10 || n > size+1<<20 || rate <= 0 {
+				t.Errorf("%d bytes of %d, at %v MB/s: %+v", n, size, rate, s)
 			}
 		})
 	}

@@ -39,7 +39,7 @@ func image(t *testing.T) string {
 
 func traced(dir, endpoint string, more ...string) []string {
 	return append(quiet(
-		"PATH="+dir+":/usr/bin:/bin", "OTEL_EXPORTER_OTLP_ENDPOINT="+endpoint, "COLDTRACE_FLUSH_TIMEOUT=3s", "SIM_SPEED=20",
+		"PATH="+dir+":/usr/bin:/bin", "OTEL_EXPORTER_OTLP_ENDPOINT="+endpoint, "COLDTRACE_FLUSH_TIMEOUT=10s", "SIM_SPEED=20",
 		"SIM_TRUTH="+dir+"/truth.json", "COLDTRACE_CONTAINER="+strings.ReplaceAll(filepath.Base(filepath.Dir(dir)), "/", "-")+"-test",
 		"COLDTRACE_ENDPOINT_NAME=llama", "COLDTRACE_NUM_GPUS=2",
 	)[2:], more...)

@@ -90,12 +90,16 @@ func (o *observer) drain() int {
 		}
 	}()
 	_ = o.queue.Wait(late) // what is left is said below
-	if o.cfg.startupz != "" {
-		<-o.ended
-	}
 	ctx, stop := context.WithTimeout(context.Background(), o.cfg.flush)
 	defer stop()
-	if o.queue.Close(ctx) != nil {
+	left := o.queue.Close(ctx)
+	if o.cfg.startupz != "" {
+		// Somebody asks as long as the container lives: a kubelet that was restarted probes again.
+		debug.FreeOSMemory()
+		supervise.Trim()
+		<-o.ended
+	}
+	if left != nil {
 		return 1
 	}
 	return 0

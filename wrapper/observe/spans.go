@@ -90,10 +90,9 @@ func (s *story) download(d *download, failure string) []startup.Span {
 	for _, p := range d.parts {
 		parts += p.IO.Written
 	}
-	moved := max(d.proc.IO.Written, parts) // the kernel adds a child's figures to its parent's when it is reaped
-	if d.tool.minor {                      // curl's output may go into a pipe: what it reads is what it fetches
-		moved = d.proc.IO.Read
-	}
+	// What is written, to files and pipes alike: the kernel does not count what recv(2) reads, and curl reads with it.
+	// It adds a child's figures to its parent's when it is reaped.
+	moved := max(d.proc.IO.Written, parts)
 	if d.tool.minor && moved < 1<<20 && d.proc.End.Sub(d.proc.Start) < time.Second {
 		return nil
 	}
