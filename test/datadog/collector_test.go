@@ -37,7 +37,7 @@ const node = "gpu-node-1"
 func command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], args...)
-	cmd.Env = append(os.Environ(), runMain+"=1", "DD_API_KEY="+apiKey, "K8S_NODE_NAME="+node, "GOMAXPROCS=2")
+	cmd.Env = append(os.Environ(), runMain+"=1", "DD_API_KEY="+apiKey, "K8S_NODE_NAME="+node, "GOMAXPROCS=2", "NO_PROXY=127.0.0.1")
 	return cmd
 }
 
