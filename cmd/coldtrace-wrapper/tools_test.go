@@ -164,13 +164,21 @@ func TestWhatCurlFetchesIsCountedWhereverItGoes(t *testing.T) {
 		t.Skip(err)
 	}
 	const size = 12 << 20
-	where, err := url.Parse(web(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, size)) }))
+	where, err := url.Parse(web(t, func(w http.ResponseWriter, _ *http.Request) {
+		pace := time.NewTicker(150 * time.Millisecond) // the last look lies up to 50 ms before the end
+		defer pace.Stop()
+		for range 12 {
+			<-pace.C
+			_, _ = w.Write(make([]byte, size/12))
+			_ = http.NewResponseController(w).Flush()
+		}
+	}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, to := range []string{"-o model", "| cat > model", "> /dev/null"} {
 		t.Run(to, func(t *testing.T) {
-			command := fmt.Sprintf("curl -sS --limit-rate 5M --resolve dl.example.com:%s:127.0.0.1 http://dl.example.com:%s/m %s; exit 0", where.Port(), where.Port(), to)
+			command := fmt.Sprintf("curl -sS --resolve dl.example.com:%s:127.0.0.1 http://dl.example.com:%s/m %s; exit 0", where.Port(), where.Port(), to)
 			s := tell(t, t.TempDir(), command, 0, "COLDTRACE_ROLE=batch")[startup.SpanCurlDownload]
 			n, _ := s.Attributes["bytes"].(int64)
 			if rate, _ := s.Attributes["throughput_mbps"].(float64); n < size*8/10 || n > size+1<<20 || rate <= 0 {
