@@ -2,7 +2,11 @@
 
 package endpoint
 
-import "testing"
+import (
+	"testing"
+
+	"sigs.k8s.io/yaml"
+)
 
 func TestGPUTypesHaveShortNames(t *testing.T) {
 	for label, want := range map[string]string{
@@ -80,5 +84,36 @@ func TestTheNodeTellsWhatThePodDoesNot(t *testing.T) {
 	}
 	if got := (Identity{GPUType: ""}).WithNode(nil); got.GPUType != "" || got.Region != "" {
 		t.Errorf("no labels tell %+v", got)
+	}
+}
+
+func TestAPodSaysItsGPUByWhatPicksItsNodes(t *testing.T) {
+	affinity := func(terms string) string {
+		return `{affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [` + terms + `]}}}}`
+	}
+	for name, c := range map[string]struct{ spec, want string }{
+		"the accelerator label":            {`{nodeSelector: {k8s.amazonaws.com/accelerator: nvidia-ampere-a10}}`, "a10"},
+		"EKS Auto Mode":                    {`{nodeSelector: {eks.amazonaws.com/instance-gpu-name: l40s}}`, "l40s"},
+		"EKS Auto Mode, by family":         {`{nodeSelector: {eks.amazonaws.com/instance-family: g6e}}`, "l40s"},
+		"Karpenter on Azure":               {`{nodeSelector: {karpenter.azure.com/sku-gpu-name: A100}}`, "a100"},
+		"a label of the cluster's own":     {`{nodeSelector: {example.com/gpu-type: NVIDIA-H200}}`, "h200"},
+		"one in another case":              {`{nodeSelector: {GPU: H100-SXM}}`, "h100"},
+		"a pool's name is not read":        {`{nodeSelector: {cloud.google.com/gke-nodepool: a2-pool}}`, ""},
+		"a label that says only that":      {`{nodeSelector: {nvidia.com/gpu.present: "true"}}`, ""},
+		"the product before an own label":  {`{nodeSelector: {gpu-type: T4, nvidia.com/gpu.product: Tesla-V100-SXM2-16GB}}`, "v100"},
+		"affinity to an own label":         {affinity(`{matchExpressions: [{key: team/gpu, operator: In, values: [h100]}]}`), "h100"},
+		"affinity to two of one kind":      {affinity(`{matchExpressions: [{key: nvidia.com/gpu.product, operator: In, values: [NVIDIA-H100-80GB-HBM3, NVIDIA-H100-NVL]}]}`), "h100"},
+		"affinity to two kinds":            {affinity(`{matchExpressions: [{key: nvidia.com/gpu.product, operator: In, values: [NVIDIA-H100-80GB-HBM3, NVIDIA-H200]}]}`), ""},
+		"alternatives that agree":          {affinity(`{matchExpressions: [{key: nvidia.com/gpu.product, operator: In, values: [NVIDIA-L4]}]}, {matchExpressions: [{key: nvidia.com/gpu.product, operator: In, values: [NVIDIA-L4]}]}`), "l4"},
+		"an alternative that says nothing": {affinity(`{matchExpressions: [{key: nvidia.com/gpu.product, operator: In, values: [NVIDIA-L4]}]}, {matchExpressions: [{key: zone, operator: In, values: [a]}]}`), ""},
+		"a GPU that it does not want":      {affinity(`{matchExpressions: [{key: nvidia.com/gpu.product, operator: NotIn, values: [NVIDIA-L4]}]}`), ""},
+	} {
+		var spec PodSpec
+		if err := yaml.Unmarshal([]byte(c.spec), &spec); err != nil {
+			t.Fatal(err)
+		}
+		if got := gpuTypeOf(&spec); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
 	}
 }

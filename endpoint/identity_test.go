@@ -182,12 +182,30 @@ func TestEndpointNames(t *testing.T) {
 		"model-engine":            {map[string]string{"endpoint_name": "a", "app": "b"}, owner, "a"},
 		"a job of model-engine":   {map[string]string{"launch_job_id": "ft-1"}, nil, "ft-1"},
 		"KServe":                  {map[string]string{"serving.kserve.io/inferenceservice": "llama", "app": "isvc.llama-predictor"}, owner, "llama"},
+		"a Ray service":           {map[string]string{"ray.io/cluster": "llama-raycluster-x7k2p", "ray.io/originated-from-cr-name": "llama", "ray.io/serve": "true"}, owner, "llama"},
 		"an app":                  {map[string]string{"app": "b"}, owner, "b"},
 		"an owner, less its hash": {map[string]string{"pod-template-hash": "66d9"}, owner, "llama"},
 		"an owner":                {nil, owner, "llama-66d9"},
 		"nothing":                 {nil, nil, ""},
 	} {
 		if got := endpointName(&Pod{Metadata: Metadata{Labels: c.labels, OwnerReferences: c.owners}}); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+func TestTheRoleInAGroupOfPods(t *testing.T) {
+	const probe = `readinessProbe: {httpGet: {port: 1}}, `
+	for name, c := range map[string]struct{ container, index, want string }{
+		"the first":                     {`{command: [python3, -m, sglang.launch_server, --node-rank, $(I)]}`, "0", "server"},
+		"another":                       {`{command: [python3, -m, sglang.launch_server, --node-rank, $(I)]}`, "1", "worker"},
+		"another that is a server too":  {`{` + probe + `command: [vllm, serve, a/b, --data-parallel-hybrid-lb]}`, "1", "server"},
+		"another whose command is none": {`{command: [sleep, inf]}`, "2", "worker"},
+		"no group":                      {`{command: [vllm, serve, a/b]}`, "", "server"},
+	} {
+		pod := &Pod{Spec: PodSpec{Containers: []Container{*container(t, c.container)}}}
+		pod.Metadata.Labels = map[string]string{"leaderworkerset.sigs.k8s.io/worker-index": c.index}
+		if got := Identify(pod, Options{GPUResources: []string{"nvidia.com/gpu"}}).Role; string(got) != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}

@@ -17,16 +17,19 @@ var endpointLabels = []string{
 	"serving.kserve.io/inferenceservice", // KServe
 	"app.kubernetes.io/inferenceservice", // KServe's LLMInferenceService
 	"llm-d.ai/model",                     // llm-d
-	"ray.io/serve",                       // KubeRay
+	"model.aibrix.ai/name",               // AIBrix
+	"kaito.sh/workspace",                 // KAITO
+	"ray.io/originated-from-cr-name",     // KubeRay: the RayService or RayJob
 	"ray.io/cluster",                     // KubeRay
 	"leaderworkerset.sigs.k8s.io/name",   // LWS
 	"model",                              // vLLM production stack
-	"nvidia.com/dynamo-namespace",        // Dynamo
-	"app.nvidia.com/nim-service",         // NIM operator
-	"app.kubernetes.io/instance",         // Helm's recommended labels
-	"app.kubernetes.io/name",             //
-	"batch.kubernetes.io/job-name",       // Jobs
-	"app",                                //
+	"nvidia.com/dynamo-graph-deployment-name",
+	"nvidia.com/dynamo-namespace",  // Dynamo
+	"app.nvidia.com/nim-service",   // NIM operator
+	"app.kubernetes.io/instance",   // Helm's recommended labels
+	"app.kubernetes.io/name",       //
+	"batch.kubernetes.io/job-name", // Jobs
+	"app",                          //
 }
 
 // endpointName is the endpoint's, else the owner's, without what its controllers appended.
@@ -119,6 +122,8 @@ func role(pod *Pod, c *Container, l *Launch) startup.Role {
 		return startup.RoleWorker
 	case labels["role"] == "worker" && labels["leaderworkerset.sigs.k8s.io/name"] != "":
 		return startup.RoleWorker
+	case c.ReadinessProbe == nil && followsLeader(labels["leaderworkerset.sigs.k8s.io/worker-index"]):
+		return startup.RoleWorker
 	case labels["launch_job_id"] != "":
 		return startup.RoleBatch
 	}
@@ -129,3 +134,6 @@ func role(pod *Pod, c *Container, l *Launch) startup.Role {
 	}
 	return startup.RoleServer
 }
+
+// followsLeader tells any but the first pod of a group by its index. A group's pods may all be servers, each with a probe.
+func followsLeader(index string) bool { return index != "" && index != "0" }

@@ -134,6 +134,11 @@ func TestThePlaceholderGoesRightAfterTheServersToken(t *testing.T) {
 		"bash's own quoting":                        {script: `echo $'it\'s'; vllm serve HERE m`},
 		"multibyte text":                            {script: `echo "模型 → läuft"; vllm serve HERE m --served-model-name "模型"`},
 		"a trap and functions in front":             {script: `cleanup() { rm -f lock.$$; }; trap cleanup EXIT INT TERM; vllm serve HERE m`},
+		"another program's --config":                {script: `rclone --config /r.conf copy r:m /m && vllm serve HERE /m`},
+		"sudo":                                      {script: `sudo -E HF_HOME=/x vllm serve HERE m`},
+		"uv":                                        {script: `uv run --with ray vllm serve HERE m`},
+		"an array of arguments":                     {script: `ARGS=(m --port 1); vllm serve HERE "${ARGS[@]}"`},
+		"a loop that tries again":                   {script: `for i in 1 2 3; do vllm serve HERE m && break; sleep 5; done`},
 		"CRLF line ends":                            {script: "echo a\r\nvllm serve HERE m\r\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -164,6 +169,10 @@ func TestTheCommandIsLeftAloneAndTheReasonGiven(t *testing.T) {
 		"a server of another kind beside it":     {`python -m sglang.launch_server & vllm serve b`, inject.ReasonTwoServers},
 		"eval":                                   {`eval "vllm serve m"`, inject.ReasonEval},
 		"eval of words":                          {`eval vllm serve m`, inject.ReasonEval},
+		"a file of arguments":                    {`vllm serve m --config /etc/vllm.yaml`, inject.ReasonConfigFile},
+		"a file of arguments in a variable":      {`ARGS="--config=/etc/vllm.yaml"; vllm serve m $ARGS`, inject.ReasonConfigFile},
+		"the shell's own arguments are the call": {`set -- vllm serve m; exec "$@"`, inject.ReasonDynamicCommand},
+		"one server plain and one in a variable": {`CMD="vllm serve a"; $CMD & vllm serve b`, inject.ReasonTwoServers},
 		"a nested shell":                         {`bash -c 'vllm serve m'`, inject.ReasonNestedShell},
 		"a variable holds the command":           {`CMD="vllm serve m"; $CMD`, inject.ReasonDynamicCommand},
 		"an array holds the command":             {`args=(vllm serve m); "${args[@]}"`, inject.ReasonDynamicCommand},
