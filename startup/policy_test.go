@@ -4,7 +4,6 @@ package startup_test
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -280,7 +279,7 @@ func TestAReceiverThatComesBackGetsWhatIsOwedOnceEach(t *testing.T) {
 		q := startup.NewQueue(e, startup.QueueConfig{})
 		for i := range 50 {
 			s := aStart()[0]
-			s.Name = fmt.Sprint(i)
+			s.Name = strconv.Itoa(i)
 			q.Spans(subject, s)
 		}
 		mu.Lock()
