@@ -37,8 +37,8 @@ func (c *credit) wait(tap int) bool {
 	return err == nil && n > 0
 }
 
-// ration bounds the bytes that the observer is given: a burst of 100,000 long lines at once, and in the long run far more
-// than any start says. A flood beyond that has nothing to tell, and reading all of it takes a processor from the command.
+// ration bounds the bytes that the observer is given: a burst of 100,000 lines at once, and in the long run far more than
+// any start says. A flood beyond that has nothing to tell, and reading all of it takes a processor from the command.
 type ration struct {
 	left int64
 	last time.Time
@@ -46,7 +46,7 @@ type ration struct {
 }
 
 const (
-	rationMax  = 64 << 20 // bytes
+	rationMax  = 24 << 20 // bytes
 	rationRate = 8 << 20  // bytes per second
 	rationSome = 1 << 20
 )
