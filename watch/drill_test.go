@@ -58,7 +58,7 @@ func lead(kubeconfig, endpoint string) error {
 	if err != nil {
 		return err
 	}
-	lease, renew, retry := 3*time.Second, 2*time.Second, 500*time.Millisecond
+	lease, renew, retry := 8*time.Second, 6*time.Second, 500*time.Millisecond // long enough for a machine that is busy
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
 		Metrics: metricsserver.Options{BindAddress: "0"}, HealthProbeBindAddress: "0",
 		LeaderElection: os.Getenv("COLDTRACE_DRILL_ALONE") == "", LeaderElectionID: "drill", LeaderElectionNamespace: ownNamespace, LeaderElectionReleaseOnCancel: true,
