@@ -86,7 +86,7 @@ func helm(t *testing.T) string {
 type collector struct {
 	grpc, http string
 	cmd        *exec.Cmd
-	said       *bytes.Buffer // to be read once it has ended
+	log        string // what it says, a file
 	ended      chan error
 }
 
@@ -95,7 +95,7 @@ type collector struct {
 func start(t *testing.T, config string, in *intake, overlay string) *collector {
 	t.Helper()
 	free := freePorts(t, 3)
-	c := &collector{grpc: "127.0.0.1:" + free[0], http: "http://127.0.0.1:" + free[1], said: &bytes.Buffer{}, ended: make(chan error, 1)}
+	c := &collector{grpc: "127.0.0.1:" + free[0], http: "http://127.0.0.1:" + free[1], log: filepath.Join(t.TempDir(), "log"), ended: make(chan error, 1)}
 	here := fmt.Sprintf(`
 receivers: {otlp: {protocols: {grpc: {endpoint: %q}, http: {endpoint: %q}}}}
 extensions: {health_check: {endpoint: %q}}
@@ -114,14 +114,17 @@ service: {telemetry: {metrics: {level: none}}}
 		args = append(args, "--config", file)
 	}
 	c.cmd = command(t, args...)
-	c.cmd.Stdout, c.cmd.Stderr = c.said, c.said
+	log, err := os.Create(c.log)
+	must(t, err)
+	defer log.Close()
+	c.cmd.Stdout, c.cmd.Stderr = log, log
 	must(t, c.cmd.Start())
 	go func() { c.ended <- c.cmd.Wait(); close(c.ended) }()
 	t.Cleanup(func() { c.stop(t) })
 	eventually(t, "the collector to be healthy", func() bool {
 		select {
 		case err := <-c.ended:
-			t.Fatalf("collector: %v\n%s", err, c.said)
+			t.Fatalf("collector: %v\n%s", err, c.said(t))
 		default:
 		}
 		resp, err := http.Get("http://127.0.0.1:" + free[2])
@@ -148,8 +151,15 @@ func (c *collector) stop(t *testing.T) {
 		t.Errorf("collector after SIGTERM: %v", err)
 	}
 	if t.Failed() {
-		t.Logf("collector:\n%s", c.said)
+		t.Logf("collector:\n%s", c.said(t))
 	}
+}
+
+func (c *collector) said(t *testing.T) string {
+	t.Helper()
+	b, err := os.ReadFile(c.log)
+	must(t, err)
+	return string(b)
 }
 
 func eventually(t *testing.T, what string, done func() bool) {
