@@ -56,8 +56,8 @@ func TestAnAdmissionIsOneSpanWithItsParts(t *testing.T) {
 				if a.Key == "coldtrace.outcome" {
 					outcome = a.Value.AsString()
 				}
-				if strings.Contains(a.Value.Emit(), "vllm") {
-					t.Errorf("%s tells of the pod: %s", a.Key, a.Value.Emit())
+				if strings.Contains(a.Value.String(), "vllm") {
+					t.Errorf("%s tells of the pod: %s", a.Key, a.Value.String())
 				}
 			}
 			if outcome != c.outcome {

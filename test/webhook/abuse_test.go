@@ -216,7 +216,7 @@ func (g target) hold(ctx context.Context, secure bool, use func(net.Conn) error)
 	}
 	conn, err := dialer.DialContext(ctx, "tcp", g.address)
 	if err != nil {
-		return nil //nolint:nilerr // refused: there are too many
+		return nil // refused: there are too many
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
