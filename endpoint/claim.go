@@ -22,11 +22,12 @@ func gpuClass(resource string) bool {
 // get its GPU there. unread: there is a claim of which nothing tells.
 func claims(pod *Pod, c *Container, opts *Options) (gpu, unread bool) {
 	for _, used := range c.Resources.Claims {
-		switch of := claimed(pod, used); {
-		case of == aGPU:
+		switch claimed(pod, used) {
+		case aGPU:
 			return true, false
-		case of == unclear:
+		case unclear:
 			unread = true
+		case somethingElse:
 		}
 	}
 	if unread && (opts.AnyClaim || startsEngine(c, opts)) {
