@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -36,6 +37,9 @@ tells of starts that failed, of deleted pods and of removed scheduling gates wha
 			rules.ExplicitPath = kubeconfig
 			loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: contextName})
 			cfg, err := loader.ClientConfig()
+			if clientcmd.IsEmptyConfig(err) {
+				return errors.New("load kubeconfig: there is none: set KUBECONFIG or give --kubeconfig")
+			}
 			if err != nil {
 				return fmt.Errorf("load kubeconfig: %w", err)
 			}

@@ -84,6 +84,9 @@ func (o *offline) explainLive(ctx context.Context, w io.Writer, kubeconfig, name
 		}
 	}
 	rest, err := loader.ClientConfig()
+	if clientcmd.IsEmptyConfig(err) {
+		return errors.New("read kubeconfig: there is none: set KUBECONFIG or give --kubeconfig")
+	}
 	if err != nil {
 		return fmt.Errorf("read kubeconfig: %w", err)
 	}

@@ -128,6 +128,9 @@ func (f traceFlags) terminal(out io.Writer) trace.Options {
 	return o
 }
 
+// mostProblems are said of one file: what is no trace at all would fill the screen.
+const mostProblems = 5
+
 // readSpans reads what can be read. What can't is said on standard error; the error is of files that couldn't be read.
 func readSpans(cmd *cobra.Command, files []string, captures bool) ([]*trace.Span, error) {
 	var (
@@ -137,8 +140,11 @@ func readSpans(cmd *cobra.Command, files []string, captures bool) ([]*trace.Span
 	for _, name := range files {
 		spans, problems, err := readFile(cmd, name, captures)
 		all = append(all, spans...)
-		for _, p := range problems {
+		for _, p := range problems[:min(len(problems), mostProblems)] {
 			cmd.PrintErrln("coldtrace:", p)
+		}
+		if more := len(problems) - mostProblems; more > 0 {
+			cmd.PrintErrf("coldtrace: %s: and %d more lines that can't be read\n", name, more)
 		}
 		if err != nil {
 			errs = append(errs, err)

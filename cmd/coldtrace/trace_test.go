@@ -64,6 +64,13 @@ func TestTraceSaysWhatIsWrongWithALineAndDrawsTheRest(t *testing.T) {
 	}
 }
 
+func TestAFileThatIsNoTraceIsSaidInAFewLines(t *testing.T) {
+	_, errs, err := drawTrace(t, "", "../../README.md")
+	if lines := strings.Count(errs, "\n"); err == nil || lines > mostProblems+1 || !strings.Contains(errs, "more lines that can't be read") {
+		t.Errorf("%v, and %d lines:\n%s", err, lines, errs)
+	}
+}
+
 func TestTraceFailsWhereAFileIsMissingButDrawsTheOthers(t *testing.T) {
 	out, _, err := drawTrace(t, "", traceFixtures+"ready.jsonl", "not-there.jsonl")
 	if err == nil || !strings.Contains(err.Error(), "not-there.jsonl") || !strings.Contains(out, "ready after") {
