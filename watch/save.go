@@ -87,15 +87,24 @@ func (w *Watcher) saveOften(ctx context.Context) {
 			continue
 		}
 		last = w.cfg.Clock.Now()
-		err := w.save(ctx)
-		if errors.Is(err, errOvertaken) {
-			err = w.merge(ctx)
-		}
+		err := w.saveOnce(ctx)
 		if err != nil && ctx.Err() == nil {
 			w.apiFailed("configmaps")("update", err)
 		}
 		interval = max(w.cfg.CheckpointInterval, time.Duration(w.lastSize())*time.Second/(100<<10))
 	}
+}
+
+// saveOnce is a write that the end of the term does not cut off: the API server may have taken it all the same, and the
+// last write would not know which version it is to replace.
+func (w *Watcher) saveOnce(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	err := w.save(ctx)
+	if errors.Is(err, errOvertaken) {
+		_, err = w.merge(ctx)
+	}
+	return err
 }
 
 func (w *Watcher) lastSize() int {
@@ -186,7 +195,8 @@ func (w *Watcher) put(ctx context.Context, data map[string][]byte) error {
 	object := &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: w.cfg.Checkpoint, Namespace: w.cfg.Namespace, ResourceVersion: w.version,
-			Labels: map[string]string{"app.kubernetes.io/name": "coldtrace", "app.kubernetes.io/component": "watcher"},
+			Annotations: map[string]string{writerAnnotation: w.term},
+			Labels:      map[string]string{"app.kubernetes.io/name": "coldtrace", "app.kubernetes.io/component": "watcher"},
 		},
 		BinaryData: data,
 	}
@@ -211,19 +221,26 @@ func (w *Watcher) put(ctx context.Context, data map[string][]byte) error {
 	return nil
 }
 
-// merge takes in what the other leader delivered, so that the next write loses nothing of it.
-func (w *Watcher) merge(ctx context.Context) error {
+// writerAnnotation names the term that wrote the checkpoint.
+const writerAnnotation = "coldtrace.io/term"
+
+// merge reads the checkpoint that is there instead of the one expected: this term's own, if the answer to a write was lost.
+// What another leader delivered is taken in, so that the next write loses nothing of it.
+func (w *Watcher) merge(ctx context.Context) (own bool, err error) {
 	object, err := w.client.CoreV1().ConfigMaps(w.cfg.Namespace).Get(ctx, w.cfg.Checkpoint, metav1.GetOptions{})
 	if err != nil {
-		return fmt.Errorf("read another leader's checkpoint: %w", err)
+		return false, fmt.Errorf("read another leader's checkpoint: %w", err)
 	}
 	w.version = object.ResourceVersion
+	if object.Annotations[writerAnnotation] == w.term {
+		return true, nil
+	}
 	other, err := decodeRecord(object.BinaryData)
 	if err != nil {
-		return fmt.Errorf("read another leader's checkpoint: %w", err)
+		return false, fmt.Errorf("read another leader's checkpoint: %w", err)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	maps.Copy(w.restored.recent, other.recent)
-	return nil
+	return false, nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
 	corev1 "k8s.io/api/core/v1"
@@ -96,6 +97,7 @@ type Watcher struct {
 	checkpointSize   int  // bytes, of the last one
 	namespacesListed bool // a namespace that is not in namespaces does not carry the label
 	began            time.Time
+	term             string // a name for it
 	version          string // of the checkpoint, as it was read or written last; one goroutine at a time uses it
 }
 
@@ -160,7 +162,7 @@ func (w *Watcher) begin() {
 	defer w.mu.Unlock()
 	w.namespaces, w.namespacesListed = map[string]*namespace{}, false
 	w.starts, w.waiting, w.orphans = map[types.UID]*start{}, 0, orphans{}
-	w.restored, w.dirty, w.version = nil, false, ""
+	w.restored, w.dirty, w.version, w.term = nil, false, "", uuid.NewString()
 	w.gate.reset()
 	w.queue = workqueue.NewTypedRateLimitingQueue(
 		workqueue.NewTypedItemExponentialFailureRateLimiter[types.UID](100*time.Millisecond, 5*time.Second))
@@ -215,8 +217,14 @@ func (w *Watcher) Start(ctx context.Context) error {
 	w.outbox.flush(last, w)
 	err := w.save(last)
 	if errors.Is(err, errOvertaken) {
-		w.cfg.Log.Info("Another leader has taken over; its checkpoint stays.")
-		return nil
+		var own bool
+		if own, err = w.merge(last); err == nil && !own {
+			w.cfg.Log.Info("Another leader has taken over; its checkpoint stays.")
+			return nil
+		}
+		if err == nil {
+			err = w.save(last)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("write the last checkpoint: %w", err)
