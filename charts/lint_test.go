@@ -211,8 +211,8 @@ func TestRolesHaveWhatALinterLooksFor(t *testing.T) {
 }
 
 func faultOf(kind string, r rbacv1.PolicyRule) string {
-	has := func(list []string, any ...string) bool {
-		return slices.ContainsFunc(any, func(s string) bool { return slices.Contains(list, s) })
+	has := func(list []string, wanted ...string) bool {
+		return slices.ContainsFunc(wanted, func(s string) bool { return slices.Contains(list, s) })
 	}
 	switch {
 	case has(r.Verbs, "*"), has(r.Resources, "*"), has(r.APIGroups, "*"), len(r.NonResourceURLs) > 0:

@@ -43,19 +43,19 @@ func TestTheChartHasTheDashboards(t *testing.T) {
 
 // TestMetricsExist: OTLP metrics are those of the contract, others are in the list of what coldtrace serves.
 func TestMetricsExist(t *testing.T) {
-	var known string
+	var known strings.Builder
 	for _, doc := range []string{"../docs/contract.md", "../docs/metrics.md"} {
 		text, err := os.ReadFile(doc)
 		if err != nil {
 			t.Fatal(err)
 		}
-		known += string(text)
+		known.Write(text)
 	}
 	for _, row := range dashboard.Rows() {
 		for _, p := range row.Panels {
 			for _, q := range p.Queries {
 				line := ""
-				for l := range strings.Lines(known) {
+				for l := range strings.Lines(known.String()) {
 					if strings.HasPrefix(l, "| `"+q.Metric+"` |") {
 						line = l
 					}
@@ -94,7 +94,7 @@ func TestQueriesSayWhatIsMeant(t *testing.T) {
 			dashboard.Query{Metric: "a_total", Stat: dashboard.Increase, By: []string{"x", "y"}},
 			`sum by (x, y) ((increase(a_total[1h]) and a_total offset 1h) or a_total)`,
 		},
-		"a time is told by what is left":      {dashboard.Query{Metric: "a", Stat: dashboard.Until}, `min (a > 0) - time()`},
+		"a time is told by what is left":       {dashboard.Query{Metric: "a", Stat: dashboard.Until}, `min (a > 0) - time()`},
 		"a gauge is told by its largest value": {dashboard.Query{Metric: "a", Stat: dashboard.Max, By: []string{"x"}}, `max by (x) (a)`},
 	} {
 		t.Run(name, func(t *testing.T) {

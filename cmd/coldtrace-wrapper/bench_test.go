@@ -99,7 +99,7 @@ func execTime(b *testing.B, argv, env []string) time.Duration {
 	for {
 		if _, err := syscall.Wait4(pid, &status, 0, nil); err == nil {
 			break
-		} else if err != syscall.EINTR { //nolint:errorlint // an Errno
+		} else if err != syscall.EINTR {
 			b.Fatal(err)
 		}
 	}
@@ -163,7 +163,7 @@ func outputTime(b *testing.B, c control, kind string, size int) time.Duration {
 func BenchmarkNoisyStart(b *testing.B) {
 	const watched = 5 * time.Second
 	for _, rate := range []string{"0", "1000", "5000", "10000"} {
-		b.Run(rate+" lines a second", func(b *testing.B) {
+		b.Run("lines="+rate, func(b *testing.B) {
 			all := append(controls(b), control{"observing", wrapped(), starting()}, control{"told", wrapped(), started(b)})
 			for b.Loop() {
 				for _, c := range all {

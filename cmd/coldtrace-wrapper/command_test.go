@@ -5,7 +5,9 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -76,7 +78,10 @@ func chatter(in *bufio.Reader, rate int) error {
 	began := time.Now()
 	for said, turn := 0, 0; ; turn++ {
 		select {
-		case <-over:
+		case err := <-over:
+			if !errors.Is(err, io.EOF) {
+				return err
+			}
 			return nil
 		case <-tick.C:
 		}

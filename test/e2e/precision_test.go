@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -77,7 +78,7 @@ func kubeletAt(line string) (time.Time, error) {
 	if len(line) < 21 {
 		return time.Time{}, fmt.Errorf("no time in %q", line)
 	}
-	return time.Parse("2006 0102 15:04:05.000000", fmt.Sprint(time.Now().UTC().Year())+" "+line[1:21]) //nolint:wrapcheck // it names the text
+	return time.Parse("2006 0102 15:04:05.000000", strconv.Itoa(time.Now().UTC().Year())+" "+line[1:21]) //nolint:wrapcheck // it names the text
 }
 
 func TestEdgesFromEventsAreThoseOfTheNodesOwnLogs(t *testing.T) {

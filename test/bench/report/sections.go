@@ -75,6 +75,71 @@ MutatingAdmissionPolicy adds the same variables (it can do no more), and through
 		}},
 	},
 	{
+		title: "Traces of coldtrace itself",
+		text: "One admission in the handler alone: without spans, as by default; with a share of 5 %; with all of them.",
+		tables: []table{{
+			pkg: "webhook", bench: "SelfTelemetry", row: "",
+			columns: []column{{head: "ns", unit: "ns/op"}, {head: "bytes", unit: "B/op"}, {head: "allocations", unit: "allocs/op"}},
+		}},
+	},
+	{
+		title: "The wrapper",
+		text: `
+A command behind the wrapper, behind tini, behind dumb-init, behind the least supervisor that can be written in Go, and behind
+nothing. *p10* is what a machine takes when it leaves them alone. Output: 512 MiB, *observing* during a start, *told* when it is
+over, *untold* when it is over and no collector has taken it yet; × is the part of what nothing reaches, of the best turns. A
+noisy start writes so many lines a second; processor time is in percent of a core, memory is resident.`,
+		tables: []table{
+			{
+				pkg: "cmd/coldtrace-wrapper", bench: "Exec", row: "a command that does nothing, ms",
+				columns: []column{
+					{head: "nothing p10", unit: "p10-ms/nothing"}, {head: "tini", unit: "p10-ms/tini"}, {head: "dumb-init", unit: "p10-ms/dumb-init"},
+					{head: "least Go supervisor", unit: "p10-ms/minimal"}, {head: "**wrapper**", unit: "p10-ms/wrapper"},
+					{head: "nothing p50", unit: "p50-ms/nothing"}, {head: "tini", unit: "p50-ms/tini"}, {head: "dumb-init", unit: "p50-ms/dumb-init"},
+					{head: "least Go supervisor", unit: "p50-ms/minimal"}, {head: "**wrapper**", unit: "p50-ms/wrapper"},
+				},
+			},
+			{
+				pkg: "cmd/coldtrace-wrapper", bench: "Output", row: "512 MiB of",
+				columns: []column{
+					{head: "nothing, MB/s", unit: "best-MB/s/nothing"}, {head: "tini, ×", unit: "best-x/tini"}, {head: "dumb-init, ×", unit: "best-x/dumb-init"},
+					{head: "**observing, ×**", unit: "best-x/observing"}, {head: "**told, ×**", unit: "best-x/told"}, {head: "untold, ×", unit: "best-x/untold"},
+					{head: "median: observing, ×", unit: "p50-x/observing"}, {head: "told, ×", unit: "p50-x/told"},
+				},
+			},
+			{
+				pkg: "cmd/coldtrace-wrapper", bench: "NoisyStart", row: "lines a second", per: "lines",
+				columns: []column{
+					{head: "supervisor, % of a core", unit: "%core/supervisor", slope: true}, {head: "observer", unit: "%core/observer", slope: true},
+					{head: "after the start", unit: "%core/told"}, {head: "tini", unit: "%core/tini"}, {head: "dumb-init", unit: "%core/dumb-init"},
+					{head: "supervisor, MB", unit: "MB/supervisor"}, {head: "observer", unit: "MB/observer"}, {head: "after the start", unit: "MB/told"},
+					{head: "tini", unit: "MB/tini"}, {head: "dumb-init", unit: "MB/dumb-init"},
+				},
+			},
+			{
+				pkg: "cmd/coldtrace-wrapper", bench: "AfterReady", row: "30 s of a server that says nothing",
+				columns: []column{{head: "processor time, µs", unit: "µs/30s"}, {head: "MB", unit: "MB"}},
+			},
+			{
+				pkg: "wrapper/process", bench: "Watching", row: "watching processes",
+				columns: []column{{head: "% of a core", unit: "%core"}},
+			},
+		},
+	},
+	{
+		title: "Recipes",
+		text: `
+Reading the start-up logs of the tests: the recipe's reader, a line that says nothing, and a regular expression for each of the
+recipe's texts. Below, one line of so many bytes: what is beyond the cap costs nothing.`,
+		tables: []table{
+			{
+				pkg: "wrapper/recipe", bench: "Lines", row: "",
+				columns: []column{{head: "lines a second", unit: "lines/s"}, {head: "ns a line", unit: "ns/op"}, {head: "allocations", unit: "allocs/op"}},
+			},
+			{pkg: "wrapper/recipe", bench: "LineLength", row: "bytes", columns: []column{{head: "ns", unit: "ns/op"}, {head: "MB/s", unit: "MB/s"}}},
+		},
+	},
+	{
 		title: "The watcher",
 		text: `
 One process that watches so many pods which are long ready, and 2,000 more that start, with 500 events a second: coldtrace, and
