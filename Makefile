@@ -37,6 +37,12 @@ e2e: ## The cold start, end to end on the real kubelet (needs root)
 drill: cluster-assets ## Ten minutes of pod creates while certificates, replicas and the API server come and go
 	COLDTRACE_DRILL=1 KUBEBUILDER_ASSETS=$(BIN) go test -count 1 -timeout 40m -v -run Refused ./test/webhook
 
+.PHONY: drill-watch
+drill-watch: cluster-assets ## The watcher: 2,000 starts under 20 kills and 20 restarts, take-over, 100,000 pods (ten minutes)
+	COLDTRACE_DRILL=1 KUBEBUILDER_ASSETS=$(BIN) go test -count 1 -v -run TakesTheWatchOver ./cmd/coldtrace
+	COLDTRACE_DRILL_STARTS=2000 COLDTRACE_DRILL_KILLS=20 COLDTRACE_DRILL_RESTARTS=20 KUBEBUILDER_ASSETS=$(BIN) go test -count 1 -timeout 20m -v -run HoweverLeadersEnd ./watch
+	for pods in 10000 100000; do COLDTRACE_SCALE_PODS=$$pods go test -count 1 -v -run TestScale ./watch; done
+
 .PHONY: replay
 replay: cluster-assets ## The chart's collector with the Datadog exporter: every configuration, an incident replayed (5 min to build cold)
 	cd test/datadog && go test -count 1 -trimpath -vet=off -timeout 20m -v .
