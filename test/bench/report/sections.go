@@ -76,7 +76,7 @@ MutatingAdmissionPolicy adds the same variables (it can do no more), and through
 	},
 	{
 		title: "Traces of coldtrace itself",
-		text: "One admission in the handler alone: without spans, as by default; with a share of 5 %; with all of them.",
+		text:  "One admission in the handler alone: without spans, as by default; with a share of 5 %; with all of them.",
 		tables: []table{{
 			pkg: "webhook", bench: "SelfTelemetry", row: "",
 			columns: []column{{head: "ns", unit: "ns/op"}, {head: "bytes", unit: "B/op"}, {head: "allocations", unit: "allocs/op"}},
