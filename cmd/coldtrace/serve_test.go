@@ -262,7 +262,11 @@ func TestAnotherReplicaTakesTheWatchOver(t *testing.T) {
 		})
 	}
 	t.Run("and serves the metrics that are documented", func(t *testing.T) {
-		text := current.scrape(t.Context())
+		var text string
+		await(t, "the phase counted", func(ctx context.Context) bool { // a moment after the collector has it
+			text = current.scrape(ctx)
+			return strings.Contains(text, "coldtrace_watch_phase_duration_seconds_count")
+		})
 		documented := documentedMetrics(t)
 		served := map[string]bool{}
 		lines := bufio.NewScanner(strings.NewReader(text))
