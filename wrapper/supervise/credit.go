@@ -8,16 +8,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// credit bounds the time that the command's output waits for the observer: half a second at once, a quarter of the time
-// in the long run. A burst that fits is read to its last line; a flood is not slowed down by more.
+// credit bounds the time that the command's output waits for the observer: 150 ms at once, an eighth of the time in the
+// long run. A burst that fits is read to its last line; a flood is not slowed down by more.
 type credit struct {
 	left time.Duration
 	last time.Time
 }
 
 const (
-	creditMax   = 500 * time.Millisecond
-	creditShare = 4
+	creditMax   = 150 * time.Millisecond
+	creditShare = 8
 )
 
 func newCredit() credit { return credit{left: creditMax, last: time.Now()} }
@@ -46,7 +46,7 @@ type ration struct {
 }
 
 const (
-	rationMax  = 24 << 20 // bytes
+	rationMax  = 12 << 20 // bytes
 	rationRate = 8 << 20  // bytes per second
 	rationSome = 1 << 20
 )

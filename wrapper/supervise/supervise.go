@@ -141,9 +141,6 @@ func (s *supervisor) plumb() []uintptr {
 		if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
 			continue // not observed
 		}
-		_, _ = unix.FcntlInt(uintptr(p[0]), unix.F_SETPIPE_SZ, pipeSize)
-		// So may the pipe behind it, if it is one: through 64 KiB it would be three times slower than without us.
-		_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, pipeSize)
 		s.streams = append(s.streams, newStream(p[0], fd, over))
 		s.ends = append(s.ends, p[1])
 		files[fd] = uintptr(p[1])
