@@ -69,6 +69,9 @@ func TestEveryPanelShowsSomething(t *testing.T) {
 			t.Errorf("the median start took %v s", got)
 		}
 	})
+	t.Run("every pod's values count", func(t *testing.T) {
+		p.until(t, `histogram_count(sum (startup_total_duration_seconds)) >= 2`) // the good pod's and the bad one's
+	})
 	t.Run("the alerts' expressions run", func(t *testing.T) {
 		for _, group := range p.rules(t) {
 			for _, rule := range group.Rules {
