@@ -206,13 +206,16 @@ func (target) expect(method, path, contentType, body string, want int) func(cont
 	}
 }
 
+// abuser holds connections from an address of its own, as another pod would.
+var abuser = &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 9)}}
+
 // hold does something with a connection until the server closes it or the context ends. That either happens is no error.
 func (g target) hold(ctx context.Context, secure bool, use func(net.Conn) error) error {
 	var dialer interface {
 		DialContext(ctx context.Context, network, address string) (net.Conn, error)
-	} = &net.Dialer{}
+	} = abuser
 	if secure {
-		dialer = &tls.Dialer{Config: g.conf}
+		dialer = &tls.Dialer{NetDialer: abuser, Config: g.conf}
 	}
 	conn, err := dialer.DialContext(ctx, "tcp", g.address)
 	if err != nil {
