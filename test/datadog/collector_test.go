@@ -87,7 +87,8 @@ type collector struct {
 	grpc, http string
 	cmd        *exec.Cmd
 	log        string // what it says, a file
-	ended      chan error
+	ended      chan struct{}
+	err        error // once it has ended
 }
 
 // start runs a configuration, with its addresses on loopback and Datadog's replaced by the intake's. overlay is merged
@@ -95,7 +96,7 @@ type collector struct {
 func start(t *testing.T, config string, in *intake, overlay string) *collector {
 	t.Helper()
 	free := freePorts(t, 3)
-	c := &collector{grpc: "127.0.0.1:" + free[0], http: "http://127.0.0.1:" + free[1], log: filepath.Join(t.TempDir(), "log"), ended: make(chan error, 1)}
+	c := &collector{grpc: "127.0.0.1:" + free[0], http: "http://127.0.0.1:" + free[1], log: filepath.Join(t.TempDir(), "log"), ended: make(chan struct{})}
 	here := fmt.Sprintf(`
 receivers: {otlp: {protocols: {grpc: {endpoint: %q}, http: {endpoint: %q}}}}
 extensions: {health_check: {endpoint: %q}}
@@ -119,12 +120,12 @@ service: {telemetry: {metrics: {level: none}}}
 	defer log.Close()
 	c.cmd.Stdout, c.cmd.Stderr = log, log
 	must(t, c.cmd.Start())
-	go func() { c.ended <- c.cmd.Wait(); close(c.ended) }()
+	go func() { c.err = c.cmd.Wait(); close(c.ended) }()
 	t.Cleanup(func() { c.stop(t) })
 	eventually(t, "the collector to be healthy", func() bool {
 		select {
-		case err := <-c.ended:
-			t.Fatalf("collector: %v\n%s", err, c.said(t))
+		case <-c.ended:
+			t.Fatalf("collector: %v\n%s", c.err, c.said(t))
 		default:
 		}
 		resp, err := http.Get("http://127.0.0.1:" + free[2])
@@ -146,9 +147,9 @@ func (c *collector) stop(t *testing.T) {
 	default:
 	}
 	must(t, c.cmd.Process.Signal(syscall.SIGTERM))
-	err := <-c.ended
-	if err != nil {
-		t.Errorf("collector after SIGTERM: %v", err)
+	<-c.ended
+	if c.err != nil {
+		t.Errorf("collector after SIGTERM: %v", c.err)
 	}
 	if t.Failed() {
 		t.Logf("collector:\n%s", c.said(t))
