@@ -4,7 +4,6 @@ package watch
 
 import (
 	"context"
-	"strings"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -131,7 +130,8 @@ func (w *Watcher) pods(n *namespace) *stream {
 	client := w.client.CoreV1().Pods(n.name)
 	return &stream{
 		resource: "pods", batch: batch{tracer: w.cfg.Tracer, resource: "pods"},
-		selector: func() (string, string) { return w.podSelector(), "" },
+		// All pods of the namespace: one that an annotation forces has nothing that a label selector could find.
+		selector: func() (string, string) { return "", "" },
 		list:     func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return client.List(ctx, o) },
 		watch: func(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
 			return client.Watch(ctx, o)
@@ -142,18 +142,6 @@ func (w *Watcher) pods(n *namespace) *stream {
 		listed: func() { w.podsListed(n) },
 		failed: w.apiFailed("pods"),
 	}
-}
-
-// podSelector is what the API server can tell of the policy's choice.
-func (w *Watcher) podSelector() string {
-	sel := w.cfg.Policy().Selection
-	switch {
-	case !sel.RequireLabel || sel.LabelKey == "":
-		return ""
-	case len(sel.LabelValues) == 0:
-		return sel.LabelKey
-	}
-	return sel.LabelKey + " in (" + strings.Join(sel.LabelValues, ",") + ")"
 }
 
 // eventFields leave the server what is not about pods, and the reason that a slow start repeats most.

@@ -261,6 +261,35 @@ type later struct {
 func (l later) Now() time.Time                  { return l.RealClock.Now().Add(l.by) }
 func (l later) Since(t time.Time) time.Duration { return l.Now().Sub(t) }
 
+func TestAPodThatAnAnnotationForcesIsTracedWithoutTheLabelThatOthersNeed(t *testing.T) {
+	a := startAPI(t)
+	r := newReceiver(t)
+	run(t, newWatcher(t, a.rest, r.address, prometheus.NewRegistry(), func(c *watch.Config) {
+		policy := config.Default()
+		policy.Selection.RequireLabel, policy.Selection.LabelKey = true, "example.test/endpoint"
+		c.Policy = func() *config.Policy { return policy }
+	}))
+	other, err := a.create(t.Context(), podNamespace, "other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	forced, err := a.create(t.Context(), podNamespace, "forced", map[string]string{"coldtrace.io/inject": "true"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []*scripted{other, forced} {
+		if err := s.play(t.Context(), func() {}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !r.wait(within(t, 20*time.Second), r.complete(forced.trace())) {
+		t.Error("no trace of the pod that is forced")
+	}
+	if r.wait(t.Context(), func() bool { return true }); len(r.spans[other.trace()]) > 0 {
+		t.Error("a trace of a pod without the label")
+	}
+}
+
 func TestAStartThatWasOverBeforeTheFirstListIsToldIfItEndedJustNow(t *testing.T) {
 	a := startAPI(t)
 	over, err := a.create(t.Context(), podNamespace, "over")
