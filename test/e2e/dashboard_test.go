@@ -35,7 +35,7 @@ var silent = []string{"Trouble"}
 // it what Grafana would ask.
 func TestEveryPanelShowsSomething(t *testing.T) {
 	good := begin(t, labelled, "dashboard-good")
-	await(t, good, stage.Ready)
+	good = await(t, good, stage.Ready)
 	bad := begin(t, labelled, "dashboard-bad", once, func(_ *corev1.Pod, main *corev1.Container) {
 		main.Env = append(main.Env, corev1.EnvVar{Name: "SIM_FAIL", Value: "cuda_oom"})
 	})
@@ -63,10 +63,16 @@ func TestEveryPanelShowsSomething(t *testing.T) {
 		}
 	}
 	t.Run("a percentile is that of what was measured", func(t *testing.T) {
-		// One start of this endpoint's name may not be the only one of the run, but each took more than 5 s and less than 2 min.
-		got := p.until(t, `histogram_quantile(0.5, sum (startup_phase_duration_seconds{phase="pod_startup",reason=""}))`)
-		if got < 5 || got > 120 {
-			t.Errorf("the median start took %v s", got)
+		// Other tests' starts are among them, too: the longest took no less than this one, and none took minutes.
+		least := 0.0
+		for _, c := range good.Status.Conditions {
+			if c.Type == corev1.PodReady {
+				least = c.LastTransitionTime.Sub(good.CreationTimestamp.Time).Seconds()
+			}
+		}
+		got := p.until(t, `histogram_quantile(1, sum (startup_phase_duration_seconds{phase="pod_startup",reason=""}))`)
+		if got < least || got > startTime.Seconds() {
+			t.Errorf("the longest start took %v s, one of them %v s", got, least)
 		}
 	})
 	t.Run("every pod's values count", func(t *testing.T) {
