@@ -9,6 +9,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -25,7 +26,7 @@ func main() {
 
 func run(files []string, out string) error {
 	if len(files) == 0 {
-		return fmt.Errorf("read benchmarks: name a file that `go test -bench` wrote")
+		return errors.New("read benchmarks: name a file that `go test -bench` wrote")
 	}
 	results, err := read(files)
 	if err != nil {
