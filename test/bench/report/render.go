@@ -38,11 +38,11 @@ func render(r results) string {
 	var b strings.Builder
 	b.WriteString("<!-- Made of docs/benchmarks.txt by make bench-docs. -->\n" + head)
 	for _, line := range [][2]string{
-		{"date", "date"}, {"commit", "commit"}, {"machine", "cpu"}, {"cores", "cores"}, {"system", "kernel"}, {"Go", "go"},
+		{"date", "date"}, {"commit", "commit"}, {"machine", "cpu"}, {"cores", "cores"}, {"load before", "load"}, {"system", "kernel"}, {"Go", "go"},
 		{"Kubernetes", "kubernetes"}, {"command", "command"},
 	} {
-		if v := r.header[line[1]]; v != "" {
-			fmt.Fprintf(&b, "| %s | %s |\n", line[0], v)
+		if v := r.header[line[1]]; len(v) > 0 {
+			fmt.Fprintf(&b, "| %s | %s |\n", line[0], strings.ReplaceAll(strings.Join(v, ", "), "|", `\|`))
 		}
 	}
 	for _, s := range sections {

@@ -38,7 +38,7 @@ func TestSizesAreReadAndTheSlopeIsTheLines(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(r.rows) != 3 || r.rows[0].pkg != "a/b" || r.rows[0].name != "X/env=1/8" || r.header["date"] != "2030-01-02" {
+	if len(r.rows) != 3 || r.rows[0].pkg != "a/b" || r.rows[0].name != "X/env=1/8" || len(r.header["date"]) != 1 || r.header["date"][0] != "2030-01-02" {
 		t.Fatalf("read %+v", r)
 	}
 	if v, ok := r.rows[2].value("x-ms"); !ok || v != 11 {

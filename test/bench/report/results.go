@@ -15,8 +15,8 @@ import (
 
 // results are the benchmarks of one run, in the order in which they ran.
 type results struct {
-	// header is what the run says of itself: machine, versions, date, command.
-	header map[string]string
+	// header is what the runs say of themselves: machine, versions, date, command. Where they differ, all of it.
+	header map[string][]string
 	rows   []row
 }
 
@@ -31,7 +31,7 @@ const module = "github.com/coldtrace/coldtrace/"
 
 // read takes the standard format, with `key: value` lines for the header.
 func read(files []string) (results, error) {
-	out := results{header: map[string]string{}}
+	out := results{header: map[string][]string{}}
 	for _, name := range files {
 		file, err := os.Open(name) //nolint:gosec // the user names it
 		if err != nil {
@@ -56,7 +56,9 @@ func (r *results) add(file io.Reader, name string) error {
 			continue // what tests print between benchmarks
 		}
 		for _, c := range result.Config {
-			r.header[c.Key] = string(c.Value)
+			if value := string(c.Value); !slices.Contains(r.header[c.Key], value) {
+				r.header[c.Key] = append(r.header[c.Key], value)
+			}
 		}
 		full := result.Name.String()
 		if i := strings.LastIndexByte(full, '-'); i > 0 && strings.Trim(full[i+1:], "0123456789") == "" {
