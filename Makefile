@@ -12,7 +12,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 ENTRY   := -E github.com/coldtrace/coldtrace/wrapper/supervise.entry
 FUZZTIME ?= 30s
 # Modules of their own, each with dependencies that must not meet the product's.
-MODULES := test/cluster test/collector test/kubelet test/istio test/s3 test/images/dockerfile
+MODULES := test/cluster test/collector test/kubelet test/istio test/s3 test/images/dockerfile test/bench/report
 
 include test/cluster/cluster.mk
 

@@ -39,7 +39,7 @@ func render(r results) string {
 	b.WriteString("<!-- Made of docs/benchmarks.txt by make bench-docs. -->\n" + head)
 	for _, line := range [][2]string{
 		{"date", "date"}, {"commit", "commit"}, {"machine", "cpu"}, {"cores", "cores"}, {"load before", "load"}, {"system", "kernel"}, {"Go", "go"},
-		{"Kubernetes", "kubernetes"}, {"command", "command"},
+		{"Kubernetes", "kubernetes"}, {"command", "command"}, {"note", "note"},
 	} {
 		if v := r.header[line[1]]; len(v) > 0 {
 			fmt.Fprintf(&b, "| %s | %s |\n", line[0], strings.ReplaceAll(strings.Join(v, ", "), "|", `\|`))
