@@ -18,8 +18,11 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // memoryLimit is the chart's, in KiB.
@@ -206,8 +209,18 @@ func (target) expect(method, path, contentType, body string, want int) func(cont
 	}
 }
 
-// abuser holds connections from an address of its own, as another pod would.
-var abuser = &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 9)}}
+// abuser holds connections from an address of its own, as another pod would. Their ports are chosen on connecting: ones
+// that are bound before would be taken from whoever listens next, for as long as the connections linger.
+var abuser = &net.Dialer{
+	LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 9)},
+	Control: func(_, _ string, c syscall.RawConn) error {
+		var err error
+		if failed := c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1) }); failed != nil {
+			return failed
+		}
+		return err
+	},
+}
 
 // hold does something with a connection until the server closes it or the context ends. That either happens is no error.
 func (g target) hold(ctx context.Context, secure bool, use func(net.Conn) error) error {
