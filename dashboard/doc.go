@@ -77,7 +77,7 @@ type Query struct {
 	// serves, without.
 	Metric string
 	Stat   Stat
-	// Where are labels and what they must match: "=value", "!=value".
+	// Where are conditions that all have to be true.
 	Where []Match
 	// By are the labels that each have a line of their own.
 	By []string
@@ -85,7 +85,7 @@ type Query struct {
 	Name string
 }
 
-// Match is a condition on a label.
+// Match is a condition on a label: that it has the value, or, with Not, another. An empty value is that of an absent label.
 type Match struct {
 	Label string
 	Not   bool

@@ -25,17 +25,17 @@ func percentiles(metric string, where []Match, by ...string) []Query {
 
 func starts() Row {
 	whole := succeeded(startup.SpanPodStartup)
-	row := Row{Title: "Starts"}
+	var panels []Panel
 	for _, by := range []struct{ title, label string }{
 		{"model", startup.AttrModelName}, {"GPU type", startup.AttrGPUType}, {"region", startup.AttrRegion},
 	} {
-		row.Panels = append(row.Panels, Panel{
+		panels = append(panels, Panel{
 			Title: "Start by " + by.title, Unit: Seconds,
 			Help:    "From the pod's creation until it is ready, of starts that succeeded.",
 			Queries: percentiles(startup.MetricPhaseDuration, whole, by.label),
 		})
 	}
-	return Row{Title: row.Title, Panels: append(row.Panels,
+	return Row{Title: "Starts", Panels: append(panels,
 		Panel{
 			Title: "Where the time goes", Unit: Seconds, Shape: Stack,
 			Help: "The mean of each phase. Phases lie within one another: vllm_init holds model_load, torch_compile and " +
