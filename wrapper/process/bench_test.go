@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"runtime"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 // BenchmarkWatching says what watching costs: each operation is one second of it, and "%core" the processor time in it.
 // The bar is 0.5.
 func BenchmarkWatching(b *testing.B) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // as the observer is started
 	for name, script := range map[string]string{
 		"a server":          "exec ./s5cmd serve",
 		"20 workers":        "exec 3<&0; for i in $(seq 20); do ./s5cmd $i <&3 & done; wait",

@@ -3,25 +3,33 @@
 package process
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"syscall"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// ends waits for the ends of processes: an epoll of their pidfds, which is itself waited for by Go's own poller.
+// ends waits for the ends of processes: an epoll of their pidfds and of a timer, which is itself waited for by Go's own
+// poller.
 //
 // A poll(2) would do the same at several times the cost. A thread that blocks in a system call makes the Go scheduler
-// wake a second one to watch over it, which then sleeps in slices of 20 µs until all is quiet again, at each look.
+// wake a second one to watch over it, which then sleeps in slices of 20 µs until all is quiet again, at each look. A
+// deadline of Go's costs two threads and four wake-ups, since it is waited for in whole milliseconds; the kernel's timer
+// costs one.
 type ends struct {
 	fd     int
+	timer  int
 	file   *os.File
 	raw    syscall.RawConn
 	events [16]unix.EpollEvent
 }
+
+// timerPID stands for the timer among the PIDs: nobody has that number.
+const timerPID = 0
 
 func newEnds() (*ends, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
@@ -29,15 +37,21 @@ func newEnds() (*ends, error) {
 		return nil, fmt.Errorf("wait for processes: %w", err)
 	}
 	err = unix.SetNonblock(fd, true)
-	e := &ends{fd: fd, file: os.NewFile(uintptr(fd), "pidfds")} //nolint:gosec // fds are small
+	e := &ends{fd: fd, timer: -1, file: os.NewFile(uintptr(fd), "pidfds")} //nolint:gosec // fds are small
 	if err == nil {
 		e.raw, err = e.file.SyscallConn()
 	}
 	if err == nil {
 		err = e.file.SetReadDeadline(time.Time{}) // fails if Go's poller does not take it
 	}
+	if err == nil {
+		e.timer, err = unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
+	}
+	if err == nil && !epollAdd(fd, e.timer, timerPID) {
+		err = errors.New("no timer in an epoll")
+	}
 	if err != nil {
-		_ = e.file.Close()
+		e.close()
 		return nil, fmt.Errorf("wait for processes: %w", err)
 	}
 	return e, nil
@@ -45,42 +59,30 @@ func newEnds() (*ends, error) {
 
 // add opens the pidfd of a process and includes it. Closing it ends that. It is negative if there is none.
 func (e *ends) add(pid int) int {
-	fd, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
-		return -1
-	}
-	//nolint:gosec // PIDs fit
-	if unix.EpollCtl(e.fd, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(pid)}) != nil {
-		_ = unix.Close(fd)
-		return -1
+	fd := pidfdOpen(pid)
+	if fd >= 0 && !epollAdd(e.fd, fd, pid) {
+		closeAll(&fd)
 	}
 	return fd
 }
 
-// wait returns PIDs of those that have ended, or none at the deadline.
-func (e *ends) wait(until time.Time) []unix.EpollEvent {
+// wake sets when wait returns without an end. It takes back a time that was set before, even if that has passed.
+func (e *ends) wake(after time.Duration) { timerfdSet(e.timer, after) }
+
+// wait returns the PIDs of those that have ended, or none when it is time. They are valid until the next call.
+func (e *ends) wait() []unix.EpollEvent {
 	n := 0
-	err := e.file.SetReadDeadline(until)
-	if err == nil {
-		err = e.raw.Read(func(uintptr) bool {
-			n = e.ready()
-			return n != 0
-		})
-	}
+	err := e.raw.Read(func(uintptr) bool {
+		n = epollNow(e.fd, e.events[:])
+		return n != 0
+	})
 	if err != nil {
 		return nil
 	}
-	return e.events[:n]
+	return slices.DeleteFunc(e.events[:n], func(ev unix.EpollEvent) bool { return ev.Fd == timerPID })
 }
 
-// ready fills events with those who have ended by now, without the scheduler's knowledge: see pread.
-func (e *ends) ready() int {
-	//nolint:gosec // the address of an array, and its length
-	n, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(e.fd), uintptr(unsafe.Pointer(&e.events[0])), uintptr(len(e.events)), 0, 0, 0)
-	if errno != 0 {
-		return 0
-	}
-	return int(n)
+func (e *ends) close() {
+	closeAll(&e.timer)
+	_ = e.file.Close()
 }
-
-func (e *ends) close() { _ = e.file.Close() }

@@ -9,9 +9,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,37 +23,14 @@ type stat struct {
 	state byte
 	ppid  int
 	start uint64 // in clock ticks since boot
-}
-
-// readFile is os.ReadFile for small files of /proc, without its allocations.
-func readFile(path string, buf []byte) ([]byte, error) {
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer unix.Close(fd)
-	total := 0
-	for total < len(buf) {
-		n, err := unix.Read(fd, buf[total:])
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		if n == 0 {
-			break
-		}
-		total += n
-	}
-	return buf[:total], nil
+	stack uint64 // where it begins: elsewhere after each exec. 0: it may not be known
 }
 
 func (w *Watcher) path(pid int, file string) string { return w.root + "/" + strconv.Itoa(pid) + file }
 
 func (w *Watcher) stat(pid int) (stat, bool) {
-	b, err := readFile(w.path(pid, "/stat"), w.buf)
-	if err != nil {
+	b, ok := read(w.path(pid, "/stat"), w.buf)
+	if !ok {
 		return stat{}, false
 	}
 	return parseStat(b)
@@ -66,35 +41,24 @@ func (w *Watcher) statOf(p *Process) (stat, bool) {
 	if p.statfd < 0 {
 		return w.stat(p.PID)
 	}
-	n, err := pread(p.statfd, w.buf)
-	if err != nil {
+	b, ok := pread(p.statfd, w.buf)
+	if !ok {
 		return stat{}, false
 	}
-	return parseStat(w.buf[:n])
+	return parseStat(b)
 }
 
 // thread tells whether a number is that of a thread other than the one that its process is named after. Those are not
 // listed, but found by who asks for them.
 func (w *Watcher) thread(pid int) bool {
-	b, err := readFile(w.path(pid, "/status"), w.buf)
-	if err != nil {
+	b, ok := read(w.path(pid, "/status"), w.buf)
+	if !ok {
 		return true // it is gone
 	}
 	_, b, _ = bytes.Cut(b, []byte("\nTgid:"))
 	b, _, _ = bytes.Cut(b, []byte{'\n'})
 	group, err := strconv.Atoi(string(bytes.TrimSpace(b)))
 	return err == nil && group != pid
-}
-
-// pread reads the begin of one of the small files of /proc that keep no reader waiting. The Go scheduler isn't told: it
-// would wake a thread to watch over this one. A command line is not such a file: it is in the process's own memory.
-func pread(fd int, buf []byte) (int, error) {
-	//nolint:gosec // the address of a buffer
-	n, _, errno := syscall.RawSyscall6(unix.SYS_PREAD64, uintptr(fd), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)), 0, 0, 0)
-	if errno != 0 {
-		return 0, errno
-	}
-	return int(n), nil
 }
 
 // parseStat reads a line of /proc/PID/stat. The command's name may hold anything, so fields count from its last
@@ -105,7 +69,7 @@ func parseStat(b []byte) (stat, bool) {
 		return stat{}, false
 	}
 	s := stat{comm: string(b[open+1 : shut])}
-	field := 3
+	field, complete := 3, false
 	for f := range bytes.FieldsSeq(b[shut+1:]) {
 		switch field {
 		case 3:
@@ -114,42 +78,62 @@ func parseStat(b []byte) (stat, bool) {
 			s.ppid, _ = strconv.Atoi(string(f))
 		case 22:
 			n, err := strconv.ParseUint(string(f), 10, 64)
-			s.start = n
-			return s, err == nil
+			if err != nil {
+				return stat{}, false
+			}
+			s.start, complete = n, true
+		case 28:
+			s.stack, _ = strconv.ParseUint(string(f), 10, 64)
+			return s, true
 		}
 		field++
 	}
-	return stat{}, false
+	return s, complete
 }
 
 // argv reads a command line; a process that is between fork and exec, or a zombie, has its parent's or none.
 func (w *Watcher) argv(pid int) []string {
-	b, err := readFile(w.path(pid, "/cmdline"), w.buf)
-	if err != nil || len(b) == 0 {
+	fd, err := unix.Open(w.path(pid, "/cmdline"), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
 		return nil
 	}
-	return strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00")
+	defer closeAll(&fd)
+	total := 0
+	for total < len(w.buf) {
+		n, err := unix.Read(fd, w.buf[total:])
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || n == 0 {
+			break
+		}
+		total += n
+	}
+	if total == 0 {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(string(w.buf[:total]), "\x00"), "\x00")
 }
 
 // IO is what a process has read and written, in bytes, sockets included.
 type IO struct{ Read, Written int64 }
 
-// io reads the counters. The file stays open where others are: a download's is read at each look.
+// io reads the counters. The file stays open: a download's is read at each look.
 func (w *Watcher) io(p *Process) (IO, bool) {
 	path := w.path(p.PID, "/io")
-	if p.iofd < 0 && p.statfd >= 0 {
-		p.iofd, _ = unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0) // negative: it is opened each time
+	if p.iofd < 0 && w.iofds < maxFiles {
+		if p.iofd = open(path); p.iofd >= 0 {
+			w.iofds++
+		}
 	}
 	var b []byte
-	var err error
+	var ok bool
 	if p.iofd >= 0 {
-		var n int
-		n, err = pread(p.iofd, w.buf)
-		b = w.buf[:n]
+		b, ok = pread(p.iofd, w.buf)
 	} else {
-		b, err = readFile(path, w.buf)
+		b, ok = read(path, w.buf)
 	}
-	if err != nil {
+	if !ok {
 		return IO{}, false
 	}
 	var out IO
@@ -175,11 +159,11 @@ func (w *Watcher) io(p *Process) (IO, bool) {
 // started converts a start in ticks since boot, at this moment. Boot itself is where the two clocks say it is now, to
 // the nanosecond and whatever steps the clock has made; /proc/stat's btime is whole seconds.
 func started(ticks uint64, now time.Time) time.Time {
-	var up unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &up) != nil {
+	up, ok := boottime()
+	if !ok {
 		return time.Time{}
 	}
-	since := time.Duration(up.Nano()) - time.Duration(ticks)*clockTick //nolint:gosec // years of ticks fit
+	since := up - time.Duration(ticks)*clockTick //nolint:gosec // years of ticks fit
 	return now.Add(-since)
 }
 
@@ -187,22 +171,21 @@ func started(ticks uint64, now time.Time) time.Time {
 // at each look, and opening it would cost more than reading.
 func (w *Watcher) lastPID() (int, bool) {
 	if w.loadavg < 0 {
-		fd, err := unix.Open(w.root+"/loadavg", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return 0, false
-		}
-		w.loadavg = fd
+		w.loadavg = open(w.root + "/loadavg")
 	}
-	n, err := pread(w.loadavg, w.buf)
-	if err != nil {
+	if w.loadavg < 0 {
 		return 0, false
 	}
-	b := bytes.TrimSpace(w.buf[:n])
+	b, ok := pread(w.loadavg, w.buf)
+	if !ok {
+		return 0, false
+	}
+	b = bytes.TrimSpace(b)
 	i := bytes.LastIndexByte(b, ' ')
 	if i < 0 {
 		return 0, false
 	}
-	n, err = strconv.Atoi(string(b[i+1:]))
+	n, err := strconv.Atoi(string(b[i+1:]))
 	return n, err == nil
 }
 

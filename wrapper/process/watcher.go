@@ -24,7 +24,7 @@ const (
 	youngFor  = 500 * time.Millisecond // a process that young may be about to exec
 	laterLook = time.Second            // how often an older one is asked whether it has become another,
 	laterMany = 20                     // and less often by as many times as there are so many
-	maxPidfds = 64                     // of as many processes files are held open
+	maxFiles  = 64                     // of as many processes files are held open, and of as many the counters
 )
 
 // Process is one descendant.
@@ -40,6 +40,7 @@ type Process struct {
 	seen    time.Time
 	comm    string
 	ticks   uint64
+	stack   uint64
 	checked time.Time
 	shell   bool
 	present bool
@@ -67,6 +68,7 @@ type Watcher struct {
 	quiet   bool  // nobody is looked at more often than once a second
 	last    int   // the number given last; negative: everybody is to be listed
 	loadavg int   // an open file, or negative
+	iofds   int   // open files of counters
 	ends    *ends
 	buf     []byte
 	dirents []byte
@@ -129,7 +131,7 @@ func (w *Watcher) visible() error {
 func (w *Watcher) close() {
 	closeAll(&w.loadavg)
 	for _, p := range w.procs {
-		p.close()
+		w.release(p)
 	}
 	if w.ends != nil {
 		w.ends.close()
@@ -142,48 +144,49 @@ func (w *Watcher) sleep() {
 	if w.quiet {
 		wait = quietTick
 	}
-	for until := time.Now().Add(wait); ; {
-		gone := w.ends.wait(until)
+	until := time.Now().Add(wait)
+	w.ends.wake(wait)
+	for {
+		gone := w.ends.wait()
 		if len(gone) == 0 {
 			return
 		}
 		for _, g := range gone {
 			if p := w.procs[int(g.Fd)]; p != nil {
-				w.sample(p)
+				if p.Watched {
+					w.sample(p)
+				}
 				w.end(p)
 			}
 		}
 		if soon := time.Now().Add(soonTick); soon.Before(until) {
 			until = soon
+			w.ends.wake(soonTick)
 		}
 	}
 }
 
 func (w *Watcher) add(pid int, s stat, now time.Time) {
-	p := &Process{PID: pid, Parent: s.ppid, comm: s.comm, ticks: s.start, seen: now, checked: now, present: true, pidfd: -1, statfd: -1, iofd: -1}
+	p := &Process{PID: pid, Parent: s.ppid, comm: s.comm, ticks: s.start, stack: s.stack, seen: now, checked: now, present: true, pidfd: -1, statfd: -1, iofd: -1}
 	p.Start = started(s.start, w.Clock())
 	if p.Start.IsZero() || p.Start.After(now) || s.start == 0 {
 		p.Start = now
 	}
 	w.procs[pid] = p
 	p.Argv, p.shell = w.argv(pid), shells[p.comm]
-	if len(w.procs) <= maxPidfds { // of others the end is seen at the next look but one
+	if len(w.procs) <= maxFiles { // of others the end is seen at the next look but one
 		p.pidfd = w.ends.add(pid)
-		p.statfd, _ = unix.Open(w.path(pid, "/stat"), unix.O_RDONLY|unix.O_CLOEXEC, 0) // negative: it is opened each time
+		p.statfd = open(w.path(pid, "/stat")) // negative: it is opened each time
 	}
 	w.Became(p)
 }
 
-// close closes the files that are open of a process.
-func (p *Process) close() { closeAll(&p.pidfd, &p.statfd, &p.iofd) }
-
-func closeAll(fds ...*int) {
-	for _, fd := range fds {
-		if *fd >= 0 {
-			_ = unix.Close(*fd)
-			*fd = -1
-		}
+// release closes the files that are open of a process.
+func (w *Watcher) release(p *Process) {
+	if p.iofd >= 0 {
+		w.iofds--
 	}
+	closeAll(&p.pidfd, &p.statfd, &p.iofd)
 }
 
 // shells run other programs in their own place now and then: `bash -c 'a; b'` becomes b.
@@ -210,11 +213,15 @@ func (w *Watcher) check(p *Process, now time.Time) {
 		w.end(p)
 		return
 	}
-	if !young && s.comm == p.comm {
-		return
+	if s.comm == p.comm && s.stack == p.stack && (!young || s.stack != 0) {
+		return // no exec
 	}
 	argv := w.argv(p.PID)
-	if argv == nil || slices.Equal(argv, p.Argv) {
+	if argv == nil { // amid an exec
+		return
+	}
+	p.stack = s.stack
+	if slices.Equal(argv, p.Argv) {
 		p.comm = s.comm
 		return
 	}
@@ -245,7 +252,7 @@ func (w *Watcher) end(p *Process) {
 	w.Guard.Lock()
 	p.End = w.Clock() // not when the look began, before which it was there
 	w.Guard.Unlock()
-	p.close()
+	w.release(p)
 	delete(w.procs, p.PID)
 	w.Ended(p)
 }

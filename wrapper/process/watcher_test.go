@@ -183,10 +183,11 @@ func TestTheLineOfAProcessIsRead(t *testing.T) {
 		want stat
 		ok   bool
 	}{
-		"plain":                   {"12 (sh) S 7 5 5 0 -1 1 1 2 3 4 5 6 7 8 20 0 1 0 987 1", stat{"sh", 'S', 7, 987}, true},
-		"a name like the fields":  {"12 (a) R 1 (b) Z 7 5 5 0 -1 1 1 2 3 4 5 6 7 8 20 0 1 0 987 1", stat{"a) R 1 (b", 'Z', 7, 987}, true},
-		"a name with a new line":  {"12 (a\nb) S 7 5 5 0 -1 1 1 2 3 4 5 6 7 8 20 0 1 0 987 1", stat{"a\nb", 'S', 7, 987}, true},
-		"no name":                 {"12 () S 7 5 5 0 -1 1 1 2 3 4 5 6 7 8 20 0 1 0 987 1", stat{"", 'S', 7, 987}, true},
+		"plain":                   {"12 (sh) S 7 5 5 0 -1 1 1 2 3 4 5 6 7 8 20 0 1 0 987 1", stat{"sh", 'S', 7, 987, 0}, true},
+		"a name like the fields":  {"12 (a) R 1 (b) Z 7 5 5 0 -1 1 1 2 3 4 5 6 7 8 20 0 1 0 987 1", stat{"a) R 1 (b", 'Z', 7, 987, 0}, true},
+		"a name with a new line":  {"12 (a\nb) S 7 5 5 0 -1 1 1 2 3 4 5 6 7 8 20 0 1 0 987 1", stat{"a\nb", 'S', 7, 987, 0}, true},
+		"no name":                 {"12 () S 7 5 5 0 -1 1 1 2 3 4 5 6 7 8 20 0 1 0 987 1", stat{"", 'S', 7, 987, 0}, true},
+		"with a stack":            {"12 (sh) S 7 5 5 0 -1 1 1 2 3 4 5 6 7 8 20 0 1 0 987 1 2 3 4 5 6789 7", stat{"sh", 'S', 7, 987, 6789}, true},
 		"cut off":                 {"12 (sh) S 7 5", stat{}, false},
 		"without a name":          {"12 S 7 5 5 0 -1", stat{}, false},
 		"empty":                   {"", stat{}, false},
