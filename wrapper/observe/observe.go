@@ -30,12 +30,12 @@ type observer struct {
 	clock  clock
 	began  time.Time // the wrapper's start, by that clock
 	queue  *startup.Queue
-	files  []*os.File     // copies of the command's output
-	output sync.WaitGroup // their readers
-	last   chan struct{}  // closed when the command has ended: nothing more is coming
-	urgent chan struct{}  // health should be asked now; capacity 1
-	over   chan struct{}  // closed when the story is told
-	ended  chan struct{}  // closed when the wrapper has ended, or is about to
+	urgent chan struct{} // health should be asked now; capacity 1
+	over   chan struct{} // closed when the story is told
+	ended  chan struct{} // closed when the wrapper has ended, or is about to
+
+	outputs []*output
+	reading sync.WaitGroup // of outputs
 
 	mu    sync.Mutex
 	story *story
@@ -71,7 +71,7 @@ func Run(version string) int {
 	}
 	o := &observer{
 		cfg: cfg, start: start, queue: startup.NewQueue(exporter, startup.QueueConfig{}),
-		urgent: make(chan struct{}, 1), last: make(chan struct{}), over: make(chan struct{}), ended: make(chan struct{}),
+		urgent: make(chan struct{}, 1), over: make(chan struct{}), ended: make(chan struct{}),
 	}
 	o.clock, o.began = newClock(start.Wrapper, time.Now())
 	o.observe(control)
@@ -148,7 +148,6 @@ func (o *observer) observe(control *bufio.Reader) {
 // forget gives back what observing took. What is left to do is to send what was told, which may take minutes.
 func (o *observer) forget() {
 	o.closeOutputs()
-	o.output.Wait()
 	o.mu.Lock()
 	o.story = o.story.forgotten()
 	o.mu.Unlock()
@@ -198,10 +197,9 @@ func (o *observer) lines(each func(func([]byte, time.Time)), stream int) {
 
 // closeOver ends observation, once. The caller holds mu.
 func (o *observer) closeOver() {
-	select {
-	case <-o.over:
-	default:
+	if !o.told() {
 		close(o.over)
+		o.hasten()
 	}
 }
 
@@ -283,8 +281,8 @@ func (o *observer) note(n supervise.Note) {
 	// The wrapper counts from its start, too, and not with a clock that may have been set.
 	n.At = o.began.Add(n.At.Sub(o.start.Wrapper))
 	if n.Exit != nil || n.Killed != 0 {
-		close(o.last)
-		o.output.Wait() // the wrapper has closed both
+		o.hasten()
+		o.reading.Wait() // the wrapper has closed both
 	}
 	switch {
 	case n.Exit != nil:

@@ -4,12 +4,11 @@ package observe
 
 import (
 	"os"
-	"syscall"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/coldtrace/coldtrace/wrapper/rawsys"
 	"github.com/coldtrace/coldtrace/wrapper/recipe"
 	"github.com/coldtrace/coldtrace/wrapper/supervise"
 )
@@ -25,76 +24,80 @@ func openPipe(fd int, name string) *os.File {
 	return os.NewFile(uintptr(fd), name) //nolint:gosec // fds are small
 }
 
+// output is the copy of one of the command's outputs.
+type output struct {
+	fd     int
+	stream int
+	poll   *rawsys.Poll
+}
+
 // openOutputs starts to read the copies of the command's outputs.
 func (o *observer) openOutputs() {
 	for fd, stream := range map[int]int{supervise.StdoutFD: recipe.Stdout, supervise.StderrFD: recipe.Stderr} {
-		f := openPipe(fd, "output")
-		o.files = append(o.files, f)
-		o.output.Add(1)
-		go o.read(f, stream)
+		poll, err := rawsys.NewPoll()
+		if err != nil {
+			_ = unix.Close(fd) // not observed
+			continue
+		}
+		_ = unix.SetNonblock(fd, true) // /dev/null in a pipe's place doesn't care, here and below
+		poll.AddOnce(fd, fd)
+		o.outputs = append(o.outputs, &output{fd, stream, poll})
+	}
+	for _, out := range o.outputs {
+		o.reading.Go(func() { o.read(out) })
 	}
 }
 
-// closeOutputs ends that: for the wrapper, writing to them fails from here on, and it copies nothing more.
+// hasten ends all waiting: nothing more is coming, or nobody wants it.
+func (o *observer) hasten() {
+	for _, out := range o.outputs {
+		out.poll.Stop()
+	}
+}
+
+// closeOutputs is called when the story is told: for the wrapper, writing to them fails from here on, and it copies
+// nothing more.
 func (o *observer) closeOutputs() {
-	for _, f := range o.files {
-		_ = f.Close()
+	o.reading.Wait()
+	for _, out := range o.outputs {
+		_ = unix.Close(out.fd)
+		out.poll.Close()
 	}
 }
 
 // read passes the lines of one output to the story until its end.
-func (o *observer) read(f *os.File, stream int) {
-	defer o.output.Done()
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return
-	}
+func (o *observer) read(out *output) {
 	var (
-		split splitter
-		buf   = make([]byte, 64<<10)
-		pause = time.NewTimer(0)
+		split   splitter
+		buf     = make([]byte, 64<<10)
+		stopped bool
 	)
-	defer pause.Stop()
-	for {
-		n := 0
-		err := raw.Read(func(fd uintptr) bool {
-			n = readNow(fd, buf)
-			return n >= 0
-		})
-		now := o.clock.now()
+	for !o.told() {
+		n := rawsys.Read(out.fd, buf)
 		if n > 0 {
-			o.lines(func(line func([]byte, time.Time)) { split.write(buf[:n], now, line) }, stream)
+			now := o.clock.now()
+			o.lines(func(line func([]byte, time.Time)) { split.write(buf[:n], now, line) }, out.stream)
 		}
-		if err != nil || n <= 0 {
-			o.lines(split.flush, stream)
+		switch {
+		case n == 0 || n < 0 && stopped:
+			o.lines(split.flush, out.stream)
 			return
-		}
-		if n == len(buf) {
-			continue
-		}
-		pause.Reset(readPause)
-		select {
-		case <-pause.C:
-		case <-o.last: // nothing more is coming: the wrapper waits
-		case <-o.over:
+		case n < 0:
+			out.poll.Again(out.fd, out.fd)
+			stopped = out.poll.Wait(func(int) {})
+		case n < len(buf) && !stopped:
+			out.poll.After(readPause)
+			stopped = out.poll.Wait(func(int) {})
 		}
 	}
 }
 
-// readNow reads what there is: 0 at the end, negative if there is nothing yet. The Go scheduler need not know of a call
-// that doesn't block.
-func readNow(fd uintptr, buf []byte) int {
-	for {
-		//nolint:gosec // the address of a buffer
-		n, _, err := syscall.RawSyscall(unix.SYS_READ, fd, uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)))
-		switch err {
-		case 0:
-			return int(n)
-		case unix.EINTR:
-		case unix.EAGAIN:
-			return -1
-		default:
-			return 0
-		}
+// told reports whether the story is.
+func (o *observer) told() bool {
+	select {
+	case <-o.over:
+		return true
+	default:
+		return false
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/coldtrace/coldtrace/wrapper/rawsys"
 )
 
 // clockTick is the unit of times in /proc: USER_HZ, 100 on every Linux that Go runs on.
@@ -29,7 +31,7 @@ type stat struct {
 func (w *Watcher) path(pid int, file string) string { return w.root + "/" + strconv.Itoa(pid) + file }
 
 func (w *Watcher) stat(pid int) (stat, bool) {
-	b, ok := read(w.path(pid, "/stat"), w.buf)
+	b, ok := rawsys.ReadFile(w.path(pid, "/stat"), w.buf)
 	if !ok {
 		return stat{}, false
 	}
@@ -41,7 +43,7 @@ func (w *Watcher) statOf(p *Process) (stat, bool) {
 	if p.statfd < 0 {
 		return w.stat(p.PID)
 	}
-	b, ok := pread(p.statfd, w.buf)
+	b, ok := rawsys.Pread(p.statfd, w.buf)
 	if !ok {
 		return stat{}, false
 	}
@@ -51,7 +53,7 @@ func (w *Watcher) statOf(p *Process) (stat, bool) {
 // thread tells whether a number is that of a thread other than the one that its process is named after. Those are not
 // listed, but found by who asks for them.
 func (w *Watcher) thread(pid int) bool {
-	b, ok := read(w.path(pid, "/status"), w.buf)
+	b, ok := rawsys.ReadFile(w.path(pid, "/status"), w.buf)
 	if !ok {
 		return true // it is gone
 	}
@@ -97,7 +99,7 @@ func (w *Watcher) argv(pid int) []string {
 	if err != nil {
 		return nil
 	}
-	defer closeAll(&fd)
+	defer rawsys.Close(&fd)
 	total := 0
 	for total < len(w.buf) {
 		n, err := unix.Read(fd, w.buf[total:])
@@ -122,16 +124,16 @@ type IO struct{ Read, Written int64 }
 func (w *Watcher) io(p *Process) (IO, bool) {
 	path := w.path(p.PID, "/io")
 	if p.iofd < 0 && w.iofds < maxFiles {
-		if p.iofd = open(path); p.iofd >= 0 {
+		if p.iofd = rawsys.Open(path); p.iofd >= 0 {
 			w.iofds++
 		}
 	}
 	var b []byte
 	var ok bool
 	if p.iofd >= 0 {
-		b, ok = pread(p.iofd, w.buf)
+		b, ok = rawsys.Pread(p.iofd, w.buf)
 	} else {
-		b, ok = read(path, w.buf)
+		b, ok = rawsys.ReadFile(path, w.buf)
 	}
 	if !ok {
 		return IO{}, false
@@ -159,7 +161,7 @@ func (w *Watcher) io(p *Process) (IO, bool) {
 // started converts a start in ticks since boot, at this moment. Boot itself is where the two clocks say it is now, to
 // the nanosecond and whatever steps the clock has made; /proc/stat's btime is whole seconds.
 func started(ticks uint64, now time.Time) time.Time {
-	up, ok := boottime()
+	up, ok := rawsys.Boottime()
 	if !ok {
 		return time.Time{}
 	}
@@ -171,12 +173,12 @@ func started(ticks uint64, now time.Time) time.Time {
 // at each look, and opening it would cost more than reading.
 func (w *Watcher) lastPID() (int, bool) {
 	if w.loadavg < 0 {
-		w.loadavg = open(w.root + "/loadavg")
+		w.loadavg = rawsys.Open(w.root + "/loadavg")
 	}
 	if w.loadavg < 0 {
 		return 0, false
 	}
-	b, ok := pread(w.loadavg, w.buf)
+	b, ok := rawsys.Pread(w.loadavg, w.buf)
 	if !ok {
 		return 0, false
 	}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/coldtrace/coldtrace/wrapper/rawsys"
 )
 
 // How often is looked. A start is read from /proc and an end is told by a pidfd, whenever that is; a tick bounds how late
@@ -64,12 +66,12 @@ type Watcher struct {
 	top     int // the process
 	reaper  int // who inherits orphans
 	procs   map[int]*Process
-	unborn  []int // numbers that were given, but to nobody who could be seen yet
-	quiet   bool  // nobody is looked at more often than once a second
-	last    int   // the number given last; negative: everybody is to be listed
-	loadavg int   // an open file, or negative
-	iofds   int   // open files of counters
-	ends    *ends
+	unborn  []int        // numbers that were given, but to nobody who could be seen yet
+	quiet   bool         // nobody is looked at more often than once a second
+	last    int          // the number given last; negative: everybody is to be listed
+	loadavg int          // an open file, or negative
+	iofds   int          // open files of counters
+	poll    *rawsys.Poll // for the ends of processes, and the next look
 	buf     []byte
 	dirents []byte
 }
@@ -92,21 +94,19 @@ func (w *Watcher) Run(ctx context.Context) error {
 		return err
 	}
 	var err error
-	if w.ends, err = newEnds(); err != nil {
-		return err
+	if w.poll, err = rawsys.NewPoll(); err != nil {
+		return fmt.Errorf("wait for processes: %w", err)
 	}
 	if err := w.look(w.Clock()); err != nil {
 		return err
 	}
-	for {
-		w.sleep()
-		if ctx.Err() != nil {
-			return nil
-		}
+	defer context.AfterFunc(ctx, w.poll.Stop)()
+	for w.sleep() {
 		if err := w.look(w.Clock()); err != nil {
 			return err
 		}
 	}
+	return nil
 }
 
 // visible returns an error where watching would see nothing, or the processes of others: no /proc, one of another PID
@@ -129,40 +129,41 @@ func (w *Watcher) visible() error {
 }
 
 func (w *Watcher) close() {
-	closeAll(&w.loadavg)
+	rawsys.Close(&w.loadavg)
 	for _, p := range w.procs {
 		w.release(p)
 	}
-	if w.ends != nil {
-		w.ends.close()
+	if w.poll != nil {
+		w.poll.Close()
 	}
 }
 
-// sleep waits for the next look; a process that ends meanwhile is reported at once.
-func (w *Watcher) sleep() {
+// sleep waits for the next look, and reports whether there is to be one. A process that ends meanwhile is reported at once.
+func (w *Watcher) sleep() bool {
 	wait := tick
 	if w.quiet {
 		wait = quietTick
 	}
 	until := time.Now().Add(wait)
-	w.ends.wake(wait)
+	w.poll.After(wait)
 	for {
-		gone := w.ends.wait()
-		if len(gone) == 0 {
-			return
-		}
-		for _, g := range gone {
-			if p := w.procs[int(g.Fd)]; p != nil {
+		gone := 0
+		stopped := w.poll.Wait(func(pid int) {
+			gone++
+			if p := w.procs[pid]; p != nil {
 				if p.Watched {
 					w.sample(p)
 				}
 				w.end(p)
 			}
+		})
+		if gone == 0 || stopped {
+			return !stopped
 		}
 		if soon := time.Now().Add(soonTick); soon.Before(until) {
 			until = soon
-			w.ends.wake(soonTick)
 		}
+		w.poll.After(time.Until(until)) // it may have been time already: that is told once
 	}
 }
 
@@ -174,9 +175,14 @@ func (w *Watcher) add(pid int, s stat, now time.Time) {
 	}
 	w.procs[pid] = p
 	p.Argv, p.shell = w.argv(pid), shells[p.comm]
+	if p.Argv == nil { // amid an exec
+		p.stack = 0
+	}
 	if len(w.procs) <= maxFiles { // of others the end is seen at the next look but one
-		p.pidfd = w.ends.add(pid)
-		p.statfd = open(w.path(pid, "/stat")) // negative: it is opened each time
+		if p.pidfd = rawsys.PidfdOpen(pid); p.pidfd >= 0 && !w.poll.Add(p.pidfd, pid) {
+			rawsys.Close(&p.pidfd)
+		}
+		p.statfd = rawsys.Open(w.path(pid, "/stat")) // negative: it is opened each time
 	}
 	w.Became(p)
 }
@@ -186,7 +192,7 @@ func (w *Watcher) release(p *Process) {
 	if p.iofd >= 0 {
 		w.iofds--
 	}
-	closeAll(&p.pidfd, &p.statfd, &p.iofd)
+	rawsys.Close(&p.pidfd, &p.statfd, &p.iofd)
 }
 
 // shells run other programs in their own place now and then: `bash -c 'a; b'` becomes b.

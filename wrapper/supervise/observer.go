@@ -179,11 +179,15 @@ func CloseInherited() {
 // Relay is the process that startRelay leaves behind.
 func Relay() int {
 	closeAll(inherited()...)
-	over, err := newWake()
+	in, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 3) // os.Stdin is in Go's poller already: the pipe doesn't block
 	if err != nil {
 		return 1
 	}
-	newStream(0, 1, over).run()
+	st, err := newStream(in, 1)
+	if err != nil {
+		return 1
+	}
+	st.run()
 	return 0
 }
 

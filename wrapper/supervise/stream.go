@@ -4,10 +4,15 @@ package supervise
 
 import (
 	"errors"
+	"os"
 	"runtime"
 	"sync/atomic"
+	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/coldtrace/coldtrace/wrapper/rawsys"
 )
 
 // pipeSize is what a pipe may hold without privileges; with it splice reaches the speed of no wrapper at all.
@@ -26,27 +31,52 @@ const chunk = 1 << 20
 // within the kernel: tee(2) to the observer, splice(2) to the destination. The destination's pace is the command's, as
 // without us; the observer's is not: what it has no room for, it misses.
 type stream struct {
-	in      int    // the pipe that the command writes to
-	out     int    // where the output belongs: 1 or 2
-	both    bool   // 1 and 2: they are one file
-	splice  bool   // false: out takes no splice, e.g. a file opened for appending
-	memory  []byte // for that case
-	pending []byte // in it, read but not written
-	flood   int    // large moves in a row; pipes have grown at floodMoves
+	file    *os.File        // the pipe that the command writes to
+	conn    syscall.RawConn // to wait for it
+	in      int             // its descriptor
+	out     int             // where the output belongs: 1 or 2
+	both    bool            // 1 and 2: they are one file
+	pipe    bool            // out is a pipe: moving there waits for nothing
+	splice  bool            // false: out takes no splice, e.g. a file opened for appending
+	memory  []byte          // for that case
+	pending []byte          // in it, read but not written
+	flood   int             // large moves in a row; pipes have grown at floodMoves
 
 	tap    atomic.Int32 // the observer's pipe plus one; 0: nobody observes
 	gap    bool         // the observer missed bytes
+	broken bool         // a pipe had no reader, for which this thread was sent SIGPIPE
 	credit credit       // for waiting for the observer
 	ration ration       // of bytes for it
 
-	over *wake // the command has ended
+	over atomic.Bool // the command has ended
 	done chan struct{}
 	left bool // after done: somebody else still holds the pipe's other end
 }
 
-func newStream(in, out int, over *wake) *stream {
-	_ = unix.SetNonblock(in, true)
-	return &stream{in: in, out: out, splice: true, over: over, done: make(chan struct{}), credit: newCredit(), ration: newRation()}
+// newStream makes the stream of a pipe, which is its own from here on.
+func newStream(in, out int) (*stream, error) {
+	err := unix.SetNonblock(in, true)
+	s := &stream{
+		file: os.NewFile(uintptr(in), "output"), in: in, out: out, pipe: isPipe(out), splice: true, //nolint:gosec // fds are small
+		done: make(chan struct{}), credit: newCredit(), ration: newRation(),
+	}
+	if err == nil {
+		s.conn, err = s.file.SyscallConn()
+	}
+	if err == nil {
+		err = s.file.SetReadDeadline(time.Time{}) // fails if Go's poller does not take it
+	}
+	if err != nil {
+		_ = s.file.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// finish says that the command has ended. Whoever else writes to the pipe writes on without us.
+func (s *stream) finish() {
+	s.over.Store(true)
+	_ = s.file.SetReadDeadline(time.Unix(1, 0)) // long over: nothing is waited for any more
 }
 
 func (s *stream) observe(fd int) { s.tap.Store(int32(fd) + 1) } //nolint:gosec // fds are small
@@ -56,18 +86,10 @@ func (s *stream) blind() { s.tap.CompareAndSwap(s.tap.Load(), 0) }
 
 // run copies until the pipe's other end is closed everywhere, or the command has ended and what it wrote is copied.
 func (s *stream) run() {
-	// A SIGPIPE that our own writing causes belongs to this thread; blocked here, it is never taken for one that
-	// somebody sent and forwarded.
-	runtime.LockOSThread()
-	var set unix.Sigset_t
-	set.Val[0] = 1 << (unix.SIGPIPE - 1)
-	_ = unix.PthreadSigmask(unix.SIG_BLOCK, &set, nil)
-
 	tap, rest := -1, -1 // rest: what to copy after the command has ended; a survivor may write on forever
 	for {
-		// Even if there is more already: where there is not, as after most lines, asking for it takes three calls.
 		s.await()
-		if s.over.is() && rest < 0 {
+		if s.over.Load() && rest < 0 {
 			rest = max(0, s.waiting(0))
 		}
 		if rest == 0 {
@@ -75,13 +97,7 @@ func (s *stream) run() {
 			break
 		}
 		tap = s.tapped(tap)
-		n := chunk
-		if tap >= 0 {
-			if n = s.tee(tap); n < 0 {
-				continue
-			}
-		}
-		moved, err := s.move(n)
+		moved, err := s.pass(tap)
 		if errors.Is(err, errEmpty) {
 			continue
 		}
@@ -96,6 +112,28 @@ func (s *stream) run() {
 	if tap = s.tapped(tap); tap >= 0 { // even if there was never anything to show
 		_ = unix.Close(tap)
 	}
+}
+
+// pass copies what there is, to the observer first. A SIGPIPE that our own writing causes is this thread's; it is taken
+// here, and never for one that somebody sent and that is to be forwarded.
+func (s *stream) pass(tap int) (moved int, err error) {
+	runtime.LockOSThread()
+	before := rawsys.Block(unix.SIGPIPE)
+	defer func() {
+		if s.broken {
+			rawsys.Take(unix.SIGPIPE)
+			s.broken = false
+		}
+		rawsys.Unblock(before)
+		runtime.UnlockOSThread()
+	}()
+	n := chunk
+	if tap >= 0 {
+		if n = s.tee(tap); n < 0 {
+			return 0, errEmpty
+		}
+	}
+	return s.move(n)
 }
 
 // grow gives a flood larger pipes, on both sides: through one of 64 KiB it would be three times slower than without us.
@@ -128,8 +166,7 @@ func (s *stream) tapped(tap int) int {
 
 // await blocks until there is something to copy (or the end of it), or the command has ended.
 func (s *stream) await() {
-	fds := []unix.PollFd{{Fd: int32(s.in), Events: unix.POLLIN}, {Fd: int32(s.over.fd), Events: unix.POLLIN}} //nolint:gosec // fds are small
-	_, _ = unix.Poll(fds, -1)
+	_ = s.conn.Read(func(uintptr) bool { return rawsys.Readable(s.in) })
 }
 
 // tee copies what is in the pipe to the observer without consuming it, and says how much may be consumed before the
@@ -142,16 +179,17 @@ func (s *stream) tee(tap int) int {
 	if s.gap {
 		// The observer must not read the end of one line joined to that of another.
 		if n, err := unix.Write(tap, []byte{'\n'}); n != 1 || err != nil {
+			s.broken = s.broken || noReader(err)
 			return s.waiting(chunk)
 		}
 		s.gap = false
 	}
 	for {
-		n, err := retried(func() (int64, error) { return unix.Tee(s.in, tap, chunk, unix.SPLICE_F_NONBLOCK) })
+		n, err := retried(func() (int, error) { return rawsys.Tee(s.in, tap, chunk) })
 		switch {
 		case err == nil && n > 0:
-			s.ration.left -= n
-			return int(n)
+			s.ration.left -= int64(n)
+			return n
 		case err == nil:
 			return chunk // end of file
 		case errors.Is(err, unix.EAGAIN) && s.waiting(0) == 0 && !s.hungUp():
@@ -161,6 +199,7 @@ func (s *stream) tee(tap int) int {
 			s.gap = true
 			return s.waiting(chunk)
 		default: // the observer is gone, or this kernel has no tee
+			s.broken = s.broken || noReader(err)
 			s.blind()
 			return chunk
 		}
@@ -211,16 +250,21 @@ func (s *stream) transfer(n int) (int, error) {
 	if !s.splice {
 		return s.copy(n)
 	}
-	m, err := retried(func() (int64, error) {
-		return unix.Splice(s.in, nil, s.out, nil, n, unix.SPLICE_F_MOVE|unix.SPLICE_F_NONBLOCK)
+	m, err := retried(func() (int, error) {
+		if s.pipe {
+			return rawsys.Splice(s.in, s.out, n)
+		}
+		m, err := unix.Splice(s.in, nil, s.out, nil, n, unix.SPLICE_F_MOVE|unix.SPLICE_F_NONBLOCK) // a disk may be waited for
+		return int(m), err
 	})
 	switch {
 	case err == nil:
-		return int(m), nil
+		return m, nil
 	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EPERM), errors.Is(err, unix.EBADF):
 		s.splice = false
 		return s.copy(n)
 	case noReader(err), errors.Is(err, unix.EAGAIN):
+		s.broken = s.broken || noReader(err)
 		return 0, err
 	}
 	b := s.buffer()
@@ -245,12 +289,19 @@ func (s *stream) copy(n int) (int, error) {
 		case err == nil:
 			s.pending, total = s.pending[m:], total+m
 		case noReader(err), errors.Is(err, unix.EAGAIN):
+			s.broken = s.broken || noReader(err)
 			return total, err
 		default:
 			total, s.pending = total+len(s.pending), nil
 		}
 	}
 	return total, nil
+}
+
+// isPipe tells whether a descriptor is one of a pipe.
+func isPipe(fd int) bool {
+	var st unix.Stat_t
+	return unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFIFO
 }
 
 func noReader(err error) bool { return errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) }
@@ -270,28 +321,10 @@ func (s *stream) awaitRoom() {
 }
 
 // retried repeats a system call that a signal interrupted; the Go scheduler sends them.
-func retried[N int | int64](call func() (N, error)) (N, error) {
+func retried(call func() (int, error)) (int, error) {
 	for {
 		if n, err := call(); !errors.Is(err, unix.EINTR) {
 			return n, err
 		}
 	}
-}
-
-// wake is a flag that poll(2) can wait for.
-type wake struct {
-	fd   int
-	flag atomic.Bool
-}
-
-func newWake() (*wake, error) {
-	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
-	return &wake{fd: fd}, err
-}
-
-func (w *wake) is() bool { return w.flag.Load() }
-
-func (w *wake) set() {
-	w.flag.Store(true)
-	_, _ = unix.Write(w.fd, []byte{1, 0, 0, 0, 0, 0, 0, 0})
 }

@@ -5,6 +5,7 @@ package supervise
 import (
 	"errors"
 	"os"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -50,7 +51,6 @@ type supervisor struct {
 	leads    bool      // a session or a process group of its own
 
 	signals  *signals
-	over     *wake
 	streams  []*stream
 	ends     []int // the command's ends of the pipes
 	taps     []tap
@@ -87,6 +87,7 @@ func (s *supervisor) run() int {
 		return exitOf(err)
 	}
 	s.start.PID = s.pid
+	runtime.GOMAXPROCS(1) // there is little to do: another thread would be woken with each line to look for more of it
 	s.signals.started()
 	closeAll(s.ends...)
 	closeAll(held...)
@@ -123,11 +124,6 @@ func (s *supervisor) observe() {
 // outputs that are one file stay one, or their order would be lost.
 func (s *supervisor) plumb() []uintptr {
 	files := []uintptr{0, 1, 2}
-	over, err := newWake()
-	if err != nil {
-		return files
-	}
-	s.over = over
 	for fd := 1; fd <= 2; fd++ {
 		if isTerminal(fd) {
 			s.start.TTY = true
@@ -141,7 +137,12 @@ func (s *supervisor) plumb() []uintptr {
 		if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
 			continue // not observed
 		}
-		s.streams = append(s.streams, newStream(p[0], fd, over))
+		st, err := newStream(p[0], fd)
+		if err != nil {
+			closeAll(p[1])
+			continue // not observed
+		}
+		s.streams = append(s.streams, st)
 		s.ends = append(s.ends, p[1])
 		files[fd] = uintptr(p[1])
 	}
@@ -156,7 +157,7 @@ func (s *supervisor) pump(st *stream) {
 	if st.left && os.Getpid() != 1 {
 		_ = startRelay(st.in, st.out)
 	}
-	closeAll(st.in)
+	_ = st.file.Close()
 	release(st.out)
 	if st.both {
 		release(2)
@@ -232,8 +233,8 @@ func (s *supervisor) unobserve() {
 // finish copies what the command left behind, gives the observer a moment to send the end of the story, and returns the
 // exit code.
 func (s *supervisor) finish() int {
-	if s.over != nil {
-		s.over.set()
+	for _, st := range s.streams {
+		st.finish()
 	}
 	for _, st := range s.streams {
 		if !s.await(st.done, nil) {
