@@ -183,10 +183,8 @@ func Relay() int {
 	if err != nil {
 		return 1
 	}
-	st, err := newStream(in, 1)
-	if err != nil {
-		return 1
-	}
+	st := newStream(in, 1)
+	st.open()
 	st.run()
 	return 0
 }

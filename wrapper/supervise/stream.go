@@ -32,7 +32,7 @@ const chunk = 1 << 20
 // without us; the observer's is not: what it has no room for, it misses.
 type stream struct {
 	file    *os.File        // the pipe that the command writes to
-	conn    syscall.RawConn // to wait for it
+	conn    syscall.RawConn // to wait for it; nil: Go's poller does not
 	in      int             // its descriptor
 	out     int             // where the output belongs: 1 or 2
 	both    bool            // 1 and 2: they are one file
@@ -54,23 +54,20 @@ type stream struct {
 }
 
 // newStream makes the stream of a pipe, which is its own from here on.
-func newStream(in, out int) (*stream, error) {
-	err := unix.SetNonblock(in, true)
-	s := &stream{
-		file: os.NewFile(uintptr(in), "output"), in: in, out: out, pipe: isPipe(out), splice: true, //nolint:gosec // fds are small
-		done: make(chan struct{}), credit: newCredit(), ration: newRation(),
+func newStream(in, out int) *stream {
+	return &stream{in: in, out: out, pipe: isPipe(out), splice: true, done: make(chan struct{}), credit: newCredit(), ration: newRation()}
+}
+
+// open makes the pipe one that is waited for. It is called once the command runs, which shall not wait for that.
+func (s *stream) open() {
+	_ = unix.SetNonblock(s.in, true)
+	s.file = os.NewFile(uintptr(s.in), "output") //nolint:gosec // fds are small
+	if s.file.SetReadDeadline(time.Time{}) != nil {
+		return // Go's poller does not take it
 	}
-	if err == nil {
-		s.conn, err = s.file.SyscallConn()
+	if conn, err := s.file.SyscallConn(); err == nil {
+		s.conn = conn
 	}
-	if err == nil {
-		err = s.file.SetReadDeadline(time.Time{}) // fails if Go's poller does not take it
-	}
-	if err != nil {
-		_ = s.file.Close()
-		return nil, err
-	}
-	return s, nil
 }
 
 // finish says that the command has ended. Whoever else writes to the pipe writes on without us.
@@ -166,6 +163,11 @@ func (s *stream) tapped(tap int) int {
 
 // await blocks until there is something to copy (or the end of it), or the command has ended.
 func (s *stream) await() {
+	if s.conn == nil {
+		fds := []unix.PollFd{{Fd: int32(s.in), Events: unix.POLLIN}} //nolint:gosec // fds are small
+		_, _ = unix.Poll(fds, 100)
+		return
+	}
 	_ = s.conn.Read(func(uintptr) bool { return rawsys.Readable(s.in) })
 }
 

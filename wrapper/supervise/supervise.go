@@ -87,12 +87,12 @@ func (s *supervisor) run() int {
 		return exitOf(err)
 	}
 	s.start.PID = s.pid
-	runtime.GOMAXPROCS(1) // there is little to do: another thread would be woken with each line to look for more of it
 	s.signals.started()
 	closeAll(s.ends...)
 	closeAll(held...)
 	s.taps = tapAll(s.streams)
 	for _, st := range s.streams {
+		st.open()
 		go s.pump(st)
 	}
 	release(0)
@@ -137,12 +137,7 @@ func (s *supervisor) plumb() []uintptr {
 		if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
 			continue // not observed
 		}
-		st, err := newStream(p[0], fd)
-		if err != nil {
-			closeAll(p[1])
-			continue // not observed
-		}
-		s.streams = append(s.streams, st)
+		s.streams = append(s.streams, newStream(p[0], fd))
 		s.ends = append(s.ends, p[1])
 		files[fd] = uintptr(p[1])
 	}
@@ -170,6 +165,7 @@ func (s *supervisor) supervise(observe <-chan time.Time) {
 		select {
 		case <-observe:
 			s.observe()
+			runtime.GOMAXPROCS(1) // another thread would be woken with each line, to look for more to do
 			Trim()
 		case sig := <-s.signals.forward:
 			if n, ok := sig.(syscall.Signal); ok {
