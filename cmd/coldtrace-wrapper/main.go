@@ -8,15 +8,12 @@ import (
 	"fmt"
 	"os"
 
-	// For `run` the program ends in this package's init, before the packages below are initialised.
-	_ "github.com/coldtrace/coldtrace/wrapper/launch"
+	// For most commands the program ends in this package's init, before the packages below are initialised.
+	"github.com/coldtrace/coldtrace/wrapper/launch"
 
 	"github.com/coldtrace/coldtrace/wrapper/observe"
 	"github.com/coldtrace/coldtrace/wrapper/supervise"
 )
-
-// version is stamped by the linker.
-var version = "dev"
 
 const usage = `usage:
   coldtrace-wrapper run [--] CMD [ARG…]   run CMD unchanged and trace its start
@@ -32,7 +29,7 @@ func main() {
 	}
 	switch command {
 	case supervise.ObserveArg:
-		os.Exit(observe.Run(version))
+		os.Exit(observe.Run(launch.Version))
 	case "install":
 		// An init container that fails blocks the pod or, in a LeaderWorkerSet, restarts its whole group. The pod's
 		// launcher copes with a wrapper that is not there.
@@ -41,8 +38,6 @@ func main() {
 		} else if err := install(os.Args[2]); err != nil {
 			fmt.Fprintln(os.Stderr, "coldtrace-wrapper: install:", err)
 		}
-	case "version":
-		fmt.Println(version)
 	case "help", "-h", "--help":
 		fmt.Print(usage)
 	default:

@@ -59,8 +59,8 @@ func freePort(t *testing.T) string {
 	return port
 }
 
-// launch starts a wrapped script and ends it with the test.
-func launch(t *testing.T, env []string, script string) *exec.Cmd {
+// begin starts a wrapped script and ends it with the test.
+func begin(t *testing.T, env []string, script string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(wrapper, "run", "--", "bash", "-c", script)
 	cmd.Env, cmd.SysProcAttr = env, &syscall.SysProcAttr{Setsid: true}
@@ -96,7 +96,7 @@ func eventually(within time.Duration, yes func() bool) bool {
 
 func TestAStartIsToldAsItWas(t *testing.T) {
 	dir, r, port := image(t), otlptest.New(t), freePort(t)
-	launch(t, traced(dir, "http://"+r.GRPC), "set -e; s5cmd cp s3://bucket/key model; python -m vllm_server --model m --port "+port+" --host ::")
+	begin(t, traced(dir, "http://"+r.GRPC), "set -e; s5cmd cp s3://bucket/key model; python -m vllm_server --model m --port "+port+" --host ::")
 	if _, ok := r.WaitSpan(60*time.Second, startup.SpanStartup); !ok {
 		t.Fatalf("no start in %+v", r.Spans())
 	}
@@ -204,7 +204,7 @@ func TestAFailureIsToldWhereItHappened(t *testing.T) {
 func TestTerminationBeforeReadyIsTold(t *testing.T) {
 	dir, r := image(t), otlptest.New(t)
 	file := filepath.Join(dir, "status.json")
-	cmd := launch(t, traced(dir, "http://"+r.GRPC, "SIM_SPEED=1", "COLDTRACE_STATUS_FILE="+file),
+	cmd := begin(t, traced(dir, "http://"+r.GRPC, "SIM_SPEED=1", "COLDTRACE_STATUS_FILE="+file),
 		"python -m vllm_server --model m --port "+freePort(t))
 	if !eventually(30*time.Second, func() bool {
 		b, err := os.ReadFile(file)
@@ -225,7 +225,7 @@ func TestTerminationBeforeReadyIsTold(t *testing.T) {
 
 func TestAStartThatTakesTooLongIsTold(t *testing.T) {
 	dir, r := image(t), otlptest.New(t)
-	launch(t, traced(dir, "http://"+r.GRPC, "SIM_FAIL=hang", "COLDTRACE_TIMEOUT=3s"), "python -m vllm_server --model m --port "+freePort(t))
+	begin(t, traced(dir, "http://"+r.GRPC, "SIM_FAIL=hang", "COLDTRACE_TIMEOUT=3s"), "python -m vllm_server --model m --port "+freePort(t))
 	s, ok := r.WaitSpan(30*time.Second, startup.SpanStartup)
 	if !ok || s.Error != "timed_out" || s.End.Sub(s.Start) < 2900*time.Millisecond {
 		t.Errorf("%+v", r.Spans())
@@ -252,7 +252,7 @@ func TestACollectorThatIsNotThereCostsAFailedCommandTheFlushTimeoutAtMost(t *tes
 func TestTheLiveState(t *testing.T) {
 	dir, r, port, startupz := image(t), otlptest.New(t), freePort(t), freePort(t)
 	file := filepath.Join(dir, "status.json")
-	launch(t, traced(dir, "http://"+r.GRPC, "COLDTRACE_STATUS_FILE="+file, "COLDTRACE_STARTUPZ=127.0.0.1:"+startupz),
+	begin(t, traced(dir, "http://"+r.GRPC, "COLDTRACE_STATUS_FILE="+file, "COLDTRACE_STARTUPZ=127.0.0.1:"+startupz),
 		"python -m vllm_server --model m --port "+port)
 	if _, ok := r.WaitSpan(60*time.Second, startup.SpanStartup); !ok {
 		t.Fatal("never ready")

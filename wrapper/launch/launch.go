@@ -20,6 +20,10 @@ import (
 	"github.com/coldtrace/coldtrace/wrapper/supervise"
 )
 
+// Version of the build, which the linker stamps. It is here because a pod's launcher asks for it before each start, to
+// see whether this program can run.
+var Version = "dev"
+
 func init() {
 	if len(os.Args) < 2 {
 		return
@@ -29,6 +33,11 @@ func init() {
 		os.Exit(supervise.Run(os.Args[2:]))
 	case "probe":
 		os.Exit(0) // it can be executed here: that is all there is to know
+	case "version":
+		if _, err := os.Stdout.WriteString(Version + "\n"); err != nil {
+			os.Exit(1)
+		}
+		os.Exit(0)
 	case supervise.RelayArg:
 		os.Exit(supervise.Relay())
 	case supervise.ObserveArg:
