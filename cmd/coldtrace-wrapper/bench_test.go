@@ -55,20 +55,29 @@ func minimal(b *testing.B) control {
 }
 
 // BenchmarkExec is how long a command takes that does nothing, behind each of several things, one after the other in each
-// turn. On a machine that does other work, p10 is what they take when it leaves them alone.
+// turn, with so many environment variables. On a machine that does other work, p10 is what they take when it leaves them
+// alone.
 func BenchmarkExec(b *testing.B) {
 	all := append(controls(b), minimal(b), control{"wrapper", wrapped(), quiet()},
 		control{"no-destination", wrapped(), []string{"PATH=" + os.Getenv("PATH")}})
-	took := make([][]time.Duration, len(all))
-	for b.Loop() {
-		for i, c := range all {
-			took[i] = append(took[i], execTime(b, append(slices.Clone(c.prefix), "/usr/bin/true"), c.env))
-		}
-	}
-	for i, c := range all {
-		slices.Sort(took[i])
-		b.ReportMetric(took[i][len(took[i])/10].Seconds()*1e3, "p10-ms/"+c.name)
-		b.ReportMetric(took[i][len(took[i])/2].Seconds()*1e3, "p50-ms/"+c.name)
+	for _, variables := range []int{10, 100, 1000} {
+		b.Run("env="+strconv.Itoa(variables), func(b *testing.B) {
+			took := make([][]time.Duration, len(all))
+			for b.Loop() {
+				for i, c := range all {
+					env := slices.Clone(c.env)
+					for len(env) < variables {
+						env = append(env, "VARIABLE_"+strconv.Itoa(len(env))+"=a value as long as most of them are, or so")
+					}
+					took[i] = append(took[i], execTime(b, append(slices.Clone(c.prefix), "/usr/bin/true"), env))
+				}
+			}
+			for i, c := range all {
+				slices.Sort(took[i])
+				b.ReportMetric(took[i][len(took[i])/10].Seconds()*1e3, "p10-ms/"+c.name)
+				b.ReportMetric(took[i][len(took[i])/2].Seconds()*1e3, "p50-ms/"+c.name)
+			}
+		})
 	}
 }
 
@@ -115,28 +124,33 @@ func execTime(b *testing.B, argv, env []string) time.Duration {
 // turn. "observing" is the wrapper during a start; "told" after it; "untold" after one whose telemetry nobody took yet.
 // "x" is the part of what nothing reaches: of the best turns, for a machine that does other work, and of the middle ones.
 func BenchmarkOutput(b *testing.B) {
-	const size = 512 << 20
 	for _, kind := range []string{"bytes", "lines"} {
-		b.Run(kind, func(b *testing.B) {
-			all := append(controls(b), control{"observing", wrapped(), starting()}, control{"told", wrapped(), started(b)},
-				control{"untold", wrapped(), starting("COLDTRACE_TIMEOUT=50ms")})
-			took := make([][]time.Duration, len(all))
-			for b.Loop() {
-				for i, c := range all {
-					took[i] = append(took[i], outputTime(b, c, kind, size))
-				}
-			}
-			for i := range all {
-				slices.Sort(took[i])
-			}
-			for i, c := range all {
-				best, half := took[i][0], took[i][len(took[i])/2]
-				b.ReportMetric(size/1e6/best.Seconds(), "best-MB/s/"+c.name)
-				b.ReportMetric(size/1e6/half.Seconds(), "p50-MB/s/"+c.name)
-				b.ReportMetric(took[0][0].Seconds()/best.Seconds(), "best-x/"+c.name)
-				b.ReportMetric(took[0][len(took[0])/2].Seconds()/half.Seconds(), "p50-x/"+c.name)
-			}
-		})
+		for _, mib := range []int{128, 512, 1024} {
+			b.Run(kind+"/MiB="+strconv.Itoa(mib), func(b *testing.B) {
+				throughput(b, kind, mib<<20)
+			})
+		}
+	}
+}
+
+func throughput(b *testing.B, kind string, size int) {
+	b.Helper()
+	all := append(controls(b), control{"observing", wrapped(), starting()}, control{"told", wrapped(), started(b)},
+		control{"untold", wrapped(), starting("COLDTRACE_TIMEOUT=50ms")})
+	took := make([][]time.Duration, len(all))
+	for b.Loop() {
+		for i, c := range all {
+			took[i] = append(took[i], outputTime(b, c, kind, size))
+		}
+	}
+	for i := range all {
+		slices.Sort(took[i])
+	}
+	for i, c := range all {
+		best, half := took[i][0], took[i][len(took[i])/2]
+		b.ReportMetric(half.Seconds()*1e3, "p50-ms/"+c.name)
+		b.ReportMetric(took[0][0].Seconds()/best.Seconds(), "best-x/"+c.name)
+		b.ReportMetric(took[0][len(took[0])/2].Seconds()/half.Seconds(), "p50-x/"+c.name)
 	}
 }
 

@@ -18,9 +18,9 @@ import (
 func BenchmarkWatching(b *testing.B) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // as the observer is started
 	for name, script := range map[string]string{
-		"a server":          "exec ./s5cmd serve",
-		"20 workers":        "exec 3<&0; for i in $(seq 20); do ./s5cmd $i <&3 & done; wait",
-		"200 processes":     "exec 3<&0; for i in $(seq 200); do sleep 1000 & done; ./s5cmd serve <&3; kill $(jobs -p)",
+		"processes=1":       "exec ./s5cmd serve",
+		"processes=20":      "exec 3<&0; for i in $(seq 20); do ./s5cmd $i <&3 & done; wait",
+		"processes=200":     "exec 3<&0; for i in $(seq 200); do sleep 1000 & done; ./s5cmd serve <&3; kill $(jobs -p)",
 		"a birth each 50ms": "exec 3<&0; ./s5cmd serve <&3 & while kill -0 $!; do sleep 0.05; done",
 	} {
 		b.Run(name, func(b *testing.B) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -104,6 +105,22 @@ func BenchmarkLines(b *testing.B) {
 			}
 		})
 	})
+}
+
+// BenchmarkLog is a whole log of so many lines, made of those of the fixtures.
+func BenchmarkLog(b *testing.B) {
+	lines := fixtureLines(b)
+	for _, n := range []int{1_000, 10_000, 100_000} {
+		b.Run("lines="+strconv.Itoa(n), func(b *testing.B) {
+			for b.Loop() {
+				r := ByName("vllm").NewReader(Options{})
+				for i := range n {
+					r.Line(noon, Stdout, lines[i%len(lines)])
+				}
+			}
+			b.ReportMetric(b.Elapsed().Seconds()*1e3/float64(b.N), "ms/log")
+		})
+	}
 }
 
 // BenchmarkLineLength shows that the time per byte stays the same, and that what is beyond maxLine costs nothing.

@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -79,10 +80,38 @@ func (t table) render(b *strings.Builder, r results) {
 		b.WriteString("\n")
 	}
 	for _, c := range t.columns {
-		if each, ok := c.fit(rows, t.per); ok && c.slope {
-			fmt.Fprintf(b, "\nFitted: %s grows by %s for each more of `%s`.\n", c.head, figure(each), t.per)
+		var slopes []string
+		for _, g := range groups(rows, t.per) {
+			if each, ok := c.fit(g.rows, t.per); ok && c.slope {
+				slopes = append(slopes, strings.TrimSpace(g.name+" "+figure(each)))
+			}
+		}
+		if len(slopes) > 0 {
+			fmt.Fprintf(b, "\nFitted: %s grows by %s for each more of `%s`.\n", c.head, strings.Join(slopes, ", "), t.per)
 		}
 	}
+}
+
+// group is the rows that differ in a size alone.
+type group struct {
+	name string // what they have in common, for who reads it; "": all rows do
+	rows []row
+}
+
+func groups(rows []row, key string) []group {
+	var all []group
+	for _, r := range rows {
+		name := r.without(key)
+		i := slices.IndexFunc(all, func(g group) bool { return g.name == name })
+		if i < 0 {
+			i, all = len(all), append(all, group{name: name})
+		}
+		all[i].rows = append(all[i].rows, r)
+	}
+	if len(all) == 1 {
+		all[0].name = ""
+	}
+	return all
 }
 
 func (c column) ratio(r row) (float64, bool) {

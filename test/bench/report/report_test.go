@@ -50,6 +50,13 @@ func TestSizesAreReadAndTheSlopeIsTheLines(t *testing.T) {
 	if _, ok := (column{unit: "x-ms"}).fit(r.rows[:2], "env"); ok {
 		t.Error("two sizes make a line")
 	}
+	other := row{name: "X/env=1/64", values: map[string][]float64{"x-ms": {1}}}
+	if g := groups(append(r.rows, other), "env"); len(g) != 2 || g[0].name != "8" || len(g[0].rows) != 3 || g[1].name != "64" {
+		t.Errorf("grouped as %+v", g)
+	}
+	if g := groups(r.rows, "env"); len(g) != 1 || g[0].name != "" {
+		t.Errorf("grouped as %+v", g)
+	}
 	if v, ok := (column{unit: "x-ms", of: "y-ms"}).ratio(r.rows[1]); !ok || v != 3.5 {
 		t.Errorf("7 ÷ 2 is %v", v)
 	}

@@ -98,6 +98,13 @@ func (r row) value(unit string) (float64, bool) {
 	return values[middle], true
 }
 
+// without is the name without the benchmark's own and without key=N.
+func (r row) without(key string) string {
+	_, rest, _ := strings.Cut(r.name, "/")
+	parts := slices.DeleteFunc(strings.Split(rest, "/"), func(part string) bool { return strings.HasPrefix(part, key+"=") })
+	return strings.Join(parts, "/")
+}
+
 // size is N of a name with key=N in it; false: there is none.
 func (r row) size(key string) (float64, bool) {
 	_, after, found := strings.Cut(r.name, key+"=")

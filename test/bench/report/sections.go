@@ -87,25 +87,28 @@ MutatingAdmissionPolicy adds the same variables (it can do no more), and through
 		title: "The wrapper",
 		text: `
 A command behind the wrapper, behind tini, behind dumb-init, behind the least supervisor that can be written in Go, and behind
-nothing. *p10* is what a machine takes when it leaves them alone. Output: 512 MiB, *observing* during a start, *told* when it is
-over, *untold* when it is over and no collector has taken it yet; × is the part of what nothing reaches, of the best turns. A
-noisy start writes so many lines a second; processor time is in percent of a core, memory is resident.`,
+nothing. *p10* is what a machine takes when it leaves them alone. Output: so many MiB at once; *observing* during a start, *told*
+when it is over, *untold* when it is over and no collector has taken it yet; × is the part of what nothing reaches, by the
+medians: tini and dumb-init, which never see the output, show how far the machine itself strays. A noisy start writes so many
+lines a second; processor time is in percent of a core, memory is resident.`,
 		tables: []table{
 			{
-				pkg: "cmd/coldtrace-wrapper", bench: "Exec", row: "a command that does nothing, ms",
+				pkg: "cmd/coldtrace-wrapper", bench: "Exec", row: "a command that does nothing, ms; its environment", per: "env",
 				columns: []column{
-					{head: "nothing p10", unit: "p10-ms/nothing"}, {head: "tini", unit: "p10-ms/tini"}, {head: "dumb-init", unit: "p10-ms/dumb-init"},
-					{head: "least Go supervisor", unit: "p10-ms/minimal"}, {head: "**wrapper**", unit: "p10-ms/wrapper"},
+					{head: "nothing p10", unit: "p10-ms/nothing", slope: true}, {head: "tini", unit: "p10-ms/tini"}, {head: "dumb-init", unit: "p10-ms/dumb-init"},
+					{head: "least Go supervisor", unit: "p10-ms/minimal", slope: true}, {head: "**wrapper**", unit: "p10-ms/wrapper", slope: true},
 					{head: "nothing p50", unit: "p50-ms/nothing"}, {head: "tini", unit: "p50-ms/tini"}, {head: "dumb-init", unit: "p50-ms/dumb-init"},
 					{head: "least Go supervisor", unit: "p50-ms/minimal"}, {head: "**wrapper**", unit: "p50-ms/wrapper"},
 				},
 			},
 			{
-				pkg: "cmd/coldtrace-wrapper", bench: "Output", row: "512 MiB of",
+				pkg: "cmd/coldtrace-wrapper", bench: "Output", row: "output", per: "MiB",
 				columns: []column{
-					{head: "nothing, MB/s", unit: "best-MB/s/nothing"}, {head: "tini, ×", unit: "best-x/tini"}, {head: "dumb-init, ×", unit: "best-x/dumb-init"},
-					{head: "**observing, ×**", unit: "best-x/observing"}, {head: "**told, ×**", unit: "best-x/told"}, {head: "untold, ×", unit: "best-x/untold"},
-					{head: "median: observing, ×", unit: "p50-x/observing"}, {head: "told, ×", unit: "p50-x/told"},
+					{head: "nothing, ms", unit: "p50-ms/nothing", slope: true}, {head: "observing", unit: "p50-ms/observing", slope: true},
+					{head: "told", unit: "p50-ms/told", slope: true},
+					{head: "tini, ×", unit: "p50-x/tini"}, {head: "dumb-init, ×", unit: "p50-x/dumb-init"},
+					{head: "**observing, ×**", unit: "p50-x/observing"}, {head: "**told, ×**", unit: "p50-x/told"}, {head: "untold, ×", unit: "p50-x/untold"},
+					{head: "best turns: observing, ×", unit: "best-x/observing"}, {head: "told, ×", unit: "best-x/told"},
 				},
 			},
 			{
@@ -122,8 +125,8 @@ noisy start writes so many lines a second; processor time is in percent of a cor
 				columns: []column{{head: "processor time, µs", unit: "µs/30s"}, {head: "MB", unit: "MB"}},
 			},
 			{
-				pkg: "wrapper/process", bench: "Watching", row: "watching processes",
-				columns: []column{{head: "% of a core", unit: "%core"}},
+				pkg: "wrapper/process", bench: "Watching", row: "watching processes", per: "processes",
+				columns: []column{{head: "% of a core", unit: "%core", slope: true}},
 			},
 		},
 	},
@@ -136,6 +139,10 @@ recipe's texts. Below, one line of so many bytes: what is beyond the cap costs n
 			{
 				pkg: "wrapper/recipe", bench: "Lines", row: "",
 				columns: []column{{head: "lines a second", unit: "lines/s"}, {head: "ns a line", unit: "ns/op"}, {head: "allocations", unit: "allocs/op"}},
+			},
+			{
+				pkg: "wrapper/recipe", bench: "Log", row: "a whole log", per: "lines",
+				columns: []column{{head: "ms", unit: "ms/log", slope: true}},
 			},
 			{pkg: "wrapper/recipe", bench: "LineLength", row: "bytes", columns: []column{{head: "ns", unit: "ns/op"}, {head: "MB/s", unit: "MB/s"}}},
 		},
