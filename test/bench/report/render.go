@@ -83,7 +83,11 @@ func (t table) render(b *strings.Builder, r results) {
 		var slopes []string
 		for _, g := range groups(rows, t.per) {
 			if each, ok := c.fit(g.rows, t.per); ok && c.slope {
-				slopes = append(slopes, strings.TrimSpace(g.name+" "+figure(each)))
+				slope := figure(each)
+				if g.name != "" {
+					slope += " (" + g.name + ")"
+				}
+				slopes = append(slopes, slope)
 			}
 		}
 		if len(slopes) > 0 {
