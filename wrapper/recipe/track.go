@@ -95,7 +95,7 @@ func (s *launch) edge(l line, rank string, r *rule, c capture, embedded bool) {
 	// Two texts of one line, or a second closing line of a phase that states no length.
 	if n := len(t.spans[rank]); n > 0 && (!has || t.spans[rank][n-1].end.Equal(at) && t.spans[rank][n-1].attributes["stated_seconds"] == stated) {
 		last := &t.spans[rank][n-1]
-		last.end = at
+		last.end = later(last.end, at) // a stamp may jump back
 		maps.Copy(last.attributes, sp.attributes)
 		return
 	}
