@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/wrapper/attempt"
 	"github.com/coldtrace/coldtrace/wrapper/process"
@@ -53,7 +55,8 @@ func Run(version string) int {
 
 	supervise.Trim()
 
-	control := bufio.NewReader(openPipe(supervise.ControlFD, "control"))
+	_ = unix.SetNonblock(supervise.ControlFD, true) // or a thread would block in it, see package rawsys
+	control := bufio.NewReader(os.NewFile(supervise.ControlFD, "control"))
 	var start supervise.Start
 	line, err := control.ReadBytes('\n')
 	if err != nil || json.Unmarshal(line, &start) != nil {

@@ -3,7 +3,6 @@
 package observe
 
 import (
-	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -16,13 +15,6 @@ import (
 // readPause is the least time between two reads of an output that trickles: each is a wake-up of this process, and a
 // chatty start has thousands of lines a second. A line's time is late by that much at most; the pipe holds a mebibyte.
 const readPause = 10 * time.Millisecond
-
-// openPipe makes a file of a descriptor that came with this program, and that Go's poller waits for: a thread that
-// blocks in a system call costs several wake-ups of the Go scheduler's own, see package process.
-func openPipe(fd int, name string) *os.File {
-	_ = unix.SetNonblock(fd, true)       // /dev/null in a pipe's place doesn't care
-	return os.NewFile(uintptr(fd), name) //nolint:gosec // fds are small
-}
 
 // output is the copy of one of the command's outputs.
 type output struct {
