@@ -23,6 +23,8 @@ type Poll struct {
 	file   *os.File
 	conn   syscall.RawConn
 	events [16]unix.EpollEvent
+	n      int // of events
+	ready  func(uintptr) bool
 }
 
 // timerNumber stands for the timer among the numbers of files.
@@ -36,6 +38,10 @@ func NewPoll() (*Poll, error) {
 	}
 	err = unix.SetNonblock(fd, true)
 	p := &Poll{fd: fd, timer: -1, file: os.NewFile(uintptr(fd), "poll")} //nolint:gosec // fds are small
+	p.ready = func(uintptr) bool {                                       // once, or each wait would leave one for the collector
+		p.n = p.now()
+		return p.n > 0
+	}
 	if err == nil {
 		p.conn, err = p.file.SyscallConn()
 	}
@@ -87,12 +93,9 @@ func (p *Poll) After(d time.Duration) {
 // Wait blocks until there is something to read, it is time, or Stop. It calls f for each file to read. That it is time
 // is told once, and may be at the same time.
 func (p *Poll) Wait(f func(number int)) (stopped bool) {
-	n := 0
-	err := p.conn.Read(func(uintptr) bool {
-		n = p.now()
-		return n > 0
-	})
-	for _, e := range p.events[:n] {
+	p.n = 0
+	err := p.conn.Read(p.ready)
+	for _, e := range p.events[:p.n] {
 		if e.Fd != timerNumber {
 			f(int(e.Fd))
 		}

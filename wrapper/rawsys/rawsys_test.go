@@ -27,9 +27,11 @@ func pipe(t *testing.T) (r, w int) {
 	return p[0], p[1]
 }
 
+var x = []byte("x")
+
 func write(t *testing.T, fd int) {
 	t.Helper()
-	if _, err := unix.Write(fd, []byte("x")); err != nil {
+	if _, err := unix.Write(fd, x); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -223,4 +225,26 @@ func TestSmallFilesAreRead(t *testing.T) {
 		t.Skip("this kernel has no pidfd")
 	}
 	Close(&fd)
+}
+
+func TestWaitingCostsNoMemory(t *testing.T) {
+	p := newPoll(t)
+	r, w := pipe(t)
+	if !p.AddOnce(r, 1) {
+		t.Fatal("not included")
+	}
+	told := 0
+	count := func(int) { told++ }
+	if n := testing.AllocsPerRun(100, func() {
+		p.After(time.Microsecond)
+		p.Wait(count)
+		write(t, w)
+		p.Again(r, 1)
+		p.Wait(count)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	if told == 0 {
+		t.Error("nothing was told")
+	}
 }

@@ -158,12 +158,20 @@ func (c capture) number(name string) (float64, bool) {
 	return v, err == nil
 }
 
+// maxLength is what a phase may take; more, or less than nothing, is no length: somebody set a clock, or it isn't the
+// engine that says so.
+const maxLength = 30 * 24 * time.Hour
+
 // seconds is how long the line says that something took.
 func (c capture) seconds() (float64, bool) {
-	if s, ok := c.number("seconds"); ok {
-		return s, true
+	s, ok := c.number("seconds")
+	if !ok {
+		s, ok = c.number("duration")
 	}
-	return c.number("duration")
+	if !ok || s < 0 || s > maxLength.Seconds() {
+		return 0, false
+	}
+	return s, true
 }
 
 // version is a dotted number; what follows its numbers (rc1, .post1, .dev3+g12ab) does not count.

@@ -33,14 +33,15 @@ const chunk = 1 << 20
 type stream struct {
 	file    *os.File        // the pipe that the command writes to
 	conn    syscall.RawConn // to wait for it; nil: Go's poller does not
-	in      int             // its descriptor
-	out     int             // where the output belongs: 1 or 2
-	both    bool            // 1 and 2: they are one file
-	pipe    bool            // out is a pipe: moving there waits for nothing
-	splice  bool            // false: out takes no splice, e.g. a file opened for appending
-	memory  []byte          // for that case
-	pending []byte          // in it, read but not written
-	flood   int             // large moves in a row; pipes have grown at floodMoves
+	ready   func(uintptr) bool
+	in      int    // its descriptor
+	out     int    // where the output belongs: 1 or 2
+	both    bool   // 1 and 2: they are one file
+	pipe    bool   // out is a pipe: moving there waits for nothing
+	splice  bool   // false: out takes no splice, e.g. a file opened for appending
+	memory  []byte // for that case
+	pending []byte // in it, read but not written
+	flood   int    // large moves in a row; pipes have grown at floodMoves
 
 	tap    atomic.Int32 // the observer's pipe plus one; 0: nobody observes
 	gap    bool         // the observer missed bytes
@@ -67,6 +68,7 @@ func (s *stream) open() {
 	}
 	if conn, err := s.file.SyscallConn(); err == nil {
 		s.conn = conn
+		s.ready = func(uintptr) bool { return rawsys.Readable(s.in) } // once, or each line would leave one for the collector
 	}
 }
 
@@ -168,7 +170,7 @@ func (s *stream) await() {
 		_, _ = unix.Poll(fds, 100)
 		return
 	}
-	_ = s.conn.Read(func(uintptr) bool { return rawsys.Readable(s.in) })
+	_ = s.conn.Read(s.ready)
 }
 
 // tee copies what is in the pipe to the observer without consuming it, and says how much may be consumed before the
