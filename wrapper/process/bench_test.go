@@ -44,7 +44,7 @@ func BenchmarkWatching(b *testing.B) {
 			ctx, stop := context.WithCancel(context.Background())
 			over := make(chan error)
 			go func() { over <- w.Run(ctx) }()
-			time.Sleep(2 * youngFor) //nolint:forbidigo // what is young is looked at more often, but not for long
+			time.Sleep(4 * youngFor) //nolint:forbidigo // until all are born: what is young is looked at more often, but not for long
 			seconds, before := 0.0, cpu(b)
 			for b.Loop() {
 				time.Sleep(time.Second) //nolint:forbidigo // time is what is measured
