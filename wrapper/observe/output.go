@@ -74,13 +74,14 @@ func (o *observer) read(out *output) {
 		case n == 0 || n < 0 && stopped:
 			o.lines(split.flush, out.stream)
 			return
+		case n == len(buf) || stopped:
+			continue
 		case n < 0:
 			out.poll.Again(out.fd, out.fd)
-			stopped = out.poll.Wait(func(int) {})
-		case n < len(buf) && !stopped:
+		default:
 			out.poll.After(readPause)
-			stopped = out.poll.Wait(func(int) {})
 		}
+		stopped = out.poll.Wait(func(int) {})
 	}
 }
 

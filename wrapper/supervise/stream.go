@@ -183,7 +183,7 @@ func (s *stream) tee(tap int) int {
 	if s.gap {
 		// The observer must not read the end of one line joined to that of another.
 		if n, err := unix.Write(tap, []byte{'\n'}); n != 1 || err != nil {
-			s.broken = s.broken || noReader(err)
+			s.noReader(err)
 			return s.waiting(chunk)
 		}
 		s.gap = false
@@ -203,7 +203,7 @@ func (s *stream) tee(tap int) int {
 			s.gap = true
 			return s.waiting(chunk)
 		default: // the observer is gone, or this kernel has no tee
-			s.broken = s.broken || noReader(err)
+			s.noReader(err)
 			s.blind()
 			return chunk
 		}
@@ -267,8 +267,7 @@ func (s *stream) transfer(n int) (int, error) {
 	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EPERM), errors.Is(err, unix.EBADF):
 		s.splice = false
 		return s.copy(n)
-	case noReader(err), errors.Is(err, unix.EAGAIN):
-		s.broken = s.broken || noReader(err)
+	case s.noReader(err), errors.Is(err, unix.EAGAIN):
 		return 0, err
 	}
 	b := s.buffer()
@@ -292,8 +291,7 @@ func (s *stream) copy(n int) (int, error) {
 		switch {
 		case err == nil:
 			s.pending, total = s.pending[m:], total+m
-		case noReader(err), errors.Is(err, unix.EAGAIN):
-			s.broken = s.broken || noReader(err)
+		case s.noReader(err), errors.Is(err, unix.EAGAIN):
 			return total, err
 		default:
 			total, s.pending = total+len(s.pending), nil
@@ -308,7 +306,12 @@ func isPipe(fd int) bool {
 	return unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFIFO
 }
 
-func noReader(err error) bool { return errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) }
+// noReader tells whether writing failed because nobody reads, and remembers it: pass has a signal to take.
+func (s *stream) noReader(err error) bool {
+	gone := errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET)
+	s.broken = s.broken || gone
+	return gone
+}
 
 // buffer is for destinations that take no splice.
 func (s *stream) buffer() []byte {
