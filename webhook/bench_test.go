@@ -159,7 +159,12 @@ func serveTLS(b *testing.B, handlers map[string]http.Handler) tlsServer {
 		}
 	})
 	for s.StartedChecker()(nil) != nil {
-		time.Sleep(time.Millisecond)
+		select {
+		case err := <-ended:
+			ended <- err // the cleanup asks, too
+			b.Fatalf("the server ended before it served: %v", err)
+		case <-time.After(time.Millisecond):
+		}
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(ca.Cert)
