@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -119,23 +120,45 @@ func TestATerminalsExitCodeComesThrough(t *testing.T) {
 	})
 }
 
+// keys is a script that shows signals of a terminal as it gets them. It does not wait for anything: a signal that comes
+// between bash's last look for one and the wait would be handled after it, with the wrapper or without.
+const keys = `trap 'echo int; n=$((n+1))' INT; trap 'echo quit' QUIT; trap 'echo winch; w=1' WINCH; stty -echo; echo ready
+	until [ "$w" ]; do :; done; echo "end $n"`
+
+// press presses keys for that script and returns what is shown.
+func press(c *console) string {
+	c.until("ready\n")
+	c.enter("\x03")
+	out := c.until("int\n")
+	c.enter("\x1c")
+	out += c.until("quit\n")
+	if err := unix.IoctlSetWinsize(int(c.master.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 7, Col: 70}); err != nil { //nolint:gosec // fds are small
+		c.t.Fatal(err)
+	}
+	return strings.Join(strings.Fields(out+c.until("end 1\n")), " ")
+}
+
 func TestKeysOfATerminalReachTheCommandOnce(t *testing.T) {
 	t.Parallel()
-	script := `trap 'echo int; n=$((n+1))' INT; trap 'echo quit' QUIT; trap 'echo winch' WINCH; echo ready; while read -r line; do echo "<$line>"; done; echo "end $n"`
-	bothWays(t, script, func(c *console) string {
-		c.until("ready")
-		c.enter("\x03")
-		out := c.until("int")
-		c.enter("\x1c")
-		out += c.until("quit")
-		if err := unix.IoctlSetWinsize(int(c.master.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 7, Col: 70}); err != nil { //nolint:gosec // fds are small
-			t.Fatal(err)
-		}
-		c.enter("a\n")
-		c.until("<a>")
-		c.enter("\x04")
-		return strings.Join(strings.Fields(out+c.until("end 1")), " ")
-	})
+	bothWays(t, keys, press)
+}
+
+func TestKeysReachAShellsJobOnce(t *testing.T) {
+	t.Parallel()
+	if runtime.GOARCH != "amd64" {
+		t.Skip("os/signal does not tell who sent a signal")
+	}
+	job := func(command, script string) string {
+		c := open(t, quiet("PS1=prompt:", "W="+wrapper, "SCRIPT="+script), []string{"bash", "--norc", "--noprofile", "-i"})
+		c.until("prompt:")
+		c.enter(command + ` bash -c "$SCRIPT"` + "\n")
+		return press(c)
+	}
+	// A key that is pressed while the command starts may be forwarded, too: it could have come before there was one.
+	started := "until pgrep -P $PPID -f observe > observer; do :; done; "
+	if bare, with := job("env", keys), job("$W run --", started+keys); bare != with {
+		t.Errorf("bare %q\nwith %q", bare, with)
+	}
 }
 
 func TestNobodyCouldContinueTheFirstProcessOfATerminal(t *testing.T) {

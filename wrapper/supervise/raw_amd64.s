@@ -2,8 +2,13 @@
 
 #include "textflag.h"
 
-// Called by the kernel on the thread's signal stack: DI is the signal's number.
+// Called by the kernel on the thread's signal stack: DI is the signal's number, SI its siginfo. The byte's highest bit
+// says that the kernel sent it, and not a process.
 TEXT ·rawHandler(SB),NOSPLIT|NOFRAME,$0
+	CMPL 8(SI), $0x80 // si_code, SI_KERNEL
+	JNE number
+	ORL $0x80, DI
+number:
 	SUBQ $8, SP
 	MOVB DI, (SP)
 	MOVLQSX ·rawFD(SB), DI

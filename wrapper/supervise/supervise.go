@@ -43,12 +43,13 @@ type supervisor struct {
 	argv, env []string
 	start     Start
 
-	pid      int // the command's; it stays ours until it is reaped
-	exited   bool
-	status   syscall.WaitStatus
-	exitTime time.Time
-	told     time.Time // when it was first told to end
-	leads    bool      // a session or a process group of its own
+	pid       int // the command's; it stays ours until it is reaped
+	exited    bool
+	status    syscall.WaitStatus
+	exitTime  time.Time
+	told      time.Time // when it was first told to end
+	leads     bool      // a session or a process group of its own
+	suspended bool      // with the command; a SIGCONT is to come
 
 	signals  *signals
 	streams  []*stream
@@ -167,27 +168,33 @@ func (s *supervisor) supervise(observe <-chan time.Time) {
 			s.observe()
 			runtime.GOMAXPROCS(1) // another thread would be woken with each line, to look for more to do
 			Trim()
-		case sig := <-s.signals.forward:
-			if n, ok := sig.(syscall.Signal); ok {
-				s.forward(n)
-			}
+		case c := <-s.signals.forward:
+			s.forward(c)
 		case <-s.signals.children:
 			s.reap()
 		}
 	}
 }
 
-// forward hands a signal to the command. It is not reaped yet, so its PID is its own.
-func (s *supervisor) forward(n syscall.Signal) {
-	_ = syscall.Kill(s.pid, n)
-	if n != syscall.SIGTERM && n != syscall.SIGINT && n != syscall.SIGQUIT {
+// forward hands a signal to the command, unless it had it as we did. It is not reaped yet, so its PID is its own.
+func (s *supervisor) forward(c caught) {
+	if s.suspended && c.stops() {
+		return // what stops is taken back by what continues, and we have been continued
+	}
+	if c.Signal == syscall.SIGCONT {
+		s.suspended = false
+	}
+	if s.leads || !c.toGroup() {
+		_ = syscall.Kill(s.pid, c.Signal)
+	}
+	if !c.ends() || c.Signal == syscall.SIGHUP {
 		return
 	}
 	if s.told.IsZero() {
 		s.told = time.Now()
 	}
 	if s.observer != nil {
-		s.observer.send(Note{Signal: int(n), At: s.now()})
+		s.observer.send(Note{Signal: int(c.Signal), At: s.now()})
 	}
 }
 
@@ -275,8 +282,8 @@ func (s *supervisor) await(done <-chan struct{}, timeout <-chan time.Time) bool 
 			return true
 		case <-timeout:
 			return false
-		case sig := <-s.signals.forward:
-			if timeout == nil && (sig == syscall.SIGTERM || sig == syscall.SIGINT || sig == syscall.SIGQUIT || sig == syscall.SIGHUP) {
+		case c := <-s.signals.forward:
+			if timeout == nil && c.ends() {
 				return false
 			}
 		case <-s.signals.children:

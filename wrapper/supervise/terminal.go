@@ -83,6 +83,7 @@ func (s *supervisor) suspend(n syscall.Signal) {
 	if s.leads || n != syscall.SIGTSTP && n != syscall.SIGTTIN && n != syscall.SIGTTOU || !hasTerminal() {
 		return
 	}
+	s.suspended = true
 	_ = syscall.Kill(unix.Getpid(), syscall.SIGSTOP)
 }
 
