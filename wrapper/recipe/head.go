@@ -8,6 +8,7 @@ import "bytes"
 type head struct {
 	rank    []byte // innermost process prefix, "" where there is none: tells ranks apart
 	ray     bool   // forwarded by Ray, perhaps minutes late
+	record  bool   // rank stands in the head of a record, whose further lines have none
 	stamp   []byte // mm-dd HH:MM:SS of vLLM's own logger
 	level   []byte // INFO, WARNING, …
 	message []byte
@@ -144,13 +145,13 @@ func (h *head) bracket(near []byte) []byte {
 		return rest
 	case shaped(inner, "0000-00-00 00:00:00"):
 		if rank := bytes.TrimLeft(inner[len("2006-01-02 15:04:05"):], " "); len(rank) > 0 {
-			h.rank = rank
+			h.rank, h.record = rank, true
 		}
 		return rest
 	case bytes.Equal(inner, []byte("TRT-LLM")), bytes.Equal(inner, []byte("TensorRT-LLM")), len(inner) == 1 && inner[0] >= 'A' && inner[0] <= 'Z':
 		return rest
 	case bytes.HasPrefix(inner, []byte("RANK ")): // TensorRT-LLM
-		h.rank = inner
+		h.rank, h.record = inner, true
 		return rest
 	}
 	return nil

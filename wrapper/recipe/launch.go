@@ -110,9 +110,14 @@ func (s *launch) engineTime() time.Time {
 	return s.weak
 }
 
-// progressed forgets complaints that evidently killed nobody.
+// progressed: the start goes on, so what it complained of killed nobody.
 func (s *launch) progressed() {
 	s.moved = true
+	s.forget()
+}
+
+// forget drops complaints that only may have been the cause.
+func (s *launch) forget() {
 	kept := s.failures[:0]
 	for _, f := range s.failures {
 		if f.hard {
@@ -158,7 +163,8 @@ func (s *launch) fail(at time.Time, f failure) {
 		return
 	}
 	f.at = at
-	if f.reason == ReasonEngineFailed {
+	delete(s.at, markWaiting)
+	if f.reason == ReasonEngineFailed || f.reason == ReasonModelLoadFailed {
 		f.class = generic
 	}
 	if n := len(s.failures); n > 0 && f.hard {
@@ -170,8 +176,23 @@ func (s *launch) fail(at time.Time, f failure) {
 	s.failures = append(s.failures, f)
 }
 
+// unraise forgets the latest exception.
+func (s *launch) unraise() {
+	for i, f := range slices.Backward(s.failures) {
+		if f.class == exception {
+			s.failures = slices.Delete(s.failures, i, i+1)
+			return
+		}
+	}
+}
+
 // interrupt: what the interrupted process was doing fails too, in the same chain of tracebacks. That is not the cause.
+//
+// A batch program is started once its engine is: what interrupts it then, as Ray does at its end, is none of the start's.
 func (s *launch) interrupt(at time.Time, rank string) {
+	if s.passed(markEngineUp) && !s.passed(markLaunch) && !s.passed(markServing) && len(s.failures) == 0 {
+		return
+	}
 	if s.chained[rank] {
 		if n := len(s.failures); n > 0 && s.failures[n-1].class == exception && s.failures[n-1].rank == rank {
 			s.failures = s.failures[:n-1]

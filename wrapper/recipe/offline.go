@@ -36,16 +36,17 @@ func ReadLog(from io.Reader, o LogOptions) (Result, error) {
 	if o.Now.IsZero() {
 		o.Now = time.Now()
 	}
+	log, err := io.ReadAll(from)
+	if err != nil {
+		return Result{}, fmt.Errorf("read log: %w", err)
+	}
+	o.Now = written(log, o)
 	var readers []*Reader
 	for _, c := range candidates {
 		if o.Engine == "" && c.id != c.name {
 			continue // the log of a batch program is its engine's
 		}
 		readers = append(readers, c.NewReader(Options{Embedded: true, Now: o.Now, Location: o.Location}))
-	}
-	log, err := io.ReadAll(from)
-	if err != nil {
-		return Result{}, fmt.Errorf("read log: %w", err)
 	}
 	text := collected(log)
 	lines := splitter{log: text, width: wrapWidth(text)}
@@ -60,10 +61,13 @@ func ReadLog(from io.Reader, o LogOptions) (Result, error) {
 			best = r
 		}
 	}
-	if !best.Recognised() {
+	if !best.Recognised() && (o.Engine == "" || len(best.start.failures) == 0) {
 		return Result{}, ErrNoEngine
 	}
 	end := best.latest
+	if end.IsZero() {
+		end = best.late
+	}
 	if end.IsZero() {
 		end = o.Now
 	}
@@ -78,6 +82,31 @@ func cutOff(log []byte) bool {
 	last := bytes.TrimSpace(log)
 	last = bytes.ToLower(bytes.Trim(last[bytes.LastIndexByte(last, '\n')+1:], "[]()<> \t-"))
 	return bytes.HasSuffix(last, []byte("...")) && len(last) < 8 || bytes.HasSuffix(last, []byte("truncated"))
+}
+
+// written is a time not long after that at which a log was: stamps without a year are of the year that brings them
+// nearest to the first that has one. It is now where there is none.
+func written(log []byte, o LogOptions) time.Time {
+	zone := o.Location
+	if zone == nil {
+		zone = time.Local
+	}
+	for len(log) > 0 {
+		line := firstLine(log)
+		log = log[min(len(line)+1, len(log)):]
+		// What has no year is read as of 1970.
+		if t, ok := stamped(line, time.Unix(0, 0), zone); ok && t.Year() > 2000 && t.Before(o.Now) {
+			return earlier(t.AddDate(0, 6, 0), o.Now)
+		}
+	}
+	return o.Now
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 // score counts what makes a log an engine's; an introduction outweighs lines that engines share by borrowing code.
@@ -97,6 +126,9 @@ func (r *Reader) score() int {
 // stops within a line was cut.
 func (r *Reader) concluded(exit *Exit, end time.Time, whole bool) Result {
 	s := r.start
+	if !whole && s.passed(markWaiting) {
+		s.forget()
+	}
 	if s.outcomeUnknown(exit) && whole && s.begun() {
 		s.fail(end, failure{reason: ReasonEndedSilently, class: generic})
 	}

@@ -28,6 +28,8 @@ func TestHowALogEndsTellsHowTheStartEnded(t *testing.T) {
 		"a fault of the interpreter":   {"Fatal Python error: Segmentation fault\n", OutcomeFailed, "python_fatal"},
 		"an exception of native code":  {"terminate called after throwing an instance of 'c10::Error'\n", OutcomeFailed, "native_exception"},
 		"a model that is not known":    {"Value error, The checkpoint you are trying to load has model type `x` but Transformers does not recognize this architecture.\n", OutcomeFailed, "model_unsupported"},
+		"while it tries again":         {"urllib3: Max retries exceeded with url: /x thrown while requesting HEAD\nRetrying in 8s [Retry 4/5].", OutcomeTruncated, ""},
+		"tired of trying":              {"urllib3: Max retries exceeded with url: /x thrown while requesting HEAD\n", OutcomeFailed, "download_failed"},
 		"an engine without its server": {strings.SplitAfter(finish, "seconds\n")[0][1:], OutcomeEngineReady, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -69,6 +71,41 @@ func TestAFileThatIsNoLogIsAnError(t *testing.T) {
 				t.Errorf("%v %+v", err, got)
 			}
 		})
+	}
+}
+
+func TestStampsWithAndWithoutAYearAreOfOneYear(t *testing.T) {
+	log := "2024-12-31 23:59:58,123 - app - INFO - up\nINFO 12-31 23:59:59 api_server.py:1] vLLM API server version 0.6.0\n" +
+		"INFO 01-01 00:00:09 model_runner.py:1] Loading model weights took 14.9 GB\n"
+	got, err := ReadLog(strings.NewReader(log), LogOptions{Now: noon, Location: time.UTC})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if init := got.Phases[0]; init.Start.Year() != 2024 || init.End.Sub(init.Start).Round(time.Second) != 11*time.Second {
+		t.Errorf("%+v", init)
+	}
+}
+
+func TestALogOfRaysWorkersAloneEndsWithTheirLastWord(t *testing.T) {
+	log := "(RayWorkerWrapper pid=692) INFO 02-08 03:48:34 [model_runner.py:1] Starting to load model m...\n" +
+		"(RayWorkerWrapper pid=692) INFO 02-08 03:48:44 [model_runner.py:1] Model loading took 14.9 GiB and 10.0 seconds\n"
+	got, err := ReadLog(strings.NewReader(log), LogOptions{Now: noon, Location: time.UTC})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if init := got.Phases[0]; init.End.Sub(init.Start) != 10*time.Second {
+		t.Errorf("%+v", init)
+	}
+}
+
+func TestANamedEnginesLogMayHoldItsEndAlone(t *testing.T) {
+	const log = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 1.00 GiB.\n"
+	if _, err := ReadLog(strings.NewReader(log), LogOptions{Now: noon}); !errors.Is(err, ErrNoEngine) {
+		t.Errorf("of nobody: %v", err)
+	}
+	got, err := ReadLog(strings.NewReader(log), LogOptions{Engine: "sglang", Now: noon})
+	if err != nil || got.Reason != "cuda_out_of_memory" {
+		t.Errorf("%v %q", err, got.Reason)
 	}
 }
 

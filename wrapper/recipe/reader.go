@@ -19,12 +19,15 @@ type Reader struct {
 	hits    []uint16
 	done    []uint64 // by rule: the last pass that it was applied in
 	pass    uint64
+	raised  uint64    // the last pass whose line named an exception
 	buf     []byte    // of a line without its colours
 	latest  time.Time // of the last line, by its stamp where Options.Embedded
+	late    time.Time // of the last that Ray repeated, so
 	matched int       // lines that an engine's own text matched
 
 	open   map[string]bool // ranks in the middle of a Python traceback
 	opened int             // lines since one of them was last opened
+	record string          // the rank of the last of them, if further lines don't say it
 }
 
 // NewReader starts reading. One Reader serves one start of a container, with all launches in it.
@@ -70,12 +73,12 @@ func (r *Reader) read(at time.Time, text []byte) {
 	if timed := own || !r.latest.IsZero(); timed && (h.stamp != nil || len(r.hits) > 0 || s.first.IsZero() && logged(text)) {
 		s.seen(at, h)
 	}
+	r.pass++
 	r.traceback(at, h, text)
 	if h.stamp != nil && !bytes.Contains(h.rank, []byte("pid=")) && s.server != "" && s.over() && s.prompt.at.IsZero() {
 		s.prompt = prompt{at, string(h.stamp)} // a server's processes have names once they are past their imports
 	}
 	before := r.start
-	r.pass++
 	for _, hit := range r.hits {
 		if r.done[hit] == r.pass {
 			continue // the text is there twice
@@ -115,7 +118,9 @@ func (r *Reader) time(at time.Time, h head, text []byte) (time.Time, bool) {
 		latest = at
 	}
 	if t, ok := stamped(text[barEnd(text):], latest, r.options.Location); ok {
-		if !h.ray {
+		if h.ray {
+			r.late = t
+		} else {
 			r.latest = t
 		}
 		return t, true
@@ -139,7 +144,7 @@ func (r *Reader) apply(l line, rule *rule) {
 		return
 	}
 	c, ok := rule.match(l.text[from:])
-	if !ok || !r.start.passed(rule.Needs) || rule.Server && !r.start.serverSays(l.rank) {
+	if !ok || !r.start.passed(rule.Needs) || rule.Unless != "" && r.start.passed(rule.Unless) || rule.Server && !r.start.serverSays(l.rank) {
 		return
 	}
 	version := r.start.version
@@ -174,6 +179,9 @@ func (r *Reader) apply(l line, rule *rule) {
 	}
 	s.edge(l, rank, rule, c, r.options.Embedded)
 	if rule.Fails != "" {
+		if rule.Fails == ReasonEngineFailed && r.raised == r.pass {
+			s.unraise() // the server's exception says no more than that
+		}
 		s.fail(l.at, failure{reason: rule.Fails, rank: rank, class: typed, hard: rule.Hard})
 	} else if rule.Phase != "" && rule.Edge != "begin" {
 		s.progressed()
@@ -228,6 +236,10 @@ func (r *Reader) marked(at time.Time, h head, rule *rule, c capture) {
 		if len(r.open) < maxRanks {
 			r.open[string(h.rank)] = true
 			r.opened = 0
+			r.record = ""
+			if h.record {
+				r.record = string(h.rank)
+			}
 		}
 	case markChained:
 		if len(s.chained) < maxRanks {

@@ -230,6 +230,42 @@ I0803 18:43:44.778509 1 model_lifecycle.cc:839] "successfully loaded 'tensorrt_l
 I0803 18:43:45.778509 1 grpc_server.cc:2560] "Started GRPCInferenceService at 0.0.0.0:8001"
 I0803 18:43:45.978509 1 http_server.cc:4755] "Started HTTPService at 0.0.0.0:8000"
 `, want: map[string]any{"ready_stamp": "18:43:45"}},
+		"a batch on Ray, which ends its workers with SIGTERM": {engine: "vllm", outcome: OutcomeEngineReady, log: `
+INFO 07-03 03:59:20 llm_engine.py:161] Initializing an LLM engine (v0.5.0.post1) with config: model='m', speculative_config=None
+INFO 07-03 04:00:40 model_runner.py:965] Graph capturing finished in 14 secs.
+Processed prompts: 100%|██████████| 4/4 [00:01<00:00,  3.31it/s]
+*** SIGTERM received at time=1719989502 on cpu 71 ***
+`, want: map[string]any{"cuda_graph_capture_seconds": 14.0, "first_stamp": "07-03 03:59:20"}},
+		"NIM with vLLM's engine": {engine: "vllm", outcome: OutcomeReady, log: `
+2024-07-23 22:27:24,016 [INFO] [TRT-LLM] [I] Starting TensorRT-LLM init.
+[TensorRT-LLM] TensorRT-LLM version: 0.10.1.dev2024053000
+INFO 07-23 22:27:24.927 api_server.py:489] NIM LLM API version 1.0.0
+INFO 07-23 22:28:14.764 ngc_injector.py:172] Model workspace is now ready. It took 49.375 seconds
+INFO 07-23 22:28:14.767 llm_engine.py:98] Initializing an LLM engine (v0.4.1) with config: model='/tmp/m', speculative_config=None
+INFO 07-23 22:28:19 model_runner.py:173] Loading model weights took 14.9595 GB
+INFO 07-23 22:28:20.644 gpu_executor.py:119] # GPU blocks: 27793, # CPU blocks: 2048
+INFO 07-23 22:28:27 model_runner.py:1054] Graph capturing finished in 5 secs.
+INFO 07-23 22:28:28.431 api_server.py:456] Serving endpoints:
+INFO:     Started server process [32]
+INFO:     Application startup complete.
+`, want: map[string]any{
+			"cuda_graph_capture_seconds": 5.0, "first_stamp": "07-23 22:27:24", "hf_download_seconds": 49.375, "kv_cache_tokens": int64(444688),
+			"model_size": 14.9595, "ready_stamp": "22:28:28",
+		}},
+		"TurboMind, whose bar stops short of its end": {engine: "lmdeploy", outcome: OutcomeReady, log: `
+Convert to turbomind format:   0%|          | 0/32 [00:00<?, ?it/s]
+Convert to turbomind format:  97%|█████████▋| 31/32 [00:10<00:00,  8.31it/s]
+INFO:     Started server process [39]
+INFO:     Application startup complete.
+`, want: map[string]any{}},
+		"a log of TGI that begins late": {engine: "tgi", outcome: OutcomeReady, log: `
+2023-10-26T06:37:55.196641Z  INFO shard-manager: text_generation_launcher: Shard ready in 12.5s rank=1
+2023-10-26T06:37:56.919503Z  INFO text_generation_router: router/src/main.rs:247: Connected
+`, want: map[string]any{"model_load_seconds": 12.5, "ready_stamp": "06:37:56"}},
+		"TensorRT-LLM's executor of 2024": {engine: "tensorrt_llm", outcome: OutcomeFailed, reason: "ended_silently", log: `
+I0301 12:00:00.000000 1 model_lifecycle.cc:461] loading: tensorrt_llm:1
+[TensorRT-LLM][INFO] Using 132608 tokens in paged KV cache.
+`, want: map[string]any{"kv_cache_tokens": int64(132608)}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := ReadLog(strings.NewReader(c.log), LogOptions{Now: noon.AddDate(1, 0, 0), Location: time.UTC})

@@ -13,6 +13,8 @@ const (
 	ReasonEndedSilently = "ended_silently"
 	// ReasonEngineFailed: the engine's process died and its server reports that, but nothing says of what.
 	ReasonEngineFailed = "engine_failed"
+	// ReasonModelLoadFailed: Triton could not load a model, and nothing says why.
+	ReasonModelLoadFailed = "model_load_failed"
 	// ReasonKilled: SIGKILL, or status 137: most often the kernel's out-of-memory killer, which leaves no line.
 	ReasonKilled = "killed"
 	// ReasonTerminated: SIGTERM or SIGINT from outside.

@@ -33,6 +33,17 @@ func TestWhatKillsAStartHasAReason(t *testing.T) {
 		"a GPU that broke":                {raised("torch.AcceleratorError: CUDA error: uncorrectable ECC error encountered"), "gpu_fault"},
 		"a GPU that is gone":              {"NVRM: Xid (PCI:0000:07:00): 79, pid=1, GPU has fallen off the bus.\n", "gpu_fault"},
 		"a kernel's fault":                {raised("torch.AcceleratorError: CUDA error: an illegal memory access was encountered"), "cuda_error"},
+		"a GPU that HIP has no code for":  {raised("torch.AcceleratorError: HIP error: invalid device function"), "gpu_unsupported"},
+		"a kernel's fault, of HIP":        {raised("RuntimeError: HIP error: an illegal memory access was encountered"), "hip_error"},
+		"CUDA in a forked process":        {raised("RuntimeError: Cannot re-initialize CUDA in forked subprocess. To use CUDA with multiprocessing, you must use the 'spawn' start method"), "cuda_forked"},
+		"peers that don't come":           {raised("torch.distributed.DistStoreError: Timed out after 601 seconds waiting for clients. 1/4 clients joined."), "rendezvous_timeout"},
+		"no compiler":                     {raised("RuntimeError: Could not find nvcc and default cuda_home='/usr/local/cuda' doesn't exist"), "build_tool_missing"},
+		"fewer GPUs than ranks":           {raised("AssertionError: please ensure that world_size (2) is less than than max local gpu count (1)"), "too_few_gpus"},
+		"code that is not trusted, 0.4":   {raised("ValueError: Loading m requires you to execute the configuration file in that repo on your local machine."), "remote_code_not_trusted"},
+		"a model given twice":             {raised("ValueError: With `vllm serve`, you should provide the model as a positional argument or in a config file instead of via the `--model` option."), "bad_flag"},
+		"an API server's own exception":   {"Traceback (most recent call last):\n  File \"x.py\", line 1, in f\nRuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}\n", ReasonEngineFailed},
+		"Ray that is shut down after it":  {raised("KeyError: 'x'") + "INFO 03-01 12:00:09 [ray_distributed_executor.py:127] Shutting down Ray distributed executor. If you see error log from logging.cc regarding SIGTERM received, please ignore because this is the expected termination process in Ray.\n", "python_exception:KeyError"},
+		"workers, before it kills itself": {raised("KeyError: 'x'") + "CRITICAL 03-01 12:00:09 [core_client.py:359] Got fatal signal from worker processes, shutting down. See stack trace above for root cause issue.\nKilled\n", "python_exception:KeyError"},
 		"NCCL":                            {raised("torch.distributed.DistBackendError: NCCL error in: ProcessGroupNCCL.cpp:77, unhandled cuda error"), "nccl_error"},
 		"NCCL that waits for ever":        {"[rank0]:[E1] [PG ID 2] Watchdog caught collective operation timeout: WorkNCCL(SeqNum=1)\n", "nccl_timeout"},
 		"Ray without enough nodes":        {raised("ValueError: Cannot provide a placement group of placement_group_specs=[{'GPU': 1.0}] within 1800 seconds."), "ray_incomplete"},
@@ -61,6 +72,44 @@ func TestWhatKillsAStartHasAReason(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, end := live(t, "vllm", start+c.log)
+			if got := r.Result(&Exit{Code: 1}, end); got.Outcome != OutcomeFailed || got.Reason != c.want {
+				t.Errorf("%s %q, want %q", got.Outcome, got.Reason, c.want)
+			}
+		})
+	}
+}
+
+func TestWhatKillsOtherEnginesHasAReason(t *testing.T) {
+	sglang := func(lines string) string {
+		return "[2026-03-01 12:00:00] server_args=ServerArgs(model_path='m')\n[2026-03-01 12:00:01 TP1] Load weight begin.\n" + lines
+	}
+	scheduler := func(exception string) string {
+		return sglang("[2026-03-01 12:00:02 TP1] Scheduler hit an exception: Traceback (most recent call last):\n  File \"x.py\", line 1, in f\n    g()\n" + exception + "\n\n")
+	}
+	triton := func(lines string) string {
+		return "I0301 12:00:00.000000 1 model_lifecycle.cc:461] loading: tensorrt_llm:1\n" + lines + "error: creating server: Internal - failed to load all models\n"
+	}
+	tgi := func(lines string) string {
+		return "2026-03-01T12:00:00.000000Z  INFO text_generation_launcher: Starting shard rank=0\n" + lines
+	}
+	for name, c := range map[string]struct{ engine, log, want string }{
+		"a scheduler's exception":            {"sglang", scheduler("KeyError: 'x'"), "python_exception:KeyError"},
+		"a model that SGLang has not":        {"sglang", scheduler("ValueError: Model architectures ['X'] are not supported for now."), "model_unsupported"},
+		"memory that others use":             {"sglang", scheduler("ValueError: The memory capacity is unbalanced. Some GPUs may be occupied by other processes."), "gpu_memory_in_use"},
+		"a scheduler that was killed":        {"sglang", sglang("RuntimeError: Rank 0 scheduler died during initialization (exit code: -9). If exit code is -9 (SIGKILL), the OS killed it.\n"), "killed"},
+		"a scheduler that aborted":           {"sglang", sglang("RuntimeError: Rank 0 scheduler died during initialization (exit code: -3). If exit code is -9 (SIGKILL), the OS killed it.\n"), ReasonEngineFailed},
+		"a scheduler that is gone":           {"sglang", sglang("Rank 0 scheduler is dead. Please check if there are relevant logs.\nExit code: -9\n"), "killed"},
+		"TensorRT's memory":                  {"tensorrt_llm", triton("[TensorRT-LLM][ERROR] [defaultAllocator.cpp::allocate::31] Error Code 1: Cuda Runtime (out of memory)\nE0301 12:00:03.000000 1 x.cc:1] failed to load 'tensorrt_llm' version 1\n"), "cuda_out_of_memory"},
+		"one model of several":               {"tensorrt_llm", triton("E0301 12:00:02.000000 1 x.cc:1] failed to load 'tensorrt_llm' version 1\nI0301 12:00:03.000000 1 model_lifecycle.cc:818] successfully loaded 'preprocessing'\n"), ReasonModelLoadFailed},
+		"an instance of a model":             {"tensorrt_llm", triton("I0301 12:00:02.000000 1 model_lifecycle.cc:818] successfully loaded 'preprocessing'\nE0301 12:00:03.000000 1 x.cc:1] ERROR: Failed to create instance: unexpected error\n"), ReasonModelLoadFailed},
+		"a shard that can't begin":           {"tgi", tgi("2026-03-01T12:00:02.000000Z ERROR shard-manager: text_generation_launcher: Error when initializing model\n"), ReasonEngineFailed},
+		"a model that TGI has not":           {"tgi", tgi("ValueError: Unsupported model type x\n"), "model_unsupported"},
+		"heads that TGI can't divide":        {"tgi", tgi("ValueError: `num_heads` must be divisible by `num_shards` (got `num_heads`: 71 and `num_shards`: 2\n"), "parallelism_unsupported"},
+		"an argument without its value":      {"tgi", "error: a value is required for '--model-id <MODEL_ID>' but none was supplied\n", "bad_flag"},
+		"hardware that no profile of NIM is": {"vllm", "ERROR 03-01 12:00:00 utils.py:21] Could not find a profile that is currently runnable with the detected hardware.\n", "gpu_unsupported"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, end := live(t, c.engine, c.log)
 			if got := r.Result(&Exit{Code: 1}, end); got.Outcome != OutcomeFailed || got.Reason != c.want {
 				t.Errorf("%s %q, want %q", got.Outcome, got.Reason, c.want)
 			}

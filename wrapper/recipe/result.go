@@ -50,6 +50,8 @@ func (s *launch) outcome(exit *Exit) (Outcome, string) {
 		return OutcomeTruncated, ""
 	case exit == nil:
 		return OutcomeEngineReady, ""
+	case complained && s.passed(markGaveUp):
+		return OutcomeFailed, cause.reason
 	case exit.Signal == 9 || exit.Code == 137:
 		return OutcomeFailed, ReasonKilled
 	case exit.Signal != 0:
@@ -245,8 +247,8 @@ func arranged(phases []Phase, init string) []Phase {
 			}
 			if level > 0 {
 				p.Parent = init
-				if up, ok := longest[parents[p.Name]]; ok && !p.Start.After(up.End) && !p.End.Before(up.Start) {
-					p.Parent = up.Name // TGI downloads before it loads
+				if up, ok := longest[parents[p.Name]]; ok && p.meets(up) {
+					p.Parent = up.Name // TGI and NIM download before they load
 				}
 				p.fit(longest[p.Parent])
 			}
@@ -267,6 +269,14 @@ func depth(name, init string) int {
 		return 1
 	}
 	return 2
+}
+
+// meets says whether two phases have a time in common, not only an edge unless one of them is no more than that.
+func (p *Phase) meets(other Phase) bool {
+	if p.End.Equal(p.Start) || other.End.Equal(other.Start) {
+		return !p.Start.After(other.End) && !p.End.Before(other.Start)
+	}
+	return p.Start.Before(other.End) && p.End.After(other.Start)
 }
 
 // fit keeps a phase within another: by moving it where it is short enough, since a stated length is exact and a stamp

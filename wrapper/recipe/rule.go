@@ -23,6 +23,7 @@ type rule struct {
 	Once       bool              `yaml:"once"`  // ends the phase only if nothing has
 	Mark       mark              `yaml:"mark"`
 	Needs      mark              `yaml:"needs"`
+	Unless     mark              `yaml:"unless"`
 	Server     bool              `yaml:"server"` // said by the process that introduced itself, if processes are named
 	Since      string            `yaml:"since"`
 	Before     string            `yaml:"before"`
@@ -51,6 +52,8 @@ const (
 	markReady       mark = "ready"        // the server answers
 	markEngineSeen  mark = "engine_seen"  // a line of the engine's own logger
 	markPrompt      mark = "prompt"       // a first line of a process, which may begin a new launch
+	markWaiting     mark = "waiting"      // what it complained of may still come
+	markGaveUp      mark = "gave_up"      // it ends itself, with SIGKILL
 	markInterrupted mark = "interrupted"  // somebody ended it
 	markException   mark = "traceback"    // a Python traceback begins
 	markChained     mark = "chained"      // the next traceback is of the same mishap as the last

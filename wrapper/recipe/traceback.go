@@ -15,7 +15,11 @@ func (r *Reader) traceback(at time.Time, h head, text []byte) {
 	if r.opened++; r.opened > maxTraceback {
 		clear(r.open)
 	}
-	if len(r.open) == 0 || !r.open[string(h.rank)] || len(h.message) == 0 {
+	rank := string(h.rank)
+	if rank == "" && !r.open[rank] {
+		rank = r.record
+	}
+	if len(r.open) == 0 || !r.open[rank] || len(h.message) == 0 {
 		return
 	}
 	if c := h.message[0]; c == ' ' || c == '^' || c == '\t' || c == '|' || c == '+' || indented(h, text) ||
@@ -26,15 +30,16 @@ func (r *Reader) traceback(at time.Time, h head, text []byte) {
 	if name == "" {
 		return
 	}
-	delete(r.open, string(h.rank))
+	delete(r.open, rank)
 	switch name {
 	case "KeyboardInterrupt":
-		r.start.interrupt(at, string(h.rank))
+		r.start.interrupt(at, rank)
 	case "CancelledError", "SystemExit", "GeneratorExit":
 	default:
-		r.start.fail(at, failure{reason: "python_exception:" + name, rank: string(h.rank), class: exception})
+		r.start.fail(at, failure{reason: "python_exception:" + name, rank: rank, class: exception})
+		r.raised = r.pass
 	}
-	delete(r.start.chained, string(h.rank))
+	delete(r.start.chained, rank)
 }
 
 // indented: parse trims what stands before a message without a head of vLLM's logger, so look at the text itself.
