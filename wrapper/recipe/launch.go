@@ -157,10 +157,11 @@ type failure struct {
 	hard   bool // only a ready engine disproves it
 }
 
-func (s *launch) fail(at time.Time, f failure) {
+// fail notes what may have been the cause, and reports whether it did.
+func (s *launch) fail(at time.Time, f failure) bool {
 	s.prompt = prompt{} // whatever was said before is not of another launch
 	if !s.ready.IsZero() || len(s.failures) >= 64 {
-		return
+		return false
 	}
 	f.at = at
 	delete(s.at, markWaiting)
@@ -170,10 +171,11 @@ func (s *launch) fail(at time.Time, f failure) {
 	if n := len(s.failures); n > 0 && f.hard {
 		if last := &s.failures[n-1]; last.at.Equal(at) && last.rank == f.rank && last.class == f.class && !last.hard {
 			*last = f // "CUDA error: out of memory" is more than a CUDA error
-			return
+			return true
 		}
 	}
 	s.failures = append(s.failures, f)
+	return true
 }
 
 // unraise forgets the latest exception.

@@ -15,11 +15,14 @@ func (r *Reader) traceback(at time.Time, h head, text []byte) {
 	if r.opened++; r.opened > maxTraceback {
 		clear(r.open)
 	}
+	if len(r.open) == 0 || len(h.message) == 0 {
+		return
+	}
 	rank := string(h.rank)
 	if rank == "" && !r.open[rank] {
 		rank = r.record
 	}
-	if len(r.open) == 0 || !r.open[rank] || len(h.message) == 0 {
+	if !r.open[rank] {
 		return
 	}
 	if c := h.message[0]; c == ' ' || c == '^' || c == '\t' || c == '|' || c == '+' || indented(h, text) ||
@@ -36,8 +39,9 @@ func (r *Reader) traceback(at time.Time, h head, text []byte) {
 		r.start.interrupt(at, rank)
 	case "CancelledError", "SystemExit", "GeneratorExit":
 	default:
-		r.start.fail(at, failure{reason: "python_exception:" + name, rank: rank, class: exception})
-		r.raised = r.pass
+		if r.start.fail(at, failure{reason: "python_exception:" + name, rank: rank, class: exception}) {
+			r.raised = r.pass
+		}
 	}
 	delete(r.start.chained, rank)
 }
