@@ -14,7 +14,13 @@ import (
 
 // readPause is the least time between two reads of an output that trickles: each is a wake-up of this process, and a
 // chatty start has thousands of lines a second. A line's time is late by that much at most; the pipe holds a mebibyte.
-const readPause = 10 * time.Millisecond
+//
+// A flood fills that pipe sooner, and would wait for its reader.
+const (
+	readPause  = 10 * time.Millisecond
+	floodPause = time.Millisecond
+	floodBytes = 256 << 10 // within a pause
+)
 
 // output is the copy of one of the command's outputs.
 type output struct {
@@ -63,12 +69,14 @@ func (o *observer) read(out *output) {
 		split   splitter
 		buf     = make([]byte, 64<<10)
 		stopped bool
+		since   int // bytes since the last pause
 	)
 	for !o.told() {
 		n := rawsys.Read(out.fd, buf)
 		if n > 0 {
 			now := o.clock.now()
 			o.lines(func(line func([]byte, time.Time)) { split.write(buf[:n], now, line) }, out.stream)
+			since += n
 		}
 		switch {
 		case n == 0 || n < 0 && stopped:
@@ -78,9 +86,12 @@ func (o *observer) read(out *output) {
 			continue
 		case n < 0:
 			out.poll.Again(out.fd, out.fd)
-		default:
+		case since < floodBytes:
 			out.poll.After(readPause)
+		default:
+			out.poll.After(floodPause)
 		}
+		since = 0
 		stopped = out.poll.Wait(func(int) {})
 	}
 }
