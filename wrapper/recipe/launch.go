@@ -189,11 +189,9 @@ func (s *launch) unraise() {
 }
 
 // interrupt: what the interrupted process was doing fails too, in the same chain of tracebacks. That is not the cause.
-//
-// A batch program is started once its engine is: what interrupts it then, as Ray does at its end, is none of the start's.
 func (s *launch) interrupt(at time.Time, rank string) {
-	if s.passed(markEngineUp) && !s.passed(markLaunch) && !s.passed(markServing) && len(s.failures) == 0 {
-		return
+	if s.passed(markWorking) {
+		return // as Ray does at a batch's end
 	}
 	if s.chained[rank] {
 		if n := len(s.failures); n > 0 && s.failures[n-1].class == exception && s.failures[n-1].rank == rank {

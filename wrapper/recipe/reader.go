@@ -220,7 +220,7 @@ func (r *Reader) marked(at time.Time, h head, rule *rule, c capture) {
 	case markEngineReady:
 		s.engineReady(at)
 		s.at[markEngineReady] = at
-	case markEngineUp, markServing:
+	case markEngineUp, markWorking, markServing:
 		s.engineUp(at)
 		s.at[rule.Mark] = at
 	case markReady:

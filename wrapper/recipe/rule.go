@@ -48,6 +48,7 @@ const (
 	markCapacity    mark = "capacity"     // memory for requests is allocated
 	markEngineReady mark = "engine_ready" // the engine is initialised, by its own word
 	markEngineUp    mark = "engine_up"    // something that happens only once the engine is initialised
+	markWorking     mark = "working"      // a batch is under way: what ends it now is none of the start's
 	markServing     mark = "serving"      // the server is about to listen
 	markReady       mark = "ready"        // the server answers
 	markEngineSeen  mark = "engine_seen"  // a line of the engine's own logger
