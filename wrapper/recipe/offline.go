@@ -5,6 +5,7 @@ package recipe
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -64,14 +65,7 @@ func ReadLog(from io.Reader, o LogOptions) (Result, error) {
 	if !best.Recognised() && (o.Engine == "" || len(best.start.failures) == 0) {
 		return Result{}, ErrNoEngine
 	}
-	end := best.latest
-	if end.IsZero() {
-		end = best.late
-	}
-	if end.IsZero() {
-		end = o.Now
-	}
-	return best.concluded(o.Exit, end, !cutOff(log)), nil
+	return best.concluded(o.Exit, cmp.Or(best.latest, best.late, o.Now), !cutOff(log)), nil
 }
 
 // cutOff says whether a log ends where whoever copied it stopped, rather than where its writer did.

@@ -74,14 +74,20 @@ func TestAFileThatIsNoLogIsAnError(t *testing.T) {
 	}
 }
 
-func TestStampsWithAndWithoutAYearAreOfOneYear(t *testing.T) {
-	log := "2024-12-31 23:59:58,123 - app - INFO - up\nINFO 12-31 23:59:59 api_server.py:1] vLLM API server version 0.6.0\n" +
-		"INFO 01-01 00:00:09 model_runner.py:1] Loading model weights took 14.9 GB\n"
+// initOf is the engine's init in a log that is read at noon.
+func initOf(t *testing.T, log string) Phase {
+	t.Helper()
 	got, err := ReadLog(strings.NewReader(log), LogOptions{Now: noon, Location: time.UTC})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if init := got.Phases[0]; init.Start.Year() != 2024 || init.End.Sub(init.Start).Round(time.Second) != 11*time.Second {
+	return got.Phases[0]
+}
+
+func TestStampsWithAndWithoutAYearAreOfOneYear(t *testing.T) {
+	log := "2024-12-31 23:59:58,123 - app - INFO - up\nINFO 12-31 23:59:59 api_server.py:1] vLLM API server version 0.6.0\n" +
+		"INFO 01-01 00:00:09 model_runner.py:1] Loading model weights took 14.9 GB\n"
+	if init := initOf(t, log); init.Start.Year() != 2024 || init.End.Sub(init.Start).Round(time.Second) != 11*time.Second {
 		t.Errorf("%+v", init)
 	}
 }
@@ -89,11 +95,7 @@ func TestStampsWithAndWithoutAYearAreOfOneYear(t *testing.T) {
 func TestALogOfRaysWorkersAloneEndsWithTheirLastWord(t *testing.T) {
 	log := "(RayWorkerWrapper pid=692) INFO 02-08 03:48:34 [model_runner.py:1] Starting to load model m...\n" +
 		"(RayWorkerWrapper pid=692) INFO 02-08 03:48:44 [model_runner.py:1] Model loading took 14.9 GiB and 10.0 seconds\n"
-	got, err := ReadLog(strings.NewReader(log), LogOptions{Now: noon, Location: time.UTC})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if init := got.Phases[0]; init.End.Sub(init.Start) != 10*time.Second {
+	if init := initOf(t, log); init.End.Sub(init.Start) != 10*time.Second {
 		t.Errorf("%+v", init)
 	}
 }

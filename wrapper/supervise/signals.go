@@ -33,12 +33,12 @@ func (c caught) toGroup() bool {
 	case syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGWINCH, syscall.SIGCONT:
 		return c.kernel
 	}
-	return c.kernel && c.stops()
+	return c.kernel && jobControl(c.Signal)
 }
 
-// stops tells that it is one of job control's, which stop who does not catch them.
-func (c caught) stops() bool {
-	return c.Signal == syscall.SIGTSTP || c.Signal == syscall.SIGTTIN || c.Signal == syscall.SIGTTOU
+// jobControl tells that a signal is one of a terminal's that stop who does not catch them.
+func jobControl(n syscall.Signal) bool {
+	return n == syscall.SIGTSTP || n == syscall.SIGTTIN || n == syscall.SIGTTOU
 }
 
 // ends tells that somebody asks for an end with it.

@@ -178,7 +178,7 @@ func (s *supervisor) supervise(observe <-chan time.Time) {
 
 // forward hands a signal to the command, unless it had it as we did. It is not reaped yet, so its PID is its own.
 func (s *supervisor) forward(c caught) {
-	if s.suspended && c.stops() {
+	if s.suspended && jobControl(c.Signal) {
 		return // what stops is taken back by what continues, and we have been continued
 	}
 	if c.Signal == syscall.SIGCONT {

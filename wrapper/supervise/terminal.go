@@ -80,7 +80,7 @@ func (s *supervisor) giveUpTerminal() int {
 // suspend stops us with the command where a shell looks at us to see its job stopped. A stop that no terminal caused is
 // the command's own matter: who continues it might not know of us.
 func (s *supervisor) suspend(n syscall.Signal) {
-	if s.leads || n != syscall.SIGTSTP && n != syscall.SIGTTIN && n != syscall.SIGTTOU || !hasTerminal() {
+	if s.leads || !jobControl(n) || !hasTerminal() {
 		return
 	}
 	s.suspended = true
