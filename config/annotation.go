@@ -155,7 +155,7 @@ var Annotations = []Annotation{
 	},
 	{
 		Name: "timeout", Type: "duration", Default: "policy `wrapper.timeout`",
-		Doc: "When the wrapper stops waiting for the server to be ready.",
+		Doc: "When the wrapper stops waiting for the server to be ready, from the container's start. The pod's start as a whole is given up after two hours, or after this if it is longer.",
 		set: func(s *Settings, v string) (err error) { s.Timeout, err = parseDuration(v); return err },
 	},
 	{
