@@ -63,11 +63,13 @@ func (a axis) labels() string {
 }
 
 func tickLabel(at time.Duration) string {
-	label := at.String() // 1m0s, 500ms
-	if strings.HasSuffix(label, "m0s") {
-		label = strings.TrimSuffix(label, "0s")
+	label := at.String() // 10m0s, 1h0m0s, 500ms
+	for _, zero := range [...]string{"m0s", "h0m"} {
+		if strings.HasSuffix(label, zero) {
+			label = label[:len(label)-len("0s")]
+		}
 	}
-	return strings.TrimSuffix(label, "0m")
+	return label
 }
 
 // Blocks that fill a cell from its left, by eighths; index 0 is a full cell.
