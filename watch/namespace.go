@@ -91,7 +91,7 @@ func (w *Watcher) leave(name string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for id, s := range w.starts {
-		if s.facts.Namespace == name {
+		if s.subject.Namespace == name { // of one that was shed there are no facts
 			w.forget(id, s)
 		}
 	}

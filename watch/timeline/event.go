@@ -136,8 +136,14 @@ func (f *Facts) evict() {
 	f.events = slices.Delete(f.events, least, least+1)
 }
 
+// aggregation is what client-go's recorder puts in front of a text when an object got many events that differ only in it.
+const aggregation = "(combined from similar events): "
+
+// text is what an event says, whether or not the recorder combined it with others.
+func text(e *corev1.Event) string { return strings.TrimPrefix(e.Message, aggregation) }
+
 func (f *Facts) distil(e *corev1.Event) (event, bool) {
-	k := kinds[e.Reason]
+	k, said := kinds[e.Reason], text(e)
 	fact := event{kind: k, container: -1, volume: -1, count: max(e.Count, 1)}
 	fact.first, fact.source = firstSeen(e)
 	if k == kindNone || fact.first == 0 {
@@ -155,22 +161,22 @@ func (f *Facts) distil(e *corev1.Event) (event, bool) {
 	}
 	switch k {
 	case kindPulled:
-		if strings.Contains(e.Message, "already present on machine") {
+		if strings.Contains(said, "already present on machine") {
 			fact.kind = kindCached
 		} else {
-			fact.pull, fact.waiting, fact.size = pulled(e.Message)
+			fact.pull, fact.waiting, fact.size = pulled(said)
 		}
-		fact.volume = f.imageVolume(e.Message)
+		fact.volume = f.imageVolume(said)
 	case kindPulling:
-		fact.volume = f.imageVolume(e.Message)
+		fact.volume = f.imageVolume(said)
 	case kindPullFailed:
 		// "Failed" is also said of containers that could not be created or started; their status tells of those.
-		if !strings.HasPrefix(e.Message, "Failed to pull image") {
+		if !strings.HasPrefix(said, "Failed to pull image") {
 			return event{}, false
 		}
-		fact.volume = f.imageVolume(e.Message)
+		fact.volume = f.imageVolume(said)
 	case kindUnschedulable:
-		fact.why = whyUnschedulable(e.Message)
+		fact.why = whyUnschedulable(said)
 		f.gated = f.gated || fact.why == becauseGated
 	case kindPreempted:
 		if e.InvolvedObject.UID != "" && string(e.InvolvedObject.UID) != f.UID {

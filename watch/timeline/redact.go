@@ -102,9 +102,9 @@ func RedactEvent(e *corev1.Event) *corev1.Event {
 	}
 	switch k {
 	case kindPulling, kindPulled, kindUnschedulable:
-		out.Message = e.Message
+		out.Message = text(e)
 	case kindPullFailed:
-		if out.Message = pullFailure.FindString(e.Message); out.Message == "" {
+		if out.Message = pullFailure.FindString(text(e)); out.Message == "" {
 			return nil
 		}
 	}
