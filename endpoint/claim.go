@@ -5,6 +5,8 @@ package endpoint
 import (
 	"slices"
 	"strings"
+
+	"github.com/coldtrace/coldtrace/startup/gpuname"
 )
 
 // classResource is how a limit names a device class, from Kubernetes 1.34 on: a claim is made for it behind the scenes
@@ -63,7 +65,7 @@ func claimNames(pod *Pod, used ClaimUse) []string {
 func gpuTypeOfClaims(pod *Pod, c *Container) string {
 	for _, used := range c.Resources.Claims {
 		for _, name := range append(claimNames(pod, used), used.Request) {
-			if t := gpuType(name); t != "" {
+			if t := gpuname.Find(name); t != "" {
 				return t
 			}
 		}
@@ -98,7 +100,7 @@ func speaksOf(names ...string) subject {
 	switch {
 	case has(channelWords):
 		return somethingElse
-	case has(gpuWords), slices.ContainsFunc(words, func(w string) bool { return strings.Contains(w, "gpu") || gpuType(w) != "" }):
+	case has(gpuWords), slices.ContainsFunc(words, func(w string) bool { return strings.Contains(w, "gpu") || gpuname.Find(w) != "" }):
 		return aGPU
 	case has(otherWords):
 		return somethingElse

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/coldtrace/coldtrace/startup/gpuname"
 )
 
 // devices are a container's GPUs.
@@ -55,7 +57,7 @@ func matchAny(patterns []string, name string) bool {
 // Node labels that tell the GPU, the most telling first.
 var (
 	gpuTypeKeys = []string{
-		"k8s.amazonaws.com/accelerator", "nvidia.com/gpu.product", "cloud.google.com/gke-accelerator",
+		"k8s.amazonaws.com/accelerator", productLabel, "cloud.google.com/gke-accelerator",
 		"karpenter.k8s.aws/instance-gpu-name", "karpenter.k8s.aws/instance-accelerator-name", "karpenter.azure.com/sku-gpu-name",
 		"eks.amazonaws.com/instance-gpu-name", "eks.amazonaws.com/instance-accelerator-name",
 		"gpu.nvidia.com/class", "gpu.nvidia.com/model", "amd.com/gpu.product-name", "amd.com/gpu.product",
@@ -68,10 +70,21 @@ var (
 	regionKeys = []string{"topology.kubernetes.io/region", "failure-domain.beta.kubernetes.io/region"}
 )
 
+// productLabel holds the driver's own name of the GPU: GPU feature discovery writes it.
+const productLabel = "nvidia.com/gpu.product"
+
+// gpuOfLabel is the short name of the GPU that a node's label tells.
+func gpuOfLabel(key, value string) string {
+	if key == productLabel {
+		return gpuname.Product(value)
+	}
+	return gpuname.Find(value)
+}
+
 // gpuTypeOf is the short name of the GPU that a pod asks for by nodeSelector, required affinity or instance type.
 func gpuTypeOf(spec *PodSpec) string {
 	for _, key := range gpuTypeKeys {
-		if t := agreed(spec, key, gpuType); t != "" {
+		if t := agreed(spec, key, func(v string) string { return gpuOfLabel(key, v) }); t != "" {
 			return t
 		}
 	}
@@ -81,7 +94,7 @@ func gpuTypeOf(spec *PodSpec) string {
 		}
 	}
 	for _, key := range ownKeys(spec) {
-		if t := agreed(spec, key, gpuType); t != "" {
+		if t := agreed(spec, key, func(v string) string { return gpuOfLabel(key, v) }); t != "" {
 			return t
 		}
 	}

@@ -25,8 +25,10 @@ func TestGPUTypesHaveShortNames(t *testing.T) {
 		// Karpenter, CoreWeave, AMD
 		"h100": "h100", "l40s": "l40s", "H100_NVLINK_80GB": "h100", "AMD_Instinct_MI300X_OAM": "mi300x", "AMD-Instinct-MI325X": "mi325x", "MI355X": "mi355x",
 		"": "", "normal": "", "nvidia": "", "true": "", "gpu": "",
+		// one of tomorrow
+		"NVIDIA-R300": "r300",
 	} {
-		if got := gpuType(label); got != want {
+		if got := gpuOfLabel(productLabel, label); got != want {
 			t.Errorf("%q is %q, want %q", label, got, want)
 		}
 	}

@@ -2,59 +2,11 @@
 
 package endpoint
 
-import "strings"
+import (
+	"strings"
 
-// gpuNames are the words in product names, labels and Azure and Oracle instance types that are a GPU's short name.
-// A word maps to itself unless it says otherwise.
-var gpuNames = map[string]string{
-	// NVIDIA, data centre
-	"k80": "", "m60": "", "p4": "", "p40": "", "p100": "", "v100": "", "v100s": "v100", "t4": "", "t4g": "",
-	"a2": "", "a10": "", "a10g": "", "a16": "", "a30": "", "a40": "", "a100": "", "a100e": "a100", "a100x": "a100", "a800": "",
-	"l2": "", "l4": "", "l20": "", "l40": "", "l40s": "", "h20": "", "h100": "", "h200": "", "h800": "", "gh200": "",
-	"b100": "", "b200": "", "b300": "", "gb10": "", "gb200": "", "gb300": "", "vr200": "", "r100": "",
-	// NVIDIA, workstation
-	"a4000": "", "a4500": "", "a5000": "", "a5500": "", "a6000": "",
-	// AMD
-	"mi25": "", "mi50": "", "mi60": "", "mi100": "", "mi210": "", "mi250": "", "mi250x": "", "mi300a": "", "mi300x": "", "mi308x": "",
-	"mi325x": "", "mi350x": "", "mi355x": "", "v520": "", "v710": "",
-	// Intel, Google, AWS
-	"gaudi": "", "gaudi2": "", "gaudi3": "", "pvc": "", "flex": "",
-	"trainium": "", "trainium2": "", "trainium3": "", "inferentia": "", "inferentia2": "",
-}
-
-// gpuPhrases are names of more than one word, in the order they are looked for.
-var gpuPhrases = []struct{ phrase, name string }{
-	{"rtx-pro-6000", "rtxpro6000"}, {"rtx-pro-5000", "rtxpro5000"}, {"rtx-pro-4500", "rtxpro4500"}, {"rtx-6000-ada", "rtx6000ada"}, {"rtx-5000-ada", "rtx5000ada"},
-	{"rtx-4000-ada", "rtx4000ada"}, {"quadro-rtx-6000", "rtx6000"}, {"quadro-rtx-8000", "rtx8000"},
-	{"rtx-5090", "rtx5090"}, {"rtx-5080", "rtx5080"}, {"rtx-4090", "rtx4090"}, {"rtx-4080", "rtx4080"}, {"rtx-3090", "rtx3090"}, {"rtx-3080", "rtx3080"},
-	{"data-center-gpu-max", "max"}, {"tpu-v4", "tpu-v4"}, {"tpu-v5p", "tpu-v5p"}, {"tpu-v5-lite", "tpu-v5e"}, {"tpu-v6e", "tpu-v6e"}, {"tpu7x", "tpu7x"},
-}
-
-// gpuType is the short name of the GPU in a product name or label: h100 in NVIDIA-H100-80GB-HBM3, a10 in
-// nvidia-ampere-a10. Empty if it names none.
-func gpuType(label string) string {
-	if label == "" {
-		return ""
-	}
-	words := strings.FieldsFunc(strings.ToLower(label), func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < '0' || r > '9')
-	})
-	joined := strings.Join(words, "-")
-	for _, p := range gpuPhrases {
-		if strings.Contains(joined, p.phrase) {
-			return p.name
-		}
-	}
-	for _, w := range words {
-		if name, ok := gpuNames[w]; ok {
-			if name == "" {
-				return w
-			}
-			return name
-		}
-	}
-	return ""
-}
+	"github.com/coldtrace/coldtrace/startup/gpuname"
+)
 
 // instanceFamilies are beginnings of instance types whose names do not hold the GPU's. The longest match wins.
 var instanceFamilies = []struct{ prefix, name string }{
@@ -80,7 +32,7 @@ var azureSizes = []struct{ series, version, name string }{
 func gpuTypeOfInstance(instance string) string {
 	instance = strings.ToLower(instance)
 	if rest, azure := strings.CutPrefix(instance, "standard_"); azure {
-		if t := gpuType(rest); t != "" {
+		if t := gpuname.Find(rest); t != "" {
 			return t
 		}
 		return azureGPU(rest)
@@ -96,7 +48,7 @@ func gpuTypeOfInstance(instance string) string {
 		return name
 	}
 	if strings.HasPrefix(instance, "bm.gpu") || strings.HasPrefix(instance, "vm.gpu") {
-		return gpuType(instance)
+		return gpuname.Find(instance)
 	}
 	return ""
 }

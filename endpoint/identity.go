@@ -123,7 +123,7 @@ func (id Identity) WithNode(labels map[string]string) Identity {
 	if id.GPUType == "" || id.typeGuessed {
 		told := ""
 		for _, key := range gpuTypeKeys {
-			told = first(told, gpuType(labels[key]))
+			told = first(told, gpuOfLabel(key, labels[key]))
 		}
 		id.GPUType = first(told, gpuTypeOfInstance(id.InstanceType), id.GPUType)
 	}
@@ -131,7 +131,7 @@ func (id Identity) WithNode(labels map[string]string) Identity {
 		id.Region = first(id.Region, labels[key])
 	}
 	if id.MIG == "" {
-		id.MIG = migProfile(labels["nvidia.com/gpu.product"])
+		id.MIG = migProfile(labels[productLabel])
 	}
 	return id
 }
