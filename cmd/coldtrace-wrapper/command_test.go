@@ -30,6 +30,9 @@ const roleEnv = "COLDTRACE_TEST_COMMAND"
 //	lines N    writes N bytes of log lines, many at once
 //	chatter R  writes R log lines a second, each by itself, and starts a process now and then, until standard input ends
 func command(args []string) error {
+	if args[0] == "serve" {
+		return serve(args[1], args[2], args[3])
+	}
 	in := bufio.NewReader(os.Stdin)
 	if _, err := in.ReadBytes('\n'); err != nil {
 		return nil //nolint:nilerr // its end says that nothing is wanted

@@ -25,8 +25,9 @@ func (s *story) end(at time.Time, exit *recipe.Exit, reason string) {
 		return
 	}
 	e := s.heardEngine()
-	if e != nil && exit != nil {
-		if t, ok := e.reader.Ready(); ok { // it was ready before anybody could ask it
+	// It was ready before anybody could ask it. uvicorn says so before it binds its port, and exits with 1 if that is taken.
+	if e != nil && exit != nil && (exit.Code == 0 || reason == reasonTerminated) {
+		if t, ok := e.reader.Ready(); ok {
 			s.ready(t)
 			return
 		}

@@ -7,106 +7,178 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
-	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
+
+	engines "github.com/coldtrace/coldtrace/engine"
+	"github.com/coldtrace/coldtrace/wrapper/process"
 	"github.com/coldtrace/coldtrace/wrapper/recipe"
 )
 
 // Cadence of asking for health.
 const (
-	healthFirst  = 250 * time.Millisecond
+	healthFirst  = 100 * time.Millisecond
 	healthLast   = 2 * time.Second
 	healthUrgent = 50 * time.Millisecond // for a while after the engine said that it is initialised
 	urgentFor    = 5 * time.Second
 	healthWait   = time.Second // for one answer
 )
 
-// healthURL is where the server will answer, from its command line and its recipe; empty if there is none.
-func healthURL(r *recipe.Recipe, argv []string) string {
-	if r == nil || !r.Serves() || r.HealthPath() == "" {
-		return ""
-	}
-	port, scheme := r.DefaultPort(), "http"
-	for i, arg := range argv {
-		if name, _, _ := strings.Cut(arg, "="); name == "--ssl-certfile" {
-			scheme = "https"
-		}
-		for _, flag := range r.PortFlags() {
-			value, joined := strings.CutPrefix(arg, flag+"=")
-			if !joined && arg == flag && i+1 < len(argv) {
-				value = argv[i+1]
-			}
-			if n, err := strconv.Atoi(value); err == nil && n > 0 && n < 1<<16 {
-				port = n
-			}
-		}
-	}
-	if port == 0 {
-		return ""
-	}
-	return scheme + "://localhost:" + strconv.Itoa(port) + r.HealthPath()
-}
+// anyCertificate is what the kubelet accepts as well.
+var anyCertificate = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // of a server in its own pod
 
-// prober asks one URL for health, on every loopback address it may mean.
+// prober asks at one address whether the server is ready. It looks who listens before it says anything: a server's log has
+// a line for each question, and no neighbour's answer is of interest.
 type prober struct {
-	urls   []string
-	client *http.Client
+	engines.Address
+	network string
+	hosts   []string // what to connect to, until one answers
+	sockets *process.Sockets
+	conn    net.Conn // of the question under way
+	client  *http.Client
 }
 
-func newProber(raw string) (*prober, error) {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return nil, err
+// answer is what asking once brought.
+type answer struct {
+	healthy bool
+	owner   process.Owner // of the socket that answered. Others and not healthy: nobody else was there to be asked
+}
+
+func newProber(a engines.Address) *prober {
+	p := &prober{Address: a, network: "tcp", sockets: process.NewSockets()}
+	if a.Socket != "" {
+		p.network, p.hosts = "unix", []string{a.Socket}
+	} else {
+		for _, ip := range ownAddresses() {
+			p.hosts = append(p.hosts, net.JoinHostPort(ip, strconv.Itoa(a.Port)))
+		}
 	}
-	hosts := []string{u.Hostname()}
-	if ip := net.ParseIP(u.Hostname()); u.Hostname() == "" || u.Hostname() == "localhost" || ip != nil && (ip.IsLoopback() || ip.IsUnspecified()) {
-		hosts = []string{"127.0.0.1", "::1"}
-	}
-	p := &prober{client: &http.Client{
-		Timeout: healthWait,
-		Transport: &http.Transport{ // no proxy, no kept connections, any certificate: as the kubelet asks
-			TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // its own container, by loopback
+	p.client = &http.Client{
+		Transport: &http.Transport{
+			DialContext:       func(context.Context, string, string) (net.Conn, error) { return p.conn, nil },
+			TLSClientConfig:   anyCertificate,
 			DisableKeepAlives: true,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
-	for _, h := range hosts {
-		v := *u
-		v.Host = h
-		if strings.Contains(h, ":") {
-			v.Host = "[" + h + "]"
-		}
-		if u.Port() != "" {
-			v.Host = net.JoinHostPort(h, u.Port())
-		}
-		p.urls = append(p.urls, v.String())
 	}
-	return p, nil
+	return p
 }
 
-// healthy asks once. Any status that the kubelet takes for success is one.
-func (p *prober) healthy(ctx context.Context) bool {
-	for _, u := range p.urls {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, u, http.NoBody)
+// maxAddresses bounds how many of a machine's addresses are tried: a pod on its node's network has many.
+const maxAddresses = 16
+
+// ownAddresses are the loopback ones, then the others: a server may listen at its pod's alone, where the kubelet asks it.
+func ownAddresses() []string {
+	all := []string{"127.0.0.1", "::1"}
+	addresses, _ := net.InterfaceAddrs() // none: then those two
+	for _, a := range addresses {
+		if n, ok := a.(*net.IPNet); ok && n.IP.IsGlobalUnicast() && len(all) < maxAddresses {
+			all = append(all, n.IP.String())
+		}
+	}
+	return all
+}
+
+// ask asks once, and only where the answer would count. pids are the command's processes, nil if they cannot be seen.
+func (p *prober) ask(ctx context.Context, pids func() map[int]bool, counts func(process.Owner) bool) (last answer) {
+	ctx, cancel := context.WithTimeout(ctx, healthWait)
+	defer cancel()
+	for _, host := range p.hosts {
+		conn, err := new(net.Dialer).DialContext(ctx, p.network, host)
 		if err != nil {
 			continue
 		}
-		resp, err := p.client.Do(req)
-		if err != nil {
-			continue
+		last.owner = p.sockets.Owner(conn, pids())
+		answered := false
+		if counts(last.owner) {
+			p.conn = conn
+			last.healthy, answered = p.question(ctx, last.owner)
 		}
-		_ = resp.Body.Close()
-		if resp.StatusCode >= 200 && resp.StatusCode < 400 {
-			return true
+		_ = conn.Close()
+		if answered {
+			break
 		}
 	}
-	return false
+	return last
 }
 
-// pace is how long to wait for the next question: a quarter of a second for the first minutes, then less often.
+// question asks over the open connection, and reports whether there was an answer, good or bad.
+func (p *prober) question(ctx context.Context, owner process.Owner) (healthy, answered bool) {
+	switch p.Scheme {
+	case "tcp":
+		return owner == process.Ours, true
+	case "grpc", "grpcs":
+		return p.serving(ctx)
+	}
+	host := "localhost"
+	if p.Socket == "" {
+		host = net.JoinHostPort(host, strconv.Itoa(p.Port))
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.Scheme+"://"+host+p.Path, http.NoBody)
+	if err != nil {
+		return false, false
+	}
+	req.Header.Set("User-Agent", "coldtrace")
+	resp, err := p.client.Do(req)
+	if err != nil {
+		return false, false
+	}
+	_ = resp.Body.Close()
+	// Any status that the kubelet takes for success is one.
+	return resp.StatusCode >= 200 && resp.StatusCode < 400, true
+}
+
+// serving asks by gRPC's health protocol, as the kubelet's grpc probes do.
+func (p *prober) serving(ctx context.Context) (healthy, answered bool) {
+	secure := insecure.NewCredentials()
+	if p.Scheme == "grpcs" {
+		secure = credentials.NewTLS(anyCertificate)
+	}
+	conn, err := grpc.NewClient("passthrough:///localhost", grpc.WithTransportCredentials(secure), grpc.WithDisableServiceConfig(),
+		grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) { return p.conn, nil }))
+	if err != nil {
+		return false, false
+	}
+	defer conn.Close()
+	resp, err := grpc_health_v1.NewHealthClient(conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: p.Path})
+	if err != nil {
+		code := status.Code(err)
+		return false, code != codes.Unavailable && code != codes.DeadlineExceeded && code != codes.Canceled
+	}
+	return resp.GetStatus() == grpc_health_v1.HealthCheckResponse_SERVING, true
+}
+
+// ownAddress is where the server will answer, from its command line and its recipe.
+func ownAddress(r *recipe.Recipe, argv []string) engines.Address {
+	if r == nil || !r.Serves() {
+		return engines.Address{}
+	}
+	a := engines.Address{Scheme: "http", Port: r.DefaultPort(), Path: r.HealthPath()}
+	for i, arg := range argv {
+		name, value, joined := strings.Cut(arg, "=")
+		if !joined && i+1 < len(argv) {
+			value = argv[i+1]
+		}
+		if name == "--ssl-certfile" {
+			a.Scheme = "https"
+		}
+		if n, err := strconv.Atoi(value); err == nil && slices.Contains(r.PortFlags(), name) && n > 0 && n < 1<<16 {
+			a.Port = n
+		}
+	}
+	return a
+}
+
+// pace is how long to wait for the next question: a tenth of a second for the first minutes, then less often.
 func pace(elapsed, sinceEngine time.Duration, engineReady bool) time.Duration {
 	if engineReady && sinceEngine < urgentFor {
 		return healthUrgent

@@ -3,13 +3,16 @@
 package observe
 
 import (
-	"context"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
+	engines "github.com/coldtrace/coldtrace/engine"
+	"github.com/coldtrace/coldtrace/wrapper/process"
 	"github.com/coldtrace/coldtrace/wrapper/recipe"
 )
 
@@ -65,24 +68,26 @@ func TestHealthIsAskedWhereverTheServerListens(t *testing.T) {
 			t.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
 			t.Setenv("HTTPS_PROXY", "http://127.0.0.1:1")
 			port := serve(t, c.address, c.secure, ok)
-			p, err := newProber(replacePort(c.url, port))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := p.healthy(context.Background()); got != c.want {
+			if got := asked(t, strings.Replace(c.url, "%", port, 1)); got != c.want {
 				t.Errorf("healthy: %v", got)
 			}
 		})
 	}
 }
 
-func replacePort(url, port string) string {
-	for i := range url {
-		if url[i] == '%' {
-			return url[:i] + port + url[i+1:]
-		}
+// asked asks once as the wrapper does, where the test's own process is the command.
+func asked(t *testing.T, url string) bool {
+	t.Helper()
+	a, err := engines.ParseAddress(url)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return url
+	got := newProber(a).ask(t.Context(), func() map[int]bool { return map[int]bool{os.Getpid(): true} },
+		func(o process.Owner) bool { return o != process.Others })
+	if got.healthy && got.owner != process.Ours {
+		t.Errorf("the answer is of owner %v", got.owner)
+	}
+	return got.healthy
 }
 
 func TestHealthIsWhatTheKubeletTakesForIt(t *testing.T) {
@@ -91,11 +96,7 @@ func TestHealthIsWhatTheKubeletTakesForIt(t *testing.T) {
 			w.Header().Set("Location", "http://127.0.0.1:1/elsewhere")
 			w.WriteHeader(status)
 		})
-		p, err := newProber("http://localhost:" + port + "/")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := p.healthy(context.Background()); got != want {
+		if got := asked(t, "http://localhost:"+port+"/"); got != want {
 			t.Errorf("%d: healthy: %v", status, got)
 		}
 	}
@@ -105,12 +106,8 @@ func TestAServerThatDoesNotAnswerIsNotHealthyAndNotWaitedFor(t *testing.T) {
 	release := make(chan struct{})
 	port := serve(t, "127.0.0.1:0", false, func(http.ResponseWriter, *http.Request) { <-release })
 	defer close(release)
-	p, err := newProber("http://127.0.0.1:" + port + "/health")
-	if err != nil {
-		t.Fatal(err)
-	}
 	began := time.Now()
-	if p.healthy(context.Background()) || time.Since(began) > 5*healthWait {
+	if asked(t, "http://127.0.0.1:"+port+"/health") || time.Since(began) > 5*healthWait {
 		t.Errorf("after %v", time.Since(began))
 	}
 }
@@ -121,17 +118,18 @@ func TestTheHealthURLComesFromTheCommandLine(t *testing.T) {
 		argv   []string
 		want   string
 	}{
-		"default":             {"vllm", []string{"vllm", "serve", "m"}, "http://localhost:8000/health"},
-		"a port":              {"vllm", []string{"vllm", "serve", "m", "--port", "5005"}, "http://localhost:5005/health"},
-		"a port, joined":      {"vllm", []string{"vllm", "serve", "m", "--port=5005"}, "http://localhost:5005/health"},
-		"the last of two":     {"vllm", []string{"vllm", "serve", "m", "--port=1", "--port", "5005"}, "http://localhost:5005/health"},
-		"a port that is none": {"vllm", []string{"vllm", "serve", "m", "--port", "many"}, "http://localhost:8000/health"},
-		"a port too large":    {"vllm", []string{"vllm", "serve", "m", "--port", "65536"}, "http://localhost:8000/health"},
-		"no value":            {"vllm", []string{"vllm", "serve", "m", "--port"}, "http://localhost:8000/health"},
-		"HTTPS":               {"vllm", []string{"vllm", "serve", "m", "--ssl-keyfile", "k", "--ssl-certfile=c"}, "https://localhost:8000/health"},
-		"no server":           {"batch", nil, ""},
+		"default":               {"vllm", []string{"vllm", "serve", "m"}, "http://localhost:8000/health"},
+		"a port":                {"vllm", []string{"vllm", "serve", "m", "--port", "5005"}, "http://localhost:5005/health"},
+		"a port, joined":        {"vllm", []string{"vllm", "serve", "m", "--port=5005"}, "http://localhost:5005/health"},
+		"another flag's number": {"vllm", []string{"vllm", "serve", "m", "--port", "5005", "--max-model-len", "256", "-tp", "4"}, "http://localhost:5005/health"},
+		"the last of two":       {"vllm", []string{"vllm", "serve", "m", "--port=1", "--port", "5005"}, "http://localhost:5005/health"},
+		"a port that is none":   {"vllm", []string{"vllm", "serve", "m", "--port", "many"}, "http://localhost:8000/health"},
+		"a port too large":      {"vllm", []string{"vllm", "serve", "m", "--port", "65536"}, "http://localhost:8000/health"},
+		"no value":              {"vllm", []string{"vllm", "serve", "m", "--port"}, "http://localhost:8000/health"},
+		"HTTPS":                 {"vllm", []string{"vllm", "serve", "m", "--ssl-keyfile", "k", "--ssl-certfile=c"}, "https://localhost:8000/health"},
+		"no server":             {"batch", nil, ""},
 	} {
-		if got := healthURL(recipe.ByName(c.engine), c.argv); got != c.want {
+		if got := ownAddress(recipe.ByName(c.engine), c.argv).String(); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}

@@ -47,14 +47,10 @@ func (l *live) update(s *story) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	phase := s.phase()
-	unobserved := ""
-	if s.blind {
-		unobserved = unobservedProcesses
-	}
-	if l.state.State == s.state && l.state.Unobserved == unobserved && l.state.Phase == phase && len(l.state.Phases) == len(s.phases) {
+	if l.state.State == s.state && l.state.Unobserved == s.unobserved && l.state.Phase == phase && len(l.state.Phases) == len(s.phases) {
 		return
 	}
-	l.state = liveState{State: s.state, Phase: phase, Reason: s.reason, Unobserved: unobserved, Phases: make([]livePhase, len(s.phases))}
+	l.state = liveState{State: s.state, Phase: phase, Reason: s.reason, Unobserved: s.unobserved, Phases: make([]livePhase, len(s.phases))}
 	for i, sp := range s.phases {
 		l.state.Phases[i] = livePhase{sp.Name, sp.Start, sp.Duration().Seconds(), sp.Failure}
 	}

@@ -9,15 +9,18 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"maps"
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	engines "github.com/coldtrace/coldtrace/engine"
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/wrapper/attempt"
 	"github.com/coldtrace/coldtrace/wrapper/process"
@@ -41,7 +44,8 @@ type observer struct {
 
 	mu    sync.Mutex
 	story *story
-	asked string // the health URL in use
+	asks  []engines.Address // where the server may answer: the next one is asked where somebody else listens
+	tree  map[int]bool      // the command's processes, by PID; nil: they cannot be seen
 	live  *live
 }
 
@@ -74,7 +78,7 @@ func Run(version string) int {
 	}
 	o := &observer{
 		cfg: cfg, start: start, queue: startup.NewQueue(exporter, startup.QueueConfig{}),
-		urgent: make(chan struct{}, 1), over: make(chan struct{}), ended: make(chan struct{}),
+		tree: map[int]bool{}, urgent: make(chan struct{}, 1), over: make(chan struct{}), ended: make(chan struct{}),
 	}
 	o.clock, o.began = newClock(start.Wrapper, time.Now())
 	o.observe(control)
@@ -123,7 +127,9 @@ func (o *observer) observe(control *bufio.Reader) {
 	o.story = newStory(o.cfg.role, o.began, n, named, o.tell)
 	o.story.measure = o.measure
 	o.live = newLive(o.cfg.statusFile, o.began)
-	o.ask(o.cfg.healthURL)
+	if a, err := engines.ParseAddress(o.cfg.healthURL); err == nil {
+		o.ask(a)
+	}
 	o.openOutputs()
 	go o.watch(ctx)
 	go o.control(control)
@@ -234,31 +240,31 @@ func (o *observer) watch(ctx context.Context) {
 		if p.PID == os.Getpid() {
 			return
 		}
-		o.do(func(s *story) { s.became(p); o.engineURL() })
+		o.do(func(s *story) { o.tree[p.PID] = true; s.became(p); o.askEngine() })
 	}
-	w.Ended = func(p *process.Process) { o.do(func(s *story) { s.exited(p) }) }
+	w.Ended = func(p *process.Process) { o.do(func(s *story) { delete(o.tree, p.PID); s.exited(p) }) }
 	if err := w.Run(ctx); err != nil {
 		o.do(func(s *story) {
-			s.blind = true
+			o.tree, s.unobserved = nil, unobservedProcesses
 			if r := recipe.Match(o.start.Argv); r != nil && s.engine == nil {
 				s.runs(r, o.start.Argv, o.began.Add(o.start.Command.Sub(o.start.Wrapper)), nil)
-				o.engineURL()
+				o.askEngine()
 			}
 		})
 	}
 }
 
-// engineURL takes the health URL from the engine's command line if nobody gave one. The caller holds mu.
-func (o *observer) engineURL() {
-	if e := o.story.engine; e != nil && o.asked == "" {
-		o.ask(healthURL(e.recipe, e.argv))
+// askEngine asks where the engine's command line says, too. The caller holds mu.
+func (o *observer) askEngine() {
+	if e := o.story.engine; e != nil {
+		o.ask(ownAddress(e.recipe, e.argv))
 	}
 }
 
-// ask sets the health URL. The caller holds mu or is alone.
-func (o *observer) ask(url string) {
-	if url != "" && o.cfg.role == startup.RoleServer {
-		o.asked = url
+// ask adds an address. The caller holds mu or is alone.
+func (o *observer) ask(a engines.Address) {
+	if a != (engines.Address{}) && o.cfg.role == startup.RoleServer && !slices.Contains(o.asks, a) {
+		o.asks = append(o.asks, a)
 		o.hurry()
 	}
 }
@@ -300,14 +306,13 @@ func (o *observer) note(n supervise.Note) {
 // health asks until the story is told.
 func (o *observer) health(ctx context.Context) {
 	var (
-		p       *prober
-		current string
+		probers []*prober
 		began   = time.Now()
 		since   time.Time // the log has said that the engine is initialised
 	)
 	for {
 		o.mu.Lock()
-		url := o.asked
+		asks := slices.Clone(o.asks)
 		reader := (*recipe.Reader)(nil)
 		if o.story.engine != nil {
 			reader = o.story.engine.reader
@@ -321,19 +326,14 @@ func (o *observer) health(ctx context.Context) {
 		if initialised && since.IsZero() {
 			since = time.Now()
 		}
-		if url != current {
-			current = url
-			p, _ = newProber(url)
+		for _, a := range asks[len(probers):] {
+			probers = append(probers, newProber(a))
 		}
-		switch {
-		case p != nil && p.healthy(ctx):
+		switch got := o.asked(ctx, probers); {
+		case got.healthy:
 			now := o.clock.now()
-			o.do(func(s *story) {
-				if e := s.engine; e == nil || e.reader.MayServe() {
-					s.ready(now)
-				}
-			})
-		case logged && (p == nil || time.Since(since) > logFallback):
+			o.do(func(s *story) { s.answered(now, got.owner) })
+		case logged && (len(probers) == 0 || time.Since(since) > logFallback):
 			o.do(func(s *story) {
 				if s.done {
 					return
@@ -344,7 +344,7 @@ func (o *observer) health(ctx context.Context) {
 			})
 		}
 		wait := pace(time.Since(began), time.Since(since), initialised)
-		if p == nil {
+		if len(probers) == 0 {
 			wait = logFallback // whatever there is to ask, or to hear, hurries
 		}
 		t := time.NewTimer(wait)
@@ -357,6 +357,32 @@ func (o *observer) health(ctx context.Context) {
 		case <-t.C:
 		}
 	}
+}
+
+// asked asks at the first address, and at the next where somebody else listens: a sidecar may answer for the whole pod.
+func (o *observer) asked(ctx context.Context, probers []*prober) (got answer) {
+	for _, p := range probers {
+		got = p.ask(ctx, o.processes, o.counts)
+		if got.healthy || got.owner != process.Others {
+			break
+		}
+	}
+	return got
+}
+
+// processes are the command's now.
+func (o *observer) processes() map[int]bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return maps.Clone(o.tree)
+}
+
+// counts tells whether the answer of that socket's owner would count now. If not, there is no question: each leaves a line in
+// the server's access log.
+func (o *observer) counts(owner process.Owner) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.story.counts(owner)
 }
 
 // logFallback is how long the log's word waits for health's: a server may listen where we cannot ask.

@@ -12,8 +12,11 @@ import (
 	"github.com/coldtrace/coldtrace/wrapper/recipe"
 )
 
-// unobservedProcesses is the value of the attribute that says so.
-const unobservedProcesses = "processes"
+// Values of the attribute that says what could not be seen.
+const (
+	unobservedProcesses = "processes" // and so not whose socket answered
+	unobservedSockets   = "sockets"   // whose socket answered
+)
 
 // story is what is known of one start. It takes what happened, in the order it became known, and tells finished phases.
 // It has no clock and does nothing by itself; its methods are called one at a time.
@@ -37,8 +40,9 @@ type story struct {
 	done    bool
 	state   string // starting, ready, failed
 	reason  string
-	blind   bool           // processes cannot be watched
 	phases  []startup.Span // told, for the live state
+	// unobserved is what cannot be seen, of what is worth being told.
+	unobserved string
 }
 
 func newStory(role startup.Role, began time.Time, attempt int, named *recipe.Recipe, tell func([]startup.Span)) *story {
@@ -126,6 +130,22 @@ func (s *story) line(at time.Time, stream int, text []byte) {
 	}
 }
 
+// counts tells whether a healthy answer of that socket's owner would end the start now.
+func (s *story) counts(owner process.Owner) bool {
+	return !s.done && owner != process.Others && (s.engine == nil || s.engine.reader.MayServe())
+}
+
+// answered takes a healthy answer.
+func (s *story) answered(at time.Time, owner process.Owner) {
+	if !s.counts(owner) {
+		return
+	}
+	if owner == process.Unknown && s.unobserved == "" {
+		s.unobserved = unobservedSockets
+	}
+	s.ready(at)
+}
+
 // ready ends the start: it succeeded.
 func (s *story) ready(at time.Time) {
 	if s.done {
@@ -149,8 +169,8 @@ func (s *story) conclude(at time.Time, state, reason string) {
 	sp := s.span(startup.SpanStartup, s.began, at, reason)
 	sp.ParentKey = startup.Key(startup.SpanPodStartup, "", 1)
 	sp.Attributes = append(sp.Attributes, attribute.Float64(startup.AttrTotalStartupSeconds, sp.Duration().Seconds()))
-	if s.blind {
-		sp.Attributes = append(sp.Attributes, attribute.String(startup.AttrUnobserved, unobservedProcesses))
+	if s.unobserved != "" {
+		sp.Attributes = append(sp.Attributes, attribute.String(startup.AttrUnobserved, s.unobserved))
 	}
 	s.say(sp)
 	s.done, s.state, s.reason = true, state, reason
@@ -177,5 +197,5 @@ func (s *story) phase() string {
 
 // forgotten is the story without what led to it.
 func (s *story) forgotten() *story {
-	return &story{role: s.role, began: s.began, done: s.done, state: s.state, reason: s.reason, blind: s.blind, phases: s.phases}
+	return &story{role: s.role, began: s.began, done: s.done, state: s.state, reason: s.reason, unobserved: s.unobserved, phases: s.phases}
 }

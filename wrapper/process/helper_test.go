@@ -86,6 +86,10 @@ func help(role string, args []string) error {
 			return err
 		}
 		return helpFollow(pid)
+	case role == "listen" && len(args) > 0:
+		return helpListen(args[0], args[1], len(args) > 2)
+	case role == "ask":
+		return helpAsk(args[0], args[1], args[2:])
 	case len(args) == 2 && args[0] == "copy":
 		n, err := strconv.ParseInt(args[1], 10, 64)
 		if err != nil {
