@@ -19,7 +19,7 @@ RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache
     export GOOS=$TARGETOS GOARCH=$TARGETARCH && \
     go build -trimpath -tags grpcnotrace -ldflags "-s -w -X main.version=$VERSION" -o /out/ ./cmd/coldtrace && \
     go build -trimpath -tags grpcnotrace -o /out/ ./cmd/coldtrace-wrapper \
-    -ldflags "-s -w -X github.com/coldtrace/coldtrace/wrapper/launch.Version=$VERSION -E github.com/coldtrace/coldtrace/wrapper/supervise.entry"
+    -ldflags "-s -w -X github.com/coldtrace/coldtrace/wrapper/launch.Version=$VERSION"
 RUN printf 'root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/:/sbin/nologin\n' >/out/passwd && \
     printf 'root:x:0:\nnonroot:x:65532:\n' >/out/group
 

@@ -8,8 +8,6 @@ BIN     := $(CURDIR)/.cluster/bin
 # grpcnotrace leaves out gRPC's own trace pages, and with them html/template: 3 MB of the wrapper.
 GOBUILD := CGO_ENABLED=0 go build -trimpath -tags grpcnotrace
 LDFLAGS := -s -w
-# The wrapper begins before Go's runtime, to see which signals it was started with: cmd/coldtrace-wrapper/README.md.
-ENTRY   := -E github.com/coldtrace/coldtrace/wrapper/supervise.entry
 FUZZTIME ?= 30s
 # Modules of their own, each with dependencies that must not meet the product's.
 MODULES := test/cluster test/collector test/kubelet test/istio test/s3 test/images/dockerfile test/bench/report
@@ -54,7 +52,7 @@ certmanager: cluster-assets ## cert-manager's own controllers issue, inject and 
 .PHONY: build
 build: ## Both binaries, into bin/
 	$(GOBUILD) -ldflags "$(LDFLAGS) -X main.version=$(VERSION)" -o bin/ ./cmd/coldtrace
-	$(GOBUILD) -ldflags "$(LDFLAGS) -X github.com/coldtrace/coldtrace/wrapper/launch.Version=$(VERSION) $(ENTRY)" -o bin/ ./cmd/coldtrace-wrapper
+	$(GOBUILD) -ldflags "$(LDFLAGS) -X github.com/coldtrace/coldtrace/wrapper/launch.Version=$(VERSION)" -o bin/ ./cmd/coldtrace-wrapper
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint ## gofmt, go vet, golangci-lint

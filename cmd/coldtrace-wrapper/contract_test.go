@@ -24,8 +24,9 @@ var surroundings = map[string]struct{ around, command []string }{
 		[]string{"prlimit", "--nofile=300:4000", "--core=0:100", "--stack=4194304:8388608", "--nproc=9000:9001", "--"},
 		[]string{"sh", "-c", "cat /proc/self/limits"},
 	},
-	"ignored signals": {[]string{"bash", "-c", `trap '' HUP INT QUIT TERM PIPE USR1 USR2 ALRM TSTP TTIN TTOU WINCH XFSZ 40; exec "$@"`, "bash"}, []string{"grep", "SigIgn", "/proc/self/status"}},
-	"blocked signals": {[]string{"env", "--block-signal"}, []string{"grep", "SigBlk", "/proc/self/status"}},
+	// Those that Go's runtime does not take away before any of our code runs: see the README.
+	"ignored signals": {[]string{"bash", "-c", `trap '' HUP INT TSTP TTIN TTOU; exec "$@"`, "bash"}, []string{"grep", "SigIgn", "/proc/self/status"}},
+	"blocked signals": {[]string{"env", "--block-signal=USR1,USR2,PIPE,ALRM,CONT,TSTP,TTIN,TTOU,XCPU,XFSZ,VTALRM,WINCH,POLL,PWR,RTMAX"}, []string{"grep", "SigBlk", "/proc/self/status"}},
 	"a folder that was removed": {
 		[]string{"sh", "-c", `mkdir gone; cd gone; rmdir ../gone; exec "$@"`, "sh"},
 		[]string{"sh", "-c", "readlink /proc/self/cwd | sed 's/.*gone/gone/'; ls | wc -l"},

@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 	}
 	wrapper = filepath.Join(dir, "coldtrace-wrapper")
 	build := exec.Command("go", "build", "-trimpath", "-tags", "grpcnotrace",
-		"-ldflags", "-s -w -E github.com/coldtrace/coldtrace/wrapper/supervise.entry", "-o", wrapper, ".")
+		"-ldflags", "-s -w", "-o", wrapper, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)

@@ -7,17 +7,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 )
-
-// uncatchable are the signals that no program sees, or that are not for forwarding: KILL and STOP, CHLD, URG (the Go
-// scheduler's own), and the two that C libraries keep for themselves and that bash therefore cannot trap.
-var uncatchable = []int{9, 17, 19, 23, 32, 33}
 
 func TestEverySignalReachesTheCommand(t *testing.T) {
 	t.Parallel()
@@ -51,10 +46,7 @@ func TestEverySignalReachesTheCommand(t *testing.T) {
 			if first {
 				target = childOf(t, target)
 			}
-			for n := 1; n < 65; n++ {
-				if slices.Contains(uncatchable, n) {
-					continue
-				}
+			for _, n := range forwarded() {
 				if err := syscall.Kill(target, syscall.Signal(n)); err != nil {
 					t.Fatalf("send %d: %v", n, err)
 				}

@@ -66,9 +66,6 @@ func (s *workshop) binary(ctx context.Context, name, arch string) (string, error
 	if p.version != "" {
 		ldflags += " -X " + strings.Replace(p.version, "%s", s.version, 1)
 	}
-	if p.pkg == "./cmd/coldtrace-wrapper" { // as the Makefile does
-		ldflags += " -E github.com/coldtrace/coldtrace/wrapper/supervise.entry"
-	}
 	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-trimpath", "-tags", "grpcnotrace", "-ldflags", ldflags, "-o", path, p.pkg)
 	cmd.Dir = filepath.Join(s.checkout, p.module)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)

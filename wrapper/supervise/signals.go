@@ -11,98 +11,49 @@ import (
 )
 
 // signals collects what is to be forwarded. Those that the wrapper was started with ignored (by nohup, by a shell) stay
-// ignored until the command has inherited that.
+// ignored until the command has inherited that; Go's runtime leaves SIGHUP, SIGINT and job control's so, and no other.
 type signals struct {
-	forward  chan caught
-	children chan struct{} // capacity 1: somebody may have ended
-	ignored  []syscall.Signal
-	catch    func(...syscall.Signal)
-	running  func()
-}
-
-// caught is one signal.
-type caught struct {
-	syscall.Signal
-	kernel bool // no process sent it, and the command ran already
-}
-
-// toGroup tells that the whole process group was sent it: keys of a terminal, its hang-up, its new size, a touch of it
-// from the background, and what the kernel tells a group that nobody can continue any more.
-func (c caught) toGroup() bool {
-	switch c.Signal {
-	case syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGWINCH, syscall.SIGCONT:
-		return c.kernel
-	}
-	return c.kernel && jobControl(c.Signal)
-}
-
-// jobControl tells that a signal is one of a terminal's that stop who does not catch them.
-func jobControl(n syscall.Signal) bool {
-	return n == syscall.SIGTSTP || n == syscall.SIGTTIN || n == syscall.SIGTTOU
-}
-
-// ends tells that somebody asks for an end with it.
-func (c caught) ends() bool {
-	switch c.Signal {
-	case syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP:
-		return true
-	}
-	return false
+	forward  chan os.Signal
+	children chan os.Signal // capacity 1: somebody may have ended
+	ignored  []os.Signal
 }
 
 func catchSignals() *signals {
-	s := &signals{forward: make(chan caught, 256), children: make(chan struct{}, 1), ignored: ignoreInherited()}
-	s.catch, s.running = newCatcher(s)
-	var ours, faults []syscall.Signal
+	s := &signals{forward: make(chan os.Signal, 256), children: make(chan os.Signal, 1)}
+	inherited, _ := dispositionOf(os.Getpid()) // without /proc nothing is known to be
+	var ours []os.Signal
 	for n := syscall.Signal(1); n < 65; n++ {
-		switch n {
-		case syscall.SIGURG: // the Go scheduler's
-		case syscall.SIGKILL, syscall.SIGSTOP:
-		case syscall.SIGSEGV, syscall.SIGBUS, syscall.SIGFPE, syscall.SIGILL, syscall.SIGTRAP:
-			// The runtime must see these first: they may be faults of our own.
-			faults = append(faults, n)
+		switch {
+		case n == syscall.SIGKILL, n == syscall.SIGSTOP, n == syscall.SIGCHLD:
+		case n == syscall.SIGURG: // the Go scheduler's
+		case inherited.ignored&(1<<(n-1)) != 0:
+			s.ignored = append(s.ignored, n)
 		default:
-			if !slices.Contains(s.ignored, n) {
-				ours = append(ours, n)
-			}
+			ours = append(ours, n)
 		}
 	}
-	s.notify(faults...)
-	s.catch(ours...)
+	signal.Notify(s.children, syscall.SIGCHLD)
+	signal.Notify(s.forward, ours...)
 	return s
-}
-
-// notify catches signals with os/signal.
-func (s *signals) notify(numbers ...syscall.Signal) {
-	received := make(chan os.Signal, 256)
-	for _, n := range numbers {
-		signal.Notify(received, n)
-	}
-	go func() {
-		for sig := range received {
-			if n, ok := sig.(syscall.Signal); ok {
-				s.got(caught{Signal: n})
-			}
-		}
-	}()
 }
 
 // started is called when the command runs.
 func (s *signals) started() {
-	s.running()
-	s.catch(s.ignored...)
+	if len(s.ignored) > 0 { // of none, Notify would make all
+		signal.Notify(s.forward, s.ignored...)
+	}
 }
 
 // swallow takes what the kernel is known to have just sent, unless it was ignored.
-func (s *signals) swallow(sent ...syscall.Signal) {
-	sent = slices.DeleteFunc(sent, func(n syscall.Signal) bool { return slices.Contains(s.ignored, n) })
+func (s *signals) swallow(sent ...os.Signal) {
+	sent = slices.DeleteFunc(sent, func(n os.Signal) bool { return slices.Contains(s.ignored, n) })
 	timeout := time.NewTimer(100 * time.Millisecond)
 	defer timeout.Stop()
-	var others []caught
+	var others []os.Signal
 	for len(sent) > 0 {
 		select {
 		case got := <-s.forward:
-			if i := slices.Index(sent, got.Signal); i >= 0 {
+			if i := slices.Index(sent, got); i >= 0 {
 				sent = slices.Delete(sent, i, i+1)
 			} else {
 				others = append(others, got)
@@ -116,14 +67,12 @@ func (s *signals) swallow(sent ...syscall.Signal) {
 	}
 }
 
-// got takes one signal that is not the runtime's business.
-func (s *signals) got(c caught) {
-	if c.Signal != syscall.SIGCHLD {
-		s.forward <- c
-		return
-	}
-	select {
-	case s.children <- struct{}{}:
-	default:
-	}
+// jobControl tells that a signal is one of a terminal's that stop who does not catch them.
+func jobControl(n syscall.Signal) bool {
+	return n == syscall.SIGTSTP || n == syscall.SIGTTIN || n == syscall.SIGTTOU
+}
+
+// ends tells that somebody asks for an end with it.
+func ends(n os.Signal) bool {
+	return n == syscall.SIGTERM || n == syscall.SIGINT || n == syscall.SIGQUIT || n == syscall.SIGHUP
 }

@@ -25,14 +25,11 @@ func Run(args []string) int {
 	started := time.Now()
 	env := environ()
 	if idle(env) {
-		ignoreInherited()
-		err := asInherited(func() error {
-			return execvp(args, env, func(file string, argv []string) error { return syscall.Exec(file, argv, env) })
-		})
+		err := execvp(args, env, func(file string, argv []string) error { return syscall.Exec(file, argv, env) })
 		complain(args[0] + ": " + err.Error())
 		return exitOf(err)
 	}
-	s := &supervisor{argv: args, env: env, start: Start{Argv: args, Wrapper: started}}
+	s := &supervisor{argv: args, env: env, first: os.Getpid() == 1, start: Start{Argv: args, Wrapper: started}}
 	return s.run()
 }
 
@@ -48,7 +45,8 @@ type supervisor struct {
 	status    syscall.WaitStatus
 	exitTime  time.Time
 	told      time.Time // when it was first told to end
-	leads     bool      // a session or a process group of its own
+	first     bool      // we are the first process of a PID namespace, in the command's place
+	leads     bool      // the command does: a session or a process group of its own
 	suspended bool      // with the command; a SIGCONT is to come
 
 	signals  *signals
@@ -68,11 +66,9 @@ func (s *supervisor) run() int {
 	place := s.place()
 	s.start.Command = s.now()
 	start := func(argv, env []string) error {
-		return asInherited(func() error {
-			return execvp(argv, env, func(file string, argv []string) (err error) {
-				s.pid, err = syscall.ForkExec(file, argv, &syscall.ProcAttr{Env: env, Files: files, Sys: place})
-				return err
-			})
+		return execvp(argv, env, func(file string, argv []string) (err error) {
+			s.pid, err = syscall.ForkExec(file, s.reaping(argv, file), &syscall.ProcAttr{Env: env, Files: files, Sys: place})
+			return err
 		})
 	}
 	err := start(argv, env)
@@ -150,7 +146,7 @@ func (s *supervisor) plumb() []uintptr {
 func (s *supervisor) pump(st *stream) {
 	defer close(st.done)
 	st.run()
-	if st.left && os.Getpid() != 1 {
+	if st.left && !s.first {
 		_ = startRelay(st.in, st.out)
 	}
 	_ = st.file.Close()
@@ -168,33 +164,34 @@ func (s *supervisor) supervise(observe <-chan time.Time) {
 			s.observe()
 			runtime.GOMAXPROCS(1) // another thread would be woken with each line, to look for more to do
 			Trim()
-		case c := <-s.signals.forward:
-			s.forward(c)
+		case n := <-s.signals.forward:
+			s.forward(n.(syscall.Signal)) //nolint:forcetypeassert // there is no other os.Signal
 		case <-s.signals.children:
 			s.reap()
 		}
 	}
 }
 
-// forward hands a signal to the command, unless it had it as we did. It is not reaped yet, so its PID is its own.
-func (s *supervisor) forward(c caught) {
-	if s.suspended && jobControl(c.Signal) {
+// forward hands a signal to the command, if it would have had it without us and has not had it as we did. It is not
+// reaped yet, so its PID is its own.
+func (s *supervisor) forward(n syscall.Signal) {
+	if s.suspended && jobControl(n) {
 		return // what stops is taken back by what continues, and we have been continued
 	}
-	if c.Signal == syscall.SIGCONT {
+	if n == syscall.SIGCONT {
 		s.suspended = false
 	}
-	if s.leads || !c.toGroup() {
-		_ = syscall.Kill(s.pid, c.Signal)
+	if s.wants(n) && !s.keyed(n) {
+		_ = syscall.Kill(s.pid, n)
 	}
-	if !c.ends() || c.Signal == syscall.SIGHUP {
+	if !ends(n) || n == syscall.SIGHUP {
 		return
 	}
 	if s.told.IsZero() {
 		s.told = time.Now()
 	}
 	if s.observer != nil {
-		s.observer.send(Note{Signal: int(c.Signal), At: s.now()})
+		s.observer.send(Note{Signal: int(n), At: s.now()})
 	}
 }
 
@@ -282,8 +279,8 @@ func (s *supervisor) await(done <-chan struct{}, timeout <-chan time.Time) bool 
 			return true
 		case <-timeout:
 			return false
-		case c := <-s.signals.forward:
-			if timeout == nil && c.ends() {
+		case n := <-s.signals.forward:
+			if timeout == nil && ends(n) {
 				return false
 			}
 		case <-s.signals.children:

@@ -87,14 +87,28 @@ func (s *supervisor) suspend(n syscall.Signal) {
 	_ = syscall.Kill(unix.Getpid(), syscall.SIGSTOP)
 }
 
-func hasTerminal() bool {
+// keyed tells that a signal was most likely made by a key (or the size) of our terminal, which sends it to the whole
+// foreground group: as a shell's job the command is in it with us, and has had it. os/signal does not tell who sent one.
+func (s *supervisor) keyed(n syscall.Signal) bool {
+	switch n {
+	case syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTSTP, syscall.SIGWINCH:
+		return !s.leads && foreground() == unix.Getpgrp()
+	}
+	return false
+}
+
+// foreground is the group that our terminal sends signals to, negative if we have no terminal.
+func foreground() int {
 	fd, err := unix.Open("/dev/tty", unix.O_RDONLY|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return false
+		return -1
 	}
-	closeAll(fd)
-	return true
+	defer closeAll(fd)
+	group, _ := unix.IoctlGetInt(fd, unix.TIOCGPGRP) // 0: none, or none of ours
+	return group
 }
+
+func hasTerminal() bool { return foreground() >= 0 }
 
 // release lets go of one of our standard files, so that who is at its other end learns when the command has.
 func release(fd int) {

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// notForwarded are signals that no program sees (KILL, STOP), that are the wrapper's own (CHLD, and of Go's runtime URG
+// and PROF) or a C library's (32 to 34).
+var notForwarded = []int{9, 17, 19, 23, 27, 32, 33, 34}
+
+func forwarded() (numbers []int) {
+	for n := 1; n < 65; n++ {
+		if !slices.Contains(notForwarded, n) {
+			numbers = append(numbers, n)
+		}
+	}
+	return numbers
+}
+
+// receiver is a program that does with signals what its arguments say, one after the other; "then" makes it another
+// program, with the arguments that follow. It says that it is ready, and at the end of a line of input what it has got.
+const receiver = `
+import os, signal, sys, threading
+numbers = [int(n) for n in os.environ["NUMBERS"].split()]
+got, end = [], numbers[-1]
+for i, what in enumerate(sys.argv[1:]):
+    if what == "then":
+        os.execv(sys.executable, [sys.executable, sys.argv[0]] + sys.argv[i + 2:])
+    if what == "blocks": signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    if what in ("default", "ignores", "handles"):
+        handler = {"default": signal.SIG_DFL, "ignores": signal.SIG_IGN, "handles": lambda n, _: got.append(n)}[what]
+        for n in numbers: signal.signal(n, handler)
+    if what == "leaves": signal.signal(signal.SIGTERM, lambda *_: os._exit(7))
+def finish():
+    print(sys.argv[1:], sorted(got), sorted(int(n) for n in signal.sigpending()), flush=True)
+print("ready", flush=True)
+if sys.argv[-1] == "waits":
+    def tell():
+        sys.stdin.readline()
+        os.kill(os.getpid(), end)
+    threading.Thread(target=tell).start()
+    n = 0
+    while n != end:
+        n = signal.sigwait(numbers)
+        got.append(int(n))
+else:
+    sys.stdin.readline()
+finish()
+`
+
+// TestASignalReachesTheCommandAsItWouldTheFirstProcess sends every signal to the first process of a PID namespace, which
+// is the command itself or the wrapper, and compares what there is to see of both.
+func TestASignalReachesTheCommandAsItWouldTheFirstProcess(t *testing.T) {
+	t.Parallel()
+	script := filepath.Join(t.TempDir(), "receiver.py")
+	if err := os.WriteFile(script, []byte(receiver), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	python := pythonPath(t)
+	program := func(does ...string) []string { return append([]string{python, script}, does...) }
+	shell := func(text string) []string {
+		return []string{"bash", "-c", `trap "echo trapped exit" EXIT; ` + text, "shell", python, script}
+	}
+	const (
+		traps   = `for n in $NUMBERS; do trap "echo trapped $n" $n; done; `
+		ignores = `for n in $NUMBERS; do trap "" $n; done; `
+		waits   = `"$@"; echo "its status is $?"; exit 3`
+	)
+	for name, argv := range map[string][]string{
+		"a program that sets nothing up":                     program("nothing"),
+		"a program that handles all":                         program("handles"),
+		"a program that ignores all":                         program("ignores"),
+		"a program that wants the default of all":            program("default"),
+		"a program that blocks all":                          program("blocks"),
+		"a program that blocks and handles all":              program("handles", "blocks"),
+		"a program that blocks and ignores all":              program("ignores", "blocks"),
+		"a program that waits for all":                       program("blocks", "waits"),
+		"a program that handled all before its exec":         program("handles", "then", "nothing"),
+		"a program that ignored all before its exec":         program("ignores", "then", "nothing"),
+		"a program that blocked all before its exec":         program("blocks", "then", "nothing"),
+		"a program that handles all since its exec":          program("nothing", "then", "handles"),
+		"a program that ignores all since its exec":          program("handles", "then", "ignores"),
+		"a program that blocks all since its exec":           program("nothing", "then", "blocks"),
+		"a shell that waits":                                 shell(`"$@" nothing; echo "its status is $?"; exit 3`),
+		"a shell that waits for who handles all":             shell(`"$@" handles; echo "its status is $?"; exit 3`),
+		"a shell that waits and handles all":                 shell(traps + waits),
+		"a shell that waits and ignores all":                 shell(ignores + waits),
+		"a shell that waits in a mask":                       append(program("blocks", "then"), "nothing"),
+		"a shell that became another program":                shell(`exec "$@" nothing`),
+		"a shell that handled all, and became another":       shell(traps + `exec "$@" nothing`),
+		"a shell that ignored all, and became another":       shell(ignores + `exec "$@" nothing`),
+		"a shell that became a program that handles all":     shell(`exec "$@" handles`),
+		"a shell with a child that has its own session":      shell(`setsid -w "$@" nothing; echo "its status is $?"; exit 3`),
+		"a shell with a handling child in a session":         shell(`setsid -w "$@" handles; echo "its status is $?"; exit 3`),
+		"a shell that handles all, its child has a session":  shell(traps + `setsid -w "$@" nothing; echo "its status is $?"; exit 3`),
+		"a shell that ignores all, its child has a session":  shell(ignores + `setsid -w "$@" nothing; echo "its status is $?"; exit 3`),
+		"a program that ends when told, between two signals": program("leaves"),
+		"tini and a program that handles all":                append([]string{"tini", "--"}, program("handles")...),
+		"tini that is a subreaper already":                   append([]string{"tini", "-s", "--"}, program("handles")...),
+		"dumb-init and a program that handles all":           append([]string{"dumb-init"}, program("handles")...),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			numbers := forwarded()
+			if argv[0] == "dumb-init" { // it has its children stop for these, and stay so
+				numbers = slices.DeleteFunc(numbers, func(n int) bool { return n == 20 || n == 21 || n == 22 })
+			}
+			bare, with := signalled(t, argv, numbers), signalled(t, wrapped(argv...), numbers)
+			if bare != with {
+				t.Errorf("bare %q\nwith %q", bare, with)
+			}
+		})
+	}
+}
+
+func pythonPath(t *testing.T) string {
+	t.Helper()
+	const usual = "/usr/bin/python3" // what a version manager puts in front of it is a slow script
+	if _, err := os.Stat(usual); err == nil {
+		return usual
+	}
+	path, err := exec.LookPath("python3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// signalled runs a command as the first process, sends it signals once it says that it is ready, and then a line of
+// input. It returns all that can be seen.
+func signalled(t *testing.T, argv []string, numbers []int) string {
+	t.Helper()
+	argv = firstProcess(t, argv)
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Env = quiet("NUMBERS=" + strings.Trim(fmt.Sprint(numbers), "[]"))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer time.AfterFunc(60*time.Second, func() { _ = cmd.Process.Kill() }).Stop()
+	r := bufio.NewReader(out)
+	if line, err := r.ReadString('\n'); line != "ready\n" {
+		_ = cmd.Wait()
+		t.Fatalf("%q, %v, %s", line, err, &stderr)
+	}
+	first := childOf(t, cmd.Process.Pid)
+	for _, n := range numbers[:len(numbers)-1] { // the last is the receiver's own
+		if err := syscall.Kill(first, syscall.Signal(n)); err != nil {
+			break // it has ended, which will be seen
+		}
+		settled(first)
+	}
+	_, _ = io.WriteString(in, "\n")
+	rest, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	return fmt.Sprintf("exit %d, out %s, err %s", status(cmd.ProcessState), rest, &stderr)
+}
+
+// settled waits until a process has seen to its signals: none is pending that it does not block, and all its threads
+// and its children sleep, and have not woken up meanwhile.
+func settled(pid int) {
+	for before, until := "", time.Now().Add(20*time.Second); time.Now().Before(until); time.Sleep(2 * time.Millisecond) {
+		now, quiet := activity(pid)
+		for _, child := range childrenOf(pid) {
+			more, still := activity(child)
+			now, quiet = now+more, quiet && still
+		}
+		if quiet && now == before {
+			return
+		}
+		before = now
+	}
+}
+
+// activity is how often the threads of a process have been switched, and whether all of them are asleep now.
+func activity(pid int) (switches string, asleep bool) {
+	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid)) // the pattern is well formed
+	asleep = true
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(string(b)) {
+			name, value, _ := strings.Cut(strings.TrimSpace(line), ":\t")
+			switch name {
+			case "State":
+				asleep = asleep && value[0] != 'R' && value[0] != 'D'
+			case "voluntary_ctxt_switches", "nonvoluntary_ctxt_switches":
+				switches += value + " "
+			}
+		}
+	}
+	return switches, asleep
+}
+
+func childrenOf(pid int) (pids []int) {
+	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid)) // the pattern is well formed
+	for _, file := range files {
+		b, _ := os.ReadFile(file) // it has ended
+		for field := range strings.FieldsSeq(string(b)) {
+			if n, err := strconv.Atoi(field); err == nil {
+				pids = append(pids, n)
+			}
+		}
+	}
+	return pids
+}
