@@ -39,6 +39,9 @@ type Exit struct {
 type Options struct {
 	// Start is when the engine's process started; zero: unknown, then there is no python_import.
 	Start time.Time
+	// One says that all lines are of one process that still runs: who introduces itself in them is another part of the
+	// same start, and never another start.
+	One bool
 	// Embedded takes the time of a line from its own text where it has one, for logs that are read later. Otherwise
 	// a line's time is that of its receipt, but for lines that Ray forwarded late.
 	Embedded bool

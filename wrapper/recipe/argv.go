@@ -59,10 +59,12 @@ func Match(argv []string) *Recipe {
 		return nil
 	}
 	module, script, args := program(rest)
-	for _, r := range All() {
-		for _, p := range r.processes {
-			if p.matches(module, script, args) {
-				return r
+	for _, particular := range [...]bool{true, false} { // vllm serve --grpc before vllm serve
+		for _, r := range All() {
+			for _, p := range r.processes {
+				if particular == (p.Argument != "") && p.matches(module, script, args) {
+					return r
+				}
 			}
 		}
 	}

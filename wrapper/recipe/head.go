@@ -42,6 +42,11 @@ func barEnd(line []byte) int {
 	return 0
 }
 
+// drawn says whether a text is a progress bar's: a library of many engines draws it, whatever the log level.
+func drawn(text []byte) bool {
+	return bytes.Contains(text, []byte("%|")) || bytes.Contains(text, []byte("% Completed |"))
+}
+
 // prefix takes one thing off that stands before a message, and returns what follows; nil if there is none.
 func (h *head) prefix() []byte {
 	m := h.message

@@ -3,8 +3,8 @@
 package recipe
 
 import (
+	"cmp"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -16,6 +16,8 @@ type launch struct {
 	readyStamp string
 	version    string
 	server     string // process prefix of the line that introduced it
+	spoke      bool   // the engine's own logger was heard, not only bars and warnings
+	drew       bool   // a bar came before its first word
 	prompt     prompt
 
 	at      map[mark]time.Time
@@ -31,12 +33,18 @@ type launch struct {
 	figures  map[string]map[string][]float64 // figure -> rank -> values
 	failures []failure
 	moved    bool // something was measured
+
+	expected map[string]float64 // how many there are of a kind of process, by the log's word
+	parts    map[string]bool    // ranks whose engine, or part of one, is initialised
+	servers  map[string]bool    // API servers that have a number
+	serving  map[string]int     // how often a process said that it serves, "" for those that don't give their name
 }
 
 func newLaunch() *launch {
 	return &launch{
 		at: map[mark]time.Time{}, engines: map[string]bool{}, chained: map[string]bool{}, tracks: map[string]*track{},
-		figures: map[string]map[string][]float64{},
+		figures: map[string]map[string][]float64{}, expected: map[string]float64{}, parts: map[string]bool{}, servers: map[string]bool{},
+		serving: map[string]int{},
 	}
 }
 
@@ -47,6 +55,7 @@ func (s *launch) seen(at time.Time, h head) {
 	if s.first.IsZero() {
 		s.first = at
 	}
+	s.meet(h.rank)
 	if s.firstStamp == "" && h.stamp != nil {
 		s.firstStamp = string(h.stamp)
 	}
@@ -71,16 +80,6 @@ type prompt struct {
 // begun: more than introductions were made.
 func (s *launch) begun() bool { return s.moved || len(s.engines) > 0 || !s.engineTime().IsZero() }
 
-// serverSays says whether a process is the API server, which vLLM names "APIServer pid=1", or "ApiServer_0 pid=1" where
-// there are several. A server without a name can't be told from others.
-func (s *launch) serverSays(rank []byte) bool {
-	const name = "apiserver"
-	named := func(prefix string) bool {
-		return len(prefix) >= len(name) && strings.EqualFold(prefix[:len(name)], name)
-	}
-	return !named(s.server) || named(string(rank))
-}
-
 func (s *launch) passed(needs mark) bool {
 	switch needs {
 	case "":
@@ -91,10 +90,13 @@ func (s *launch) passed(needs mark) bool {
 	return !s.at[needs].IsZero()
 }
 
-func (s *launch) engineReady(at time.Time) {
+func (s *launch) engineReady(at time.Time, rank string) {
 	s.strong = at // the last of several engines
-	s.progressed()
-	s.failures = nil
+	if len(s.parts) < maxRanks {
+		s.parts[rank] = true
+	}
+	s.moved = true
+	s.failures = slices.DeleteFunc(s.failures, func(f failure) bool { return !siblings(f.rank, rank) })
 }
 
 func (s *launch) engineUp(at time.Time) {
@@ -104,27 +106,22 @@ func (s *launch) engineUp(at time.Time) {
 }
 
 func (s *launch) engineTime() time.Time {
-	if !s.strong.IsZero() {
-		return s.strong
+	if t := cmp.Or(s.strong, s.weak); !t.IsZero() || !s.passed(markHeadless) {
+		return t
 	}
-	return s.weak
+	return s.at[markPartReady]
 }
 
-// progressed: the start goes on, so what it complained of killed nobody.
-func (s *launch) progressed() {
+// progressed: the start goes on, so what it complained of killed nobody. What another of several ranks died of may
+// still end it.
+func (s *launch) progressed(rank string) {
 	s.moved = true
-	s.forget()
+	s.forget(rank)
 }
 
 // forget drops complaints that only may have been the cause.
-func (s *launch) forget() {
-	kept := s.failures[:0]
-	for _, f := range s.failures {
-		if f.hard {
-			kept = append(kept, f)
-		}
-	}
-	s.failures = kept
+func (s *launch) forget(rank string) {
+	s.failures = slices.DeleteFunc(s.failures, func(f failure) bool { return !f.hard && !siblings(f.rank, rank) })
 }
 
 func (s *launch) figure(name, rank string, v float64) {
@@ -178,10 +175,10 @@ func (s *launch) fail(at time.Time, f failure) bool {
 	return true
 }
 
-// unraise forgets the latest exception.
-func (s *launch) unraise() {
+// unraise forgets the latest exception of a rank.
+func (s *launch) unraise(rank string) {
 	for i, f := range slices.Backward(s.failures) {
-		if f.class == exception {
+		if f.class == exception && f.rank == rank {
 			s.failures = slices.Delete(s.failures, i, i+1)
 			return
 		}
@@ -194,9 +191,7 @@ func (s *launch) interrupt(at time.Time, rank string) {
 		return // as Ray does at a batch's end
 	}
 	if s.chained[rank] {
-		if n := len(s.failures); n > 0 && s.failures[n-1].class == exception && s.failures[n-1].rank == rank {
-			s.failures = s.failures[:n-1]
-		}
+		s.unraise(rank)
 	}
 	s.fail(at, failure{reason: ReasonInterrupted, rank: rank, class: interrupted})
 }

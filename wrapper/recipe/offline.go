@@ -121,7 +121,7 @@ func (r *Reader) score() int {
 func (r *Reader) concluded(exit *Exit, end time.Time, whole bool) Result {
 	s := r.start
 	if !whole && s.passed(markWaiting) {
-		s.forget()
+		s.forget("")
 	}
 	if s.outcomeUnknown(exit) && whole && s.begun() {
 		s.fail(end, failure{reason: ReasonEndedSilently, class: generic})

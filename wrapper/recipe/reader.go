@@ -24,6 +24,7 @@ type Reader struct {
 	latest  time.Time // of the last line, by its stamp where Options.Embedded
 	late    time.Time // of the last that Ray repeated, so
 	matched int       // lines that an engine's own text matched
+	working time.Time // when the engine was first seen to be past its imports, see Working
 
 	open   map[string]bool // ranks in the middle of a Python traceback
 	opened int             // lines since one of them was last opened
@@ -70,7 +71,10 @@ func (r *Reader) read(at time.Time, text []byte) {
 	h := parse(text)
 	at, own := r.time(at, h, text)
 	s := r.start
-	if timed := own || !r.latest.IsZero(); timed && (h.stamp != nil || len(r.hits) > 0 || s.first.IsZero() && logged(text)) {
+	switch timed := own || !r.latest.IsZero(); {
+	case h.stamp == nil && len(r.hits) > 0 && drawn(text):
+		s.drew = s.drew || s.first.IsZero()
+	case timed && (h.stamp != nil || len(r.hits) > 0 || s.first.IsZero() && logged(text)):
 		s.seen(at, h)
 	}
 	r.pass++
@@ -99,6 +103,7 @@ func (r *Reader) read(at time.Time, text []byte) {
 type line struct {
 	at  time.Time
 	own bool // at is the line's own, not that of one before it
+	bar bool // it is a progress bar's
 	head
 	text []byte // the whole line, clean
 }
@@ -143,10 +148,14 @@ func (r *Reader) apply(l line, rule *rule) {
 	if rule.Starts && !bytes.HasPrefix(l.message, []byte(rule.literal())) {
 		return
 	}
-	c, ok := rule.match(l.text[from:])
-	if !ok || !r.start.passed(rule.Needs) || rule.Unless != "" && r.start.passed(rule.Unless) || rule.Server && !r.start.serverSays(l.rank) {
+	if rule.Unnamed && len(l.rank) > 0 {
 		return
 	}
+	c, ok := rule.match(l.text[from:])
+	if !ok || !r.start.passed(rule.Needs) || rule.Unless != "" && r.start.passed(rule.Unless) || rule.Server && !r.start.serverSays(string(l.rank)) {
+		return
+	}
+	l.bar = drawn(l.text[from:])
 	version := r.start.version
 	if version == "" {
 		version = c.text("version")
@@ -154,15 +163,18 @@ func (r *Reader) apply(l line, rule *rule) {
 	if !rule.applies(version) {
 		return
 	}
-	if !rule.shared {
+	if !rule.shared && !l.bar {
 		r.matched++
 	}
-	r.marked(l.at, l.head, rule, c)
+	r.marked(l, rule, c)
 	s := r.start
 	if v := c.text("version"); v != "" && s.version == "" {
 		s.version = v
 	}
 	rank := string(l.rank)
+	if rank == "" && l.text[0] == '{' {
+		rank = rankWithin(l.text)
+	}
 	if stated := c.text("rank"); stated != "" {
 		rank = stated
 	}
@@ -180,45 +192,51 @@ func (r *Reader) apply(l line, rule *rule) {
 	s.edge(l, rank, rule, c, r.options.Embedded)
 	if rule.Fails != "" {
 		if rule.Fails == ReasonEngineFailed && r.raised == r.pass {
-			s.unraise() // the server's exception says no more than that
+			s.unraise(rank) // the server's exception says no more than that
 		}
 		s.fail(l.at, failure{reason: rule.Fails, rank: rank, class: typed, hard: rule.Hard})
-	} else if rule.Phase != "" && rule.Edge != "begin" {
-		s.progressed()
+	} else if rule.Phase != "" && rule.Edge != "begin" && !l.bar {
+		s.progressed(rank)
 	}
 }
 
 // marked moves the start past a point, or to a new launch.
-func (r *Reader) marked(at time.Time, h head, rule *rule, c capture) {
-	s := r.start
+func (r *Reader) marked(l line, rule *rule, c capture) {
+	s, at, rank := r.start, l.at, string(l.rank)
+	for _, kind := range [...]string{"engines", "servers"} {
+		if n, ok := c.number(kind); ok {
+			s.expected[kind] = n
+		}
+	}
+	if n, ok := c.number("node"); ok && n > 0 {
+		s.at[markHeadless] = at
+	}
 	switch rule.Mark {
 	case markPrompt:
-		if s.ended() {
+		if !s.ready.IsZero() && !r.options.One {
 			r.start = newLaunch()
 		} else {
-			s.prompt = prompt{at, string(h.stamp)}
+			s.prompt = prompt{at, string(l.stamp)}
 		}
+		r.start.spoke = true
 	case markLaunch:
-		if s.over() || s.begun() {
-			r.start = newLaunch()
-			if s.over() && !s.prompt.at.IsZero() {
-				r.start.first, r.start.firstStamp = s.prompt.at, s.prompt.stamp
-			}
+		if (s.over() || s.begun()) && !r.options.One && !siblings(s.server, rank) {
+			r.again()
 		}
-		r.start.at[markLaunch] = at
-		r.start.server = string(h.rank)
+		r.start.at[markLaunch], r.start.spoke = at, true
+		r.start.server = rank
 	case markEngine:
-		if s.over() || s.engines[string(h.rank)] && s.moved {
-			r.start = newLaunch()
+		if (s.over() && !s.another(rank) || s.engines[rank] && s.moved) && !r.options.One {
+			r.again()
 		}
 		s = r.start
-		s.engines[string(h.rank)] = true
+		s.engines[rank], s.spoke = true, true
 		if v := c.text("version"); v != "" && s.version == "" {
 			s.version = v
 		}
 		s.at[markEngine] = at
 	case markEngineReady:
-		s.engineReady(at)
+		s.engineReady(at, rank)
 		s.at[markEngineReady] = at
 	case markEngineUp, markWorking, markServing:
 		s.engineUp(at)
@@ -226,28 +244,38 @@ func (r *Reader) marked(at time.Time, h head, rule *rule, c capture) {
 	case markReady:
 		s.engineUp(at)
 		s.at[markReady] = at
-		if s.ready.IsZero() {
+		if s.serves(rank) && s.ready.IsZero() {
 			s.ready, s.prompt = at, prompt{}
 			s.readyStamp = s.lastStamp
 		}
 	case markInterrupted:
-		s.interrupt(at, string(h.rank))
+		s.interrupt(at, rank)
 	case markException:
 		if len(r.open) < maxRanks {
-			r.open[string(h.rank)] = true
+			r.open[rank] = true
 			r.opened = 0
 			r.record = ""
-			if h.record {
-				r.record = string(h.rank)
+			if l.record {
+				r.record = rank
 			}
 		}
 	case markChained:
 		if len(s.chained) < maxRanks {
-			s.chained[string(h.rank)] = true
+			s.chained[rank] = true
 		}
 	case "":
 	default:
 		s.at[rule.Mark] = at
+		s.spoke = s.spoke || rule.Mark == markEngineSeen && !l.bar
+	}
+}
+
+// again begins another launch. Where the one before was over, what has been said since is of the new one.
+func (r *Reader) again() {
+	before := r.start
+	r.start = newLaunch()
+	if before.over() && !before.prompt.at.IsZero() {
+		r.start.first, r.start.firstStamp, r.start.spoke = before.prompt.at, before.prompt.stamp, true
 	}
 }
 
@@ -260,19 +288,44 @@ func (r *Reader) EngineReady() (time.Time, bool) {
 	return t, !t.IsZero()
 }
 
+// settled is after how long nothing more is expected of other ranks.
+const settled = 10 * time.Second
+
+// Initialised is when all that is known of the engine was initialised, and whether it is by now.
+func (r *Reader) Initialised(now time.Time) (time.Time, bool) {
+	t := r.start.engineTime()
+	certain := !r.start.strong.IsZero() || !r.start.weak.IsZero()
+	return t, !t.IsZero() && !r.start.partsMissing() && (certain || now.Sub(t) >= settled)
+}
+
+// Headless says that the log tells of a part of an engine that serves nothing: it is ready when it is initialised.
+func (r *Reader) Headless() bool {
+	return r.start.passed(markHeadless) || r.start.expected["engines"] > 0
+}
+
 // Ready is when the server said that it serves: the fallback where health can't be asked.
 func (r *Reader) Ready() (time.Time, bool) { return r.start.ready, !r.start.ready.IsZero() }
 
-// MayServe says whether a healthy answer can be the engine's by now: its marker was seen, the recipe needs none, or
-// the log is silent and there is nothing to wait for.
+// MayServe says whether a healthy answer can be the engine's by now: the recipe needs no marker of its own, it was seen,
+// or the engine's log does not speak and there is nothing to wait for.
 func (r *Reader) MayServe() bool {
+	s := r.start
 	switch {
-	case r.recipe.serveMarker == "" || !r.Recognised() || !r.start.ready.IsZero():
+	case r.recipe.serveMarker == "" || !s.ready.IsZero():
 		return true
-	case r.recipe.serveMarker == markReady:
+	case !s.spoke && s.engineTime().IsZero():
+		return true
+	case r.recipe.serveMarker == markReady || len(s.serving) > 0 && s.unserved() > 0:
 		return false
 	}
-	return !r.start.engineTime().IsZero()
+	return !s.engineTime().IsZero()
+}
+
+// Working tells the reader that the engine was seen to be past its imports at that time, though its log may be silent.
+func (r *Reader) Working(at time.Time) {
+	if r.working.IsZero() || at.Before(r.working) {
+		r.working = at
+	}
 }
 
 // Served tells the reader that health was answered: the start is ready whatever the log says.

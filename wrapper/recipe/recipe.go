@@ -25,6 +25,7 @@ type Recipe struct {
 	portFlags         []string
 	markerBeforeReady bool
 	serveMarker       mark
+	readyByLog        bool
 	processes         []process
 	figures           map[string]aggregate
 	rules             []rule
@@ -49,7 +50,10 @@ func (r *Recipe) PortFlags() []string { return r.portFlags }
 func (r *Recipe) MarkerBeforeReady() bool { return r.markerBeforeReady }
 
 // Serves is false for batch programs: they are ready when their engine is.
-func (r *Recipe) Serves() bool { return r.health != "" }
+func (r *Recipe) Serves() bool { return r.health != "" || r.readyByLog }
+
+// ReadyByLog says that there is no HTTP to ask: the server's own word is all there is.
+func (r *Recipe) ReadyByLog() bool { return r.readyByLog }
 
 // file is the YAML form of a recipe; recipes/README.md explains each field.
 type file struct {
@@ -57,6 +61,7 @@ type file struct {
 	Like        string               `yaml:"like"` // takes the rules and figures of that recipe
 	Include     []string             `yaml:"include"`
 	Health      string               `yaml:"health"`
+	Ready       string               `yaml:"ready"`
 	Port        int                  `yaml:"port"`
 	PortFlags   []string             `yaml:"port_flags"`
 	ServeMarker mark                 `yaml:"serve_marker"`
@@ -108,7 +113,7 @@ func load() ([]*Recipe, error) {
 		}
 		r := &Recipe{
 			name: f.Name, id: id, health: f.Health, port: f.Port, portFlags: f.PortFlags, processes: f.Processes,
-			serveMarker: f.ServeMarker, markerBeforeReady: f.ServeMarker != "", figures: f.Figures, rules: f.Lines,
+			serveMarker: f.ServeMarker, markerBeforeReady: f.ServeMarker != "", readyByLog: f.Ready == "log", figures: f.Figures, rules: f.Lines,
 		}
 		if f.Like != "" {
 			r.rules, r.figures = files[f.Like].Lines, files[f.Like].Figures

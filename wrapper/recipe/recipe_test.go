@@ -16,7 +16,7 @@ import (
 
 var marks = []mark{
 	"", markLaunch, markEngine, markDraft, markNoDraft, markCapacity, markEngineReady, markEngineUp, markServing, markReady, markPrompt, markEngineSeen,
-	markWorking, markWaiting, markGaveUp, markInterrupted, markException, markChained,
+	markWorking, markWaiting, markGaveUp, markInterrupted, markException, markChained, markHeadless, markEager, markPartReady,
 }
 
 // phases are the spans that a recipe may produce: those of the contract, and TGI's and LMDeploy's warm-up.
@@ -34,8 +34,8 @@ func TestEveryRecipeIsWellFormed(t *testing.T) {
 		if len(r.processes) == 0 || len(r.rules) == 0 || r.name == "" {
 			t.Errorf("%s: incomplete", r.id)
 		}
-		if r.Serves() != (r.port != 0) {
-			t.Errorf("%s: a server has a health route and a port", r.id)
+		if asked := r.HealthPath() != ""; asked != (r.port != 0) || asked && r.ReadyByLog() {
+			t.Errorf("%s: a server has a health route and a port, or only its log's word", r.id)
 		}
 		if !slices.Contains(marks, r.serveMarker) {
 			t.Errorf("%s: unknown mark %q", r.id, r.serveMarker)

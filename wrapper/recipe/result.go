@@ -132,7 +132,7 @@ func (r *Reader) phases(died string, end time.Time) []Phase {
 	begin := r.options.Start
 	if begin.IsZero() {
 		begin = s.first
-	} else if !s.first.IsZero() && s.first.After(begin) {
+	} else if s.first.After(begin) && s.spoke && !s.drew && (r.working.IsZero() || !r.working.Before(s.first)) {
 		out = append(out, Phase{Name: startup.SpanPythonImport, Start: begin, End: s.first})
 	}
 	if begin.IsZero() {
@@ -211,7 +211,8 @@ func (s *launch) lastOpen() string {
 		when time.Time
 	)
 	for _, phase := range s.order {
-		if t := latest(s.tracks[phase].open).noticed; !t.IsZero() && !t.Before(when) {
+		o := latest(s.tracks[phase].open)
+		if t := o.noticed; !t.IsZero() && !t.Before(when) && (s.spoke || !o.bar) {
 			name, when = phase, t
 		}
 	}

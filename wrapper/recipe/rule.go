@@ -24,7 +24,8 @@ type rule struct {
 	Mark       mark              `yaml:"mark"`
 	Needs      mark              `yaml:"needs"`
 	Unless     mark              `yaml:"unless"`
-	Server     bool              `yaml:"server"` // said by the process that introduced itself, if processes are named
+	Server     bool              `yaml:"server"`  // said by the process that introduced itself, if processes are named
+	Unnamed    bool              `yaml:"unnamed"` // in a line without a process's prefix
 	Since      string            `yaml:"since"`
 	Before     string            `yaml:"before"`
 	Figures    map[string]string `yaml:"figures"`
@@ -52,6 +53,9 @@ const (
 	markServing     mark = "serving"      // the server is about to listen
 	markReady       mark = "ready"        // the server answers
 	markEngineSeen  mark = "engine_seen"  // a line of the engine's own logger
+	markHeadless    mark = "headless"     // its engine, or its server, is on another node
+	markEager       mark = "eager"        // no graphs will be captured
+	markPartReady   mark = "part_ready"   // a rank has done the last of its part that its log tells
 	markPrompt      mark = "prompt"       // a first line of a process, which may begin a new launch
 	markWaiting     mark = "waiting"      // what it complained of may still come
 	markGaveUp      mark = "gave_up"      // it ends itself, with SIGKILL
@@ -216,7 +220,7 @@ func (r *rule) applies(of string) bool {
 		return true
 	}
 	have, known := parseVersion(of)
-	if !known {
+	if !known || strings.HasPrefix(of, "0.1.dev") { // of a build that has no tags
 		return r.Before == ""
 	}
 	if since, ok := parseVersion(r.Since); ok && have.less(since) {

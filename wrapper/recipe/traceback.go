@@ -39,6 +39,9 @@ func (r *Reader) traceback(at time.Time, h head, text []byte) {
 		r.start.interrupt(at, rank)
 	case "CancelledError", "SystemExit", "GeneratorExit":
 	default:
+		if r.start.chained[rank] {
+			r.start.unraise(rank) // it was caught, or is the cause of this one
+		}
 		if r.start.fail(at, failure{reason: "python_exception:" + name, rank: rank, class: exception}) {
 			r.raised = r.pass
 		}

@@ -3,8 +3,12 @@
 package recipe
 
 import (
+	"bytes"
+	"cmp"
 	"maps"
 	"time"
+
+	"github.com/coldtrace/coldtrace/startup"
 )
 
 // track is one phase's edges, rank by rank.
@@ -17,11 +21,13 @@ type track struct {
 type opening struct {
 	start   time.Time
 	noticed time.Time // when a line told
+	bar     bool      // which was a progress bar's
 }
 
 type span struct {
 	start, end time.Time
 	attributes map[string]any
+	presumed   bool // no line said that it ended, only that something later began
 }
 
 func (s *launch) track(phase string) *track {
@@ -36,13 +42,16 @@ func (s *launch) track(phase string) *track {
 
 // edge records where a phase begins or ends.
 func (s *launch) edge(l line, rank string, r *rule, c capture, embedded bool) {
-	at := l.at
 	if r.Opens != "" {
-		s.track(r.Opens).open[""] = opening{at, at}
+		s.opens(r, l.at)
 	}
-	if r.Phase == "" {
-		return
+	if r.Phase != "" {
+		s.phaseEdge(l, rank, r, c, embedded)
 	}
+}
+
+func (s *launch) phaseEdge(l line, rank string, r *rule, c capture, embedded bool) {
+	at := l.at
 	if r.Whole {
 		rank = ""
 	}
@@ -55,12 +64,15 @@ func (s *launch) edge(l line, rank string, r *rule, c capture, embedded bool) {
 	if has && !l.own { // at is when something was said last: that silence was this
 		at = at.Add(length)
 	}
+	if !isLoading(r.Phase) {
+		s.loaded(rank, r.Whole, at.Add(-length))
+	}
 	if r.Edge == "begin" {
-		if done := t.spans[rank]; len(done) > 0 && at.Sub(done[len(done)-1].end) < 2*time.Second {
-			return // a progress bar on stderr that was overtaken by the closing line on stdout
+		if t.overtook(rank, at, l.bar, bytes.Contains(l.text, []byte(" 0%"))) {
+			return
 		}
 		if _, is := t.open[rank]; !is {
-			t.open[rank] = opening{at.Add(-length), at}
+			t.open[rank] = opening{start: at.Add(-length), noticed: at, bar: l.bar}
 		}
 		return
 	}
@@ -73,6 +85,9 @@ func (s *launch) edge(l line, rank string, r *rule, c capture, embedded bool) {
 	}
 	delete(t.open, rank)
 	delete(t.open, "") // a progress bar or a driver without a prefix opened it for all
+	if n := len(t.spans[rank]); n > 0 && t.spans[rank][n-1].presumed {
+		begin, t.spans[rank] = t.spans[rank][n-1].start, t.spans[rank][:n-1]
+	}
 	if !has && !l.own {
 		return // nothing tells how long it took: a progress bar has no time of its own
 	}
@@ -101,6 +116,68 @@ func (s *launch) edge(l line, rank string, r *rule, c capture, embedded bool) {
 	}
 	if len(t.spans[rank]) < 64 {
 		t.spans[rank] = append(t.spans[rank], sp)
+	}
+}
+
+// overtook says whether what opens a phase was overtaken by what closed it: a progress bar on stderr by the line on
+// stdout. A bar does not say whose it is, and opens nothing that is closed unless it begins anew.
+func (t *track) overtook(rank string, at time.Time, bar, anew bool) bool {
+	for of, done := range t.spans {
+		if len(done) > 0 && (of == rank || bar) && (bar && !anew || at.Sub(done[len(done)-1].end) < 2*time.Second) {
+			return true
+		}
+	}
+	return false
+}
+
+// opens begins a phase for all. A failure that only happens in it tells that it had begun when what comes before it was
+// done.
+func (s *launch) opens(r *rule, at time.Time) {
+	begin := at
+	if r.Fails != "" {
+		if t := s.tracks[r.Opens]; t != nil && len(t.open)+len(t.spans) > 0 {
+			return
+		}
+		if t := s.tracks[startup.SpanWeightsLoad]; t != nil {
+			begin = earlier(begin, t.end(at))
+		}
+		s.loaded("", true, begin)
+	}
+	s.track(r.Opens).open[""] = opening{start: begin, noticed: at}
+}
+
+// end is when the last rank was through with a phase, otherwise if none was.
+func (t *track) end(otherwise time.Time) time.Time {
+	var last time.Time
+	for _, done := range t.spans {
+		for _, sp := range done {
+			last = later(last, sp.end)
+		}
+	}
+	return cmp.Or(last, otherwise)
+}
+
+func isLoading(phase string) bool {
+	return phase == startup.SpanModelLoad || parents[phase] == startup.SpanModelLoad
+}
+
+// loaded ends what is open of a rank's loading, or of all ranks': something later has begun. CPU, TPU and others print
+// no closing line. When a bar alone has told of it, nobody knows when it ended.
+func (s *launch) loaded(rank string, all bool, at time.Time) {
+	for _, phase := range [...]string{startup.SpanModelLoad, startup.SpanWeightsLoad} {
+		t := s.tracks[phase]
+		if t == nil {
+			continue
+		}
+		for of, o := range t.open {
+			if of != rank && !all {
+				continue
+			}
+			delete(t.open, of)
+			if !o.bar {
+				t.spans[of] = append(t.spans[of], span{start: o.start, end: later(at, o.start), presumed: true})
+			}
+		}
 	}
 }
 
