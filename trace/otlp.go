@@ -3,141 +3,142 @@
 package trace
 
 import (
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"strconv"
+	"regexp"
 	"strings"
 	"time"
+
+	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/encoding/protojson"
 )
 
-// The part of OTLP's JSON encoding that is read here: https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
-// Ids are hex, 64-bit integers are strings or numbers, enums are numbers (their names are taken as well).
-type exportRequest struct {
-	ResourceSpans []struct {
-		Resource struct {
-			Attributes []keyValue `json:"attributes"`
-		} `json:"resource"`
-		ScopeSpans []struct {
-			Scope struct {
-				Name    string `json:"name"`
-				Version string `json:"version"`
-			} `json:"scope"`
-			Spans []spanJSON `json:"spans"`
-		} `json:"scopeSpans"`
-	} `json:"resourceSpans"`
-	ResourceMetrics json.RawMessage `json:"resourceMetrics"`
-	ResourceLogs    json.RawMessage `json:"resourceLogs"`
+// fromOTLP reads a list of ResourceSpans in OTLP's JSON encoding or in protobuf's own, which differ in their ids:
+// https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding. A span that is none becomes a problem.
+func fromOTLP(resourceSpans json.RawMessage) (spans []*Span, problems []string) {
+	var data tracepb.TracesData
+	object := append(append([]byte(`{"resourceSpans":`), resourceSpans...), '}')
+	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(object, &data); err != nil {
+		return nil, []string{withoutContent(err)}
+	}
+	for _, ofResource := range data.GetResourceSpans() {
+		resource := attributes(ofResource.GetResource().GetAttributes())
+		for _, ofScope := range ofResource.GetScopeSpans() {
+			scope := strings.TrimSpace(ofScope.GetScope().GetName() + " " + ofScope.GetScope().GetVersion())
+			for _, s := range ofScope.GetSpans() {
+				span, err := fromProto(s)
+				if err != nil {
+					problems = append(problems, fmt.Sprintf("span %q: %v", s.GetName(), err))
+					continue
+				}
+				span.Resource, span.Scope = resource, scope
+				spans = append(spans, span)
+			}
+		}
+	}
+	return spans, problems
 }
 
-type spanJSON struct {
-	TraceID      string     `json:"traceId"`
-	SpanID       string     `json:"spanId"`
-	ParentSpanID string     `json:"parentSpanId"`
-	Name         string     `json:"name"`
-	Start        nanos      `json:"startTimeUnixNano"`
-	End          nanos      `json:"endTimeUnixNano"`
-	Attributes   []keyValue `json:"attributes"`
-	Events       []struct {
-		Name       string     `json:"name"`
-		Time       nanos      `json:"timeUnixNano"`
-		Attributes []keyValue `json:"attributes"`
-	} `json:"events"`
-	Status struct {
-		Code    enum   `json:"code"`
-		Message string `json:"message"`
-	} `json:"status"`
+// fieldOf finds the field in protojson's message; what comes after it is the input's.
+var fieldOf = regexp.MustCompile(`invalid value for (\w+) field (\w+)`)
+
+// withoutContent says what protojson found wrong without repeating the input.
+func withoutContent(err error) string {
+	if m := fieldOf.FindStringSubmatch(err.Error()); m != nil {
+		return fmt.Sprintf("not OTLP JSON: the value of %s is not what belongs there (%s)", m[2], m[1])
+	}
+	return "not OTLP JSON: a field has a value of another kind, or comes twice"
 }
 
-type keyValue struct {
-	Key   string   `json:"key"`
-	Value anyValue `json:"value"`
+func fromProto(s *tracepb.Span) (*Span, error) {
+	out := &Span{
+		TraceID: idOf(s.GetTraceId(), 16), ID: idOf(s.GetSpanId(), 8), ParentID: idOf(s.GetParentSpanId(), 8),
+		Name: s.GetName(), Start: unixNano(s.GetStartTimeUnixNano()), End: unixNano(s.GetEndTimeUnixNano()),
+		Attributes: attributes(s.GetAttributes()), Message: s.GetStatus().GetMessage(),
+		Failed: s.GetStatus().GetCode() == tracepb.Status_STATUS_CODE_ERROR,
+	}
+	if out.ParentID == "" && len(s.GetParentSpanId()) > 0 {
+		return nil, errors.New("parentSpanId is not 16 hex digits")
+	}
+	for _, e := range s.GetEvents() {
+		out.Events = append(out.Events, Event{Name: e.GetName(), Time: unixNano(e.GetTimeUnixNano()), Attributes: attributes(e.GetAttributes())})
+	}
+	return out, out.check()
 }
 
-type anyValue struct {
-	String *string      `json:"stringValue"`
-	Bool   *bool        `json:"boolValue"`
-	Int    *json.Number `json:"intValue"`
-	Double *float       `json:"doubleValue"`
-	Bytes  []byte       `json:"bytesValue"`
-	Array  *struct {
-		Values []anyValue `json:"values"`
-	} `json:"arrayValue"`
-	List *struct {
-		Values []keyValue `json:"values"`
-	} `json:"kvlistValue"`
-}
-
-func (v anyValue) value() any {
+// check says what keeps the span from being drawn, and mends what doesn't.
+func (s *Span) check() error {
+	zero := func(id string) bool { return strings.Trim(id, "0") == "" }
 	switch {
-	case v.String != nil:
-		return *v.String
-	case v.Bool != nil:
-		return *v.Bool
-	case v.Int != nil:
-		if n, err := v.Int.Int64(); err == nil {
-			return n
-		}
-		return v.Int.String()
-	case v.Double != nil:
-		return float64(*v.Double)
-	case v.Bytes != nil:
-		return v.Bytes
-	case v.Array != nil:
-		out := make([]any, 0, len(v.Array.Values))
-		for _, item := range v.Array.Values {
-			out = append(out, item.value())
-		}
-		return out
-	case v.List != nil:
-		return attributes(v.List.Values)
+	case s.TraceID == "":
+		return errors.New("traceId is not 32 hex digits")
+	case zero(s.TraceID):
+		return errors.New("traceId is all zeros")
+	case s.ID == "":
+		return errors.New("spanId is not 16 hex digits")
+	case zero(s.ID):
+		return errors.New("spanId is all zeros")
+	case s.Start.UnixNano() == 0:
+		return errors.New("startTimeUnixNano is missing")
+	}
+	if zero(s.ParentID) {
+		s.ParentID = ""
+	}
+	if s.End.Before(s.Start) {
+		s.End = s.Start
 	}
 	return nil
 }
 
-func attributes(in []keyValue) []Attribute {
+// idOf is an id of n bytes as hex; empty if it is none. OTLP writes ids as hex, protobuf's own encoding (Tempo's
+// answers) as base64. Both were read as base64: hex digits have become 3/4 of their number.
+func idOf(id []byte, n int) string {
+	switch len(id) {
+	case n:
+		return hex.EncodeToString(id)
+	case 2 * n * 3 / 4:
+		digits := strings.ToLower(base64.StdEncoding.EncodeToString(id))
+		if _, err := hex.DecodeString(digits); err == nil {
+			return digits
+		}
+	}
+	return ""
+}
+
+func unixNano(n uint64) time.Time { return time.Unix(0, int64(n)).UTC() } //nolint:gosec // until 2262
+
+func attributes(in []*commonpb.KeyValue) []Attribute {
 	out := make([]Attribute, 0, len(in))
 	for _, kv := range in {
-		out = append(out, Attribute{Key: kv.Key, Value: kv.Value.value()})
+		out = append(out, Attribute{Key: kv.GetKey(), Value: valueOf(kv.GetValue())})
 	}
 	return out
 }
 
-// nanos is a time as nanoseconds since 1970, a string or a number.
-type nanos int64
-
-func (n *nanos) UnmarshalJSON(b []byte) error {
-	value, err := strconv.ParseInt(unquote(b), 10, 64)
-	if err != nil {
-		return fmt.Errorf("%.40s is not a time in nanoseconds", b)
+func valueOf(v *commonpb.AnyValue) any {
+	switch v := v.GetValue().(type) {
+	case *commonpb.AnyValue_StringValue:
+		return v.StringValue
+	case *commonpb.AnyValue_BoolValue:
+		return v.BoolValue
+	case *commonpb.AnyValue_IntValue:
+		return v.IntValue
+	case *commonpb.AnyValue_DoubleValue:
+		return v.DoubleValue
+	case *commonpb.AnyValue_BytesValue:
+		return v.BytesValue
+	case *commonpb.AnyValue_ArrayValue:
+		out := make([]any, 0, len(v.ArrayValue.GetValues()))
+		for _, item := range v.ArrayValue.GetValues() {
+			out = append(out, valueOf(item))
+		}
+		return out
+	case *commonpb.AnyValue_KvlistValue:
+		return attributes(v.KvlistValue.GetValues())
 	}
-	*n = nanos(value)
 	return nil
 }
-
-func (n nanos) time() time.Time { return time.Unix(0, int64(n)).UTC() }
-
-// float is a number, or the string that JSON has instead: "NaN", "Infinity", "-Infinity".
-type float float64
-
-func (f *float) UnmarshalJSON(b []byte) error {
-	value, err := strconv.ParseFloat(unquote(b), 64)
-	if err != nil {
-		return fmt.Errorf("%.40s is not a number", b)
-	}
-	*f = float(value)
-	return nil
-}
-
-// enum is a protobuf enum's number or name.
-type enum string
-
-func (e *enum) UnmarshalJSON(b []byte) error {
-	*e = enum(unquote(b))
-	return nil
-}
-
-func (e enum) is(number int, name string) bool {
-	return string(e) == strconv.Itoa(number) || string(e) == name
-}
-
-func unquote(b []byte) string { return strings.Trim(string(b), `"`) }

@@ -5,13 +5,10 @@ package trace
 import (
 	"bufio"
 	"bytes"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"strings"
 )
 
 // Problem is what could not be read of an input. The rest of it was.
@@ -23,27 +20,27 @@ type Problem struct {
 
 func (p Problem) String() string { return fmt.Sprintf("%s:%d: %s", p.Source, p.Line, p.What) }
 
-// Read takes OTLP JSON lines: one export request per line, trace, metric and log requests mixed. What isn't traces is
-// left out. A line or span that cannot be read becomes a Problem; an error is one of r itself.
+// Read takes spans as JSON, in any layout: one request a line, as the collector's file exporter writes them, one over
+// many lines, several in an array. A request is OTLP's, or what Tempo or Jaeger answers (see formats); those without
+// spans are left out. What cannot be read becomes a Problem; an error is one of r itself.
 func Read(source string, r io.Reader) ([]*Span, []Problem, error) {
 	var (
 		spans    []*Span
 		problems []Problem
 		lines    = bufio.NewReaderSize(r, 1<<16)
+		cut      values
 	)
-	for number := 1; ; number++ {
-		line, err := lines.ReadBytes('\n')
-		if text := bytes.TrimSpace(line); len(text) > 0 {
-			found, wrong := parseLine(text)
-			if len(found) == 0 && len(wrong) == 1 && errors.Is(err, io.EOF) && !json.Valid(text) {
-				wrong[0] = "the last line is incomplete; is it still being written?"
-			}
-			spans = append(spans, found...)
-			for _, what := range wrong {
-				problems = append(problems, Problem{Source: source, Line: number, What: what})
-			}
+	take := func(line int, found []*Span, wrong []string) {
+		spans = append(spans, found...)
+		for _, what := range wrong {
+			problems = append(problems, Problem{Source: source, Line: line, What: what})
 		}
+	}
+	for {
+		line, err := lines.ReadBytes('\n')
+		cut.line(line, take)
 		if errors.Is(err, io.EOF) {
+			cut.end(take)
 			return spans, problems, nil
 		}
 		if err != nil {
@@ -52,87 +49,62 @@ func Read(source string, r io.Reader) ([]*Span, []Problem, error) {
 	}
 }
 
-func parseLine(line []byte) ([]*Span, []string) {
-	var request exportRequest
-	if err := json.Unmarshal(line, &request); err != nil {
-		return nil, []string{explain(err)}
+// format is what spans come in, by a key of the outermost object.
+type format struct {
+	key  string
+	read func(json.RawMessage) ([]*Span, []string)
+}
+
+var formats = []format{
+	{"resourceSpans", fromOTLP}, // the collector's file exporter, OTLP over HTTP
+	{"batches", fromOTLP},       // Tempo: GET /api/traces/ID; Grafana's download
+	{"data", fromJaeger},        // Jaeger: GET /api/traces/ID; its UI's download
+	{"resourceMetrics", nothing},
+	{"resourceLogs", nothing},
+	{"resourceProfiles", nothing},
+}
+
+// envelopes hold an object of such a format.
+var envelopes = []string{
+	"trace",  // Tempo: GET /api/v2/traces/ID
+	"result", // Jaeger: GET /api/v3/traces/ID
+}
+
+func nothing(json.RawMessage) ([]*Span, []string) { return nil, nil }
+
+// fromObject reads an object that has a format's key.
+func fromObject(object json.RawMessage) (spans []*Span, problems []string) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(object, &fields); err != nil {
+		return nil, []string{notJSON(object, err)}
 	}
-	if request.ResourceSpans == nil {
-		if request.ResourceMetrics == nil && request.ResourceLogs == nil {
-			return nil, []string{"not OTLP JSON: neither resourceSpans nor resourceMetrics nor resourceLogs"}
+	for _, key := range envelopes {
+		if inner, ok := fields[key]; ok {
+			return fromObject(inner)
 		}
-		return nil, nil
 	}
-	var (
-		spans    []*Span
-		problems []string
-	)
-	for _, ofResource := range request.ResourceSpans {
-		resource := attributes(ofResource.Resource.Attributes)
-		for _, ofScope := range ofResource.ScopeSpans {
-			scope := strings.TrimSpace(ofScope.Scope.Name + " " + ofScope.Scope.Version)
-			for i := range ofScope.Spans {
-				span, err := ofScope.Spans[i].span()
-				if err != nil {
-					problems = append(problems, fmt.Sprintf("span %q: %v", ofScope.Spans[i].Name, err))
-					continue
-				}
-				span.Resource, span.Scope = resource, scope
-				spans = append(spans, span)
-			}
+	known := false
+	for _, f := range formats {
+		if value, ok := fields[f.key]; ok {
+			found, wrong := f.read(value)
+			spans, problems, known = append(spans, found...), append(problems, wrong...), true
 		}
+	}
+	if !known {
+		return nil, []string{"neither OTLP JSON (resourceSpans, resourceMetrics, resourceLogs) nor an answer of Tempo or Jaeger"}
 	}
 	return spans, problems
 }
 
-// explain says where in the line it went wrong, without repeating the line.
-func explain(err error) string {
+// notJSON says where in the value it went wrong, without repeating it.
+func notJSON(value []byte, err error) string {
 	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
-		return fmt.Sprintf("not JSON at byte %d: %v", syntax.Offset, err)
+	if !errors.As(err, &syntax) {
+		return "not an object"
 	}
-	var kind *json.UnmarshalTypeError
-	if errors.As(err, &kind) {
-		return fmt.Sprintf("not OTLP JSON: %s at byte %d, where %s belongs", kind.Value, kind.Offset, kind.Field)
+	before := value[:min(int(syntax.Offset), len(value))]
+	if more := bytes.Count(before, []byte("\n")); more > 0 {
+		return fmt.Sprintf("not JSON %d lines further down: %v", more, err)
 	}
-	return "not OTLP JSON: " + err.Error()
-}
-
-func (s *spanJSON) span() (*Span, error) {
-	out := &Span{
-		TraceID: strings.ToLower(s.TraceID), ID: strings.ToLower(s.SpanID), ParentID: strings.ToLower(s.ParentSpanID),
-		Name: s.Name, Start: s.Start.time(), End: s.End.time(), Attributes: attributes(s.Attributes),
-		Failed: s.Status.Code.is(2, "STATUS_CODE_ERROR"), Message: s.Status.Message,
-	}
-	if strings.Trim(out.ParentID, "0") == "" {
-		out.ParentID = ""
-	}
-	for _, id := range []struct {
-		field, value string
-		bytes        int
-		optional     bool
-	}{
-		{"traceId", out.TraceID, 16, false},
-		{"spanId", out.ID, 8, false},
-		{"parentSpanId", out.ParentID, 8, true},
-	} {
-		raw, err := hex.DecodeString(id.value)
-		switch {
-		case id.value == "" && id.optional:
-		case err != nil || len(raw) != id.bytes:
-			return nil, fmt.Errorf("%s is not %d hex digits", id.field, 2*id.bytes)
-		case !slices.ContainsFunc(raw, func(b byte) bool { return b != 0 }):
-			return nil, fmt.Errorf("%s is all zeros", id.field)
-		}
-	}
-	if s.Start == 0 {
-		return nil, errors.New("startTimeUnixNano is missing")
-	}
-	if out.End.Before(out.Start) {
-		out.End = out.Start
-	}
-	for _, e := range s.Events {
-		out.Events = append(out.Events, Event{Name: e.Name, Time: e.Time.time(), Attributes: attributes(e.Attributes)})
-	}
-	return out, nil
+	return fmt.Sprintf("not JSON at byte %d: %v", syntax.Offset, err)
 }

@@ -25,7 +25,7 @@ func newCaptureCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "capture -n NAMESPACE",
-		Short: "Write the pods and events of a namespace, for coldtrace trace --from-capture",
+		Short: "Write the pods and events of a namespace, for coldtrace trace",
 		Long: `Writes what the API server knows of the starts of a namespace's pods as a stream of YAML documents, cut down to what
 the timeline reads: no command, no environment, no message but the kubelet's and the scheduler's own.
 

@@ -3,11 +3,13 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -25,19 +27,24 @@ type traceFlags struct {
 	noColour  bool
 	ascii     bool
 	follow    bool
-	capture   bool
 }
 
 func newTraceCommand() *cobra.Command {
 	var flags traceFlags
 	cmd := &cobra.Command{
 		Use:   "trace FILE…",
-		Short: "Draw a cold start as a waterfall, from OTLP JSON lines",
-		Long: `Draw a cold start as a waterfall, from files of OTLP JSON lines as the OpenTelemetry Collector's file exporter
-writes them ("-": standard input). Of several starts, all are listed and the newest is drawn.`,
+		Short: "Draw a cold start as a waterfall, from OTLP JSON, an answer of Tempo or Jaeger, or a capture",
+		Long: `Draw a cold start as a waterfall. A FILE ("-": standard input) holds one of these, which need not be said:
+
+  OTLP JSON     as the OpenTelemetry Collector's file exporter writes it, in any layout
+  an answer     of Tempo (/api/traces/ID, /api/v2/traces/ID) or Jaeger (/api/traces/ID), or a download from their UIs
+  a capture     of coldtrace capture: what the watcher would tell of it, and what still goes on
+
+Of several starts, all are listed and the newest is drawn.`,
 		Example: `  coldtrace trace traces.jsonl
   coldtrace trace traces.jsonl --pod models/llama-3-1-8b-6d5f-x2x7k --html start.html
-  kubectl exec -n observability collector-0 -- cat /data/traces.jsonl | coldtrace trace -`,
+  kubectl exec -n observability collector-0 -- cat /data/traces.jsonl | coldtrace trace -
+  curl -s http://tempo:3200/api/traces/5a44de008fd208065638a802730aea79 | coldtrace trace -`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, files []string) error {
 			if flags.follow {
@@ -55,12 +62,13 @@ writes them ("-": standard input). Of several starts, all are listed and the new
 	f.BoolVar(&flags.noColour, "no-color", false, "no colours (default: colours on a terminal, unless NO_COLOR is set)")
 	f.BoolVar(&flags.ascii, "ascii", false, "no box-drawing characters")
 	f.BoolVarP(&flags.follow, "follow", "f", false, "draw again whenever a file grows, until interrupted (on a terminal)")
-	f.BoolVar(&flags.capture, "from-capture", false, "the files are captures (see coldtrace capture): draw what the watcher would tell of them")
+	f.Bool("from-capture", false, "captures are recognised")
+	_ = f.MarkHidden("from-capture") // it was needed once
 	return cmd
 }
 
 func runTrace(cmd *cobra.Command, files []string, flags traceFlags) error {
-	spans, readErr := readSpans(cmd, files, flags.capture)
+	spans, readErr := readSpans(cmd, files)
 	traces, others := flags.selection.Apply(trace.Build(spans))
 	if len(traces) == 0 {
 		if readErr != nil {
@@ -132,13 +140,13 @@ func (f traceFlags) terminal(out io.Writer) trace.Options {
 const mostProblems = 5
 
 // readSpans reads what can be read. What can't is said on standard error; the error is of files that couldn't be read.
-func readSpans(cmd *cobra.Command, files []string, captures bool) ([]*trace.Span, error) {
+func readSpans(cmd *cobra.Command, files []string) ([]*trace.Span, error) {
 	var (
 		all  []*trace.Span
 		errs []error
 	)
 	for _, name := range files {
-		spans, problems, err := readFile(cmd, name, captures)
+		spans, problems, err := readFile(cmd, name)
 		all = append(all, spans...)
 		for _, p := range problems[:min(len(problems), mostProblems)] {
 			cmd.PrintErrln("coldtrace:", p)
@@ -153,11 +161,7 @@ func readSpans(cmd *cobra.Command, files []string, captures bool) ([]*trace.Span
 	return all, errors.Join(errs...)
 }
 
-func readFile(cmd *cobra.Command, name string, captures bool) ([]*trace.Span, []trace.Problem, error) {
-	read := trace.Read
-	if captures {
-		read = readCapture
-	}
+func readFile(cmd *cobra.Command, name string) ([]*trace.Span, []trace.Problem, error) {
 	if name == "-" {
 		return read("stdin", cmd.InOrStdin())
 	}
@@ -167,6 +171,18 @@ func readFile(cmd *cobra.Command, name string, captures bool) ([]*trace.Span, []
 	}
 	defer file.Close()
 	return read(name, file)
+}
+
+// ofCapture is a line of a capture's first document.
+var ofCapture = regexp.MustCompile(`(?m)^kind: ` + timeline.CaptureKind + `\s*$`)
+
+func read(name string, r io.Reader) ([]*trace.Span, []trace.Problem, error) {
+	in := bufio.NewReaderSize(r, 1<<16)
+	begin, _ := in.Peek(1 << 12) // what ends here is shorter; another error comes again
+	if ofCapture.Match(begin) {
+		return readCapture(name, in)
+	}
+	return trace.Read(name, in)
 }
 
 // readCapture is what the watcher would tell of the pods in a capture, and what still goes on.

@@ -97,11 +97,18 @@ func TestTraceWritesAPage(t *testing.T) {
 }
 
 func TestTraceDrawsACapture(t *testing.T) {
-	out, errs, err := drawTrace(t, "", "--from-capture", "../../watch/timeline/testdata/crash-loop-in-flight.yaml")
+	out, errs, err := drawTrace(t, "", "../../watch/timeline/testdata/crash-loop-in-flight.yaml")
 	if err != nil || errs != "" || !strings.Contains(out, "in progress") || !strings.Contains(out, "✗ pod_ready") {
 		t.Errorf("error %v, said %q, drew\n%s", err, errs, out)
 	}
-	if _, _, err := drawTrace(t, "", "--from-capture", traceFixtures+"ready.jsonl"); err == nil {
-		t.Error("spans were taken for a capture")
+	capture, err := os.ReadFile("../../watch/timeline/testdata/plain.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, errs, err := drawTrace(t, string(capture), "-"); err != nil || errs != "" || !strings.Contains(out, "ready after") {
+		t.Errorf("from standard input: error %v, said %q, drew\n%s", err, errs, out)
+	}
+	if _, _, err := drawTrace(t, strings.ReplaceAll(string(capture), "metadata:", "metadata: [}"), "-"); err == nil {
+		t.Error("a damaged capture was drawn")
 	}
 }
