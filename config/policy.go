@@ -54,8 +54,9 @@ type Wrapper struct {
 	Delivery        Delivery      `yaml:"delivery"`
 	Image           string        `yaml:"image"`
 	ImagePullPolicy string        `yaml:"imagePullPolicy"`
-	CPU             string        `yaml:"cpu"`    // of the init container, at most: it never exceeds the pod's own
-	Memory          string        `yaml:"memory"` // likewise
+	RuntimeClasses  []string      `yaml:"runtimeClasses"` // whose containers can mount an image as a volume
+	CPU             string        `yaml:"cpu"`            // of the init container, at most: it never exceeds the pod's own
+	Memory          string        `yaml:"memory"`         // likewise
 	Timeout         time.Duration `yaml:"timeout"`
 	FlushTimeout    time.Duration `yaml:"flushTimeout"`
 	Startupz        string        `yaml:"startupz"` // host:port, empty: not served
@@ -94,8 +95,9 @@ func Default() *Policy {
 		Wrapper: Wrapper{
 			Delivery:        DeliveryAuto,
 			ImagePullPolicy: "IfNotPresent",
-			CPU:             "50m",
-			Memory:          "64Mi",
+			RuntimeClasses: []string{
+				"nvidia", "nvidia-cdi", "nvidia-legacy", "nvidia-experimental", "nvidia-container-runtime", "amd", "habana", "runc", "crun", "youki",
+			},
 		},
 		VLLMFlag:        VLLMFlagAuto,
 		RequestSampling: RequestSampling{Sampler: "parentbased_traceidratio", Ratio: 0.01},

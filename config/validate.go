@@ -60,8 +60,11 @@ func (p *Policy) problems() []problem {
 	check("wrapper.delivery", err)
 	_, err = choose(p.Wrapper.ImagePullPolicy, "Always", "IfNotPresent", "Never")
 	check("wrapper.imagePullPolicy", err)
-	check("wrapper.cpu", checkQuantity(p.Wrapper.CPU))
-	check("wrapper.memory", checkQuantity(p.Wrapper.Memory))
+	for field, value := range map[string]string{"wrapper.cpu": p.Wrapper.CPU, "wrapper.memory": p.Wrapper.Memory} {
+		if value != "" {
+			check(field, checkQuantity(value))
+		}
+	}
 	check("wrapper.timeout", checkDuration(p.Wrapper.Timeout))
 	check("wrapper.flushTimeout", checkDuration(p.Wrapper.FlushTimeout))
 	if p.Wrapper.Startupz != "" {

@@ -68,7 +68,13 @@ var (
 		"eks.amazonaws.com/instance-family", "karpenter.azure.com/sku-name", "cloud.google.com/machine-family",
 	}
 	regionKeys = []string{"topology.kubernetes.io/region", "failure-domain.beta.kubernetes.io/region"}
+	osKeys     = []string{"kubernetes.io/os", "beta.kubernetes.io/os"}
 )
+
+// Windows tells a pod that asks for a Windows node, in one of the ways there are.
+func Windows(spec *PodSpec) bool {
+	return spec.OS != nil && spec.OS.Name == "windows" || placement(spec, osKeys) == "windows"
+}
 
 // productLabel holds the driver's own name of the GPU: GPU feature discovery writes it.
 const productLabel = "nvidia.com/gpu.product"

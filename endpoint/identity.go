@@ -30,7 +30,7 @@ type Options struct {
 
 // Identity is what a pod is. Empty fields are unknown.
 type Identity struct {
-	Index     int // of the target in spec.containers; -1: none, or it is ambiguous
+	Position      // of the target; nowhere: none, or it is ambiguous
 	WithGPU   int // how many containers have a GPU
 	Container string
 	GPU       bool // the target has a GPU
@@ -62,12 +62,12 @@ func Identify(pod *Pod, opts Options) Identity {
 		GPUType:      first(opts.GPUType, gpuTypeOf(&pod.Spec)),
 		InstanceType: placement(&pod.Spec, instanceTypeKeys),
 	}
-	id.Index, id.WithGPU, id.Unread = target(pod, &opts)
+	id.Position, id.WithGPU, id.Unread = target(pod, &opts)
 	id.Region = first(opts.Region, placement(&pod.Spec, regionKeys))
 	if id.Index < 0 {
 		return id
 	}
-	c := &pod.Spec.Containers[id.Index]
+	c := pod.Spec.Container(id.Position)
 	id.Container = c.Name
 	d := gpus(pod, c, &opts)
 	id.NumGPUs, id.MIG, id.GPU, id.Claimed = d.count, d.mig, d.has, d.claimed
@@ -86,7 +86,7 @@ func Identify(pod *Pod, opts Options) Identity {
 	}
 	id.Role = opts.Role
 	if id.Role == "" {
-		id.Role = role(pod, c, &id.Launch)
+		id.Role = role(pod, c, &id.Launch, id.Init)
 	}
 	id.ModelName = first(opts.ModelName, modelName(c, &id.Launch, id.Engine))
 	id.Region = first(id.Region, literalEnv(c, "AWS_REGION"), literalEnv(c, "AWS_DEFAULT_REGION"))
@@ -136,42 +136,45 @@ func (id Identity) WithNode(labels map[string]string) Identity {
 	return id
 }
 
-// target is the index of the container whose start is traced, -1 if none can be told, how many have a GPU, and whether one
-// has a claim that may be a GPU's.
-func target(pod *Pod, opts *Options) (index, withGPU int, unread bool) {
-	containers := pod.Spec.Containers
-	index, best := -1, 0
-	for i := range containers {
-		d := gpus(pod, &containers[i], opts)
-		gpu := d.has
+// target is where the container stands whose start is traced, nowhere if none can be told, how many have a GPU, and whether
+// one has a claim that may be a GPU's.
+func target(pod *Pod, opts *Options) (at Position, withGPU int, unread bool) {
+	nowhere, best := Position{Index: -1}, 0
+	at = nowhere
+	for pos, c := range pod.Spec.Lasting() {
+		d := gpus(pod, c, opts)
 		unread = unread || d.unread
-		if gpu {
+		if d.has {
 			withGPU++
 		}
-		rank := 0
-		switch name := containers[i].Name; {
-		case opts.Container != "":
-			if name == opts.Container {
-				rank = 9
-			}
-		case !gpu:
-		case name == "main":
-			rank = 4
-		case name == "lws-leader":
-			rank = 3
-		case name == "lws-worker":
-			rank = 2
-		default:
-			rank = 1
-		}
-		if rank > best {
-			index, best = i, rank
+		if rank := rank(c.Name, d.has, opts); rank > best {
+			at, best = pos, rank
 		}
 	}
 	if best == 1 && withGPU > 1 {
-		return -1, withGPU, unread // the container annotation decides
+		return nowhere, withGPU, unread // the container annotation decides
 	}
-	return index, withGPU, unread
+	return at, withGPU, unread
+}
+
+// rank is how much a container looks like the one that serves; 0: it does not.
+func rank(name string, gpu bool, opts *Options) int {
+	switch {
+	case opts.Container != "":
+		if name == opts.Container {
+			return 9
+		}
+	case !gpu:
+	case name == "main":
+		return 4
+	case name == "lws-leader":
+		return 3
+	case name == "lws-worker":
+		return 2
+	default:
+		return 1
+	}
+	return 0
 }
 
 func first(values ...string) string {

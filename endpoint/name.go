@@ -39,15 +39,14 @@ func endpointName(pod *Pod) string {
 			return v
 		}
 	}
-	for _, o := range pod.Metadata.OwnerReferences {
-		if o.Controller != nil && *o.Controller {
-			if hash := pod.Metadata.Labels["pod-template-hash"]; hash != "" {
-				return strings.TrimSuffix(o.Name, "-"+hash)
-			}
-			return o.Name
-		}
+	o := pod.Metadata.Controller()
+	if o == nil {
+		return ""
 	}
-	return ""
+	if hash := pod.Metadata.Labels["pod-template-hash"]; hash != "" {
+		return strings.TrimSuffix(o.Name, "-"+hash)
+	}
+	return o.Name
 }
 
 // imageTag is the tag of an image, else the start of its digest, else empty.
@@ -112,8 +111,8 @@ func portNumber(raw json.RawMessage, ports []Port) int {
 	return 0
 }
 
-// role is what the container becomes.
-func role(pod *Pod, c *Container, l *Launch) startup.Role {
+// role is what the container becomes. A sidecar of a job is none: it serves the container that is.
+func role(pod *Pod, c *Container, l *Launch, sidecar bool) startup.Role {
 	labels := pod.Metadata.Labels
 	switch {
 	case l.Role != "":
@@ -124,13 +123,13 @@ func role(pod *Pod, c *Container, l *Launch) startup.Role {
 		return startup.RoleWorker
 	case c.ReadinessProbe == nil && followsLeader(labels["leaderworkerset.sigs.k8s.io/worker-index"]):
 		return startup.RoleWorker
+	case sidecar:
+		return startup.RoleServer
 	case labels["launch_job_id"] != "":
 		return startup.RoleBatch
 	}
-	for _, o := range pod.Metadata.OwnerReferences {
-		if o.Kind == "Job" && o.Controller != nil && *o.Controller && c.ReadinessProbe == nil {
-			return startup.RoleBatch
-		}
+	if o := pod.Metadata.Controller(); o != nil && o.Kind == "Job" && c.ReadinessProbe == nil {
+		return startup.RoleBatch
 	}
 	return startup.RoleServer
 }

@@ -2,7 +2,10 @@
 
 package endpoint
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"iter"
+)
 
 // Pod is the part of a pod that coldtrace reads. It decodes from a pod's JSON several times cheaper than corev1.Pod,
 // and nothing is ever encoded from it: changes are patch operations on the original bytes.
@@ -20,6 +23,22 @@ type Metadata struct {
 	Labels          map[string]string `json:"labels,omitempty"`
 	Annotations     map[string]string `json:"annotations,omitempty"`
 	OwnerReferences []OwnerReference  `json:"ownerReferences,omitempty"`
+	ManagedFields   []ManagedFields   `json:"managedFields,omitempty"`
+}
+
+// Controller is the owner that made the pod and makes it again; nil: the pod is a bare one.
+func (m *Metadata) Controller() *OwnerReference {
+	for i := range m.OwnerReferences {
+		if o := &m.OwnerReferences[i]; o.Controller != nil && *o.Controller {
+			return o
+		}
+	}
+	return nil
+}
+
+// ManagedFields is who wrote fields of an object, as far as coldtrace reads it.
+type ManagedFields struct {
+	Operation string `json:"operation,omitempty"` // Apply or Update
 }
 
 // OwnerReference names an owner of a pod.
@@ -50,6 +69,39 @@ type PodSpec struct {
 	TerminationGracePeriodSeconds *int64 `json:"terminationGracePeriodSeconds,omitempty"`
 	ShareProcessNamespace         *bool  `json:"shareProcessNamespace,omitempty"`
 	ServiceAccountName            string `json:"serviceAccountName,omitempty"`
+	RuntimeClassName              string `json:"runtimeClassName,omitempty"`
+	HostUsers                     *bool  `json:"hostUsers,omitempty"` // false: the pod has a user namespace
+}
+
+// Position is where a container stands in a pod's spec.
+type Position struct {
+	Index int  // -1: nowhere
+	Init  bool // in initContainers, as a restartable one
+}
+
+// Container is the one at a position.
+func (s *PodSpec) Container(at Position) *Container {
+	if at.Init {
+		return &s.InitContainers[at.Index]
+	}
+	return &s.Containers[at.Index]
+}
+
+// Lasting are the containers that stay while the pod does: the ordinary ones, and the restartable init containers (native
+// sidecars), which are containers in all but their place.
+func (s *PodSpec) Lasting() iter.Seq2[Position, *Container] {
+	return func(yield func(Position, *Container) bool) {
+		for i := range s.Containers {
+			if !yield(Position{Index: i}, &s.Containers[i]) {
+				return
+			}
+		}
+		for i := range s.InitContainers {
+			if c := &s.InitContainers[i]; c.Sidecar() && !yield(Position{Index: i, Init: true}, c) {
+				return
+			}
+		}
+	}
 }
 
 // Container is the part of a container that coldtrace reads.
@@ -71,6 +123,9 @@ type Container struct {
 	TTY             bool             `json:"tty,omitempty"`
 	VolumeMounts    []VolumeMount    `json:"volumeMounts,omitempty"`
 }
+
+// Sidecar tells a restartable init container, which starts before the ordinary containers and stays.
+func (c *Container) Sidecar() bool { return c.RestartPolicy == "Always" }
 
 // EnvVar is an environment entry. ValueFrom is set if the value comes from elsewhere.
 type EnvVar struct {

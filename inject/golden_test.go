@@ -32,6 +32,7 @@ wrapper: {image: registry.example/coldtrace-wrapper:1}
 //	#policy: vllmFlag: always     (YAML, one line each, over testPolicy)
 //	#namespace: coldtrace.io/region: eu-1
 //	#image-volumes
+//	#image-volumes-refused        (in this namespace)
 type fixture struct {
 	raw     []byte // the pod as JSON
 	request inject.Request
@@ -48,7 +49,7 @@ func readFixture(t testing.TB, path string) fixture {
 		t.Fatalf("%s: %v", path, err)
 	}
 	var policyText strings.Builder
-	ns, volumes := map[string]string{}, false
+	ns, volumes, refused := map[string]string{}, false, inject.Reason("")
 	for line := range strings.Lines(string(data)) {
 		line = strings.TrimSpace(line)
 		if text, ok := strings.CutPrefix(line, "#policy: "); ok {
@@ -59,6 +60,9 @@ func readFixture(t testing.TB, path string) fixture {
 			ns[key] = value
 		}
 		volumes = volumes || line == "#image-volumes"
+		if line == "#image-volumes-refused" {
+			refused = inject.ReasonRefused
+		}
 	}
 	return fixture{raw: raw, request: inject.Request{
 		Pod:                  decode(t, raw),
@@ -66,6 +70,7 @@ func readFixture(t testing.TB, path string) fixture {
 		NamespaceAnnotations: ns,
 		Policy:               mergedPolicy(t, policyText.String()),
 		ImageVolumes:         volumes,
+		NoImageVolume:        refused,
 		Version:              "test",
 	}}
 }

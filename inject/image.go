@@ -17,8 +17,7 @@ func (s *Selection) image(req Request) bool {
 		return true
 	}
 	name := set.Container
-	for i := range req.Pod.Spec.Containers {
-		c := &req.Pod.Spec.Containers[i]
+	for _, c := range req.Pod.Spec.Lasting() {
 		if len(c.Command) > 0 || name != "" && c.Name != name {
 			continue
 		}
@@ -56,5 +55,5 @@ func WantsEntrypoint(req Request) (image string, ok bool) {
 	if !s.Selected || s.Identity.Launch.Known || s.Settings.Delivery == config.DeliveryOff {
 		return "", false
 	}
-	return req.Pod.Spec.Containers[s.Identity.Index].Image, true
+	return req.Pod.Spec.Container(s.Identity.Position).Image, true
 }

@@ -27,6 +27,8 @@ type Request struct {
 	Version              string // coldtrace's own
 	// NoWrapper, if not empty, is why the wrapper must not be used for this pod, whatever the policy says.
 	NoWrapper Reason
+	// NoImageVolume, if not empty, is why auto must not mount an image in this pod, whatever the nodes can.
+	NoImageVolume Reason
 	// Entrypoint and Cmd are the image's as a registry told; annotations and known images come first.
 	Entrypoint, Cmd []string
 }
@@ -84,7 +86,7 @@ func choose(req Request, s *Selection) (Reason, bool) {
 	switch {
 	case s.Settings.Inject == "false":
 		return ReasonOptedOut, false
-	case req.Pod.Spec.OS != nil && req.Pod.Spec.OS.Name == "windows":
+	case endpoint.Windows(&req.Pod.Spec):
 		return ReasonWindows, false
 	case id.Index < 0 && s.Settings.Container != "":
 		return ReasonContainer, false
@@ -153,10 +155,8 @@ func inCanary(req Request) bool {
 		return true
 	}
 	key := req.Namespace + "/" + req.Pod.Metadata.Name + req.Pod.Metadata.GenerateName
-	for _, o := range req.Pod.Metadata.OwnerReferences {
-		if o.Controller != nil && *o.Controller {
-			key = o.UID
-		}
+	if o := req.Pod.Metadata.Controller(); o != nil {
+		key = o.UID
 	}
 	h := fnv.New32a()
 	h.Write([]byte(key))

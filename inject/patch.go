@@ -21,6 +21,7 @@ type patch struct {
 	decision    *Decision
 	ops         []jsonpatch.Operation
 	annotations []annotation
+	inserted    int // init containers that were put before the target
 }
 
 type annotation struct{ key, value string }
@@ -66,12 +67,16 @@ func (p *patch) writeAnnotations() {
 
 // container is the target.
 func (p *patch) container() *endpoint.Container {
-	return &p.req.Pod.Spec.Containers[p.sel.Identity.Index]
+	return p.req.Pod.Spec.Container(p.sel.Identity.Position)
 }
 
-// at is the path of a field of the target.
+// at is the path of a field of the target, after the operations so far.
 func (p *patch) at(field string) string {
-	return "/spec/containers/" + strconv.Itoa(p.sel.Identity.Index) + "/" + field
+	list := "/spec/containers/"
+	if p.sel.Identity.Init {
+		list = initContainers + "/"
+	}
+	return list + strconv.Itoa(p.sel.Identity.Index+p.inserted) + "/" + field
 }
 
 // plan decides the features, each on its own: what cannot be done is noted, the rest is.
@@ -130,6 +135,8 @@ func (p *patch) planFlag(wrap *wrapping) *flagEdit {
 		p.note(ReasonNotServer, string(id.Role))
 	case site.Problem == endpoint.PlaceholderPresent:
 		return &flagEdit{none: true}
+	case applied(&p.req.Pod.Metadata) && !id.Launch.Wrapped:
+		p.note(ReasonApplied, string(FeatureVLLMFlag))
 	case site.Problem != endpoint.NoProblem:
 		p.note(Reason(site.Problem), string(FeatureVLLMFlag))
 	case p.endpointProblem() != "":

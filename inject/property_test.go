@@ -128,7 +128,10 @@ func onlyAdditions(before, after any) []string {
 				problems = append(problems, path+" is shorter")
 				return
 			}
-			if strings.HasPrefix(path, "/spec/containers/") && (strings.HasSuffix(path, "/command") || strings.HasSuffix(path, "/args")) {
+			if path == "/spec/initContainers" { // one may have come between
+				l = slices.DeleteFunc(slices.Clone(l), func(c any) bool { return installer(c) && !slices.ContainsFunc(a, installer) })
+			}
+			if (strings.HasPrefix(path, "/spec/containers/") || strings.HasPrefix(path, "/spec/initContainers/")) && (strings.HasSuffix(path, "/command") || strings.HasSuffix(path, "/args")) {
 				return // sameWords looks at these
 			}
 			appended := map[string]bool{"env": true, "volumes": true, "initContainers": true, "volumeMounts": true}
@@ -149,11 +152,22 @@ func onlyAdditions(before, after any) []string {
 	return problems
 }
 
+func installer(container any) bool {
+	c, ok := container.(map[string]any)
+	return ok && c["name"] == "coldtrace-install"
+}
+
 // sameWords checks that commands and args are as they were, but for the wrapper in front and the flag in one place.
 func sameWords(before, after *corev1.Pod) []string {
 	var problems []string
-	for i, b := range before.Spec.Containers {
-		a := after.Spec.Containers[i]
+	all := func(pod *corev1.Pod) []corev1.Container {
+		own := slices.ContainsFunc(before.Spec.InitContainers, func(c corev1.Container) bool { return c.Name == "coldtrace-install" })
+		list := slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers)
+		return slices.DeleteFunc(list, func(c corev1.Container) bool { return !own && c.Name == "coldtrace-install" })
+	}
+	is := all(after)
+	for i, b := range all(before) {
+		a := is[i]
 		old := slices.Concat(b.Command, b.Args)
 		now, _ := endpoint.Unwrap(slices.Concat(a.Command, a.Args))
 		if was, n := endpoint.Unwrap(old); n > 0 {

@@ -124,8 +124,9 @@ func (p pods) pod() object {
 	if p.chance(40) {
 		inits := []any{}
 		for i := range p.rand.IntN(3) {
-			c := p.container("init-"+strconv.Itoa(i), false)
-			if p.chance(40) {
+			sidecar := p.chance(40)
+			c := p.container("init-"+strconv.Itoa(i), sidecar && p.chance(30))
+			if sidecar {
 				c["restartPolicy"] = "Always"
 			}
 			inits = append(inits, c)
@@ -138,6 +139,15 @@ func (p pods) pod() object {
 	if p.chance(10) {
 		r := object{"cpu": "90", "memory": "900Gi"}
 		spec["resources"] = object{"requests": r, "limits": r}
+	}
+	if p.chance(15) {
+		spec["runtimeClassName"] = one(p, "nvidia", "gvisor")
+	}
+	if p.chance(10) {
+		spec["hostUsers"] = p.chance(50)
+	}
+	if p.chance(10) {
+		meta["managedFields"] = []any{object{"manager": "m", "operation": one(p, "Apply", "Update")}}
 	}
 	if p.chance(10) {
 		delete(spec, "volumes")

@@ -33,6 +33,10 @@ const (
 	ReasonTaken            Reason = "name-taken"
 	ReasonFootprint        Reason = "footprint-too-small"
 	ReasonBreaker          Reason = "circuit-breaker"
+	ReasonApplied          Reason = "bare-pod-applied"
+	ReasonRuntimeClass     Reason = "runtime-class"
+	ReasonUserNamespace    Reason = "user-namespace"
+	ReasonRefused          Reason = "image-volume-refused"
 	ReasonNotVLLM          Reason = "not-vllm"
 	ReasonNotServer        Reason = "not-a-server"
 	ReasonFlagMode         Reason = "flag-off"
@@ -90,6 +94,10 @@ var Vocabulary = []Explanation{
 	{ReasonTaken, "The pod already uses the volume name, container name or path that coldtrace needs.", "Rename the pod's own, or live with the watcher's spans."},
 	{ReasonFootprint, "The pod's own requests leave no room for the init container, and more would change its scheduling.", "Use image-volume delivery."},
 	{ReasonBreaker, "Pods with the wrapper failed to start; until that is looked into, this owner's pods go without.", "See the Event on the owner."},
+	{ReasonApplied, "The pod has no controller and somebody applies it: its command is left as it is, since the API server would refuse the same manifest the next time.", "Put the pod into a Deployment or Job, or create it instead of applying it."},
+	{ReasonRuntimeClass, "The pod's runtime class is not among those whose containers can mount an image: the wrapper comes by init container.", ""},
+	{ReasonUserNamespace, "The pod has a user namespace (`hostUsers: false`), in which images can't be mounted: the wrapper comes by init container.", ""},
+	{ReasonRefused, "Pods with an image volume were refused in this namespace: the wrapper comes by init container.", ""},
 	{ReasonNotVLLM, "The engine is not vLLM: it gets no vLLM flag.", ""},
 	{ReasonNotServer, "The container is a worker or a batch job: it gets no server flag.", ""},
 	{ReasonFlagMode, "The vLLM flag is switched off.", ""},

@@ -23,8 +23,9 @@ type wrapping struct {
 	prefix   []string // empty: it is there already
 	command  []string // what follows it where the pod has no command; nil: the pod's own stays
 	added    int      // words in front of what was the command
-	limits   map[string]string
 	wrapped  bool
+
+	resources *resources // of the init container
 }
 
 // planWrapper decides if and how; nil: not, and the reason is noted.
@@ -47,6 +48,8 @@ func (p *patch) planWrapper(env *envPlan) *wrapping {
 		return no(ReasonNoWrapperImage, "")
 	case isTrue(c, "ENABLE_STARTUP_METRICS"):
 		return no(ReasonUpstream, "")
+	case applied(&p.req.Pod.Metadata):
+		return no(ReasonApplied, string(FeatureWrapper))
 	case !id.Launch.Known:
 		return no(ReasonNoCommand, c.Name)
 	case id.Engine == "" && !p.req.Policy.Wrapper.UnknownEngines && set.Inject != "true":
@@ -65,15 +68,14 @@ func (p *patch) planWrapper(env *envPlan) *wrapping {
 		w.prefix = endpoint.Prefix(id.Launch.Shell)
 		w.added = len(w.prefix)
 	}
-	switch {
-	case set.Delivery == config.DeliveryImageVolume && !p.req.ImageVolumes:
-		return no(ReasonImageVolumes, "")
-	case set.Delivery != config.DeliveryInitContainer && p.req.ImageVolumes:
-		w.delivery = config.DeliveryImageVolume
+	switch w.delivery = p.delivery(); w.delivery {
+	case config.DeliveryImageVolume:
+		if !p.req.ImageVolumes {
+			return no(ReasonImageVolumes, "")
+		}
 	default:
-		w.delivery = config.DeliveryInitContainer
 		var ok bool
-		if w.limits, ok = p.footprint(); !ok {
+		if w.resources, ok = p.footprint(); !ok {
 			return no(ReasonFootprint, "")
 		}
 	}
@@ -151,8 +153,7 @@ func (w *wrapping) write(p *patch) {
 		vol.Image = &imageVolume{Reference: pol.Image, PullPolicy: pol.ImagePullPolicy}
 	} else {
 		vol.EmptyDir = &emptyDir{SizeLimit: volumeSize.String()}
-		// Last, so that no index of an init container changes. Where it stands makes no difference to the start.
-		appendTo(p, "/spec/initContainers", spec.InitContainers == nil, w.install(p))
+		w.addInstall(p)
 		p.markEvictable()
 	}
 	appendTo(p, "/spec/volumes", spec.Volumes == nil, vol)
@@ -164,6 +165,18 @@ func (w *wrapping) write(p *patch) {
 	for i, word := range w.prefix {
 		p.add(p.at("command/")+strconv.Itoa(i), word)
 	}
+}
+
+const initContainers = "/spec/initContainers"
+
+// addInstall puts the init container last, so that no index changes, or right before the target if that is one itself.
+func (w *wrapping) addInstall(p *patch) {
+	if at := p.sel.Identity.Position; at.Init {
+		p.add(initContainers+"/"+strconv.Itoa(at.Index), w.install(p))
+		p.inserted++
+		return
+	}
+	appendTo(p, initContainers, p.req.Pod.Spec.InitContainers == nil, w.install(p))
 }
 
 // appendTo appends to a list that may not be there.

@@ -341,10 +341,8 @@ func subjectOf(req *request) Subject {
 	if s.Pod == "" {
 		s.Pod = meta.GenerateName
 	}
-	for _, o := range meta.OwnerReferences {
-		if o.Controller != nil && *o.Controller {
-			s.Owner = Owner{APIVersion: o.APIVersion, Kind: o.Kind, Name: o.Name, UID: o.UID}
-		}
+	if o := meta.Controller(); o != nil {
+		s.Owner = Owner{APIVersion: o.APIVersion, Kind: o.Kind, Name: o.Name, UID: o.UID}
 	}
 	return s
 }

@@ -38,7 +38,8 @@ var reasonRules = map[inject.Reason]string{
 	inject.ReasonClaim:          ruleGPU,
 	inject.ReasonNoWrapperImage: ruleWrapper, inject.ReasonUpstream: ruleWrapper, inject.ReasonNoCommand: ruleWrapper,
 	inject.ReasonTaken: ruleWrapper, inject.ReasonFootprint: ruleWrapper, inject.ReasonImageVolumes: ruleWrapper,
-	inject.ReasonBreaker: ruleWrapper,
+	inject.ReasonBreaker: ruleWrapper, inject.ReasonRuntimeClass: ruleWrapper, inject.ReasonUserNamespace: ruleWrapper,
+	inject.ReasonRefused: ruleWrapper,
 	inject.ReasonNotVLLM: ruleFlag, inject.ReasonNotServer: ruleFlag, inject.ReasonFlagMode: ruleFlag,
 	inject.ReasonFlagNeedsShell: ruleFlag, inject.ReasonNoWrapper: ruleFlag,
 	inject.ReasonUserSampling: ruleSampling,
@@ -69,7 +70,7 @@ func rulesOf(req inject.Request, sel *inject.Selection, ops []inject.Operation, 
 	id := &sel.Identity
 	out := []rule{
 		{name: ruleSelection, saw: sawSelection(req)},
-		{name: "container", saw: count(len(req.Pod.Spec.Containers), "container") + ", " + strconv.Itoa(id.WithGPU) + " with a GPU", decided: first(id.Container, "none")},
+		{name: "container", saw: count(lasting(req), "container") + ", " + strconv.Itoa(id.WithGPU) + " with a GPU", decided: first(id.Container, "none")},
 	}
 	if id.Index >= 0 {
 		out = append(out, identityRules(sel)...)
@@ -86,6 +87,13 @@ func rulesOf(req inject.Request, sel *inject.Selection, ops []inject.Operation, 
 		out[i].tell(d)
 	}
 	return out
+}
+
+func lasting(req inject.Request) (n int) {
+	for range req.Pod.Spec.Lasting() {
+		n++
+	}
+	return n
 }
 
 // identityRules are the lines about what a container is.
