@@ -72,6 +72,7 @@ const (
 	AttrEngine              = "engine"                // *_init: vllm, sglang, …
 	AttrEngineVersion       = "engine_version"        // *_init
 	AttrExitCode            = "exit_code"             // int
+	AttrSignal              = "signal"                // int: that ended the process
 	AttrUnobserved          = "unobserved"            // startup: string, what the wrapper could not watch
 	AttrClockSkewSeconds    = "clock.skew_seconds"    // float64: by how much a time was clamped into its parent
 	AttrTimeSourceStart     = "time.source.start"     // where the two ends differ; time.source is the coarser

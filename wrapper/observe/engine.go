@@ -3,6 +3,8 @@
 package observe
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/coldtrace/coldtrace/startup"
@@ -18,6 +20,7 @@ type engine struct {
 	start  time.Time
 	reader *recipe.Reader
 	told   bool
+	family map[int]bool // the processes of its tree
 }
 
 // runs takes a recognised engine. The process may be nil if nobody can see it.
@@ -26,7 +29,10 @@ func (s *story) runs(r *recipe.Recipe, argv []string, start time.Time, p *proces
 	if s.ray != nil && s.ray.end.IsZero() && !s.ray.member && !s.ray.proc.End.IsZero() {
 		s.rayComplete(s.ray.proc.End)
 	}
-	e := &engine{recipe: r, proc: p, argv: argv, start: start, reader: r.NewReader(recipe.Options{Start: start})}
+	e := &engine{recipe: r, proc: p, argv: argv, start: start, reader: r.NewReader(recipe.Options{Start: start, One: p != nil})}
+	if p != nil {
+		e.family = map[int]bool{p.PID: true}
+	}
 	s.engine, s.guess = e, nil
 	if s.log != nil {
 		s.log.since(start, func(h heard) { e.reader.Line(h.at, h.stream, h.text) })
@@ -34,23 +40,54 @@ func (s *story) runs(r *recipe.Recipe, argv []string, start time.Time, p *proces
 	}
 }
 
-// engineTold tells the engine's phases as soon as it is initialised.
+// serves is false for a part of an engine that answers nobody: it is ready when it is initialised.
+func (s *story) serves(e *engine) bool {
+	return s.role == startup.RoleServer && e.recipe.Serves() && !e.reader.Headless()
+}
+
+// engineTold ends the start where the engine's own word does. Where it serves, its phases wait for the first answer: the
+// lines around that one belong to them, and vLLM says what it compiled after it said that it is done.
 func (s *story) engineTold(now time.Time) {
 	e := s.engine
-	if e.told {
+	if e == nil || e.told {
 		return
 	}
-	at, ok := e.reader.EngineReady()
-	if !ok {
+	at, ok := e.reader.Initialised(now)
+	if s.serves(e) {
+		at, ok = e.reader.Ready()
+		ok = ok && e.recipe.ReadyByLog()
+	}
+	if ok {
+		s.ready(at)
+	}
+}
+
+// workers are how Python's processes look that an engine starts once it is past its imports.
+var workers = []string{"multiprocessing.spawn", "VLLM::", "sglang::"}
+
+// has tells whether a process is of the engine's tree.
+func (e *engine) has(p *process.Process) bool {
+	if e == nil || e.proc == nil || !e.proc.End.IsZero() || !e.family[p.PID] && !e.family[p.Parent] {
+		return false
+	}
+	e.family[p.PID] = true
+	for _, arg := range p.Argv {
+		if p != e.proc && slices.ContainsFunc(workers, func(w string) bool { return strings.Contains(arg, w) }) {
+			e.reader.Working(p.Start)
+		}
+	}
+	return true
+}
+
+// lost takes the end of a process, which may be one of the engine's.
+func (e *engine) lost(p *process.Process) {
+	if e == nil || !e.family[p.PID] {
 		return
 	}
-	// The lines around this one belong to the phases: vLLM says what it compiled after it said that it is done.
-	if s.role != startup.RoleBatch && e.recipe.Serves() {
-		return
+	delete(e.family, p.PID)
+	if p != e.proc {
+		e.reader.Died(p.End, p.Signal)
 	}
-	e.told = true
-	s.sayEngine(e.reader.Result(nil, now))
-	s.ready(at)
 }
 
 // heardEngine is the engine, even if only its log is seen.

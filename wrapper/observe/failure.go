@@ -32,6 +32,15 @@ func (s *story) end(at time.Time, exit *recipe.Exit, reason string) {
 			return
 		}
 	}
+	if e != nil && reason == reasonTimedOut && !s.serves(e) {
+		if t, ok := e.reader.Initialised(at.Add(settlePhase)); ok { // no other rank will say more
+			s.ready(t)
+			return
+		}
+	}
+	if reason == "" {
+		s.exit = exit
+	}
 	if exit != nil && exit.Code == 0 && exit.Signal == 0 && s.role == startup.RoleBatch {
 		s.finish(at)
 		s.flushDownloads()
@@ -40,7 +49,11 @@ func (s *story) end(at time.Time, exit *recipe.Exit, reason string) {
 	}
 	blamed := false
 	if e != nil {
-		r := e.reader.Result(exit, at)
+		ending := exit
+		if ending == nil {
+			ending = &recipe.Exit{Signal: 9} // it is given up, in the middle of whatever it does: the reason is known
+		}
+		r := e.reader.Result(ending, at)
 		if reason == "" {
 			reason = r.Reason
 		}
@@ -85,7 +98,7 @@ func (s *story) blameEngine(e *engine, r recipe.Result, at time.Time, reason str
 	}
 	e.told = true
 	s.sayEngine(r)
-	if initialised && s.role == startup.RoleServer {
+	if initialised && s.serves(e) {
 		s.say(s.span(startup.SpanServerReady, engine, at, reason))
 	}
 }

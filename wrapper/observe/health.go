@@ -163,13 +163,16 @@ func ownAddress(r *recipe.Recipe, argv []string) engines.Address {
 		return engines.Address{}
 	}
 	a := engines.Address{Scheme: "http", Port: r.DefaultPort(), Path: r.HealthPath()}
+	if r.ReadyByLog() {
+		a.Scheme = "grpc" // where its log is silent
+	}
 	for i, arg := range argv {
 		name, value, joined := strings.Cut(arg, "=")
 		if !joined && i+1 < len(argv) {
 			value = argv[i+1]
 		}
-		if name == "--ssl-certfile" {
-			a.Scheme = "https"
+		if name == "--ssl-certfile" && !strings.HasSuffix(a.Scheme, "s") {
+			a.Scheme += "s"
 		}
 		if n, err := strconv.Atoi(value); err == nil && slices.Contains(r.PortFlags(), name) && n > 0 && n < 1<<16 {
 			a.Port = n

@@ -27,6 +27,10 @@ func (s *story) settle(now time.Time) {
 		s.ended = s.ended[1:]
 		s.say(s.download(d, "")...)
 	}
+	s.engineTold(now)
+	if s.done {
+		return
+	}
 	e := s.engine
 	if e == nil && s.guess != nil && s.guess.Recognised() {
 		e = &engine{recipe: s.named, reader: s.guess} // its process may still be seen

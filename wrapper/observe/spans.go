@@ -26,7 +26,19 @@ func (s *story) span(name string, start, end time.Time, failure string) startup.
 	if s.attempt > 1 {
 		sp.Attributes = append(sp.Attributes, attribute.Int(startup.AttrAttempt, s.attempt))
 	}
+	sp.Attributes = append(sp.Attributes, s.exitOf(failure)...)
 	return s.inside(sp)
+}
+
+// exitOf is how the command ended, as attributes of what failed with it.
+func (s *story) exitOf(failure string) []attribute.KeyValue {
+	switch {
+	case failure == "" || s.exit == nil:
+		return nil
+	case s.exit.Signal != 0: // as the wrapper and every shell tell it
+		return []attribute.KeyValue{attribute.Int(startup.AttrExitCode, 128+s.exit.Signal), attribute.Int(startup.AttrSignal, s.exit.Signal)}
+	}
+	return []attribute.KeyValue{attribute.Int(startup.AttrExitCode, s.exit.Code)}
 }
 
 // numbered tells spans of one name apart: the second download of a start is s5cmd_download/2.
@@ -135,6 +147,7 @@ func (s *story) engineSpans(e *engine, r recipe.Result) []startup.Span {
 			source = startup.TimeObserved
 		}
 		sp.Attributes = append(sp.Attributes, attribute.String(startup.AttrTimeSource, string(source)))
+		sp.Attributes = append(sp.Attributes, s.exitOf(p.Failure)...)
 		if p.Name == init {
 			sp.Attributes = append(sp.Attributes, attribute.String(startup.AttrEngine, e.recipe.Name()))
 			sp.Attributes = append(sp.Attributes, attributesOf(r.Figures)...)

@@ -37,6 +37,7 @@ type story struct {
 	told    map[string]bool         // keys
 	early   map[string]startup.Span // by key: told before it was certain, see settle
 	names   map[string]int          // how many of a name there were
+	exit    *recipe.Exit            // of the command, where it failed
 	done    bool
 	state   string // starting, ready, failed
 	reason  string
@@ -86,6 +87,9 @@ func (s *story) became(p *process.Process) {
 		}
 		return
 	}
+	if s.engine.has(p) {
+		return
+	}
 	if r := recipe.Match(p.Argv); r != nil && (s.engine == nil || s.engine.proc == nil || !s.engine.proc.End.IsZero()) {
 		s.runs(r, p.Argv, p.Start, p)
 	}
@@ -101,6 +105,7 @@ func (s *story) exited(p *process.Process) {
 		s.ended = append(s.ended, d)
 	}
 	delete(s.within, p.PID)
+	s.engine.lost(p)
 	if s.ray != nil && s.ray.proc == p && s.ray.end.IsZero() && !s.ray.member {
 		s.ray.end = p.End // what follows tells whether it failed
 	}
@@ -157,7 +162,7 @@ func (s *story) ready(at time.Time) {
 		e.reader.Served(at)
 		e.told = true
 		s.sayEngine(e.reader.Result(nil, at))
-		if engine, ok := e.reader.EngineReady(); ok && !engine.After(at) && s.role == startup.RoleServer {
+		if engine, ok := e.reader.EngineReady(); ok && !engine.After(at) && s.serves(e) {
 			s.say(s.span(startup.SpanServerReady, engine, at, ""))
 		}
 	}

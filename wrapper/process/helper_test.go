@@ -161,6 +161,7 @@ type sight struct {
 	Argv        []string
 	Start, End  time.Time
 	IO          IO
+	Signal      int
 }
 
 func watch(ctx context.Context, pid, reaper int, tell func(sight)) error {
@@ -168,7 +169,7 @@ func watch(ctx context.Context, pid, reaper int, tell func(sight)) error {
 	say := func(kind string) func(*Process) {
 		return func(p *Process) {
 			p.Watched = true
-			tell(sight{kind, p.PID, p.Parent, p.Argv, p.Start, p.End, p.IO})
+			tell(sight{kind, p.PID, p.Parent, p.Argv, p.Start, p.End, p.IO, p.Signal})
 		}
 	}
 	w.Became, w.Ended = say(became), say(ended)

@@ -26,6 +26,8 @@ type stat struct {
 	ppid  int
 	start uint64 // in clock ticks since boot
 	stack uint64 // where it begins: elsewhere after each exec. 0: it may not be known
+
+	status int // of a zombie: what wait(2) will tell its parent. 0: it may not be known
 }
 
 func (w *Watcher) path(pid int, file string) string { return w.root + "/" + strconv.Itoa(pid) + file }
@@ -86,7 +88,11 @@ func parseStat(b []byte) (stat, bool) {
 			s.start, complete = n, true
 		case 28:
 			s.stack, _ = strconv.ParseUint(string(f), 10, 64)
-			return s, true
+			if s.state != 'Z' {
+				return s, true
+			}
+		case 52:
+			s.status, _ = strconv.Atoi(string(f))
 		}
 		field++
 	}

@@ -37,6 +37,7 @@ type Process struct {
 	Start   time.Time // of the process or, if it became this program later, of that
 	End     time.Time // zero while it lives
 	IO      IO        // sampled while it lives
+	Signal  int       // that ended it, where its parent had not asked for its status first; else 0
 	Watched bool      // whoever receives it may set it: IO is then sampled at each look
 
 	seen    time.Time
@@ -257,6 +258,9 @@ func (w *Watcher) end(p *Process) {
 	}
 	w.Guard.Lock()
 	p.End = w.Clock() // not when the look began, before which it was there
+	if s, ok := w.statOf(p); ok && s.start == p.ticks && s.state == 'Z' {
+		p.Signal = s.status & 0x7f
+	}
 	w.Guard.Unlock()
 	w.release(p)
 	delete(w.procs, p.PID)

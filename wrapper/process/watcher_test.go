@@ -102,6 +102,22 @@ func TestAShellThatBecomesAProgramStartsItThen(t *testing.T) {
 	within(t, "the start", s.Start, telling, telling)
 }
 
+func TestWhatASignalEndedIsTold(t *testing.T) {
+	for name, signal := range map[string]unix.Signal{"killed": unix.SIGKILL, "told to end": unix.SIGTERM} {
+		t.Run(name, func(t *testing.T) {
+			c := start(t, -1, "./s5cmd", "hold")
+			c.await(became, "./s5cmd", "hold")
+			if err := c.Process.Signal(signal); err != nil {
+				t.Fatal(err)
+			}
+			if s := c.await(ended, "./s5cmd", "hold"); s.Signal != int(signal) { // nobody has asked for its status yet
+				t.Errorf("ended by %d", s.Signal)
+			}
+			_ = c.Wait()
+		})
+	}
+}
+
 func TestAnOrphanStaysOurs(t *testing.T) {
 	c := start(t, os.Getpid(), "sh", "-c", "exec 3<&0; ./s5cmd hold <&3 3<&- & wait")
 	s := c.await(became, "./s5cmd", "hold")
@@ -183,16 +199,17 @@ func TestTheLineOfAProcessIsRead(t *testing.T) {
 		want stat
 		ok   bool
 	}{
-		"plain":                   {"12 (sh) S 7 5 5 0 -1 1 1 2 3 4 5 6 7 8 20 0 1 0 987 1", stat{"sh", 'S', 7, 987, 0}, true},
-		"a name like the fields":  {"12 (a) R 1 (b) Z 7 5 5 0 -1 1 1 2 3 4 5 6 7 8 20 0 1 0 987 1", stat{"a) R 1 (b", 'Z', 7, 987, 0}, true},
-		"a name with a new line":  {"12 (a\nb) S 7 5 5 0 -1 1 1 2 3 4 5 6 7 8 20 0 1 0 987 1", stat{"a\nb", 'S', 7, 987, 0}, true},
-		"no name":                 {"12 () S 7 5 5 0 -1 1 1 2 3 4 5 6 7 8 20 0 1 0 987 1", stat{"", 'S', 7, 987, 0}, true},
-		"with a stack":            {"12 (sh) S 7 5 5 0 -1 1 1 2 3 4 5 6 7 8 20 0 1 0 987 1 2 3 4 5 6789 7", stat{"sh", 'S', 7, 987, 6789}, true},
-		"cut off":                 {"12 (sh) S 7 5", stat{}, false},
-		"without a name":          {"12 S 7 5 5 0 -1", stat{}, false},
-		"empty":                   {"", stat{}, false},
-		"a start that is no time": {"12 (sh) S 7 5 5 0 -1 1 1 2 3 4 5 6 7 8 20 0 1 0 x 1", stat{}, false},
-		"parentheses in disorder": {"12 )sh( S 7 ", stat{}, false},
+		"plain":                    {"12 (sh) S 7 5 5 0 -1 1 1 2 3 4 5 6 7 8 20 0 1 0 987 1", stat{"sh", 'S', 7, 987, 0, 0}, true},
+		"a name like the fields":   {"12 (a) R 1 (b) Z 7 5 5 0 -1 1 1 2 3 4 5 6 7 8 20 0 1 0 987 1", stat{"a) R 1 (b", 'Z', 7, 987, 0, 0}, true},
+		"a name with a new line":   {"12 (a\nb) S 7 5 5 0 -1 1 1 2 3 4 5 6 7 8 20 0 1 0 987 1", stat{"a\nb", 'S', 7, 987, 0, 0}, true},
+		"no name":                  {"12 () S 7 5 5 0 -1 1 1 2 3 4 5 6 7 8 20 0 1 0 987 1", stat{"", 'S', 7, 987, 0, 0}, true},
+		"with a stack":             {"12 (sh) S 7 5 5 0 -1 1 1 2 3 4 5 6 7 8 20 0 1 0 987 1 2 3 4 5 6789 7", stat{"sh", 'S', 7, 987, 6789, 0}, true},
+		"a zombie that was killed": {"12 (sh) Z 7 5 5 0 -1 1 1 2 3 4 5 6 7 8 20 0 1 0 987 1 2 3 4 5 0 7 0 0 0 0 0 0 0 0 17 1 0 0 0 0 0 0 0 0 0 0 0 0 9", stat{"sh", 'Z', 7, 987, 0, 9}, true},
+		"cut off":                  {"12 (sh) S 7 5", stat{}, false},
+		"without a name":           {"12 S 7 5 5 0 -1", stat{}, false},
+		"empty":                    {"", stat{}, false},
+		"a start that is no time":  {"12 (sh) S 7 5 5 0 -1 1 1 2 3 4 5 6 7 8 20 0 1 0 x 1", stat{}, false},
+		"parentheses in disorder":  {"12 )sh( S 7 ", stat{}, false},
 	} {
 		got, ok := parseStat([]byte(c.line))
 		if ok != c.ok || ok && got != c.want {

@@ -328,6 +328,17 @@ func (r *Reader) Working(at time.Time) {
 	}
 }
 
+// died are the reasons of processes that were ended by a signal.
+var died = map[int]string{4: "illegal_instruction", 6: "aborted", 7: "bus_error", 9: ReasonKilled, 11: "segmentation_fault"}
+
+// Died tells the reader that a process of the engine's was ended by a signal. Where it is the first to complain and the
+// start does not go on, that is the cause: what the others say of it names none.
+func (r *Reader) Died(at time.Time, signal int) {
+	if reason, fatal := died[signal]; fatal && len(r.start.failures) == 0 {
+		r.start.fail(at, failure{reason: reason, class: typed})
+	}
+}
+
 // Served tells the reader that health was answered: the start is ready whatever the log says.
 func (r *Reader) Served(at time.Time) {
 	r.start.engineUp(at)

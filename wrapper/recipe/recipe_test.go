@@ -34,8 +34,8 @@ func TestEveryRecipeIsWellFormed(t *testing.T) {
 		if len(r.processes) == 0 || len(r.rules) == 0 || r.name == "" {
 			t.Errorf("%s: incomplete", r.id)
 		}
-		if asked := r.HealthPath() != ""; asked != (r.port != 0) || asked && r.ReadyByLog() {
-			t.Errorf("%s: a server has a health route and a port, or only its log's word", r.id)
+		if r.Serves() != (r.port != 0) || r.HealthPath() != "" && r.ReadyByLog() {
+			t.Errorf("%s: a server has a port, and a health route unless its log's word counts", r.id)
 		}
 		if !slices.Contains(marks, r.serveMarker) {
 			t.Errorf("%s: unknown mark %q", r.id, r.serveMarker)

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package observe
+
+import (
+	"bytes"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/wrapper/process"
+	"github.com/coldtrace/coldtrace/wrapper/recipe"
+)
+
+var dawn = time.Date(2026, 3, 1, 6, 0, 0, 0, time.UTC)
+
+// begun is a story in which a command line has been seen for a second and has said some lines since, one a second.
+func begun(role startup.Role, argv, log string) (s *told, p *process.Process, now time.Time) {
+	s = newTold(dawn)
+	s.role = role
+	p = &process.Process{PID: 7, Argv: strings.Fields(argv), Start: dawn}
+	s.became(p)
+	now = dawn
+	for line := range strings.Lines(log) {
+		now = now.Add(time.Second)
+		s.line(now, recipe.Stdout, []byte(strings.TrimSuffix(line, "\n")))
+	}
+	return s, p, now
+}
+
+func lastOf(s *told, key string) (startup.Span, bool) {
+	spans := s.spans[key]
+	if len(spans) == 0 {
+		return startup.Span{}, false
+	}
+	return spans[len(spans)-1], true
+}
+
+func valueOf(sp startup.Span, name string) any {
+	for _, a := range sp.Attributes {
+		if string(a.Key) == name {
+			return a.Value.AsInterface()
+		}
+	}
+	return nil
+}
+
+const (
+	vllmServe = "vllm serve m --port 8000"
+	speaks    = "(APIServer pid=1) INFO 03-01 06:00:01 [utils.py:1] vLLM server version 0.31.0, serving model m\n" +
+		"(EngineCore pid=9) INFO 03-01 06:00:02 [core.py:1] Initializing a V1 LLM engine (v0.31.0) with config: model='m'\n"
+	initialised = "(EngineCore pid=9) INFO 03-01 06:00:03 [core.py:1] init engine (profile, create kv cache, warmup model) took 1.00 s\n"
+)
+
+func TestASilentStartIsReadyWhenItAnswersAndInventsNoPhase(t *testing.T) {
+	for name, c := range map[string]struct{ argv, log string }{
+		"vLLM":          {vllmServe, "Loading safetensors checkpoint shards:   0% Completed | 0/2 [00:00<?, ?it/s]\n"},
+		"vLLM's module": {"python -m vllm.entrypoints.openai.api_server", "WARNING 03-01 06:00:05 [x.py:1] x\n"},
+		"SGLang":        {"python -m sglang.launch_server --model-path m", "Loading safetensors checkpoint shards:   0% Completed | 0/2 [00:00<?, ?it/s]\n"},
+		"TGI":           {"text-generation-launcher --model-id m", ""},
+		"LightLLM":      {"python -m lightllm.server.api_server --model_dir m", ""},
+		"LMDeploy":      {"lmdeploy serve api_server m", "Loading weights from safetensors:  20%|██        | 1/5\n"},
+		"TensorRT-LLM":  {"trtllm-serve m", "Loading weights:  20%|██        | 1/5\n"},
+		"Triton":        {"tritonserver --model-repository m --log-info=false", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _, now := begun(startup.RoleServer, c.argv, c.log)
+			now = now.Add(time.Minute)
+			s.answered(now, process.Ours)
+			if s.state != "ready" || !s.spans[startup.KeyInContainer][0].End.Equal(now) {
+				t.Fatalf("%s %s", s.state, s.reason)
+			}
+			for key, spans := range s.spans {
+				if key != startup.KeyInContainer && !strings.HasSuffix(key, "_init") && key != startup.SpanServerReady || spans[0].Failure != "" {
+					t.Errorf("%+v", spans[0])
+				}
+			}
+		})
+	}
+}
+
+func TestAnEngineThatSpeaksHoldsHealthBackUntilItIsUp(t *testing.T) {
+	s, _, now := begun(startup.RoleServer, vllmServe, speaks)
+	if s.answered(now, process.Ours); s.done {
+		t.Fatal("its own log says that it is not up yet")
+	}
+	now = now.Add(time.Second)
+	s.line(now, recipe.Stdout, []byte(strings.TrimSuffix(initialised, "\n")))
+	if s.answered(now, process.Ours); s.state != "ready" {
+		t.Error(s.state)
+	}
+}
+
+func TestWhoServesNothingIsReadyWithItsEngine(t *testing.T) {
+	executor := "INFO 03-01 06:00:00 [serve.py:1] Launching vLLM (v0.31.0) headless multiproc executor, with head node address 10.0.0.4:1 for x.\n" +
+		"(Worker_TP8 pid=9) INFO 03-01 06:00:09 [gpu_model_runner.py:1] Graph capturing finished in 5 secs, took 0.60 GiB\n"
+	for name, c := range map[string]struct {
+		role      startup.Role
+		argv, log string
+		want      time.Duration // after dawn
+		settles   bool          // it takes a while to be sure
+	}{
+		"a worker, by the webhook's word": {startup.RoleWorker, vllmServe + " --headless", speaks + initialised, 3 * time.Second, false},
+		"a headless engine, by its own":   {startup.RoleServer, vllmServe + " --headless", "INFO 03-01 06:00:00 [serve.py:1] Launching 1 data parallel engine(s) in headless mode, with x.\n" + speaks[strings.Index(speaks, "(Eng"):] + initialised, 3 * time.Second, false},
+		"workers of an engine elsewhere":  {startup.RoleServer, vllmServe + " --headless", executor, 2 * time.Second, true},
+		"the same, by the webhook's word": {startup.RoleWorker, vllmServe + " --headless", executor, 2 * time.Second, true},
+		"a node of SGLang":                {startup.RoleServer, "python -m sglang.launch_server --node-rank 1", "[2026-03-01 06:00:00] server_args=ServerArgs(model_path='m', node_rank=1)\n[2026-03-01 06:00:09 TP8] max_total_num_tokens=7, x\n", 2 * time.Second, false},
+		"a worker of SGLang":              {startup.RoleWorker, "python -m sglang.launch_server --node-rank 1", "[2026-03-01 06:00:00] server_args=ServerArgs(model_path='m', node_rank=1)\n[2026-03-01 06:00:09] Dummy health check server started in background thread at 0.0.0.0:30000\n", 2 * time.Second, false},
+		"a batch":                         {startup.RoleBatch, "python vllm_batch.py", speaks + initialised, 3 * time.Second, false},
+	} {
+		for _, timeout := range []bool{false, true} {
+			s, _, now := begun(c.role, c.argv, c.log)
+			if s.done == c.settles {
+				t.Errorf("%s: done %v", name, s.done)
+			}
+			if timeout {
+				s.end(now.Add(time.Second), nil, reasonTimedOut)
+			} else {
+				s.settle(now.Add(settlePhase))
+			}
+			if s.state != "ready" {
+				t.Errorf("%s: %s %s", name, s.state, s.reason)
+				continue
+			}
+			if sp := s.spans[startup.KeyInContainer][0]; sp.End.Sub(dawn) != c.want {
+				t.Errorf("%s: ready after %v", name, sp.End.Sub(dawn))
+			}
+			if len(s.spans[startup.SpanServerReady]) > 0 {
+				t.Errorf("%s: no server was to be ready", name)
+			}
+		}
+	}
+}
+
+func TestAServerWithoutHTTPIsReadyByItsOwnWord(t *testing.T) {
+	for name, c := range map[string]struct{ argv, log string }{
+		"vLLM":          {vllmServe + " --grpc", speaks + initialised + "(APIServer pid=1) INFO 03-01 06:00:04 [grpc_server.py:1] vLLM gRPC server started on 0.0.0.0:8000\n"},
+		"vLLM's module": {"python -m vllm.entrypoints.grpc_server --model m", speaks + initialised + "(APIServer pid=1) INFO 03-01 06:00:04 [grpc_server.py:1] vLLM gRPC server started on 0.0.0.0:50051\n"},
+		"SGLang":        {"python -m sglang.launch_server --grpc-mode", "[2026-03-01 06:00:00] server_args=ServerArgs(model_path='m')\n[2026-03-01 06:00:09 TP0] max_total_num_tokens=7, x\n[2026-03-01 06:00:10] gRPC server listening on 0.0.0.0:30000\n[2026-03-01 06:00:12] The server is fired up and ready to roll!\n"},
+	} {
+		s, _, now := begun(startup.RoleServer, c.argv, c.log)
+		if s.state != "ready" || !s.spans[startup.KeyInContainer][0].End.Equal(now) || len(s.spans[startup.SpanServerReady]) != 1 {
+			t.Errorf("%s: %s %v", name, s.state, s.spans)
+		}
+	}
+}
+
+func TestWhatFailsWithTheCommandSaysHowItEnded(t *testing.T) {
+	for name, c := range map[string]struct {
+		exit         *recipe.Exit
+		reason       string
+		code, signal any
+	}{
+		"a status":            {&recipe.Exit{Code: 3}, "", int64(3), nil},
+		"killed":              {&recipe.Exit{Signal: 9}, "", int64(137), int64(9)},
+		"killed, in a shell":  {&recipe.Exit{Code: 137}, "", int64(137), nil},
+		"told to end":         {&recipe.Exit{Signal: 15}, reasonTerminated, nil, nil},
+		"nobody waited":       {nil, reasonTimedOut, nil, nil},
+		"gone without a word": {nil, "killed", nil, nil},
+	} {
+		s, _, now := begun(startup.RoleServer, vllmServe, speaks+"(EngineCore pid=9) INFO 03-01 06:00:03 [x.py:1] Starting to load model m...\n")
+		s.end(now, c.exit, c.reason)
+		for _, key := range []string{startup.KeyInContainer, startup.SpanVLLMInit, startup.SpanModelLoad} {
+			sp, ok := lastOf(s, key)
+			if !ok || sp.Failure == "" || valueOf(sp, startup.AttrExitCode) != c.code || valueOf(sp, startup.AttrSignal) != c.signal {
+				t.Errorf("%s: %s: %+v", name, key, sp)
+			}
+		}
+		if sp, ok := lastOf(s, startup.SpanPythonImport); !ok || valueOf(sp, startup.AttrExitCode) != nil {
+			t.Errorf("%s: what was done before has no part in it: %+v", name, sp)
+		}
+	}
+}
+
+// vLLM prints which of its processes died, or that none did: {}.
+func TestAnEngineProcessThatWasKilledIsTheCause(t *testing.T) {
+	gaveUp := "Traceback (most recent call last):\n  File \"x.py\", line 1, in f\nRuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}"
+	own := "(EngineCore pid=9) ERROR 03-01 06:00:04 [core.py:1] Traceback (most recent call last):\n(EngineCore pid=9) ERROR 03-01 06:00:04 [core.py:1]   x\n(EngineCore pid=9) ERROR 03-01 06:00:04 [core.py:1] KeyError: 'x'"
+	for name, c := range map[string]struct {
+		before string // it dies
+		signal int
+		after  string
+		reason string
+	}{
+		"killed":                         {"", 9, gaveUp, "killed"},
+		"a segmentation fault":           {"", 11, gaveUp, "segmentation_fault"},
+		"ended by itself":                {own, 0, gaveUp, "python_exception:KeyError"},
+		"killed by the others":           {own, 9, gaveUp, "python_exception:KeyError"},
+		"nobody can see how":             {"", 0, gaveUp, "engine_failed"},
+		"a process that was not missed":  {"", 9, "(EngineCore pid=9) INFO 03-01 06:00:05 [x.py:1] Model loading took 1.5 GiB memory and 2.000000 seconds", "exit_code=1"},
+		"killed, and the cause is named": {"", 9, "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB", "killed"},
+	} {
+		s, p, now := begun(startup.RoleServer, vllmServe, speaks)
+		core := &process.Process{PID: 8, Parent: p.PID, Argv: []string{"VLLM::EngineCore"}, Start: now}
+		s.became(core)
+		say := func(text string) {
+			for line := range bytes.SplitSeq([]byte(text), []byte("\n")) {
+				now = now.Add(time.Millisecond)
+				s.line(now, recipe.Stderr, line)
+			}
+		}
+		say(c.before)
+		core.End, core.Signal = now, c.signal
+		s.exited(core)
+		say(c.after)
+		if s.end(now, &recipe.Exit{Code: 1}, ""); s.reason != c.reason {
+			t.Errorf("%s: %s", name, s.reason)
+		}
+	}
+}
+
+func TestAnotherServersBannerInTheSameCommandIsNoNewStart(t *testing.T) {
+	s, p, now := begun(startup.RoleServer, vllmServe+" --data-parallel-size 2", speaks+"(EngineCore pid=9) INFO 03-01 06:00:05 [x.py:1] Model loading took 1.5 GiB memory and 2.000000 seconds\n")
+	s.became(&process.Process{PID: 8, Parent: p.PID, Argv: strings.Fields(vllmServe), Start: now})
+	s.line(now.Add(time.Second), recipe.Stdout, []byte("(APIServer pid=8) INFO 03-01 06:00:06 [utils.py:1] vLLM server version 0.31.0, serving model m"))
+	s.ready(now.Add(time.Minute))
+	if len(s.spans[startup.SpanModelLoad]) != 1 || s.spans[startup.SpanPythonImport][0].End.Sub(dawn) != time.Second {
+		t.Errorf("%+v", s.spans)
+	}
+}
+
+// What is told may not depend on the order of a map: the same input, the same spans.
+func TestTheSameStartIsToldTheSameWay(t *testing.T) {
+	log, err := os.ReadFile("../recipe/testdata/vllm-0.23.0-tp2.log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tell := func() (out []startup.Span) {
+		s, _, now := begun(startup.RoleServer, vllmServe, string(log))
+		s.ready(now)
+		return s.phases
+	}
+	first := tell()
+	for range 20 {
+		again := tell()
+		for i := range first {
+			if len(again) != len(first) || again[i].Key != first[i].Key || !again[i].Start.Equal(first[i].Start) || !again[i].End.Equal(first[i].End) {
+				t.Fatalf("%+v\n%+v", again[i], first[i])
+			}
+		}
+	}
+}
