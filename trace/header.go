@@ -25,11 +25,7 @@ func header(t *Trace) []line {
 	}
 	var second line
 	if f.Pod != "" {
-		pod := f.Pod
-		if f.Namespace != "" {
-			pod = f.Namespace + "/" + pod
-		}
-		second = line{{joined("pod "+pod, prefixed("node ", f.Node)), plain}}
+		second = line{{joined("pod "+t.podName(), prefixed("node ", f.Node)), plain}}
 	}
 	lines := []line{first, second, {{joined("trace "+t.ID, t.Start.UTC().Format("2006-01-02 15:04:05 UTC"), counted(t.Spans, "span")), dim}}, t.verdict()}
 	return slices.DeleteFunc(lines, func(l line) bool { return len(l) == 0 })

@@ -9,6 +9,7 @@ type Options struct {
 	Width  int  // columns; no line is longer. 0: 100
 	Colour bool // ANSI colours
 	ASCII  bool // nothing but ASCII, except in what the spans say
+	Rows   int  // of a table; 0: all
 }
 
 // plainer are the signs of ours that ASCII lacks, by ones that are as wide.

@@ -26,6 +26,16 @@ func (o Outcome) String() string {
 	return "ready"
 }
 
+func (o Outcome) style() style {
+	switch {
+	case o.Failed:
+		return red
+	case o.InProgress:
+		return yellow
+	}
+	return plain
+}
+
 // Outcome of the trace: that of its root. A start whose root is missing is in progress, unless its last attempt in the
 // container has failed.
 func (t *Trace) Outcome() Outcome {

@@ -4,104 +4,150 @@ package trace
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
-// tableRows is how many traces a table lists; the newest come first.
-const tableRows = 20
+// column is one of a table.
+type column struct {
+	title string
+	text  func(t *Trace) string
+	style func(t *Trace) style
+	right bool
+	least int // columns to which it may be cut; 0: it is not
+	width int
+}
 
-// Table lists traces, one a line, and marks the one that is drawn.
+// tableColumns are those of the list; the pod's name comes last, in full: it is there to be copied.
+var tableColumns = []column{
+	{title: "STARTED (UTC)", text: func(t *Trace) string { return t.Start.UTC().Format("01-02 15:04:05") }, style: always(dim)},
+	{title: "TOTAL", text: func(t *Trace) string { return seconds(t.Total()) }, style: always(plain), right: true},
+	{title: "OUTCOME", text: (*Trace).outcomeText, style: func(t *Trace) style { return t.Outcome().style() }, least: 12},
+	{title: "SLOWEST PHASE", text: (*Trace).slowest, style: always(plain), least: 8},
+	{title: "TRACE", text: func(t *Trace) string { return t.ID[:min(8, len(t.ID))] }, style: always(dim)},
+	{title: "POD", text: (*Trace).podName, style: always(plain)},
+}
+
+func always(s style) func(*Trace) style { return func(*Trace) style { return s } }
+
+// Table lists traces, one a line, and marks the one that is drawn, if any. Where names don't fit beside the rest, they
+// have a line of their own.
 func Table(traces []*Trace, drawn *Trace, o Options) string {
-	const (
-		started = iota
-		pod
-		total
-		slowest
-		outcome
-		id
-	)
-	shown := traces[:min(tableRows, len(traces))]
-	cells := [][]string{{"STARTED (UTC)", "POD", "TOTAL", "SLOWEST PHASE", "OUTCOME", "TRACE"}}
-	for _, t := range shown {
-		f := t.Facts()
-		name := f.Pod
-		if f.Namespace != "" && name != "" {
-			name = f.Namespace + "/" + name
-		}
-		if name == "" {
-			name = t.title(f)
-		}
-		phase := ""
-		if phases := t.Phases(); len(phases) > 0 {
-			phase = phases[0].label() + " " + seconds(phases[0].Exclusive)
-		}
-		result := t.Outcome().String()
-		if !t.isStart() {
-			result = ""
-		}
-		cells = append(cells, []string{
-			t.Start.UTC().Format("01-02 15:04:05"), printable(name), seconds(t.Total()), phase, printable(result), t.ID[:8],
-		})
+	shown := traces
+	if o.Rows > 0 {
+		shown = traces[:min(o.Rows, len(traces))]
 	}
-	widths := make([]int, id+1)
-	for _, row := range cells {
-		for i, cell := range row {
-			widths[i] = max(widths[i], columns(cell))
-		}
+	columns := measureColumns(shown)
+	below := shorten(columns, o.width()) > 0
+	if below {
+		columns = measureColumns(shown)
+		shorten(columns[:len(columns)-1], o.width())
 	}
-	// What doesn't fit is taken from the texts, the longest first, down to what still tells something.
-	const least = 8
-	room := o.width() - 2 - 2*(len(widths)-1)
-	for _, w := range widths {
-		room -= w
-	}
-	for room < 0 {
-		longest := pod
-		for _, i := range []int{slowest, outcome} {
-			if widths[i] > widths[longest] {
-				longest = i
-			}
-		}
-		if widths[longest] <= least {
-			break
-		}
-		widths[longest]--
-		room++
-	}
-
 	var out strings.Builder
-	for r, row := range cells {
+	tableLine(columns, "  ", below, func(c column) segment { return segment{c.title, dim} }, &out, o)
+	for _, t := range shown {
 		mark := "  "
-		if r > 0 && shown[r-1] == drawn {
-			mark = "▸ "
-			if o.ASCII {
-				mark = "> "
-			}
+		if t == drawn {
+			mark = o.pointer()
 		}
-		l := line{{mark, bold}}
-		for i, cell := range row {
-			if i > 0 {
-				l = append(l, segment{"  ", plain})
-			}
-			s := plain
-			switch {
-			case r == 0:
-				s = dim
-			case i == outcome && shown[r-1].Outcome().Failed:
-				s = red
-			case i == started || i == id:
-				s = dim
-			}
-			if i == total {
-				l = append(l, segment{right(cell, widths[i]), s})
-			} else {
-				l = append(l, segment{fit(cell, widths[i]), s})
-			}
-		}
-		l.writeTo(&out, o)
+		tableLine(columns, mark, below, func(c column) segment { return segment{c.text(t), c.style(t)} }, &out, o)
 	}
 	if more := len(traces) - len(shown); more > 0 {
-		line{{fmt.Sprintf("  and %d older", more), dim}}.writeTo(&out, o)
+		line{{fmt.Sprintf("  and %d older (--list shows them all)", more), dim}}.writeTo(&out, o)
 	}
 	return out.String()
+}
+
+func measureColumns(traces []*Trace) []column {
+	measured := slices.Clone(tableColumns)
+	for i := range measured {
+		c := &measured[i]
+		c.width = columns(c.title)
+		for _, t := range traces {
+			c.width = max(c.width, columns(c.text(t)))
+		}
+	}
+	return measured
+}
+
+// shorten takes what is too much for the width from the columns that may be cut, the widest first, and says how much
+// is left.
+func shorten(measured []column, width int) (tooMuch int) {
+	tooMuch = 2 - gap - width
+	for _, c := range measured {
+		tooMuch += gap + c.width
+	}
+	for ; tooMuch > 0; tooMuch-- {
+		var widest *column
+		for i := range measured {
+			if c := &measured[i]; c.least > 0 && c.width > c.least && (widest == nil || c.width > widest.width) {
+				widest = c
+			}
+		}
+		if widest == nil {
+			break
+		}
+		widest.width--
+	}
+	return tooMuch
+}
+
+func tableLine(measured []column, mark string, below bool, cell func(column) segment, out *strings.Builder, o Options) {
+	l := line{{mark, bold}}
+	last := len(measured) - 1
+	for i, c := range measured {
+		s := cell(c)
+		switch {
+		case i == last && below:
+			l.writeTo(out, o)
+			l = line{{strings.Repeat(" ", 4), plain}, s}
+			continue
+		case i == last:
+		case c.right:
+			s.text = right(s.text, c.width)
+		default:
+			s.text = fit(s.text, c.width)
+		}
+		if i > 0 {
+			l = append(l, segment{strings.Repeat(" ", gap), plain})
+		}
+		l = append(l, s)
+	}
+	l.writeTo(out, o)
+}
+
+func (o Options) pointer() string {
+	if o.ASCII {
+		return "> "
+	}
+	return "▸ "
+}
+
+// outcomeText is empty for what is no start.
+func (t *Trace) outcomeText() string {
+	if !t.isStart() {
+		return ""
+	}
+	return printable(t.Outcome().String())
+}
+
+// slowest is the phase that explains most of the time, and how much.
+func (t *Trace) slowest() string {
+	phases := t.Phases()
+	if len(phases) == 0 {
+		return ""
+	}
+	return phases[0].label() + " " + seconds(phases[0].Exclusive)
+}
+
+// podName is the pod's namespace and name, or what else the trace may be known by.
+func (t *Trace) podName() string {
+	f := t.Facts()
+	switch {
+	case f.Pod == "":
+		return printable(t.title(f))
+	case f.Namespace != "":
+		return printable(f.Namespace + "/" + f.Pod)
+	}
+	return printable(f.Pod)
 }

@@ -9,7 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"golang.org/x/text/width"
+	"github.com/mattn/go-runewidth"
 )
 
 // printable replaces what would move the cursor or hide text on a terminal: a span's strings come from anywhere.
@@ -26,52 +26,24 @@ func printable(s string) string {
 	}, s)
 }
 
-// columns is how many cells of a terminal s takes.
-func columns(s string) int {
-	n := 0
-	for _, r := range s {
-		n += runeColumns(r)
-	}
-	return n
-}
+// cells knows how many cells of a terminal a text takes, whatever the locale here: the drawing may be read elsewhere.
+var cells = &runewidth.Condition{StrictEmojiNeutral: true}
 
-func runeColumns(r rune) int {
-	if unicode.In(r, unicode.Mn, unicode.Me) {
-		return 0
-	}
-	switch width.LookupRune(r).Kind() {
-	case width.EastAsianWide, width.EastAsianFullwidth:
-		return 2
-	}
-	return 1
-}
+func columns(s string) int { return cells.StringWidth(s) }
 
 // clip cuts s to at most n columns, with an ellipsis where something was cut.
 func clip(s string, n int) string {
 	if n <= 0 {
 		return ""
 	}
-	if columns(s) <= n {
-		return s
-	}
-	used := 0
-	for i, r := range s {
-		if used+runeColumns(r) > n-1 {
-			return s[:i] + "…"
-		}
-		used += runeColumns(r)
-	}
-	return s
+	return cells.Truncate(s, n, "…")
 }
 
 // fit cuts or pads s to exactly n columns.
-func fit(s string, n int) string {
-	s = clip(s, n)
-	return s + strings.Repeat(" ", max(0, n-columns(s)))
-}
+func fit(s string, n int) string { return cells.FillRight(clip(s, n), n) }
 
 // right pads s on its left to n columns.
-func right(s string, n int) string { return strings.Repeat(" ", max(0, n-columns(s))) + s }
+func right(s string, n int) string { return cells.FillLeft(s, n) }
 
 // seconds is a duration as a person says it, in three to four digits.
 func seconds(d time.Duration) string {

@@ -27,6 +27,7 @@ type traceFlags struct {
 	noColour  bool
 	ascii     bool
 	follow    bool
+	list      bool
 }
 
 func newTraceCommand() *cobra.Command {
@@ -57,6 +58,7 @@ Of several starts, all are listed and the newest is drawn.`,
 	f.StringVar(&flags.selection.TraceID, "trace-id", "", "draw the trace with this id, or this beginning of one")
 	f.StringVar(&flags.selection.PodUID, "pod-uid", "", "draw the start of the pod with this UID")
 	f.StringVar(&flags.selection.Pod, "pod", "", "draw the start of the pod of this NAME or NAMESPACE/NAME")
+	f.BoolVar(&flags.list, "list", false, "list all starts and draw none")
 	f.StringVar(&flags.html, "html", "", "also write the start as an HTML page to this file (\"-\": to standard output, instead)")
 	f.IntVar(&flags.width, "width", 0, "columns to draw on (default: the terminal's)")
 	f.BoolVar(&flags.noColour, "no-color", false, "no colours (default: colours on a terminal, unless NO_COLOR is set)")
@@ -101,12 +103,21 @@ func runTrace(cmd *cobra.Command, files []string, flags traceFlags) error {
 	return readErr
 }
 
+// tableRows are listed before a drawing, the newest first.
+const tableRows = 20
+
 func draw(out io.Writer, traces []*trace.Trace, others int, flags traceFlags) error {
 	var (
 		text    bytes.Buffer
 		options = flags.terminal(out)
 	)
+	if flags.list {
+		text.WriteString(trace.Table(traces, nil, options))
+		_, err := text.WriteTo(out)
+		return err
+	}
 	if len(traces) > 1 {
+		options.Rows = tableRows
 		text.WriteString(trace.Table(traces, traces[0], options) + "\n")
 	}
 	text.WriteString(trace.Waterfall(traces[0], options))

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,6 +38,26 @@ func TestTraceDrawsTheNewestStartAndListsAll(t *testing.T) {
 	}
 	if strings.Contains(out, "\x1b") {
 		t.Error("colours, but the output is no terminal")
+	}
+}
+
+func TestTraceListsAllStartsAndDrawsNone(t *testing.T) {
+	one, err := os.ReadFile(traceFixtures + "ready.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var many strings.Builder
+	for i := range 25 {
+		many.WriteString(strings.ReplaceAll(string(one), "5a44de008fd208065638a802730aea79", fmt.Sprintf("%032x", i+1)))
+	}
+	const name = "models/llama-3-1-8b-instruct-7c9d4f6b8-x2x7k"
+	out, _, err := drawTrace(t, many.String(), "-", "--width", "80")
+	if err != nil || strings.Count(out, "  "+name+"\n") != 20 || !strings.Contains(out, "and 5 older (--list shows them all)") {
+		t.Errorf("error %v, drew\n%s", err, out)
+	}
+	out, _, err = drawTrace(t, many.String(), "-", "--width", "80", "--list")
+	if err != nil || strings.Count(out, "  "+name+"\n") != 25 || strings.Contains(out, "pod_startup") {
+		t.Errorf("error %v, listed\n%s", err, out)
 	}
 }
 
