@@ -60,6 +60,7 @@ if sys.argv[-1] == "waits":
 else:
     sys.stdin.readline()
 finish()
+sys.exit(len(got) % 100)
 `
 
 // TestASignalReachesTheCommandAsItWouldTheFirstProcess sends every signal to the first process of a PID namespace, which
@@ -144,9 +145,23 @@ func pythonPath(t *testing.T) string {
 // input. It returns all that can be seen.
 func signalled(t *testing.T, argv []string, numbers []int) string {
 	t.Helper()
+	return asFirst(t, argv, func(first int) {
+		for _, n := range numbers[:len(numbers)-1] { // the last is the receiver's own
+			if err := syscall.Kill(first, syscall.Signal(n)); err != nil {
+				return // it has ended, which will be seen
+			}
+			settled(first)
+		}
+	})
+}
+
+// asFirst runs a receiver as the first process of a namespace, does something to that, and lets it end. It returns all
+// that can be seen.
+func asFirst(t *testing.T, argv []string, do func(first int)) string {
+	t.Helper()
 	argv = firstProcess(t, argv)
 	cmd := exec.Command(argv[0], argv[1:]...)
-	cmd.Env = quiet("NUMBERS=" + strings.Trim(fmt.Sprint(numbers), "[]"))
+	cmd.Env = quiet("NUMBERS=" + strings.Trim(fmt.Sprint(forwarded()), "[]"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -167,13 +182,7 @@ func signalled(t *testing.T, argv []string, numbers []int) string {
 		_ = cmd.Wait()
 		t.Fatalf("%q, %v, %s", line, err, &stderr)
 	}
-	first := childOf(t, cmd.Process.Pid)
-	for _, n := range numbers[:len(numbers)-1] { // the last is the receiver's own
-		if err := syscall.Kill(first, syscall.Signal(n)); err != nil {
-			break // it has ended, which will be seen
-		}
-		settled(first)
-	}
+	do(childOf(t, cmd.Process.Pid))
 	_, _ = io.WriteString(in, "\n")
 	rest, err := io.ReadAll(r)
 	if err != nil {
@@ -181,6 +190,49 @@ func signalled(t *testing.T, argv []string, numbers []int) string {
 	}
 	_ = cmd.Wait()
 	return fmt.Sprintf("exit %d, out %s, err %s", status(cmd.ProcessState), rest, &stderr)
+}
+
+// TestAHookThatLooksForTheServerFindsItOnce runs what a preStop hook would, within the container.
+func TestAHookThatLooksForTheServerFindsItOnce(t *testing.T) {
+	t.Parallel()
+	script := filepath.Join(t.TempDir(), "receiver.py")
+	if err := os.WriteFile(script, []byte(receiver), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	server := []string{pythonPath(t), script, "handles"}
+	shell := func(text string) []string { return append([]string{"bash", "-c", text, "shell"}, server...) }
+	for name, argv := range map[string][]string{
+		"a server":                                  server,
+		"a shell that waits for its server":         shell(`"$@"; exit $?`),
+		"a shell that waits for one of the session": shell(`setsid -w "$@"; exit $?`),
+		"a shell that had another child":            shell(`sleep 0.01 & "$@"; exit $?`),
+		"a shell that handles the signal":           shell(`trap 'echo it waited' TERM HUP; "$@"; exit 5`),
+		"a shell that became its server":            shell(`exec "$@"`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, hook := range []string{
+				"pkill -TERM -f receiver.py", "pkill -HUP -f receiver", "kill -TERM 1", "kill -USR1 $(pgrep -f receiver.py | tail -n 1)",
+				"pgrep -fc receiver.py", "kill -KILL 1; kill -STOP 1",
+			} {
+				var seen [2]string
+				for i, argv := range [][]string{argv, wrapped(argv...)} {
+					seen[i] = asFirst(t, argv, func(first int) {
+						if argv[0] == wrapper { // from then on it knows what it runs
+							eventually(10*time.Second, func() bool { return observed(first) })
+						}
+						in := exec.Command("nsenter", "--target", strconv.Itoa(first), "--pid", "--mount", "--", "sh", "-c", hook)
+						out, _ := in.Output() // that nobody was found, or may be killed
+						seen[i] = string(out)
+						settled(first)
+					}) + seen[i]
+				}
+				if seen[0] != seen[1] {
+					t.Errorf("%s\nbare %q\nwith %q", hook, seen[0], seen[1])
+				}
+			}
+		})
+	}
 }
 
 // settled waits until a process has seen to its signals: none is pending that it does not block, and all its threads
@@ -219,6 +271,14 @@ func activity(pid int) (switches string, asleep bool) {
 		}
 	}
 	return switches, asleep
+}
+
+// observed tells whether a wrapper has an observer.
+func observed(pid int) bool {
+	return slices.ContainsFunc(childrenOf(pid), func(child int) bool {
+		argv, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", child)) // it has ended
+		return bytes.HasSuffix(argv, []byte("\x00observe\x00"))
+	})
 }
 
 func childrenOf(pid int) (pids []int) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -71,6 +72,17 @@ func execvp(argv, env []string, start func(file string, argv []string) error) er
 		return denied
 	}
 	return syscall.ENOENT
+}
+
+// takeWords copies words out of the program's command line and blanks them there: `pgrep -f` and `pkill -f` for the
+// command would find us beside it, and a signal sent to both would reach it twice.
+func takeWords(args []string) []string {
+	words := make([]string, len(args))
+	for i, a := range args {
+		words[i] = strings.Clone(a)
+		clear(unsafe.Slice(unsafe.StringData(a), len(a))) //nolint:gosec // what the kernel wrote for this process, see ps
+	}
+	return words
 }
 
 // exitOf is the exit code for a command that could not be started.

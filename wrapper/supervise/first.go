@@ -21,7 +21,10 @@ import (
 
 // wants tells whether a signal would have reached the command as the first process.
 func (s *supervisor) wants(n syscall.Signal) bool {
-	if !s.first || n == syscall.SIGCONT { // that continues whoever was stopped, asked for or not
+	switch {
+	case s.outlived:
+		return false
+	case !s.first, n == syscall.SIGCONT: // that continues whoever was stopped, asked for or not
 		return true
 	}
 	for until := time.Now().Add(blockedFor); ; time.Sleep(time.Millisecond) {

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Run is `coldtrace-wrapper run [--] CMD…` and returns the exit code. Where there is nothing to tell, it
+// Run is `coldtrace-wrapper run [--] CMD…` with words of os.Args, and returns the exit code. Where there is nothing to tell, it
 // becomes the command and does not return.
 func Run(args []string) int {
 	if len(args) > 0 && args[0] == "--" {
@@ -29,6 +29,7 @@ func Run(args []string) int {
 		complain(args[0] + ": " + err.Error())
 		return exitOf(err)
 	}
+	args = takeWords(args)
 	s := &supervisor{argv: args, env: env, first: os.Getpid() == 1, start: Start{Argv: args, Wrapper: started}}
 	return s.run()
 }
@@ -48,6 +49,9 @@ type supervisor struct {
 	first     bool      // we are the first process of a PID namespace, in the command's place
 	leads     bool      // the command does: a session or a process group of its own
 	suspended bool      // with the command; a SIGCONT is to come
+	shell     string    // the command's name while it is a shell
+	outlived  bool      // it is dead, and its children live on as they would have with it
+	overdue   <-chan time.Time
 
 	signals  *signals
 	streams  []*stream
@@ -161,6 +165,7 @@ func (s *supervisor) supervise(observe <-chan time.Time) {
 	for !s.exited {
 		select {
 		case <-observe:
+			s.shell = s.shellName()
 			s.observe()
 			runtime.GOMAXPROCS(1) // another thread would be woken with each line, to look for more to do
 			Trim()
@@ -168,6 +173,10 @@ func (s *supervisor) supervise(observe <-chan time.Time) {
 			s.forward(n.(syscall.Signal)) //nolint:forcetypeassert // there is no other os.Signal
 		case <-s.signals.children:
 			s.reap()
+		case <-s.overdue:
+			if s.observer != nil {
+				_ = syscall.Kill(s.observer.pid, syscall.SIGKILL)
+			}
 		}
 	}
 }
@@ -200,22 +209,32 @@ func (s *supervisor) now() time.Time { return s.start.Wrapper.Add(time.Since(s.s
 
 // reap collects whoever has ended: the command, the observer, orphans.
 func (s *supervisor) reap() {
+	name := s.name()
 	for {
 		var status syscall.WaitStatus
 		pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG|syscall.WUNTRACED, nil)
 		switch {
 		case err == syscall.EINTR:
 			continue
+		case err == syscall.ECHILD && s.outlived:
+			s.exited, s.exitTime = true, s.now()
+			return
 		case err != nil || pid <= 0:
 			return
 		case status.Stopped():
 			if pid == s.pid {
 				s.suspend(status.StopSignal())
 			}
-		case pid == s.pid:
+		case pid == s.pid && !s.outlived:
 			s.exited, s.status, s.exitTime = true, status, s.now()
+			if s.spared(name, status) {
+				s.exited = false
+				s.outlive()
+			}
 		case s.observer != nil && pid == s.observer.pid:
 			s.unobserve()
+		case s.outlived:
+			s.status = status // of the last, whose end the command would have waited for
 		}
 	}
 }
@@ -242,15 +261,7 @@ func (s *supervisor) finish() int {
 		}
 	}
 	if o := s.observer; o != nil {
-		n := Note{At: s.exitTime}
-		if s.status.Signaled() {
-			n.Killed = int(s.status.Signal())
-		} else {
-			code := s.status.ExitStatus()
-			n.Exit = &code
-		}
-		o.send(n)
-		closeAll(o.control)
+		s.dismiss()
 		t := time.NewTimer(s.patience())
 		defer t.Stop()
 		if !s.await(o.gone, t.C) {
@@ -258,6 +269,19 @@ func (s *supervisor) finish() int {
 		}
 	}
 	return s.code()
+}
+
+// dismiss tells the observer how the command ended, and that there is nothing more to come.
+func (s *supervisor) dismiss() {
+	n := Note{At: s.exitTime}
+	if s.status.Signaled() {
+		n.Killed = int(s.status.Signal())
+	} else {
+		code := s.status.ExitStatus()
+		n.Exit = &code
+	}
+	s.observer.send(n)
+	_ = unix.Shutdown(s.observer.control, unix.SHUT_WR)
 }
 
 // patience is how long the exit waits for the observer. A command that was told to end had its story told at that time,
