@@ -24,6 +24,9 @@ func (s *story) end(at time.Time, exit *recipe.Exit, reason string) {
 	if s.done {
 		return
 	}
+	if s.signal != 0 && reason != reasonTimedOut { // that is why, whatever else is said now
+		exit, reason = &recipe.Exit{Signal: s.signal}, reasonTerminated
+	}
 	e := s.heardEngine()
 	// It was ready before anybody could ask it. uvicorn says so before it binds its port, and exits with 1 if that is taken.
 	if e != nil && exit != nil && (exit.Code == 0 || reason == reasonTerminated) {

@@ -299,7 +299,7 @@ func (o *observer) note(n supervise.Note) {
 	case n.Killed != 0:
 		o.do(func(s *story) { s.end(n.At, &recipe.Exit{Signal: n.Killed}, "") })
 	case n.Signal != 0:
-		o.do(func(s *story) { s.end(n.At, &recipe.Exit{Signal: n.Signal}, reasonTerminated) })
+		o.do(func(s *story) { s.interrupted(n.At, n.Signal) })
 	}
 }
 

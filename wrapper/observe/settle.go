@@ -3,6 +3,8 @@
 package observe
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/coldtrace/coldtrace/startup"
@@ -16,6 +18,50 @@ const (
 	settleDownload = 2 * time.Second  // with `set -e`, a failure of the download ends the command long before that
 	settlePhase    = 10 * time.Second // other ranks say the same within that
 )
+
+// interrupted takes a signal that asks for an end. Whether it comes to that is another question: a shell that waits, and
+// vLLM while it loads, let SIGTERM go by and may be ready a minute later, or be killed with everybody at the end of the
+// grace period. So the end is told as if this were it, early.
+func (s *story) interrupted(at time.Time, signal int) {
+	if s.done || s.signal != 0 {
+		return
+	}
+	s.signal = signal
+	var spans []startup.Span
+	as := s.copied()
+	as.tell, as.measure = func(told []startup.Span) { spans = append(spans, told...) }, nil
+	as.end(at, nil, "")
+	if as.state == "ready" { // and nobody could ask it yet
+		s.end(at, nil, "")
+		return
+	}
+	for _, sp := range spans {
+		s.early[sp.Key] = sp
+	}
+	s.tell(spans)
+}
+
+// copied is a story that can end without this one.
+func (s *story) copied() *story {
+	c := *s
+	c.told, c.early, c.names = maps.Clone(s.told), maps.Clone(s.early), maps.Clone(s.names)
+	c.phases = slices.Clone(s.phases)
+	c.loads, c.ended = map[int]*download{}, slices.Clone(s.ended)
+	for pid, d := range s.loads {
+		load, proc := *d, *d.proc
+		load.proc = &proc
+		c.loads[pid] = &load
+	}
+	if s.ray != nil {
+		ray := *s.ray
+		c.ray = &ray
+	}
+	if s.engine != nil {
+		engine := *s.engine
+		c.engine = &engine
+	}
+	return &c
+}
 
 // settle tells what has not changed for a while.
 func (s *story) settle(now time.Time) {

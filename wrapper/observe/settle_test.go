@@ -10,6 +10,7 @@ import (
 
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/wrapper/process"
+	"github.com/coldtrace/coldtrace/wrapper/recipe"
 )
 
 // told is what a story told and counted, by key.
@@ -124,5 +125,52 @@ func TestALaunchAfterAFailedOneCorrectsWhatWasToldEarly(t *testing.T) {
 	loads := s.spans[startup.SpanModelLoad]
 	if len(loads) != 2 || !loads[0].End.Before(loads[1].Start) || s.measured[startup.SpanModelLoad] != 1 {
 		t.Errorf("%+v, counted %d times", loads, s.measured[startup.SpanModelLoad])
+	}
+}
+
+func TestAStartThatIsToldToEndIsToldAtOnceAndCountedWhenItHasEnded(t *testing.T) {
+	base := time.Now()
+	keys := []string{startup.SpanS5cmdDownload, startup.Key(startup.SpanStartup, "", 1)}
+	at := func(seconds int) time.Time { return base.Add(time.Duration(seconds) * time.Second) }
+	for name, c := range map[string]struct {
+		then    func(*told)
+		failure string
+	}{
+		"it exits":                {func(s *told) { s.end(at(21), &recipe.Exit{Code: 0}, "") }, "terminated"},
+		"it exits with a failure": {func(s *told) { s.end(at(21), &recipe.Exit{Code: 1}, "") }, "terminated"},
+		"it dies of the signal":   {func(s *told) { s.end(at(21), &recipe.Exit{Signal: 15}, "") }, "terminated"},
+		"all are killed":          {func(s *told) { s.end(at(50), nil, "killed") }, "terminated"},
+		"it goes on forever":      {func(s *told) { s.end(at(900), nil, reasonTimedOut) }, "timed_out"},
+		"it becomes ready":        {func(s *told) { s.ready(at(40)) }, ""},
+		"it is told again, and becomes ready": {func(s *told) {
+			s.interrupted(at(25), 15)
+			s.ready(at(40))
+		}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newTold(base)
+			s.became(&process.Process{PID: 6, Argv: []string{"s5cmd", "cp", "s3://b/*", "m"}, Start: at(1)})
+			s.interrupted(at(20), 15)
+			for _, key := range keys {
+				if early := s.spans[key]; len(early) != 1 || early[0].Failure != "terminated" || !early[0].End.Equal(at(20)) {
+					t.Errorf("%s at the signal: %+v", key, early)
+				}
+			}
+			if len(s.measured) != 0 || s.done || s.state != "starting" {
+				t.Errorf("it is counted, or over, before it has ended: %v", s.measured)
+			}
+			if c.failure == "" { // what was under way goes on, and ends well
+				d := s.loads[6].proc
+				d.End = at(30)
+				s.exited(d)
+			}
+			c.then(s)
+			for _, key := range keys {
+				told := s.spans[key]
+				if last := told[len(told)-1]; last.Failure != c.failure || s.measured[key] != 1 {
+					t.Errorf("%s in the end: %+v, counted %d times", key, last, s.measured[key])
+				}
+			}
+		})
 	}
 }

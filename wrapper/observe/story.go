@@ -38,6 +38,7 @@ type story struct {
 	early   map[string]startup.Span // by key: told before it was certain, see settle
 	names   map[string]int          // how many of a name there were
 	exit    *recipe.Exit            // of the command, where it failed
+	signal  int                     // the first that asked for an end; 0: none
 	done    bool
 	state   string // starting, ready, failed
 	reason  string

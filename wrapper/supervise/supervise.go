@@ -285,13 +285,13 @@ func (s *supervisor) dismiss() {
 }
 
 // patience is how long the exit waits for the observer. A command that was told to end had its story told at that time,
-// and somebody counts its grace since then.
+// and somebody counts its grace since then; what is left to say then is that it is so, and that it counts.
 func (s *supervisor) patience() time.Duration {
 	d := flushTimeout(s.env)
-	if !s.told.IsZero() {
-		d = max(0, d-time.Since(s.told))
+	if s.told.IsZero() {
+		return d
 	}
-	return d
+	return max(d/10, d-time.Since(s.told))
 }
 
 // await blocks until done is closed. It gives up at the time-out, and on a signal that would end the command were it
