@@ -62,7 +62,12 @@ func freePort(t *testing.T) string {
 // begin starts a wrapped script and ends it with the test.
 func begin(t *testing.T, env []string, script string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.Command(wrapper, "run", "--", "bash", "-c", script)
+	return beginAs(t, env, wrapped("bash", "-c", script))
+}
+
+func beginAs(t *testing.T, env, argv []string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Env, cmd.SysProcAttr = env, &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -220,6 +225,44 @@ func TestTerminationBeforeReadyIsTold(t *testing.T) {
 	}
 	if s, ok = r.WaitSpan(time.Second, startup.SpanVLLMInit); !ok || s.Error != "terminated" {
 		t.Errorf("%+v", r.Spans())
+	}
+}
+
+// A shell that waits for its server lets SIGTERM go by as the first process.
+func TestAStartThatGoesOnAfterSIGTERMIsReadyInTheEnd(t *testing.T) {
+	dir, r := image(t), otlptest.New(t)
+	file := filepath.Join(dir, "status.json")
+	cmd := beginAs(t, traced(dir, "http://"+r.GRPC, "SIM_SPEED=5", "COLDTRACE_STATUS_FILE="+file), firstProcess(t,
+		wrapped("bash", "-c", "python -m vllm_server --model m --port "+freePort(t)+"; exit $?")))
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	says := func(text string) func() bool {
+		return func() bool {
+			b, err := os.ReadFile(file)
+			return err == nil && bytes.Contains(b, []byte(text))
+		}
+	}
+	if !eventually(30*time.Second, says(`"phase":"vllm_init"`)) {
+		t.Fatal("the engine never began")
+	}
+	if err := syscall.Kill(childOf(t, cmd.Process.Pid), syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{startup.SpanStartup, startup.SpanVLLMInit} {
+		if s, ok := r.WaitSpan(10*time.Second, name); !ok || s.Error != "terminated" {
+			t.Errorf("at the signal: %+v", s)
+		}
+	}
+	if !eventually(60*time.Second, says(`"state":"ready"`)) {
+		t.Fatal("it did not become ready")
+	}
+	if !eventually(10*time.Second, func() bool {
+		last := map[string]otlptest.Span{}
+		for _, s := range r.Spans() {
+			last[s.Name] = s
+		}
+		return last[startup.SpanStartup].Error == "" && last[startup.SpanVLLMInit].Error == "" && last[startup.SpanServerReady].Name != ""
+	}) {
+		t.Errorf("in the end: %+v", r.Spans())
 	}
 }
 
