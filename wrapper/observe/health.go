@@ -7,9 +7,7 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -21,7 +19,6 @@ import (
 
 	engines "github.com/coldtrace/coldtrace/engine"
 	"github.com/coldtrace/coldtrace/wrapper/process"
-	"github.com/coldtrace/coldtrace/wrapper/recipe"
 )
 
 // Cadence of asking for health.
@@ -51,6 +48,7 @@ type prober struct {
 type answer struct {
 	healthy bool
 	owner   process.Owner // of the socket that answered. Others and not healthy: nobody else was there to be asked
+	denied  bool          // a probe may have a secret that stays where it is
 }
 
 func newProber(a engines.Address) *prober {
@@ -101,7 +99,7 @@ func (p *prober) ask(ctx context.Context, pids func() map[int]bool, counts func(
 		answered := false
 		if counts(last.owner) {
 			p.conn = conn
-			last.healthy, answered = p.question(ctx, last.owner)
+			answered = p.question(ctx, &last)
 		}
 		_ = conn.Close()
 		if answered {
@@ -112,12 +110,14 @@ func (p *prober) ask(ctx context.Context, pids func() map[int]bool, counts func(
 }
 
 // question asks over the open connection, and reports whether there was an answer, good or bad.
-func (p *prober) question(ctx context.Context, owner process.Owner) (healthy, answered bool) {
+func (p *prober) question(ctx context.Context, a *answer) (answered bool) {
 	switch p.Scheme {
 	case "tcp":
-		return owner == process.Ours, true
+		a.healthy = a.owner == process.Ours
+		return true
 	case "grpc", "grpcs":
-		return p.serving(ctx)
+		a.healthy, answered = p.serving(ctx)
+		return answered
 	}
 	host := "localhost"
 	if p.Socket == "" {
@@ -125,16 +125,17 @@ func (p *prober) question(ctx context.Context, owner process.Owner) (healthy, an
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.Scheme+"://"+host+p.Path, http.NoBody)
 	if err != nil {
-		return false, false
+		return false
 	}
 	req.Header.Set("User-Agent", "coldtrace")
 	resp, err := p.client.Do(req)
 	if err != nil {
-		return false, false
+		return false
 	}
 	_ = resp.Body.Close()
-	// Any status that the kubelet takes for success is one.
-	return resp.StatusCode >= 200 && resp.StatusCode < 400, true
+	a.healthy = resp.StatusCode >= 200 && resp.StatusCode < 400 // as the kubelet judges
+	a.denied = resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden
+	return true
 }
 
 // serving asks by gRPC's health protocol, as the kubelet's grpc probes do.
@@ -155,30 +156,6 @@ func (p *prober) serving(ctx context.Context) (healthy, answered bool) {
 		return false, code != codes.Unavailable && code != codes.DeadlineExceeded && code != codes.Canceled
 	}
 	return resp.GetStatus() == grpc_health_v1.HealthCheckResponse_SERVING, true
-}
-
-// ownAddress is where the server will answer, from its command line and its recipe.
-func ownAddress(r *recipe.Recipe, argv []string) engines.Address {
-	if r == nil || !r.Serves() {
-		return engines.Address{}
-	}
-	a := engines.Address{Scheme: "http", Port: r.DefaultPort(), Path: r.HealthPath()}
-	if r.ReadyByLog() {
-		a.Scheme = "grpc" // where its log is silent
-	}
-	for i, arg := range argv {
-		name, value, joined := strings.Cut(arg, "=")
-		if !joined && i+1 < len(argv) {
-			value = argv[i+1]
-		}
-		if name == "--ssl-certfile" && !strings.HasSuffix(a.Scheme, "s") {
-			a.Scheme += "s"
-		}
-		if n, err := strconv.Atoi(value); err == nil && slices.Contains(r.PortFlags(), name) && n > 0 && n < 1<<16 {
-			a.Port = n
-		}
-	}
-	return a
 }
 
 // pace is how long to wait for the next question: a tenth of a second for the first minutes, then less often.

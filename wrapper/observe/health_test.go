@@ -13,7 +13,6 @@ import (
 
 	engines "github.com/coldtrace/coldtrace/engine"
 	"github.com/coldtrace/coldtrace/wrapper/process"
-	"github.com/coldtrace/coldtrace/wrapper/recipe"
 )
 
 // serve starts a real server on one address, with a certificate of its own if secure.
@@ -109,30 +108,5 @@ func TestAServerThatDoesNotAnswerIsNotHealthyAndNotWaitedFor(t *testing.T) {
 	began := time.Now()
 	if asked(t, "http://127.0.0.1:"+port+"/health") || time.Since(began) > 5*healthWait {
 		t.Errorf("after %v", time.Since(began))
-	}
-}
-
-func TestTheHealthURLComesFromTheCommandLine(t *testing.T) {
-	for name, c := range map[string]struct {
-		engine string
-		argv   []string
-		want   string
-	}{
-		"default":                {"vllm", []string{"vllm", "serve", "m"}, "http://localhost:8000/health"},
-		"a port":                 {"vllm", []string{"vllm", "serve", "m", "--port", "5005"}, "http://localhost:5005/health"},
-		"a port, joined":         {"vllm", []string{"vllm", "serve", "m", "--port=5005"}, "http://localhost:5005/health"},
-		"another flag's number":  {"vllm", []string{"vllm", "serve", "m", "--port", "5005", "--max-model-len", "256", "-tp", "4"}, "http://localhost:5005/health"},
-		"the last of two":        {"vllm", []string{"vllm", "serve", "m", "--port=1", "--port", "5005"}, "http://localhost:5005/health"},
-		"a port that is none":    {"vllm", []string{"vllm", "serve", "m", "--port", "many"}, "http://localhost:8000/health"},
-		"a port too large":       {"vllm", []string{"vllm", "serve", "m", "--port", "65536"}, "http://localhost:8000/health"},
-		"no value":               {"vllm", []string{"vllm", "serve", "m", "--port"}, "http://localhost:8000/health"},
-		"HTTPS":                  {"vllm", []string{"vllm", "serve", "m", "--ssl-keyfile", "k", "--ssl-certfile=c"}, "https://localhost:8000/health"},
-		"gRPC":                   {"vllm_grpc", []string{"vllm", "serve", "m", "--grpc", "--port", "50051"}, "grpc://localhost:50051"},
-		"gRPC, by a certificate": {"sglang_grpc", []string{"python", "-m", "sglang.launch_server", "--grpc-mode", "--ssl-certfile", "c"}, "grpcs://localhost:30000"},
-		"no server":              {"batch", nil, ""},
-	} {
-		if got := ownAddress(recipe.ByName(c.engine), c.argv).String(); got != c.want {
-			t.Errorf("%s: %q, want %q", name, got, c.want)
-		}
 	}
 }

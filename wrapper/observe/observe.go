@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -44,7 +43,8 @@ type observer struct {
 
 	mu    sync.Mutex
 	story *story
-	asks  []engines.Address // where the server may answer: the next one is asked where somebody else listens
+	given engines.Address   // where the server is to be asked; empty: nobody said so
+	own   []engines.Address // where it will answer, by its command line
 	tree  map[int]bool      // the command's processes, by PID; nil: they cannot be seen
 	live  *live
 }
@@ -127,8 +127,8 @@ func (o *observer) observe(control *bufio.Reader) {
 	o.story = newStory(o.cfg.role, o.began, n, named, o.tell)
 	o.story.measure = o.measure
 	o.live = newLive(o.cfg.statusFile, o.began)
-	if a, err := engines.ParseAddress(o.cfg.healthURL); err == nil {
-		o.ask(a)
+	if a, err := engines.ParseAddress(o.cfg.healthURL); err == nil { // else by the command line
+		o.given = a
 	}
 	o.openOutputs()
 	go o.watch(ctx)
@@ -240,7 +240,8 @@ func (o *observer) watch(ctx context.Context) {
 		if p.PID == os.Getpid() {
 			return
 		}
-		o.do(func(s *story) { o.tree[p.PID] = true; s.became(p); o.askEngine() })
+		addresses := addressesOf(p.Argv, p.PID)
+		o.do(func(s *story) { o.tree[p.PID] = true; s.became(p); o.answersAt(addresses) })
 	}
 	w.Ended = func(p *process.Process) { o.do(func(s *story) { delete(o.tree, p.PID); s.exited(p) }) }
 	if err := w.Run(ctx); err != nil {
@@ -248,25 +249,29 @@ func (o *observer) watch(ctx context.Context) {
 			o.tree, s.unobserved = nil, unobservedProcesses
 			if r := recipe.Match(o.start.Argv); r != nil && s.engine == nil {
 				s.runs(r, o.start.Argv, o.began.Add(o.start.Command.Sub(o.start.Wrapper)), nil)
-				o.askEngine()
 			}
+			o.answersAt(addressesOf(o.start.Argv, os.Getpid()))
 		})
 	}
 }
 
-// askEngine asks where the engine's command line says, too. The caller holds mu.
-func (o *observer) askEngine() {
-	if e := o.story.engine; e != nil {
-		o.ask(ownAddress(e.recipe, e.argv))
+// answersAt takes where the server that was started last will answer. The caller holds mu.
+func (o *observer) answersAt(own []engines.Address) {
+	if len(own) > 0 {
+		o.own = own
+		o.hurry()
 	}
 }
 
-// ask adds an address. The caller holds mu or is alone.
-func (o *observer) ask(a engines.Address) {
-	if a != (engines.Address{}) && o.cfg.role == startup.RoleServer && !slices.Contains(o.asks, a) {
-		o.asks = append(o.asks, a)
-		o.hurry()
+// asks are the addresses to ask, the given one first. The caller holds mu.
+func (o *observer) asks() []engines.Address {
+	switch {
+	case o.cfg.role != startup.RoleServer:
+		return nil
+	case o.given == engines.Address{}:
+		return o.own
 	}
+	return append([]engines.Address{o.given}, o.own...)
 }
 
 // control takes what the wrapper knows: signals and the command's end. Its own end is ours.
@@ -306,13 +311,13 @@ func (o *observer) note(n supervise.Note) {
 // health asks until the story is told.
 func (o *observer) health(ctx context.Context) {
 	var (
-		probers []*prober
+		probers = map[engines.Address]*prober{}
 		began   = time.Now()
 		since   time.Time // the log has said that the engine is initialised
 	)
 	for {
 		o.mu.Lock()
-		asks := slices.Clone(o.asks)
+		asks := o.asks()
 		reader := (*recipe.Reader)(nil)
 		if o.story.engine != nil {
 			reader = o.story.engine.reader
@@ -326,14 +331,16 @@ func (o *observer) health(ctx context.Context) {
 		if initialised && since.IsZero() {
 			since = time.Now()
 		}
-		for _, a := range asks[len(probers):] {
-			probers = append(probers, newProber(a))
+		for _, a := range asks {
+			if probers[a] == nil {
+				probers[a] = newProber(a)
+			}
 		}
-		switch got := o.asked(ctx, probers); {
+		switch got := o.asked(ctx, asks, probers); {
 		case got.healthy:
 			now := o.clock.now()
 			o.do(func(s *story) { s.answered(now, got.owner) })
-		case logged && (len(probers) == 0 || time.Since(since) > logFallback):
+		case logged && (len(asks) == 0 || time.Since(since) > logFallback):
 			o.do(func(s *story) {
 				if s.done {
 					return
@@ -344,7 +351,7 @@ func (o *observer) health(ctx context.Context) {
 			})
 		}
 		wait := pace(time.Since(began), time.Since(since), initialised)
-		if len(probers) == 0 {
+		if len(asks) == 0 {
 			wait = logFallback // whatever there is to ask, or to hear, hurries
 		}
 		t := time.NewTimer(wait)
@@ -359,11 +366,12 @@ func (o *observer) health(ctx context.Context) {
 	}
 }
 
-// asked asks at the first address, and at the next where somebody else listens: a sidecar may answer for the whole pod.
-func (o *observer) asked(ctx context.Context, probers []*prober) (got answer) {
-	for _, p := range probers {
-		got = p.ask(ctx, o.processes, o.counts)
-		if got.healthy || got.owner != process.Others {
+// asked asks at the given address; where somebody else answers there, such as a sidecar for the whole pod, or a secret is asked
+// for, where the command line says.
+func (o *observer) asked(ctx context.Context, asks []engines.Address, probers map[engines.Address]*prober) (got answer) {
+	for _, a := range asks {
+		got = probers[a].ask(ctx, o.processes, o.counts)
+		if got.healthy || a == o.given && got.owner != process.Others && !got.denied {
 			break
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"sync"
 
 	"go.yaml.in/yaml/v3"
+
+	engines "github.com/coldtrace/coldtrace/engine"
 )
 
 //go:embed recipes/*.yaml
@@ -20,13 +22,8 @@ var embedded embed.FS
 type Recipe struct {
 	name              string
 	id                string // its file's name: batch programs share the name of their engine
-	health            string
-	port              int
-	portFlags         []string
 	markerBeforeReady bool
 	serveMarker       mark
-	readyByLog        bool
-	processes         []process
 	figures           map[string]aggregate
 	rules             []rule
 
@@ -37,35 +34,21 @@ type Recipe struct {
 // Name is the engine's: vllm, sglang, tgi, tensorrt_llm, lightllm, lmdeploy. Its init span is Name() + "_init".
 func (r *Recipe) Name() string { return r.name }
 
-// HealthPath is the path of the URL that answers 200 once the server is ready; empty for an engine without a server.
-func (r *Recipe) HealthPath() string { return r.health }
-
-// DefaultPort is the port the server listens on when argv names none; 0 for an engine without a server.
-func (r *Recipe) DefaultPort() int { return r.port }
-
-// PortFlags are the flags (with dashes) whose value is the server's port.
-func (r *Recipe) PortFlags() []string { return r.portFlags }
-
 // MarkerBeforeReady says that a healthy answer alone does not count; Reader.MayServe tells when it does.
 func (r *Recipe) MarkerBeforeReady() bool { return r.markerBeforeReady }
 
 // Serves is false for batch programs: they are ready when their engine is.
-func (r *Recipe) Serves() bool { return r.health != "" || r.readyByLog }
+func (r *Recipe) Serves() bool { return engines.ByName(r.id).Serves() }
 
-// ReadyByLog says that there is no HTTP to ask: the server's own word is all there is.
-func (r *Recipe) ReadyByLog() bool { return r.readyByLog }
+// ReadyByLog says that there is no HTTP to ask: the server's own word is as good as what gRPC may tell.
+func (r *Recipe) ReadyByLog() bool { return engines.ByName(r.id).Address.Scheme == "grpc" }
 
 // file is the YAML form of a recipe; recipes/README.md explains each field.
 type file struct {
 	Name        string               `yaml:"name"`
 	Like        string               `yaml:"like"` // takes the rules and figures of that recipe
 	Include     []string             `yaml:"include"`
-	Health      string               `yaml:"health"`
-	Ready       string               `yaml:"ready"`
-	Port        int                  `yaml:"port"`
-	PortFlags   []string             `yaml:"port_flags"`
 	ServeMarker mark                 `yaml:"serve_marker"`
-	Processes   []process            `yaml:"processes"`
 	Figures     map[string]aggregate `yaml:"figures"`
 	Lines       []rule               `yaml:"lines"`
 }
@@ -79,6 +62,14 @@ func ByName(name string) *Recipe {
 		if r.id == name {
 			return r
 		}
+	}
+	return nil
+}
+
+// Match is the recipe of the engine that argv starts, nil if there is none.
+func Match(argv []string) *Recipe {
+	if e, _ := engines.Match(argv); e != nil {
+		return ByName(e.Name)
 	}
 	return nil
 }
@@ -112,8 +103,7 @@ func load() ([]*Recipe, error) {
 			continue // shared lines
 		}
 		r := &Recipe{
-			name: f.Name, id: id, health: f.Health, port: f.Port, portFlags: f.PortFlags, processes: f.Processes,
-			serveMarker: f.ServeMarker, markerBeforeReady: f.ServeMarker != "", readyByLog: f.Ready == "log", figures: f.Figures, rules: f.Lines,
+			name: f.Name, id: id, serveMarker: f.ServeMarker, markerBeforeReady: f.ServeMarker != "", figures: f.Figures, rules: f.Lines,
 		}
 		if f.Like != "" {
 			r.rules, r.figures = files[f.Like].Lines, files[f.Like].Figures

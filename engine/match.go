@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package recipe
+package engine
 
 import (
 	"path"
@@ -9,13 +9,13 @@ import (
 	"strings"
 )
 
-// process is one shape of an engine's command line.
-type process struct {
-	Module   string `yaml:"module"`   // python -m MODULE
-	Script   string `yaml:"script"`   // python …/SCRIPT, or …/SCRIPT itself
-	Command  string `yaml:"command"`  // …/COMMAND, with or without an interpreter before it
-	Word     string `yaml:"word"`     // that must follow the command: a subcommand
-	Argument string `yaml:"argument"` // a regexp that one of the arguments must match
+// Process is one shape of an engine's command line.
+type Process struct {
+	Module   string // python -m MODULE
+	Script   string // python …/SCRIPT, or …/SCRIPT itself
+	Command  string // …/COMMAND, with or without an interpreter before it
+	Word     string // that must follow the command: a subcommand
+	Argument string // a regexp that one of the arguments must match
 }
 
 // launchers start the rest of their arguments; their own options end at the first word that is not one. Values of
@@ -50,25 +50,25 @@ var (
 	skipped    = regexp.MustCompile(`^([0-9][0-9.a-fx,-]*[smhd]?|run|profile|--)$`) // timeout 5m, taskset 0xff, uv run
 )
 
-// Match names the engine that argv starts, nil if it is none that is known. It sees through interpreters, paths, env
-// and the launchers that replace themselves by their arguments. A shell is not an engine, whatever its script says:
-// its children are asked in their turn.
-func Match(argv []string) *Recipe {
+// Match names the engine that argv starts, nil if it is none that is known, and the arguments after its program or module.
+// It sees through interpreters, paths, env and the launchers that replace themselves by their arguments. A shell is not an
+// engine, whatever its script says: its children are asked in their turn.
+func Match(argv []string) (*Engine, []string) {
 	rest := strip(argv)
 	if len(rest) == 0 {
-		return nil
+		return nil, nil
 	}
 	module, script, args := program(rest)
 	for _, particular := range [...]bool{true, false} { // vllm serve --grpc before vllm serve
-		for _, r := range All() {
-			for _, p := range r.processes {
+		for i := range table {
+			for _, p := range table[i].Processes {
 				if particular == (p.Argument != "") && p.matches(module, script, args) {
-					return r
+					return &table[i], args
 				}
 			}
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // strip removes what only starts the rest.
@@ -140,7 +140,7 @@ func launched(word string) bool {
 	return is
 }
 
-func (p process) matches(module, script string, args []string) bool {
+func (p Process) matches(module, script string, args []string) bool {
 	switch {
 	case p.Module != "" && p.Module != module:
 		return false

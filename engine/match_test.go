@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package recipe
+package engine
 
 import (
 	"strings"
@@ -10,7 +10,7 @@ import (
 func TestMatchNamesTheEngineOfACommandLine(t *testing.T) {
 	for name, c := range map[string]struct {
 		argv string
-		want string // a recipe's id, empty: none
+		want string // its name, empty: none
 	}{
 		"model-engine's own vLLM server":      {"python -m vllm_server --model model_files --port 5005", "vllm"},
 		"vLLM's server module":                {"/usr/bin/python3.12 -u -m vllm.entrypoints.openai.api_server --model m", "vllm"},
@@ -50,6 +50,11 @@ func TestMatchNamesTheEngineOfACommandLine(t *testing.T) {
 		"vLLM's server module of 2026":        {"python3 -m vllm.entrypoints.launchers.api_server.entry --model m", "vllm"},
 		"SGLang with gRPC":                    {"python3 -m sglang.launch_server --model-path m --grpc-mode", "sglang_grpc"},
 		"sglang serve with gRPC":              {"sglang serve --model-path m --smg-grpc-mode", "sglang_grpc"},
+		"KServe's server":                     {"python3 -m huggingfaceserver --model_id m", "huggingfaceserver"},
+		"llama.cpp":                           {"/app/llama-server -m m.gguf", "llama_cpp"},
+		"Ollama":                              {"/bin/ollama serve", "ollama"},
+		"another word of Ollama":              {"ollama run m", ""},
+		"embeddings":                          {"text-embeddings-router --model-id m", "tei"},
 		"a shell, whatever its script":        {"/bin/bash -c python_-m_vllm_server", ""},
 		"a forwarder":                         {"python -m model_engine_server.inference.forwarding.http_forwarder --port 5000", ""},
 		"any Python program":                  {"python app.py --model vllm_server", ""},
@@ -62,12 +67,12 @@ func TestMatchNamesTheEngineOfACommandLine(t *testing.T) {
 		"nothing":                             {"", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := Match(strings.Fields(c.argv))
+			got, _ := Match(strings.Fields(c.argv))
 			switch {
 			case got == nil && c.want != "":
 				t.Errorf("not recognised, want %s", c.want)
-			case got != nil && got.id != c.want:
-				t.Errorf("got %s, want %q", got.id, c.want)
+			case got != nil && got.Name != c.want:
+				t.Errorf("got %s, want %q", got.Name, c.want)
 			}
 		})
 	}
