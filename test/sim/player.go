@@ -23,6 +23,7 @@ type player struct {
 	begun    map[string]time.Time
 	previous time.Time // of the last line
 	fatal    string    // the point where SIM_FAIL strikes
+	log      string    // what of the log is written, see README.md; empty: all
 	fail     func(point string) (code int, dead bool)
 	warming  func() error // the port opens, but does not yet say healthy
 	stop     <-chan struct{}
@@ -103,7 +104,7 @@ func (p *player) line(s step) error {
 	if each {
 		ranks = p.ranks
 	}
-	if stream == "none" {
+	if stream == "none" || p.mute(stream, s.text) {
 		return nil
 	}
 	for rank := range ranks {
@@ -114,6 +115,19 @@ func (p *player) line(s step) error {
 	}
 	p.previous = time.Now()
 	return nil
+}
+
+// mute says whether the log's settings leave a line out.
+func (p *player) mute(stream, text string) bool {
+	switch p.log {
+	case "none", "bars":
+		return true
+	case "warning":
+		return !strings.Contains(text, "{WARNING ")
+	case "quiet-uvicorn":
+		return stream == "err"
+	}
+	return false
 }
 
 func (p *player) write(stream, text string) error {
@@ -141,7 +155,10 @@ func (p *player) bar(s step) error {
 	}
 	gap := time.Duration(seconds * float64(time.Second))
 	begun := time.Now()
-	prefix := p.expand("{worker}", 0)
+	prefix := ""
+	if older(p.version, "0.31") {
+		prefix = p.expand("{worker}", 0)
+	}
 	for i := range steps + 1 {
 		if i > 0 {
 			if err := p.wait(gap); err != nil {
@@ -157,9 +174,15 @@ func (p *player) bar(s step) error {
 				text = prefix + text
 			}
 		}
+		if p.log == "none" {
+			continue
+		}
 		if err := p.write("err", text); err != nil {
 			return err
 		}
+	}
+	if p.log == "none" {
+		return nil
 	}
 	return p.write("err", "\n")
 }

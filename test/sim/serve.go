@@ -64,7 +64,7 @@ func newServer(e engine, given arguments, version string, start time.Time, stop 
 	}
 	eager := given.has("--enforce-eager") || given.has("--disable-cuda-graph")
 	s.player = &player{
-		out: os.Stdout, err: os.Stderr, version: version, speed: speed(), ranks: ranks, truth: s.truth, stop: stop,
+		out: os.Stdout, err: os.Stderr, version: version, speed: speed(), ranks: ranks, truth: s.truth, stop: stop, log: os.Getenv("SIM_LOG"),
 		facts: map[string]bool{
 			"eager": eager, "compile": !eager, "download": !isDir(model), "vllm": e.name == "vllm", "batch": e.batch,
 		},
