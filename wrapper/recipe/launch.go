@@ -68,7 +68,7 @@ func (s *launch) ended() bool {
 
 // over: another launch is a new start. An exception may have been survived, so it alone ends nothing.
 func (s *launch) over() bool {
-	return s.ended() || slices.ContainsFunc(s.failures, func(f failure) bool { return f.class >= exception })
+	return s.ended() || slices.ContainsFunc(s.failures, func(f failure) bool { return f.class >= caught })
 }
 
 // prompt is a process's first line after the launch was over, which may turn out to be that of another one.
@@ -142,6 +142,7 @@ type failureClass int
 const (
 	generic     failureClass = iota // "initialisation failed", of whatever
 	interrupted                     // by somebody
+	caught                          // a Python exception's type, which another one followed
 	exception                       // a Python exception's type
 	typed                           // a text that names the cause
 )
@@ -180,6 +181,16 @@ func (s *launch) unraise(rank string) {
 	for i, f := range slices.Backward(s.failures) {
 		if f.class == exception && f.rank == rank {
 			s.failures = slices.Delete(s.failures, i, i+1)
+			return
+		}
+	}
+}
+
+// caught: the latest exception of a rank was caught, or is the cause of the one that comes now.
+func (s *launch) caught(rank string) {
+	for i, f := range slices.Backward(s.failures) {
+		if f.class == exception && f.rank == rank {
+			s.failures[i].class = caught
 			return
 		}
 	}

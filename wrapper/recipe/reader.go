@@ -108,6 +108,12 @@ type line struct {
 	text []byte // the whole line, clean
 }
 
+// tells says whether a line shows that the engine's logger says how far it is: not a bar, a complaint, or a line of
+// others that only counts because of what was said before.
+func (r *rule) tells(l line) bool {
+	return !r.shared && !l.bar && r.Fails == "" && r.Needs == "" && (len(l.level) == 0 || l.level[0] == 'I' || l.level[0] == 'D')
+}
+
 // time is when the line was written, as well as can be told, and whether it says so itself.
 func (r *Reader) time(at time.Time, h head, text []byte) (time.Time, bool) {
 	if !r.options.Embedded {
@@ -168,6 +174,7 @@ func (r *Reader) apply(l line, rule *rule) {
 	}
 	r.marked(l, rule, c)
 	s := r.start
+	s.spoke = s.spoke || rule.tells(l)
 	if v := c.text("version"); v != "" && s.version == "" {
 		s.version = v
 	}
@@ -188,6 +195,9 @@ func (r *Reader) apply(l line, rule *rule) {
 			}
 			s.figure(figure, rank, v)
 		}
+	}
+	if stated, _ := c.seconds(); rule.Mark == markEngineReady {
+		s.loaded("", true, l.at.Add(-time.Duration(stated*float64(time.Second))))
 	}
 	s.edge(l, rank, rule, c, r.options.Embedded)
 	if rule.Fails != "" {
@@ -218,19 +228,18 @@ func (r *Reader) marked(l line, rule *rule, c capture) {
 		} else {
 			s.prompt = prompt{at, string(l.stamp)}
 		}
-		r.start.spoke = true
 	case markLaunch:
 		if (s.over() || s.begun()) && !r.options.One && !siblings(s.server, rank) {
 			r.again()
 		}
-		r.start.at[markLaunch], r.start.spoke = at, true
+		r.start.at[markLaunch] = at
 		r.start.server = rank
 	case markEngine:
 		if (s.over() && !s.another(rank) || s.engines[rank] && s.moved) && !r.options.One {
 			r.again()
 		}
 		s = r.start
-		s.engines[rank], s.spoke = true, true
+		s.engines[rank] = true
 		if v := c.text("version"); v != "" && s.version == "" {
 			s.version = v
 		}
@@ -266,7 +275,6 @@ func (r *Reader) marked(l line, rule *rule, c capture) {
 	case "":
 	default:
 		s.at[rule.Mark] = at
-		s.spoke = s.spoke || rule.Mark == markEngineSeen && !l.bar
 	}
 }
 

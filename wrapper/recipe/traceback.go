@@ -40,7 +40,7 @@ func (r *Reader) traceback(at time.Time, h head, text []byte) {
 	case "CancelledError", "SystemExit", "GeneratorExit":
 	default:
 		if r.start.chained[rank] {
-			r.start.unraise(rank) // it was caught, or is the cause of this one
+			r.start.caught(rank)
 		}
 		if r.start.fail(at, failure{reason: "python_exception:" + name, rank: rank, class: exception}) {
 			r.raised = r.pass
