@@ -68,6 +68,10 @@ func (w *Watcher) enter(ctx context.Context, o *corev1.Namespace) {
 	w.namespaces[o.Name] = n
 	pods, events := w.pods(n), w.events(n)
 	n.done.Go(func() { pods.run(ctx) })
+	if w.cfg.OnRefusal != nil {
+		refusals := w.refusals(n)
+		n.done.Go(func() { refusals.run(ctx) })
+	}
 	n.done.Go(func() {
 		select {
 		case <-n.podsKnown:
@@ -162,6 +166,17 @@ func (w *Watcher) events(n *namespace) *stream {
 		listed: func() { w.eventsListed(n) },
 		failed: w.apiFailed("events"),
 	}
+}
+
+// refusalFields leave the server what is not about a pod that a controller could not create.
+const refusalFields = "involvedObject.kind!=Pod,reason=FailedCreate"
+
+func (w *Watcher) refusals(n *namespace) *stream {
+	s := w.events(n)
+	s.selector = func() (string, string) { return "", refusalFields }
+	s.upsert = func(o runtime.Object) { w.cfg.OnRefusal(o.(*corev1.Event)) }
+	s.listed = func() {}
+	return s
 }
 
 func (w *Watcher) apiFailed(resource string) func(string, error) {

@@ -63,6 +63,8 @@ type Config struct {
 	Tracer trace.Tracer
 	// OnPod, if set, sees every version of every pod of the namespaces. It must neither block nor change it.
 	OnPod func(*corev1.Pod)
+	// OnRefusal, if set, sees every event of the namespaces that tells of a pod which could not be created. It must not block.
+	OnRefusal func(*corev1.Event)
 
 	NamespaceSelector string        // label selector; DefaultNamespaceSelector if empty
 	Timeout           time.Duration // after which a start is given up; timeline.DefaultTimeout if 0

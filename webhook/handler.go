@@ -42,6 +42,8 @@ type Config struct {
 	Entrypoint func(ctx context.Context, namespace string, pod *endpoint.Pod, image string) (entrypoint, cmd []string)
 	// NoWrapper, if set, tells why a pod must go without the wrapper; empty: it need not.
 	NoWrapper func(*Subject) inject.Reason
+	// NoImageVolume, if set, tells why no image can be mounted in pods of a namespace; empty: it can.
+	NoImageVolume func(namespace string) inject.Reason
 	// Observe, if set, hears of every decision that is not a dry run. It must not block.
 	Observe func(*Subject, *inject.Decision)
 	// Tracer, if set, gets a span of each admission that it samples.
@@ -293,6 +295,9 @@ func (h *Handler) decide(req *request, subject *Subject, deadline time.Time) (op
 	}
 	if h.config.NoWrapper != nil {
 		in.NoWrapper = h.config.NoWrapper(subject)
+	}
+	if h.config.NoImageVolume != nil {
+		in.NoImageVolume = h.config.NoImageVolume(req.Namespace)
 	}
 	h.entrypoint(&in, deadline)
 	ops, d = inject.Pod(in)

@@ -73,14 +73,17 @@ func (n *Nodes) look(ctx context.Context) {
 		n.log.V(1).Info("Can't read the API server's version; image volumes stay as they were", "error", err.Error())
 		return
 	}
-	able := atLeast(info.GitVersion, "kubernetes") && nodesAble(nodes.Items, n.policy().Selection.GPUResources)
+	able := ImageVolumesUsable(info.GitVersion, nodes.Items, n.policy().Selection.GPUResources)
 	if n.able.Swap(able) != able {
 		n.log.Info("Image volumes changed", "usable", able)
 	}
 }
 
-// nodesAble: there is a GPU node, and each is able.
-func nodesAble(nodes []corev1.Node, resources []string) bool {
+// ImageVolumesUsable tells if the API server can and every GPU node can, of which there is one at least.
+func ImageVolumesUsable(server string, nodes []corev1.Node, resources []string) bool {
+	if !atLeast(server, "kubernetes") {
+		return false
+	}
 	found := false
 	for i := range nodes {
 		if !hasGPU(&nodes[i], resources) {

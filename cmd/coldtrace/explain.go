@@ -30,7 +30,8 @@ func newExplainCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "explain -f FILE | explain -n NAMESPACE POD",
 		Short: "Say what happens to a pod and why",
-		Long:  "Says for each pod of a manifest, or for a pod in the cluster, what each rule saw, what was decided, and what to do about it.",
+		Long: `Says for each pod of a manifest, or for a pod in the cluster, what each rule saw, what was decided, and what to do about it.
+A pod in the cluster is explained by the policy that is installed there, the nodes and the breaker, unless --policy names another.`,
 		Example: `  coldtrace explain -f endpoint.yaml
   coldtrace explain -n llm-engine launch-endpoint-id-end-a1b2-66d9-x7k2p`,
 		Args: cobra.MaximumNArgs(1),
@@ -106,12 +107,20 @@ func (o *offline) explainLive(ctx context.Context, w io.Writer, kubeconfig, name
 	if value := namespace.Labels[config.Prefix+"inject"]; value != "enabled" {
 		fmt.Fprintf(w, "Namespace %s does not carry the label %sinject=enabled (it has %q): the webhook never sees its pods.\n\n", ns, config.Prefix, value)
 	}
+	req := o.decide(podTemplate{pod: endpoint.FromPod(pod)}, manifest{}, policy)
+	if o.policyFile == "" {
+		if in, err := readInstalled(ctx, client); err == nil {
+			in.apply(&req, pod)
+		} else {
+			fmt.Fprintf(w, "The installed policy could not be read, so this goes by the built-in one: %v\n\n", err)
+		}
+	}
 	if status, ok := pod.Annotations[config.StatusAnnotation]; ok {
 		explainStatus(w, status)
 	} else {
 		fmt.Fprint(w, "The pod has no status annotation: the webhook did not see it when it was created.\n\n")
 	}
-	o.explain(ctx, w, "Pod "+ns+"/"+name, o.decide(podTemplate{pod: endpoint.FromPod(pod)}, manifest{}, policy))
+	o.explain(ctx, w, "Pod "+ns+"/"+name, req)
 	return nil
 }
 

@@ -203,6 +203,7 @@ func serve(ctx context.Context, o serveOptions) error {
 		ImageVolumes:  o.imageVolumesFunc(nodes),
 		Entrypoint:    webhook.NewEntrypoints(clients, o.pullSecrets, log.WithName("registry")).Lookup,
 		NoWrapper:     func(s *webhook.Subject) inject.Reason { return gate.NoWrapper(s.Owner.UID) },
+		NoImageVolume: gate.NoImageVolume,
 		Observe:       events.Observe,
 		Tracer:        self.tracer("webhook"),
 		Connected:     server.Connected,
@@ -232,7 +233,7 @@ func serve(ctx context.Context, o serveOptions) error {
 			return fmt.Errorf("add to manager: %w", err)
 		}
 	}
-	watcher, err := newWatcher(restConfig, o.namespace, owned.Owners, policy, exporter, self.tracer("watch"), keeper.Observe, log.WithName("watcher"))
+	watcher, err := newWatcher(restConfig, o.namespace, owned.Owners, policy, exporter, self.tracer("watch"), keeper, log.WithName("watcher"))
 	if err != nil {
 		return err
 	}

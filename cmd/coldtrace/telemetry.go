@@ -11,7 +11,6 @@ import (
 
 	"github.com/go-logr/logr"
 	"go.opentelemetry.io/otel/trace"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
@@ -19,12 +18,13 @@ import (
 	"github.com/coldtrace/coldtrace/config"
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/watch"
+	"github.com/coldtrace/coldtrace/webhook/breaker"
 )
 
 // newWatcher makes the watcher, to run on the leader.
 func newWatcher(
 	c *rest.Config, namespace string, owners func() []metav1.OwnerReference, policy *config.Store,
-	exporter *policyExporter, tracer trace.Tracer, onPod func(*corev1.Pod), log logr.Logger,
+	exporter *policyExporter, tracer trace.Tracer, keeper *breaker.Keeper, log logr.Logger,
 ) (*watch.Watcher, error) {
 	w, err := watch.New(watch.Config{
 		REST:      c,
@@ -36,7 +36,8 @@ func newWatcher(
 		Version:   version,
 		Log:       log,
 		Metrics:   ctrlmetrics.Registry,
-		OnPod:     onPod,
+		OnPod:     keeper.Observe,
+		OnRefusal: keeper.ObserveEvent,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make watcher: %w", err)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -82,5 +83,94 @@ func TestAWrapperImageThatCannotBePulledStopsTheWrapperForItsOwner(t *testing.T)
 			err = errors.New("it still goes without")
 		}
 		return err
+	})
+}
+
+// A policy that lists volume types comes after our webhook and refuses what it added.
+func TestANamespaceWhosePolicyRefusesImageVolumesGetsTheInitContainer(t *testing.T) {
+	install(t, 2, []string{"--image-volumes=yes"}, patient, "webhook.failurePolicy=Fail")
+	ns, other := labelled(t), labelled(t)
+	onlyVolumes(t, ns)
+	// Nobody here makes pods for a ReplicaSet: this is what its controller does, again and again.
+	controller := true
+	n := 0
+	try := func(ctx context.Context, namespace string) (*corev1.Pod, error) {
+		n++
+		pod := endpointPod(fmt.Sprintf("p-%d", n))
+		pod.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "p", UID: "u-1", Controller: &controller}}
+		return create(ctx, namespace, pod, metav1.CreateOptions{})
+	}
+	var refusal error
+	eventually(t, 30*time.Second, "a policy in force", func(ctx context.Context) error {
+		if _, refusal = try(ctx, ns); refusal == nil {
+			return errors.New("the pod was accepted")
+		}
+		return nil
+	})
+	if pod, err := try(t.Context(), other); err != nil || pod.Spec.Volumes[0].Image == nil {
+		t.Fatalf("elsewhere a pod has no image volume: %v", err)
+	}
+	now := metav1.Now()
+	_, err := suite.client.CoreV1().Events(ns).Create(t.Context(), &corev1.Event{
+		ObjectMeta:     metav1.ObjectMeta{GenerateName: "p.", Namespace: ns},
+		InvolvedObject: corev1.ObjectReference{APIVersion: "apps/v1", Kind: "ReplicaSet", Namespace: ns, Name: "p", UID: "u-1"},
+		Reason:         "FailedCreate", Type: corev1.EventTypeWarning, Message: "Error creating: " + refusal.Error(),
+		FirstTimestamp: now, LastTimestamp: now, Count: 1,
+	}, metav1.CreateOptions{})
+	must(t, err)
+	eventually(t, 30*time.Second, "the next pod accepted", func(ctx context.Context) error {
+		pod, err := try(ctx, ns)
+		if err != nil {
+			return err
+		}
+		d, _ := decision(t, pod)
+		if !slices.Contains(d.Features, inject.FeatureWrapper) || len(pod.Spec.InitContainers) != 1 {
+			t.Fatalf("accepted without the wrapper: %+v", d)
+		}
+		if !slices.ContainsFunc(d.Notes, func(n inject.Note) bool { return n.Reason == inject.ReasonRefused }) {
+			t.Errorf("the decision does not say why: %+v", d.Notes)
+		}
+		return nil
+	})
+	if pod, err := try(t.Context(), other); err != nil || pod.Spec.Volumes[0].Image == nil {
+		t.Errorf("another namespace lost its image volume as well: %v", err)
+	}
+}
+
+// onlyVolumes has the API server accept in a namespace only pods whose volumes are emptyDirs.
+func onlyVolumes(t *testing.T, namespace string) {
+	t.Helper()
+	fail, name := admissionv1.Fail, "volumes-"+namespace
+	policies := suite.client.AdmissionregistrationV1().ValidatingAdmissionPolicies()
+	_, err := policies.Create(t.Context(), &admissionv1.ValidatingAdmissionPolicy{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: admissionv1.ValidatingAdmissionPolicySpec{
+			FailurePolicy: &fail,
+			MatchConstraints: &admissionv1.MatchResources{ResourceRules: []admissionv1.NamedRuleWithOperations{{
+				RuleWithOperations: admissionv1.RuleWithOperations{
+					Operations: []admissionv1.OperationType{admissionv1.Create},
+					Rule:       admissionv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"pods"}},
+				},
+			}}},
+			Validations: []admissionv1.Validation{{
+				Expression: "!has(object.spec.volumes) || object.spec.volumes.all(v, has(v.emptyDir))", Message: "only emptyDir volumes",
+			}},
+		},
+	}, metav1.CreateOptions{})
+	must(t, err)
+	bindings := suite.client.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings()
+	_, err = bindings.Create(t.Context(), &admissionv1.ValidatingAdmissionPolicyBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: admissionv1.ValidatingAdmissionPolicyBindingSpec{
+			PolicyName: name, ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny},
+			MatchResources: &admissionv1.MatchResources{NamespaceSelector: &metav1.LabelSelector{
+				MatchLabels: map[string]string{"kubernetes.io/metadata.name": namespace},
+			}},
+		},
+	}, metav1.CreateOptions{})
+	must(t, err)
+	t.Cleanup(func() {
+		_ = bindings.Delete(context.Background(), name, metav1.DeleteOptions{})
+		_ = policies.Delete(context.Background(), name, metav1.DeleteOptions{})
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -14,7 +15,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -34,6 +34,15 @@ var openOwners = prometheus.NewGauge(prometheus.GaugeOpts{
 })
 
 func init() { ctrlmetrics.Registry.MustRegister(openOwners) }
+
+// Read is the state that the ConfigMap holds; with an error, none.
+func Read(c *corev1.ConfigMap) (State, error) {
+	var s State
+	if err := json.Unmarshal([]byte(c.Data[stateKey]), &s); err != nil {
+		return State{}, fmt.Errorf("decode breaker: %w", err)
+	}
+	return s, nil
+}
 
 // Gate is every replica's half: what the ConfigMap says.
 type Gate struct {
@@ -67,16 +76,24 @@ func (g *Gate) NoWrapper(ownerUID string) inject.Reason {
 	return ""
 }
 
+// NoImageVolume is the reason for which a pod of the namespace can't have an image volume; empty: none.
+func (g *Gate) NoImageVolume(namespace string) inject.Reason {
+	if s := g.state.Load(); s != nil && s.IsRefused(namespace) {
+		return inject.ReasonRefused
+	}
+	return ""
+}
+
 func (g *Gate) set(o any) {
 	c, ok := o.(*corev1.ConfigMap)
 	if !ok || c.Name != Name {
 		return
 	}
-	s := &State{}
-	if err := json.Unmarshal([]byte(c.Data[stateKey]), s); err != nil {
+	s, err := Read(c)
+	if err != nil {
 		g.log.Error(err, "The breaker's ConfigMap can't be read; it counts as closed")
 	}
-	g.use(s)
+	g.use(&s)
 }
 
 func (g *Gate) use(s *State) {
@@ -97,13 +114,15 @@ type Keeper struct {
 	log       logr.Logger
 	now       func() time.Time
 	reports   chan report
-	counted   map[string]bool // pods that were reported, so that closing by hand is not undone by one that still fails
+	counted   map[string]bool // what was reported, so that closing by hand is not undone by a pod that still fails
 }
 
 type report struct {
 	Report
-	owner metav1.OwnerReference
-	ns    string
+	owner   metav1.OwnerReference
+	ns      string
+	refused bool   // a pod of the owner, for its volume
+	id      string // the same report twice counts once
 }
 
 // NewKeeper makes a keeper; it must be added to the manager. What it writes belongs to owners, if there are any at the time.
@@ -123,13 +142,29 @@ func (k *Keeper) Observe(pod *corev1.Pod) {
 	if verdict == Fine || owner == nil {
 		return
 	}
-	select {
-	case k.reports <- report{
+	k.report(report{
 		Report: Report{
 			OwnerUID: string(owner.UID), OwnerName: pod.Namespace + "/" + owner.Name, PodUID: string(pod.UID), Verdict: verdict,
 		},
-		owner: *owner, ns: pod.Namespace,
-	}:
+		owner: *owner, ns: pod.Namespace, id: string(pod.UID) + string(verdict),
+	})
+}
+
+// ObserveEvent judges an event of a controller whose pod was not created. It never blocks.
+func (k *Keeper) ObserveEvent(e *corev1.Event) {
+	if !Refusal(e) {
+		return
+	}
+	o := &e.InvolvedObject
+	k.report(report{
+		owner: metav1.OwnerReference{APIVersion: o.APIVersion, Kind: o.Kind, Name: o.Name, UID: o.UID}, ns: e.Namespace,
+		refused: true, id: e.Namespace + "/" + e.Name + "#" + strconv.Itoa(int(e.Count)),
+	})
+}
+
+func (k *Keeper) report(r report) {
+	select {
+	case k.reports <- r:
 	default:
 	}
 }
@@ -147,7 +182,7 @@ func (k *Keeper) Start(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case got := <-k.reports:
-			if id := got.PodUID + string(got.Verdict); k.counted[id] {
+			if k.counted[got.id] {
 				continue
 			}
 			r = &got
@@ -170,17 +205,24 @@ func (k *Keeper) update(ctx context.Context, r *report) error {
 		return fmt.Errorf("get breaker: %w", err)
 	}
 	state := State{}
-	if !missing && json.Unmarshal([]byte(object.Data[stateKey]), &state) != nil {
-		state = State{} // damaged: begin again
+	if !missing {
+		state, err = Read(object)
+		if err != nil {
+			k.log.Error(err, "The breaker's state was damaged; it begins again")
+		}
 	}
 	changed := state.Expire(k.now(), k.limits)
 	opened, all := false, false
-	if r != nil {
+	switch {
+	case r == nil:
+	case r.refused:
+		opened = state.Refuse(r.ns, k.now())
+	default:
 		var observed bool
 		observed, opened, all = state.Observe(r.Report, k.now(), k.limits)
 		changed = changed || observed
 	}
-	if changed {
+	if changed || opened {
 		if err := k.write(ctx, object, missing, state); err != nil {
 			return err
 		}
@@ -189,7 +231,7 @@ func (k *Keeper) update(ctx context.Context, r *report) error {
 		if len(k.counted) > 10*maxOwners {
 			clear(k.counted)
 		}
-		k.counted[r.PodUID+string(r.Verdict)] = true
+		k.counted[r.id] = true
 	}
 	if opened {
 		k.tell(ctx, r, all)
@@ -219,16 +261,22 @@ func (k *Keeper) write(ctx context.Context, object *corev1.ConfigMap, missing bo
 
 // tell writes the log and an Event on the owner.
 func (k *Keeper) tell(ctx context.Context, r *report, all bool) {
-	k.log.Info("The breaker opened: pods go without the wrapper", "namespace", r.ns, "owner", r.owner.Name, "verdict", r.Verdict, "all", all)
+	reason, kept := "ColdtraceBreakerOpen", fmt.Sprintf("for %s, or until ConfigMap %s/%s is deleted", k.limits.Reset, k.namespace, Name)
+	message := fmt.Sprintf("Pods with coldtrace's wrapper failed to start (%s). New pods go without it %s.", r.Verdict, kept)
+	if r.refused {
+		reason, kept = "ColdtraceImageVolumeRefused", fmt.Sprintf("until ConfigMap %s/%s is deleted", k.namespace, Name)
+		message = "A pod was refused for a volume. With delivery auto, new pods of this namespace get coldtrace's wrapper by init container " + kept + "."
+		k.log.Info("A pod was refused for a volume: no image volumes in its namespace", "namespace", r.ns, "owner", r.owner.Name)
+	} else {
+		k.log.Info("The breaker opened: pods go without the wrapper", "namespace", r.ns, "owner", r.owner.Name, "verdict", r.Verdict, "all", all)
+	}
 	now := metav1.NewTime(k.now())
 	_, err := k.client.CoreV1().Events(r.ns).Create(ctx, &corev1.Event{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "coldtrace-", Namespace: r.ns},
 		InvolvedObject: corev1.ObjectReference{
-			APIVersion: r.owner.APIVersion, Kind: r.owner.Kind, Name: r.owner.Name, UID: types.UID(r.OwnerUID), Namespace: r.ns,
+			APIVersion: r.owner.APIVersion, Kind: r.owner.Kind, Name: r.owner.Name, UID: r.owner.UID, Namespace: r.ns,
 		},
-		Reason: "ColdtraceBreakerOpen", Type: corev1.EventTypeWarning,
-		Message: fmt.Sprintf("Pods with coldtrace's wrapper failed to start (%s). New pods go without it for %s, or until ConfigMap %s/%s is deleted.",
-			r.Verdict, k.limits.Reset, k.namespace, Name),
+		Reason: reason, Type: corev1.EventTypeWarning, Message: message,
 		Source:         corev1.EventSource{Component: "coldtrace"},
 		FirstTimestamp: now, LastTimestamp: now, Count: 1, ReportingController: "coldtrace.io/breaker",
 	}, metav1.CreateOptions{})

@@ -24,7 +24,25 @@ const maxOwners = 1000
 type State struct {
 	Owners map[string]Owner `json:"owners,omitempty"` // by UID
 	All    time.Time        `json:"all,omitzero"`     // since when it is open for all
+	// Refused are the namespaces in which a pod was refused for a volume, since when. They stay: a policy does, and to try
+	// again would cost a pod.
+	Refused map[string]time.Time `json:"refused,omitempty"`
 }
+
+// Refuse notes that pods of a namespace can't have an image volume, and tells if that is news.
+func (s *State) Refuse(namespace string, now time.Time) bool {
+	if _, known := s.Refused[namespace]; known || len(s.Refused) >= maxOwners {
+		return false
+	}
+	if s.Refused == nil {
+		s.Refused = map[string]time.Time{}
+	}
+	s.Refused[namespace] = now
+	return true
+}
+
+// IsRefused tells if pods of a namespace can't have an image volume.
+func (s *State) IsRefused(namespace string) bool { return !s.Refused[namespace].IsZero() }
 
 // Owner is what is known of one owner.
 type Owner struct {

@@ -109,6 +109,12 @@ func TestAPodIsJudgedByItsStatus(t *testing.T) {
 		"the init image can't be pulled":  {wrapped, []corev1.ContainerStatus{waiting(installContainer, "ImagePullBackOff", "")}, nil, NoImage},
 		"the model's image can't":         {wrapped, nil, []corev1.ContainerStatus{waiting("main", "ImagePullBackOff", "example.test/vllm")}, Fine},
 		"the volume's image can't":        {wrapped, nil, []corev1.ContainerStatus{waiting("main", "ImagePullBackOff", "example.test/wrapper:1: gone")}, NoImage},
+		"the volume can't be mounted":     {wrapped, nil, []corev1.ContainerStatus{waiting("main", "CreateContainerError", `failed to mount "coldtrace": idmap`)}, NoImage},
+		"nor its image":                   {wrapped, nil, []corev1.ContainerStatus{waiting("main", "CreateContainerError", `mount /var/lib/containerd/image-volumes/9f: operation not permitted`)}, NoImage},
+		"a command that is not there":     {wrapped, nil, []corev1.ContainerStatus{waiting("main", "CreateContainerError", `context deadline exceeded`)}, Fine},
+		"a missing Secret":                {wrapped, nil, []corev1.ContainerStatus{waiting("main", "CreateContainerConfigError", `secret "x" not found`)}, Fine},
+		"the init container can't be set": {wrapped, []corev1.ContainerStatus{waiting(installContainer, "CreateContainerError", "")}, nil, NoStart},
+		"a sidecar that serves crashes":   {wrapped, []corev1.ContainerStatus{terminated("main", "Error", 2)}, nil, Crashing},
 		"the init container can't start":  {wrapped, []corev1.ContainerStatus{terminated(installContainer, "StartError", 1)}, nil, NoStart},
 		"the target can't start":          {wrapped, nil, []corev1.ContainerStatus{terminated("main", "StartError", 1)}, NoStart},
 		"the target crashed once":         {wrapped, nil, []corev1.ContainerStatus{terminated("main", "Error", 1)}, Fine},
@@ -131,5 +137,47 @@ func TestAPodIsJudgedByItsStatus(t *testing.T) {
 				t.Errorf("%q, want %q", got, c.want)
 			}
 		})
+	}
+}
+
+func TestAControllersEventTellsThatAPodWasRefusedForAVolume(t *testing.T) {
+	const create = `Error creating: pods "x-" is forbidden: `
+	for name, c := range map[string]struct {
+		reason, kind, message string
+		want                  bool
+	}{
+		"an admission policy of the API server": {"FailedCreate", "ReplicaSet", create + `ValidatingAdmissionPolicy 'types' with binding 'b' denied request: only secret and emptyDir volumes`, true},
+		"a policy engine's webhook":             {"FailedCreate", "StatefulSet", `create Pod x-0 failed error: admission webhook "v.example" denied the request: rule restricted-volumes failed at path /spec/volumes/1/image/`, true},
+		"security context constraints":          {"FailedCreate", "Job", create + `unable to validate against any security context constraint: provider r: .spec.volumes[1]: Invalid value: "image"`, true},
+		"told with others":                      {"FailedCreate", "ReplicaSet", `(combined from similar events): ` + create + `volume types`, true},
+		"a quota":                               {"FailedCreate", "ReplicaSet", create + `exceeded quota: q, requested: requests.nvidia.com/gpu=1`, false},
+		"a claim that a quota refuses":          {"FailedCreate", "StatefulSet", `create Claim data-x-0 failed error: persistentvolumeclaims "data-x-0" is forbidden: exceeded quota: q`, false},
+		"a range":                               {"FailedCreate", "ReplicaSet", create + `minimum cpu usage per Container is 1, but request is 50m`, false},
+		"an API server that is away":            {"FailedCreate", "ReplicaSet", `Error creating: Post "https://10.0.0.1/": volume of requests`, false},
+		"a pod's own event":                     {"FailedMount", "Pod", `volume "data" is forbidden`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := &corev1.Event{Reason: c.reason, Message: c.message, InvolvedObject: corev1.ObjectReference{Kind: c.kind}}
+			if got := Refusal(e); got != c.want {
+				t.Errorf("%t, want %t", got, c.want)
+			}
+		})
+	}
+}
+
+func TestANamespaceWithoutImageVolumesIsKnownUntilSomebodyForgetsIt(t *testing.T) {
+	var s State
+	if !s.Refuse("a", begin) || s.Refuse("a", begin) || !s.IsRefused("a") || s.IsRefused("b") {
+		t.Errorf("%+v", s)
+	}
+	s.Expire(begin.Add(30*24*time.Hour), DefaultLimits())
+	if !s.IsRefused("a") {
+		t.Error("the policy is there still: to try again would cost a pod")
+	}
+	for i := range maxOwners + 10 {
+		s.Refuse(strconv.Itoa(i), begin)
+	}
+	if len(s.Refused) > maxOwners {
+		t.Errorf("%d namespaces", len(s.Refused))
 	}
 }

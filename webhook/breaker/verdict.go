@@ -10,12 +10,14 @@ package breaker
 import (
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/coldtrace/coldtrace/config"
 	"github.com/coldtrace/coldtrace/inject"
+	"github.com/coldtrace/coldtrace/startup"
 )
 
 // installContainer is the name of the init container that delivers the wrapper.
@@ -35,6 +37,9 @@ const (
 	Crashing Verdict = "crash-loop"      // an injected pod crashes at start
 	SameBare Verdict = "crash-loop-bare" // a pod without the wrapper crashes as well: it is not us
 )
+
+// notCreated are the reasons of a container that the runtime could not set up; what was in the way stands in the message.
+var notCreated = []string{"CreateContainerError", "CreateContainerConfigError"}
 
 var noImage = []string{"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError"}
 
@@ -58,9 +63,11 @@ func Judge(pod *corev1.Pod) Verdict {
 			}
 		}
 	}
-	for i := range pod.Status.ContainerStatuses {
-		if s := &pod.Status.ContainerStatuses[i]; s.Name == d.Container {
-			return ofTarget(pod, s, wrapped)
+	for _, list := range [...][]corev1.ContainerStatus{pod.Status.ContainerStatuses, pod.Status.InitContainerStatuses} {
+		for i := range list {
+			if s := &list[i]; s.Name == d.Container {
+				return ofTarget(pod, s, wrapped)
+			}
 		}
 	}
 	return Fine
@@ -70,6 +77,8 @@ func ofInstall(s *corev1.ContainerStatus) Verdict {
 	switch {
 	case s.State.Waiting != nil && slices.Contains(noImage, s.State.Waiting.Reason):
 		return NoImage
+	case s.State.Waiting != nil && slices.Contains(notCreated, s.State.Waiting.Reason):
+		return NoStart
 	case failedToStart(s), s.RestartCount > 0 && s.LastTerminationState.Terminated != nil:
 		return NoStart
 	}
@@ -83,7 +92,9 @@ func ofTarget(pod *corev1.Pod, s *corev1.ContainerStatus, wrapped bool) Verdict 
 		return SameBare
 	case !wrapped:
 		return Fine
-	case s.State.Waiting != nil && slices.Contains(noImage, s.State.Waiting.Reason) && aboutVolume(pod, s.State.Waiting.Message):
+	case s.State.Waiting != nil && slices.Contains(noImage, s.State.Waiting.Reason) && namesImage(pod, s.State.Waiting.Message):
+		return NoImage
+	case s.State.Waiting != nil && slices.Contains(notCreated, s.State.Waiting.Reason) && namesVolume(pod, s.State.Waiting.Message):
 		return NoImage
 	case failedToStart(s):
 		return NoStart
@@ -93,15 +104,53 @@ func ofTarget(pod *corev1.Pod, s *corev1.ContainerStatus, wrapped bool) Verdict 
 	return Fine
 }
 
-// aboutVolume: a container waits for an image volume with the reasons of its own image; the message names which.
-func aboutVolume(pod *corev1.Pod, message string) bool {
-	for i := range pod.Spec.Volumes {
-		v := &pod.Spec.Volumes[i]
-		if v.Name == "coldtrace" && v.Image != nil {
-			return strings.Contains(message, v.Image.Reference)
+// volumeName is the name of the volume that the wrapper comes by.
+const volumeName = "coldtrace"
+
+// namesImage: a container waits for an image volume with the reasons of its own image; the message names which.
+func namesImage(pod *corev1.Pod, message string) bool {
+	image := imageVolumes(pod)[volumeName]
+	return image != "" && strings.Contains(message, image)
+}
+
+// namesVolume: a message about a container that could not be set up names our volume, by its name, its image or where it is
+// mounted; or it speaks of image volumes, of which the pod has no other. containerd mounts them in a folder of that name.
+func namesVolume(pod *corev1.Pod, message string) bool {
+	images := imageVolumes(pod)
+	names := []string{strconv.Quote(volumeName), startup.MountPath}
+	if image := images[volumeName]; image != "" {
+		names = append(names, image)
+		if len(images) == 1 {
+			names = append(names, "image-volume", "image volume", "image mount")
 		}
 	}
-	return false
+	return slices.ContainsFunc(names, func(name string) bool { return strings.Contains(message, name) })
+}
+
+// imageVolumes are the images that a pod mounts, by the volume's name.
+func imageVolumes(pod *corev1.Pod) map[string]string {
+	out := map[string]string{}
+	for i := range pod.Spec.Volumes {
+		if v := &pod.Spec.Volumes[i]; v.Image != nil {
+			out[v.Name] = v.Image.Reference
+		}
+	}
+	return out
+}
+
+// Refusal tells an event of a controller whose pod was refused for a volume that it has. Who refuses is a policy after us,
+// which speaks in words of its own; it does not say which volume is meant, and if it is another, all that a wrong guess costs
+// is that the namespace's pods get the wrapper by init container.
+//
+//	Error creating: pods "x-" is forbidden: ValidatingAdmissionPolicy 'p' … denied request: only secret volumes
+//	Error creating: admission webhook "validate.kyverno.svc-fail" denied the request: … rule restricted-volumes failed at path /spec/volumes/1/
+//	Error creating: pods "x-" is forbidden: unable to validate against any security context constraint: … "image": image volumes are not allowed
+func Refusal(e *corev1.Event) bool {
+	said := strings.ToLower(e.Message)
+	// A claim that a quota refuses is no volume of a pod that a policy does.
+	said = strings.ReplaceAll(said, "persistentvolumeclaims", "")
+	return e.Reason == "FailedCreate" && e.InvolvedObject.Kind != "Pod" && strings.Contains(said, "volume") &&
+		(strings.Contains(said, "forbidden") || strings.Contains(said, "denied"))
 }
 
 // failedToStart: the runtime could not execute the command, which begins with the wrapper or the shell before it.

@@ -74,12 +74,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
       expression: request.namespace != '{{ .Release.Namespace }}'
 {{- end }}
 
-{{- /* One CEL expression: a container asks for one of the resources, or for devices by claim or class. */}}
+{{- /* One CEL expression: a container (a native sidecar is one) asks for one of the resources, or for devices by claim or class. */}}
 {{- define "coldtrace.gpuCEL" -}}
 {{- $tests := list }}
 {{- range .Values.policy.selection.gpuResources }}
 {{- if hasSuffix "*" . }}{{ $tests = append $tests (printf "r.startsWith('%s')" (trimSuffix "*" .)) }}
 {{- else }}{{ $tests = append $tests (printf "r == '%s'" .) }}{{ end }}
 {{- end -}}
-has(object.spec.resourceClaims) || object.spec.containers.exists(c, has(c.resources) && has(c.resources.limits) && c.resources.limits.exists(r, r.startsWith('deviceclass.resource.kubernetes.io/') || {{ join " || " $tests }}))
+has(object.spec.resourceClaims) || (object.spec.containers + object.spec.?initContainers.orValue([])).exists(c, has(c.resources) && has(c.resources.limits) && c.resources.limits.exists(r, r.startsWith('deviceclass.resource.kubernetes.io/') || {{ join " || " $tests }}))
 {{- end }}

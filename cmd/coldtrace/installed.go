@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/coldtrace/coldtrace/config"
+	"github.com/coldtrace/coldtrace/inject"
+	"github.com/coldtrace/coldtrace/webhook"
+	"github.com/coldtrace/coldtrace/webhook/breaker"
+)
+
+// installed is what the coldtrace of a cluster goes by.
+type installed struct {
+	policy       *config.Policy
+	breaker      breaker.State
+	imageVolumes bool
+}
+
+// readInstalled finds the installation by its webhook configuration, which says where it lives.
+func readInstalled(ctx context.Context, client kubernetes.Interface) (*installed, error) {
+	hooks, err := client.AdmissionregistrationV1().MutatingWebhookConfigurations().List(ctx, metav1.ListOptions{
+		LabelSelector: "app.kubernetes.io/name=coldtrace",
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find the webhook configuration: %w", err)
+	}
+	for i := range hooks.Items {
+		for _, h := range hooks.Items[i].Webhooks {
+			if s := h.ClientConfig.Service; s != nil {
+				return readAt(ctx, client, s.Namespace, s.Name+"-policy")
+			}
+		}
+	}
+	return nil, errors.New("no webhook configuration is labelled app.kubernetes.io/name=coldtrace")
+}
+
+// readAt reads the policy, the breaker and the nodes.
+func readAt(ctx context.Context, client kubernetes.Interface, namespace, policy string) (*installed, error) {
+	maps := client.CoreV1().ConfigMaps(namespace)
+	c, err := maps.Get(ctx, policy, metav1.GetOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("get policy: %w", err)
+	}
+	in := &installed{}
+	if in.policy, err = config.Parse([]byte(c.Data["policy.yaml"])); err != nil {
+		return nil, fmt.Errorf("ConfigMap %s/%s: %w", namespace, policy, err)
+	}
+	state, err := maps.Get(ctx, breaker.Name, metav1.GetOptions{})
+	if err == nil {
+		in.breaker, err = breaker.Read(state)
+	}
+	if err != nil && !apierrors.IsNotFound(err) {
+		return nil, fmt.Errorf("get breaker: %w", err)
+	}
+	nodes, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("list nodes: %w", err)
+	}
+	server, err := client.Discovery().ServerVersion()
+	if err != nil {
+		return nil, fmt.Errorf("read the API server's version: %w", err)
+	}
+	in.imageVolumes = webhook.ImageVolumesUsable(server.GitVersion, nodes.Items, in.policy.Selection.GPUResources)
+	return in, nil
+}
+
+// apply has a decision made as the installation would make it for a pod now.
+func (in *installed) apply(req *inject.Request, pod *corev1.Pod) {
+	req.Policy, req.ImageVolumes = in.policy, in.imageVolumes
+	if in.breaker.IsRefused(pod.Namespace) {
+		req.NoImageVolume = inject.ReasonRefused
+	}
+	owner := metav1.GetControllerOfNoCopy(pod)
+	if owner == nil {
+		owner = &metav1.OwnerReference{}
+	}
+	if in.breaker.IsOpen(string(owner.UID)) {
+		req.NoWrapper = inject.ReasonBreaker
+	}
+}
