@@ -21,7 +21,7 @@ func (t *Trace) assignExclusive() {
 	}
 	var edges []edge
 	t.Walk(func(n *Node) {
-		if !n.Missing && n.Duration() > 0 {
+		if !n.Missing && !n.Group && n.Duration() > 0 {
 			edges = append(edges, edge{n.Start, n, true}, edge{n.End, n, false})
 		}
 	})
@@ -66,5 +66,5 @@ func (t *Trace) Uncovered() time.Duration {
 }
 
 func (t *Trace) holds(n *Node) bool {
-	return len(n.Children) > 0 && (n.Name == startup.SpanStartup || slices.Contains(t.Roots, n))
+	return n.Group || len(n.Children) > 0 && (n.Name == startup.SpanStartup || slices.Contains(t.Roots, n))
 }

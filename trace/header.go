@@ -27,7 +27,7 @@ func header(t *Trace) []line {
 	if f.Pod != "" {
 		second = line{{joined("pod "+t.podName(), prefixed("node ", f.Node)), plain}}
 	}
-	lines := []line{first, second, {{joined("trace "+t.ID, t.Start.UTC().Format("2006-01-02 15:04:05 UTC"), counted(t.Spans, "span")), dim}}, t.verdict()}
+	lines := []line{first, second, {{joined("trace "+t.ID, t.Start.UTC().Format("2006-01-02 15:04:05 UTC"), plural(t.Spans, "span")), dim}}, t.verdict()}
 	return slices.DeleteFunc(lines, func(l line) bool { return len(l) == 0 })
 }
 
@@ -40,15 +40,40 @@ func (t *Trace) title(f Facts) string {
 }
 
 func (t *Trace) verdict() line {
-	switch outcome := t.Outcome(); {
-	case outcome.Failed:
-		return line{{"failed after " + seconds(t.Total()) + ": " + printable(outcome.Reason), red}}
-	case outcome.InProgress:
-		return line{{"in progress, " + seconds(t.Total()) + " so far", yellow}}
-	case t.isStart():
-		return line{{"ready after " + seconds(t.Total()), green}}
+	o := t.Outcome()
+	took := seconds(t.took(o))
+	switch {
+	case o.InProgress():
+		return line{{printable(t.soFar(o, took)), yellow}}
+	case !t.isStart() && !o.Failed():
+		return line{{"took " + took, plain}}
 	}
-	return line{{"took " + seconds(t.Total()), plain}}
+	text := o.text(" after " + took)
+	if o.failed > 0 && !o.Failed() {
+		text += fmt.Sprintf(" (%d failed: %s)", o.failed, o.why(false))
+		return line{{printable(text), green}}
+	}
+	style := green
+	if o.Failed() {
+		style = red
+	}
+	return line{{printable(text), style}}
+}
+
+// soFar is what is known of a start that goes on.
+func (t *Trace) soFar(o Outcome, took string) string {
+	if o.failed > 0 {
+		return fmt.Sprintf("%s, %s so far", o.text(""), took)
+	}
+	text := joinedBy(": ", fmt.Sprintf("%s, %s so far", words[o.state], took), o.waiting)
+	switch last := t.lastEnded(); {
+	case last == nil || o.waiting != "":
+	case last.Failed:
+		text += "; " + last.label() + " failed last (" + last.Reason() + ")"
+	default:
+		text += "; " + last.label() + " ended last"
+	}
+	return text
 }
 
 // footer says what explains most of the time, what the colours mean, and what to be wary of.
@@ -69,10 +94,10 @@ func footer(t *Trace, o Options) []line {
 		}
 		lines = append(lines,
 			line{{caption, dim}, {top, plain}},
-			line{{"no phase  ", dim}, {fmt.Sprintf("%s (%s)", seconds(t.Uncovered()), share(t.Uncovered(), t.Total())), plain}})
+			line{{"gaps      ", dim}, {fmt.Sprintf("%s (%s) in which no phase was under way", seconds(t.Uncovered()), share(t.Uncovered(), t.Total())), plain}})
 	}
 	if t.Conflicts > 0 {
-		lines = append(lines, line{{counted(t.Conflicts, "span") + " repeated with different content; what ended last is drawn", yellow}})
+		lines = append(lines, line{{plural(t.Conflicts, "span") + " repeated with different content; what ended last is drawn", yellow}})
 	}
 	if o.Colour {
 		lines = append(lines, t.legend(o))
@@ -86,7 +111,12 @@ func (t *Trace) legend(o Options) line {
 		square = "# "
 	}
 	seen := map[style]bool{}
-	t.Walk(func(n *Node) { seen[n.style()] = true })
+	t.Walk(func(n *Node) {
+		if n.Failed {
+			seen[red] = true
+		}
+		seen[n.style()] = true
+	})
 	var l line
 	for _, entry := range []segment{
 		{"Kubernetes (" + startup.ServiceWatcher + ")", cyan},
@@ -112,7 +142,7 @@ func prefixed(prefix, s string) string {
 	return prefix + s
 }
 
-func counted(n int, noun string) string {
+func plural(n int, noun string) string {
 	if n != 1 {
 		noun += "s"
 	}

@@ -30,6 +30,8 @@ const (
 	bold    style = "1"
 	dim     style = "2"
 	red     style = "31"
+	boldRed style = "1;31"
+	dimRed  style = "2;31"
 	green   style = "32"
 	yellow  style = "33"
 	magenta style = "35"

@@ -4,6 +4,7 @@ package trace
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -12,12 +13,21 @@ import (
 
 // label is a node's name with what tells it from its like: the container, the attempt.
 func (n *Node) label() string {
+	number := n.attempt
+	if v, ok := n.number(startup.AttrAttempt); ok && v > 1 {
+		number = int(v)
+	}
+	if number == 0 {
+		return n.short()
+	}
+	return n.short() + " #" + strconv.Itoa(number)
+}
+
+// short is the label under a row that names the attempt.
+func (n *Node) short() string {
 	label := n.Name
 	if of := n.own(startup.AttrContainerName); of != "" && n.Name != startup.SpanStartup {
 		label += " " + of
-	}
-	if attempt, ok := n.number(startup.AttrAttempt); ok && attempt > 1 {
-		label += fmt.Sprintf(" #%.0f", attempt)
 	}
 	return printable(label)
 }
@@ -63,7 +73,7 @@ var noted = []struct {
 	}},
 	{startup.AttrExitCode, func(n *Node, v any) string {
 		code := Attribute{Value: v}.Text()
-		if code == "0" || strings.Contains(n.Reason(), startup.AttrExitCode+"="+code) {
+		if code == "0" || n.quiet && n.Name != startup.SpanStartup || strings.Contains(n.Reason(), startup.AttrExitCode+"="+code) {
 			return ""
 		}
 		return "exit code " + code
@@ -83,10 +93,13 @@ var noted = []struct {
 func (n *Node) notes() []string {
 	var out []string
 	if n.Missing {
-		return []string{"not exported (yet)"}
+		return []string{"not in the input (a span is sent when it ends)"}
 	}
 	if n.Open {
 		out = append(out, "going on")
+	}
+	if why := n.why(); why != "" && why != n.Reason() {
+		out = append(out, printable(why))
 	}
 	for _, note := range noted {
 		for _, a := range n.Attributes {

@@ -3,92 +3,275 @@
 package trace
 
 import (
-	"cmp"
+	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/coldtrace/coldtrace/startup"
 )
 
-// Outcome is how a start went, as far as its spans tell.
-type Outcome struct {
-	Failed     bool
-	InProgress bool
-	Reason     string // of a failure
+// state is how far a start is: one of the watcher's outcomes, or that it goes on.
+type state string
+
+const (
+	stateGoing     state = ""
+	stateReady     state = "ready"
+	stateCompleted state = "completed"
+	stateFailed    state = "failed"
+	stateDeleted   state = "deleted"
+	stateTimedOut  state = "timed_out"
+)
+
+// words are what a person calls a state.
+var words = map[state]string{
+	stateGoing: "still starting", stateReady: "ready", stateCompleted: "completed", stateFailed: "failed",
+	stateDeleted: "deleted", stateTimedOut: "timed out",
 }
 
-func (o Outcome) String() string {
+// Outcome is how a start went, as far as all of its spans tell together.
+type Outcome struct {
+	state    state
+	attempts int       // of the container; 0: none is known of
+	failed   int       // of these
+	reasons  []counted // of what failed, the most telling ones
+	waiting  string    // for what, where it did not end by itself
+}
+
+type counted struct {
+	reason string
+	times  int
+}
+
+// Failed says whether the start did not succeed, and will not.
+func (o Outcome) Failed() bool {
+	return o.state == stateFailed || o.state == stateDeleted || o.state == stateTimedOut
+}
+
+// InProgress says whether the start goes on, as far as the spans tell.
+func (o Outcome) InProgress() bool { return o.state == stateGoing }
+
+func (o Outcome) String() string { return o.text("") }
+
+// text is the outcome in words: "failed after 3m 10s: cuda_out_of_memory ×4, then deleted".
+func (o Outcome) text(after string) string {
 	switch {
-	case o.Failed:
-		return "failed: " + o.Reason
-	case o.InProgress:
-		return "in progress"
+	case o.state == stateGoing && o.failed > 0:
+		next := max(o.attempts, o.failed+1)
+		return fmt.Sprintf("attempt %d, after %d failed (%s)", next, o.failed, o.why(false))
+	case o.state == stateGoing:
+		return joinedBy(": ", words[o.state], o.waiting)
+	case !o.Failed():
+		text := words[o.state] + after
+		if o.attempts > 1 {
+			text += fmt.Sprintf(", %d attempts", o.attempts)
+		}
+		return text
+	case o.failed > 0 && o.state != stateFailed:
+		return fmt.Sprintf("failed%s: %s, then %s", after, o.why(true), words[o.state])
+	case len(o.reasons) > 0:
+		return fmt.Sprintf("%s%s: %s", words[o.state], after, o.why(true))
 	}
-	return "ready"
+	return joinedBy(": ", words[o.state]+after, o.waiting)
+}
+
+// why lists the reasons; how often each, where that is not told otherwise.
+func (o Outcome) why(times bool) string {
+	var (
+		out   []string
+		total int
+	)
+	for _, r := range o.reasons {
+		text := r.reason
+		if times && r.times > 1 || len(o.reasons) > 1 && r.times > 1 {
+			text += fmt.Sprintf(" ×%d", r.times)
+		}
+		out = append(out, text)
+		total += r.times
+	}
+	if times && o.attempts > 1 && total != o.attempts {
+		out = append(out, fmt.Sprintf("%d attempts", o.attempts))
+	}
+	return strings.Join(out, ", ")
 }
 
 func (o Outcome) style() style {
 	switch {
-	case o.Failed:
+	case o.Failed():
 		return red
-	case o.InProgress:
+	case o.InProgress():
 		return yellow
 	}
 	return plain
 }
 
-// Outcome of the trace: that of its root. A start whose root is missing is in progress, unless its last attempt in the
-// container has failed.
-func (t *Trace) Outcome() Outcome {
-	var root, attempt *Node
+// root is the span of the whole start, or what stands for it.
+func (t *Trace) root() *Node {
+	var root *Node
 	for _, n := range t.Roots {
-		if n.Name == startup.SpanPodStartup && (root == nil || !n.Missing) {
+		if n.Name == startup.SpanPodStartup && (root == nil || root.Missing) {
 			root = n
 		}
 	}
-	if root == nil && len(t.Roots) > 0 {
-		root = t.Roots[0]
-	}
 	if root == nil {
-		return Outcome{InProgress: true}
+		return t.Roots[0]
 	}
-	if root.Open {
-		return Outcome{InProgress: true}
+	return root
+}
+
+// Outcome of the trace: what its root says, and why by the whole of it. The root alone says "exit_code=1" where the
+// phase in the container says that the GPU's memory was in use; and it says "ready" of a pod that nothing probes.
+func (t *Trace) Outcome() Outcome {
+	root := t.root()
+	o := Outcome{state: root.state()}
+	var blamed []*Node
+	for i, a := range t.attempts {
+		o.attempts = max(o.attempts, a.number)
+		switch {
+		case !a.failed || o.endedIt(a.culprit, root):
+			continue
+		case i == len(t.attempts)-1 && (o.state == stateReady || o.state == stateCompleted):
+			o.state = stateFailed
+		}
+		o.failed++
+		blamed = append(blamed, a.culprit)
 	}
-	if !root.Missing {
-		return Outcome{Failed: root.Failed, Reason: root.Reason()}
+	if c := culprit(t.Roots); o.Failed() && c != nil && !o.endedIt(c, root) && !slices.ContainsFunc(blamed, func(n *Node) bool { return n.telling() >= c.telling() }) {
+		blamed = []*Node{c}
 	}
+	o.reasons = count(blamed)
+	if o.Failed() && len(o.reasons) == 0 && root.telling() == specific {
+		o.reasons = count([]*Node{root}) // PreemptionByScheduler
+	}
+	if o.failed == 0 && len(o.reasons) == 0 {
+		o.waiting = t.waiting(o.state)
+	}
+	return o
+}
+
+func (n *Node) state() state {
+	said := state(n.own(startup.AttrOutcome))
+	_, known := words[said]
+	switch {
+	case n.Missing || n.Open:
+		return stateGoing
+	case said != "" && known:
+		return said
+	case n.Failed:
+		return stateFailed
+	}
+	return stateReady
+}
+
+// endedIt says whether n failed because the start was ended, and not the other way round.
+func (o Outcome) endedIt(n, root *Node) bool {
+	switch o.state {
+	case stateDeleted:
+		return n.telling() < exitCodes || n.Reason() == "terminated" || n != root && n.Reason() == root.Reason()
+	case stateTimedOut:
+		return n.telling() < exitCodes
+	}
+	return false
+}
+
+// count are the most telling reasons, in the order they came up.
+func count(blamed []*Node) (reasons []counted) {
+	most := 0
+	for _, n := range blamed {
+		most = max(most, n.telling())
+	}
+	for _, n := range blamed {
+		if n.telling() < most {
+			continue
+		}
+		at := slices.IndexFunc(reasons, func(c counted) bool { return c.reason == n.Reason() })
+		if at < 0 {
+			reasons = append(reasons, counted{n.Reason(), 1})
+			continue
+		}
+		reasons[at].times++
+	}
+	return reasons
+}
+
+// waiting is what a start that did not come to an end of its own was at, and why, as far as that is told.
+func (t *Trace) waiting(s state) string {
+	var at []string
+	failed := map[string][]*Node{}
 	t.Walk(func(n *Node) {
-		if n.Name == startup.SpanStartup && !n.Missing {
-			attempt = n
+		switch {
+		case n.Name == startup.SpanInitContainer && n.Failed && s == stateGoing:
+			of := n.Name + " " + n.own(startup.AttrContainerName)
+			if failed[of] = append(failed[of], n); len(failed[of]) == 1 {
+				at = append(at, of)
+			}
+		case n == t.root() || n.hasOpen():
+		case s == stateGoing && n.Open || (s == stateDeleted || s == stateTimedOut) && n.Failed:
+			if why := n.why(); why != "" {
+				at = append(at, n.label()+" ("+why+")")
+			} else if s != stateDeleted {
+				at = append(at, n.label())
+			}
 		}
 	})
-	if attempt != nil && attempt.Failed {
-		return Outcome{Failed: true, Reason: attempt.Reason()}
+	for i, of := range at {
+		if nodes := failed[of]; nodes != nil {
+			at[i] += " (" + Outcome{reasons: count(nodes)}.why(true) + ")"
+		}
 	}
-	return Outcome{InProgress: true}
+	return strings.Join(at, ", ")
 }
 
-// Facts are what the header says of a trace; unknown ones are empty.
-type Facts struct {
-	Endpoint, Model, GPU, Engine, Pod, Namespace, Node, Image, Region, Cluster string
+func (n *Node) hasOpen() bool {
+	return slices.ContainsFunc(n.Children, func(c *Node) bool { return c.Open || c.hasOpen() })
 }
 
-// Facts of the trace: the first value that any of its spans has.
-func (t *Trace) Facts() Facts {
-	f := Facts{
-		Endpoint:  t.first(startup.AttrEndpointName),
-		Model:     t.first(startup.AttrModelName),
-		GPU:       t.first(startup.AttrGPUType),
-		Engine:    strings.TrimSpace(t.first(startup.AttrEngine) + " " + t.first(startup.AttrEngineVersion)),
-		Pod:       t.first(attrPodName),
-		Namespace: t.first(attrPodNamespace, startup.AttrNamespace),
-		Node:      t.first("k8s.node.name", startup.AttrNodeName),
-		Image:     t.first(startup.AttrImageTag),
-		Region:    t.first(startup.AttrRegion),
-		Cluster:   t.first("k8s.cluster.name"),
+// why is what the cluster says a phase waits for.
+func (n *Node) why() string {
+	for _, e := range slices.Backward(n.Events) {
+		if e.Name != startup.EventFailedSchedule {
+			continue
+		}
+		for _, a := range e.Attributes {
+			if a.Key == startup.AttrReasons {
+				return strings.Trim(a.Text(), "[]")
+			}
+		}
 	}
-	if n := t.first(startup.AttrNumGPUs); n != "" {
-		f.GPU = n + " × " + cmp.Or(f.GPU, "GPU")
+	return n.own(startup.AttrWaitingReason)
+}
+
+// took is how long it was to the outcome. A wrapper may have gone on watching a pod that was ready.
+func (t *Trace) took(o Outcome) time.Duration {
+	root := t.root()
+	if o.Failed() || root.Missing || root.Open {
+		return t.Total()
 	}
-	return f
+	end := root.End
+	for _, a := range t.attempts {
+		for _, n := range a.nodes {
+			if !a.failed && !n.Failed && n.End.After(end) {
+				end = n.End
+			}
+		}
+	}
+	return end.Sub(t.Start)
+}
+
+// lastEnded is the phase that ended last; nil if there is none.
+func (t *Trace) lastEnded() *Node {
+	var last *Node
+	t.Walk(func(n *Node) {
+		if !n.Missing && !n.Group && !n.Open && (last == nil || n.End.After(last.End)) {
+			last = n
+		}
+	})
+	return last
+}
+
+func joinedBy(separator, a, b string) string {
+	if b == "" {
+		return a
+	}
+	return a + separator + b
 }

@@ -41,7 +41,7 @@ func TestFailuresOnThePageAreWordsNotOnlyColours(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"failed after 3m 10s: CrashLoopBackOff", "failed: cuda_out_of_memory", `lang="en"`, "prefers-color-scheme: dark", ":focus-visible"} {
+	for _, want := range []string{"failed after 3m 10s: cuda_out_of_memory, 2 attempts", "failed: cuda_out_of_memory", `lang="en"`, "prefers-color-scheme: dark", ":focus-visible"} {
 		if !strings.Contains(string(got), want) {
 			t.Errorf("the page lacks %q", want)
 		}

@@ -13,7 +13,7 @@ const separator = " · "
 // remarks are why the row failed and its notes. Where they take a line of their own, not all are worth it.
 func (r row) remarks(all bool) []string {
 	var out []string
-	if r.Failed {
+	if r.Failed && !r.quiet {
 		out = append(out, printable(r.Reason()))
 	}
 	notes := r.notes()
@@ -26,7 +26,7 @@ func (r row) remarks(all bool) []string {
 func (r row) remarkLine(all bool) line {
 	remarks := r.remarks(all)
 	var l line
-	if r.Failed {
+	if r.Failed && !r.quiet {
 		l = append(l, segment{remarks[0], red})
 		remarks = remarks[1:]
 		if len(remarks) > 0 {
@@ -42,9 +42,11 @@ func (r row) remarkLine(all bool) line {
 // style tells who saw the phase: Kubernetes, the wrapper, or the engine itself.
 func (n *Node) style() style {
 	switch {
+	case n.Failed && n.quiet:
+		return dimRed
 	case n.Failed:
 		return red
-	case n.Missing:
+	case n.Missing, n.Group:
 		return dim
 	}
 	switch n.service() {
@@ -60,11 +62,13 @@ func (n *Node) service() string { return n.attribute("service.name") }
 
 func (r row) nameStyle() style {
 	switch {
+	case r.Failed && r.quiet:
+		return dimRed
 	case r.Failed:
-		return red
+		return boldRed
 	case r.Missing:
 		return dim
-	case r.guides == "":
+	case r.guides == "", r.Group:
 		return bold
 	}
 	return plain

@@ -15,7 +15,8 @@ import (
 // FromStart are the spans that an exporter would send of a subject's start, in the same order.
 func FromStart(subject startup.Subject, service string, spans []startup.Span) []*Span {
 	res := resource.NewSchemaless(attribute.String("service.name", service), attribute.String(attrPodUID, subject.PodUID),
-		attribute.String(attrPodName, subject.PodName), attribute.String(attrPodNamespace, subject.Namespace))
+		attribute.String(attrPodName, subject.PodName), attribute.String(attrPodNamespace, subject.Namespace),
+		attribute.String(startup.AttrContainerName, subject.ContainerName))
 	out := make([]*Span, 0, len(spans))
 	for _, s := range startup.Snapshots(subject, res, "", spans) {
 		out = append(out, fromSDK(s))
@@ -49,6 +50,12 @@ func fromAttributes(in []attribute.KeyValue) []Attribute {
 			value = v.AsInt64()
 		case attribute.FLOAT64:
 			value = v.AsFloat64()
+		case attribute.STRINGSLICE:
+			items := []any{}
+			for _, item := range v.AsStringSlice() {
+				items = append(items, item)
+			}
+			value = items
 		default:
 			value = v.String()
 		}

@@ -30,7 +30,7 @@ func TestAStartThatWasNeverExportedIsDrawnAsIfItWere(t *testing.T) {
 		t.Fatalf("built %d traces, the first %s", len(built), shape(built[0]))
 	}
 	got := Waterfall(built[0], Options{Width: 140})
-	for _, want := range []string{"e · 8 × h100", "pod n/p", "in progress", "going on", "✗ image_pull", "ImagePullBackOff"} {
+	for _, want := range []string{"e · 8 × h100", "pod n/p", "still starting, 12.0 s so far; image_pull failed last (ImagePullBackOff)", "going on", "✗ image_pull", "ImagePullBackOff"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the drawing lacks %q:\n%s", want, got)
 		}

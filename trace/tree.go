@@ -18,6 +18,8 @@ type Trace struct {
 	Start, End time.Time
 	// Conflicts counts spans that came more than once with different content; the one that ended last is drawn.
 	Conflicts int
+
+	attempts []*attempt // of the container, by number
 }
 
 // Node is a span with its children, by start.
@@ -27,8 +29,13 @@ type Node struct {
 	// Missing marks a made-up root in place of a parent that nobody exported (yet). Its Span has the name, where that
 	// can be told, and the extent of its children.
 	Missing bool
+	// Group marks a made-up node over the spans of one attempt.
+	Group bool
 	// Exclusive is the part of the trace's time in which this span is the shortest one open: what it alone explains.
 	Exclusive time.Duration
+
+	attempt int  // that it belongs to, where there are several; 0 else
+	quiet   bool // it failed, and another span says better why
 }
 
 // Total is the time from the first start to the last end.
@@ -95,6 +102,9 @@ func build(id string, spans []*Span) *Trace {
 			t.End = n.End
 		}
 	}
+	t.findAttempts()
+	t.groupAttempts()
+	t.silence()
 	t.assignExclusive()
 	return t
 }
@@ -153,8 +163,10 @@ func standIn(child *Span) *Node {
 	if uid := child.attribute(attrPodUID); uid != "" {
 		for _, hash := range []startup.Hash{startup.MD5, startup.SHA256} {
 			for _, known := range []string{startup.SpanPodStartup, startup.SpanStartup, startup.SpanVLLMInit} {
-				if hash.SpanID(uid, startup.Key(known, "", 1)).String() == child.ParentID {
-					name = known
+				for attempt := range 10 {
+					if hash.SpanID(uid, startup.Key(known, "", attempt+1)).String() == child.ParentID {
+						name = known
+					}
 				}
 			}
 		}

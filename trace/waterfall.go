@@ -128,10 +128,14 @@ func measure(rows []row, o Options) layout {
 }
 
 func (r row) text(o Options) string {
-	if r.Failed {
-		return o.guides().cross + r.label()
+	label := r.label()
+	if r.attempt > 0 {
+		label = r.short()
 	}
-	return r.label()
+	if r.Failed {
+		return o.guides().cross + label
+	}
+	return label
 }
 
 func (r row) line(t *Trace, c layout, a axis, o Options) line {

@@ -31,7 +31,7 @@ func TestTraceDrawsTheNewestStartAndListsAll(t *testing.T) {
 	if err != nil || errs != "" {
 		t.Fatalf("error %v, said %q", err, errs)
 	}
-	for _, want := range []string{"▸ 11-21 15:33:50", "llama-3-1-8b-instruct", "failed after 3m 10s: CrashLoopBackOff", "not starts: 1"} {
+	for _, want := range []string{"▸ 11-21 15:33:50", "llama-3-1-8b-instruct", "failed after 3m 10s: cuda_out_of_memory, 2 attempts", "not starts: 1"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the drawing lacks %q:\n%s", want, out)
 		}
@@ -119,7 +119,7 @@ func TestTraceWritesAPage(t *testing.T) {
 
 func TestTraceDrawsACapture(t *testing.T) {
 	out, errs, err := drawTrace(t, "", "../../watch/timeline/testdata/crash-loop-in-flight.yaml")
-	if err != nil || errs != "" || !strings.Contains(out, "in progress") || !strings.Contains(out, "✗ pod_ready") {
+	if err != nil || errs != "" || !strings.Contains(out, "attempt 3, after 2 failed (exit_code=1)") || !strings.Contains(out, "✗ pod_ready") {
 		t.Errorf("error %v, said %q, drew\n%s", err, errs, out)
 	}
 	capture, err := os.ReadFile("../../watch/timeline/testdata/plain.yaml")

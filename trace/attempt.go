@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package trace
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/coldtrace/coldtrace/startup"
+)
+
+// attempt is one run of the endpoint's container, as the spans beside each other tell it: the watcher's pod_ready, the
+// wrapper's startup, and from the second on how its container was made.
+type attempt struct {
+	number  int
+	nodes   []*Node
+	failed  bool
+	culprit *Node // nil unless it failed
+}
+
+const (
+	spanAttempt        = "attempt"         // the row over the spans of one, made up here
+	spanRestartBackoff = "restart_backoff" // the kubelet's waiting between two
+)
+
+// findAttempts sorts the spans of each attempt together, by number.
+func (t *Trace) findAttempts() {
+	target := t.target()
+	byNumber := map[int]*attempt{}
+	for _, root := range t.Roots {
+		for _, n := range append([]*Node{root}, root.Children...) {
+			number, ok := n.attemptOf(target)
+			if !ok || n.Missing {
+				continue
+			}
+			a := byNumber[number]
+			if a == nil {
+				a = &attempt{number: number}
+				byNumber[number] = a
+				t.attempts = append(t.attempts, a)
+			}
+			a.nodes = append(a.nodes, n)
+		}
+	}
+	slices.SortFunc(t.attempts, func(a, b *attempt) int { return a.number - b.number })
+	for _, a := range t.attempts {
+		a.judge()
+	}
+}
+
+// target is the name of the endpoint's container, which all spans' resources have.
+func (t *Trace) target() (name string) {
+	t.Walk(func(n *Node) {
+		for _, a := range n.Resource {
+			if a.Key == startup.AttrContainerName && name == "" {
+				name = a.Text()
+			}
+		}
+	})
+	return name
+}
+
+func (n *Node) attemptOf(target string) (number int, ok bool) {
+	number = 1
+	if v, ok := n.number(startup.AttrAttempt); ok {
+		number = int(v)
+	}
+	switch n.Name {
+	case startup.SpanPodReady, startup.SpanStartup:
+		return number, true
+	case startup.SpanContainerCreating, startup.SpanImagePull:
+		return number, number > 1 && target != "" && n.own(startup.AttrContainerName) == target
+	}
+	return 0, false
+}
+
+// judge says whether the attempt failed, and what is to blame. A wrapper that waited in vain for a server that the
+// kubelet has found ready did not see it.
+func (a *attempt) judge() {
+	ready := false
+	for _, n := range a.nodes {
+		ready = ready || n.Name == startup.SpanPodReady && !n.Failed && !n.Open
+	}
+	for _, n := range a.nodes {
+		a.failed = a.failed || n.Failed && !(ready && n.Reason() == string(stateTimedOut))
+	}
+	if a.failed {
+		a.culprit = culprit(a.nodes)
+	}
+}
+
+// culprit is the node of all under these that says most about why it failed: of several the innermost, of several of
+// those the last.
+func culprit(nodes []*Node) *Node {
+	var (
+		found     *Node
+		depth     int
+		considers func(nodes []*Node, at int)
+	)
+	considers = func(nodes []*Node, at int) {
+		for _, n := range nodes {
+			if n.Failed && (found == nil || n.telling() > found.telling() || n.telling() == found.telling() && at >= depth) {
+				found, depth = n, at
+			}
+			considers(n.Children, at+1)
+		}
+	}
+	considers(nodes, 0)
+	return found
+}
+
+// vague are the reasons that say less than others, and how little. All that is not listed says what happened.
+var vague = map[string]int{
+	"Error": 1, "failed": 1, "CrashLoopBackOff": 1, "deleted": 1, "timed_out": 1, // only that something did
+	"engine_failed": 3, "ended_silently": 3, "terminated": 3,
+	"killed": 4, // the kubelet may know why: OOMKilled
+}
+
+const (
+	exitCodes = 2 // between the ones of vague
+	specific  = 5
+)
+
+// telling is how much a node's reason tells. A description that is no typed reason, of an engine's own span, tells
+// nothing that could be counted.
+func (n *Node) telling() int {
+	reason := n.own(startup.AttrReason)
+	switch level, ok := vague[reason]; {
+	case ok:
+		return level
+	case reason == "":
+		return 0
+	case strings.HasPrefix(reason, "exit_code=") || strings.HasPrefix(reason, "signal="):
+		return exitCodes
+	}
+	return specific
+}
+
+// groupAttempts puts a row over the spans of each attempt, and one between them, where there are several.
+func (t *Trace) groupAttempts() {
+	if len(t.attempts) < 2 {
+		return
+	}
+	for _, a := range t.attempts {
+		for _, n := range a.nodes {
+			n.mark(a.number)
+		}
+	}
+	backoff := !slices.Contains(t.names(), spanRestartBackoff)
+	for _, root := range t.Roots {
+		if root.Name != startup.SpanPodStartup {
+			continue
+		}
+		var last *Node
+		for _, a := range t.attempts {
+			var members []*Node
+			root.Children = slices.DeleteFunc(root.Children, func(n *Node) bool {
+				if slices.Contains(a.nodes, n) {
+					members = append(members, n)
+					return true
+				}
+				return false
+			})
+			if len(members) == 0 {
+				continue
+			}
+			group := groupOf(a, members)
+			if last != nil && backoff {
+				root.waits(last, group.Start, a.number)
+			}
+			root.Children = append(root.Children, group)
+			last = group
+		}
+		if s := root.state(); last != nil && last.Failed && backoff && !root.Missing && s != stateReady && s != stateCompleted && s != stateFailed {
+			root.waits(last, root.End, t.attempts[len(t.attempts)-1].number+1).Open = root.Open
+		}
+		slices.SortStableFunc(root.Children, earlier)
+	}
+}
+
+func (n *Node) mark(attempt int) {
+	n.attempt = attempt
+	for _, c := range n.Children {
+		c.mark(attempt)
+	}
+}
+
+func (t *Trace) names() (names []string) {
+	t.Walk(func(n *Node) { names = append(names, n.Name) })
+	return names
+}
+
+// groupOf is the row over the members of an attempt.
+func groupOf(a *attempt, members []*Node) *Node {
+	slices.SortStableFunc(members, earlier)
+	group := &Node{Group: true, Children: members, Span: &Span{
+		TraceID: members[0].TraceID, Name: spanAttempt + " " + strconv.Itoa(a.number),
+		Start: members[0].Start, End: members[0].End, Failed: a.failed,
+	}}
+	for _, n := range members {
+		if n.End.After(group.End) {
+			group.End = n.End
+		}
+		group.Open = group.Open || n.Open
+	}
+	return group
+}
+
+// waits adds the phase after an attempt, in which the kubelet lets the next one wait.
+func (n *Node) waits(after *Node, to time.Time, next int) *Node {
+	wait := &Node{attempt: next, Span: &Span{
+		TraceID: n.TraceID, Name: spanRestartBackoff, Start: after.End, End: to, Resource: n.Resource,
+	}}
+	if wait.End.After(wait.Start) {
+		n.Children = append(n.Children, wait)
+	}
+	return wait
+}
+
+// silence quiets what failed along with what is to blame: its parents, and what else tells the same attempt.
+func (t *Trace) silence() {
+	quiet := func(nodes []*Node) {
+		to := culprit(nodes)
+		var walk func(nodes []*Node)
+		walk = func(nodes []*Node) {
+			for _, n := range nodes {
+				if n.Failed && n != to && (n.telling() < specific || n.Reason() == to.Reason()) {
+					n.quiet = true
+				}
+				walk(n.Children)
+			}
+		}
+		walk(nodes)
+	}
+	grouped := map[*Node]bool{}
+	for _, a := range t.attempts {
+		quiet(a.nodes)
+		for _, n := range a.nodes {
+			grouped[n] = true
+		}
+	}
+	t.Walk(func(n *Node) {
+		if to := culprit([]*Node{n}); !grouped[n] && n.Failed && to != n && (n.telling() < specific || n.Reason() == to.Reason()) {
+			n.quiet = true
+		}
+	})
+}
