@@ -6,12 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/coldtrace/coldtrace/engine"
 	"github.com/coldtrace/coldtrace/startup"
 )
 
@@ -84,8 +83,9 @@ var Annotations = []Annotation{
 	},
 	{
 		Name: "health-url", Type: "URL on localhost", Default: "from the readiness probe, else from the command", PodOnly: true,
-		Doc: "What answers 200 when the server is ready.",
-		set: func(s *Settings, v string) error { s.HealthURL = v; return checkLoopback(v) },
+		Doc: "What answers 200 when the server is ready: a socket of the container's own command. Also `grpc://localhost:9000/SERVICE` " +
+			"(SERVING, by gRPC's health protocol), `http+unix:///run/server.sock:/health`, and `tcp://localhost:9000`, where listening is all there is.",
+		set: func(s *Settings, v string) (err error) { s.HealthURL = v; _, err = engine.ParseAddress(v); return err },
 	},
 	{
 		Name: "entrypoint", Type: "JSON array of strings", Default: "policy `knownImages`", PodOnly: true,
@@ -196,17 +196,6 @@ func checkText(v string) error {
 func checkPath(v string) error {
 	if !strings.HasPrefix(v, "/") || checkText(v) != nil {
 		return fmt.Errorf("%q is not an absolute path", v)
-	}
-	return nil
-}
-
-func checkLoopback(v string) error {
-	u, err := url.Parse(v)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.User != nil {
-		return errors.New("is not an http:// or https:// URL")
-	}
-	if !slices.Contains([]string{"localhost", "127.0.0.1", "::1"}, u.Hostname()) {
-		return fmt.Errorf("host %q is not localhost, 127.0.0.1 or [::1]", u.Hostname())
 	}
 	return nil
 }

@@ -49,7 +49,7 @@ type Identity struct {
 	ImageTag     string
 	Region       string
 	InstanceType string
-	HealthURL    string // of the readiness probe, on localhost
+	HealthURL    string // where the readiness probe asks, on localhost
 
 	typeGuessed bool // GPUType comes from the name of a claim: the node knows better
 }
@@ -91,7 +91,7 @@ func Identify(pod *Pod, opts Options) Identity {
 	id.ModelName = first(opts.ModelName, modelName(c, &id.Launch, id.Engine))
 	id.Region = first(id.Region, literalEnv(c, "AWS_REGION"), literalEnv(c, "AWS_DEFAULT_REGION"))
 	if id.Role == startup.RoleServer {
-		id.HealthURL = first(opts.HealthURL, healthURL(c))
+		id.HealthURL = first(opts.HealthURL, healthURL(pod, c, id.Engine))
 	}
 	return id
 }

@@ -127,26 +127,6 @@ func TestImageTags(t *testing.T) {
 	}
 }
 
-func TestHealthIsWhatTheReadinessProbeAsks(t *testing.T) {
-	for name, c := range map[string]struct{ container, want string }{
-		"a number":           {`readinessProbe: {httpGet: {path: /health, port: 5005}}`, "http://localhost:5005/health"},
-		"a name":             {`{ports: [{name: a, containerPort: 1}, {name: http, containerPort: 80}], readinessProbe: {httpGet: {path: /h, port: http}}}`, "http://localhost:80/h"},
-		"a number in quotes": {`readinessProbe: {httpGet: {path: /health, port: "5005"}}`, "http://localhost:5005/health"},
-		"a name not there":   {`readinessProbe: {httpGet: {path: /h, port: http}}`, ""},
-		"HTTPS":              {`readinessProbe: {httpGet: {path: /h, port: 1, scheme: HTTPS}}`, "https://localhost:1/h"},
-		"no path":            {`readinessProbe: {httpGet: {port: 1}}`, "http://localhost:1/"},
-		"a query stays home": {`readinessProbe: {httpGet: {path: "/h?token=x", port: 1}}`, "http://localhost:1/h"},
-		"another host":       {`readinessProbe: {httpGet: {path: /h, port: 1, host: example.com}}`, ""},
-		"the startup probe":  {`startupProbe: {httpGet: {path: /s, port: 2}}`, "http://localhost:2/s"},
-		"no HTTP":            {`readinessProbe: {exec: {command: [true]}}`, ""},
-		"no probe":           {`image: a`, ""},
-	} {
-		if got := identify(t, c.container).HealthURL; got != c.want {
-			t.Errorf("%s: %q, want %q", name, got, c.want)
-		}
-	}
-}
-
 func TestTheTargetContainer(t *testing.T) {
 	gpu := Resources{Limits: map[string]Quantity{"nvidia.com/gpu": "1"}}
 	for name, c := range map[string]struct {

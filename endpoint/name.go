@@ -3,8 +3,6 @@
 package endpoint
 
 import (
-	"encoding/json"
-	"strconv"
 	"strings"
 
 	"github.com/coldtrace/coldtrace/startup"
@@ -68,47 +66,6 @@ func imageRepository(image string) string {
 		return ref[:i]
 	}
 	return ref
-}
-
-// healthURL is the readiness probe's, else the startup probe's, as seen from inside the container.
-func healthURL(c *Container) string {
-	for _, probe := range [...]*Probe{c.ReadinessProbe, c.StartupProbe} {
-		if probe == nil || probe.HTTPGet == nil {
-			continue
-		}
-		get := probe.HTTPGet
-		if get.Host != "" && get.Host != "localhost" && get.Host != "127.0.0.1" {
-			continue // something else's health
-		}
-		port := portNumber(get.Port, c.Ports)
-		if port == 0 {
-			continue
-		}
-		scheme := strings.ToLower(get.Scheme)
-		if scheme == "" {
-			scheme = "http"
-		}
-		path := get.Path
-		if !strings.HasPrefix(path, "/") {
-			path = "/" + path
-		}
-		path, _, _ = strings.Cut(path, "?") // a query may hold a token
-		return scheme + "://localhost:" + strconv.Itoa(port) + path
-	}
-	return ""
-}
-
-func portNumber(raw json.RawMessage, ports []Port) int {
-	if n, err := strconv.Atoi(strings.Trim(string(raw), `"`)); err == nil {
-		return n
-	}
-	name := strings.Trim(string(raw), `"`)
-	for _, p := range ports {
-		if p.Name == name && name != "" {
-			return int(p.ContainerPort)
-		}
-	}
-	return 0
 }
 
 // role is what the container becomes. A sidecar of a job is none: it serves the container that is.

@@ -145,7 +145,7 @@ type Port struct {
 	ContainerPort int32  `json:"containerPort"`
 }
 
-// Probe is a probe's HTTP part.
+// Probe is what a probe asks.
 type Probe struct {
 	HTTPGet *struct {
 		Path   string          `json:"path,omitempty"`
@@ -153,6 +153,17 @@ type Probe struct {
 		Host   string          `json:"host,omitempty"`
 		Scheme string          `json:"scheme,omitempty"`
 	} `json:"httpGet,omitempty"`
+	GRPC *struct {
+		Port    int    `json:"port"`
+		Service string `json:"service,omitempty"`
+	} `json:"grpc,omitempty"`
+	TCPSocket *struct {
+		Port json.RawMessage `json:"port"`
+		Host string          `json:"host,omitempty"`
+	} `json:"tcpSocket,omitempty"`
+	Exec *struct {
+		Command []string `json:"command,omitempty"`
+	} `json:"exec,omitempty"`
 }
 
 // Resources are requests and limits, as written.

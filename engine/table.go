@@ -109,7 +109,8 @@ var table = []Engine{
 		Processes: []Process{
 			{Module: "vllm_server"}, {Module: "vllm.entrypoints.openai.api_server"}, {Module: "vllm.entrypoints.api_server"},
 			{Module: "vllm.entrypoints.launchers.api_server.entry"}, {Module: "vllm.entrypoints.cli.main", Word: "serve"}, {Module: "vllm", Word: "serve"}, {Script: "vllm_server.py"},
-			{Module: "vllm_startup_wrapper"}, {Command: "vllm", Word: "serve"},
+			{Module: "vllm_startup_wrapper"}, {Script: "vllm_startup_wrapper.py"}, {Module: "vllm_omni_server"}, {Script: "vllm_omni_server.py"},
+			{Module: "vllm.scripts", Word: "serve"}, {Command: "vllm", Word: "serve"},
 		},
 		Address:  Address{Scheme: "http", Port: 8000, Path: "/health"},
 		Settings: append([]Setting{{Option: "--port", set: port}, {Option: "--uds", set: socket}, {Option: configOption}}, uvicornTLS...),
