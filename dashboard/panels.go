@@ -85,8 +85,8 @@ func parts() Row {
 			Queries: percentiles(startup.MetricPodPendingDuration, nil, startup.AttrEndpointName),
 		},
 		{
-			Title: "In the container", Unit: Seconds, Help: "From the container's first process until the server answers.",
-			Queries: percentiles(startup.MetricTotalDuration, nil, startup.AttrEndpointName),
+			Title: "In the container", Unit: Seconds, Help: "From the container's first process until the server answers, of starts that succeeded.",
+			Queries: percentiles(startup.MetricTotalDuration, []Match{{Label: startup.AttrOutcome, Value: startup.OutcomeReady}}, startup.AttrEndpointName),
 		},
 	}}
 }

@@ -151,8 +151,10 @@ func TestMetricLabelsAreThoseTheCodeGives(t *testing.T) {
 	}
 	given := map[string]string{}
 	for _, name := range constants(t, "Span") {
-		span := startup.Span{Name: name, Failure: "f", Attributes: []attribute.KeyValue{attribute.Float64(startup.AttrThroughputMBps, 1)}}
-		for _, m := range startup.Measurements(subject, span) {
+		span := startup.Span{Name: name, Attributes: []attribute.KeyValue{attribute.Float64(startup.AttrThroughputMBps, 1)}}
+		failed := span
+		failed.Failure = "f"
+		for _, m := range append(startup.Measurements(subject, span), startup.Measurements(subject, failed)...) {
 			var labels []string
 			for _, l := range m.Labels {
 				labels = append(labels, string(l.Key))

@@ -20,27 +20,16 @@ import (
 // DefaultExportTimeout bounds one attempt to export, unless OTEL_EXPORTER_OTLP_TIMEOUT says otherwise.
 const DefaultExportTimeout = 4 * time.Second
 
-// Histogram is how measurements are aggregated.
-type Histogram string
-
-// Histograms.
-const (
-	HistogramExponential Histogram = "exponential"
-	HistogramExplicit    Histogram = "explicit"
-)
-
 // ExporterConfig is where telemetry goes and who sends it. What is empty comes from the OTEL_EXPORTER_OTLP_* variables,
-// which also carry what is not named here: certificates, compression, headers of one signal.
+// which also carry what is not named here: certificates, compression, headers, whether an endpoint without a scheme is
+// plain text.
 type ExporterConfig struct {
-	Endpoint string            // a URL, or host:port; a bare IPv6 address gets its brackets
-	Protocol string            // ProtocolGRPC or ProtocolHTTP; empty and not in the environment: by the port
-	Insecure *bool             // whether an endpoint without a scheme is plain text
-	Headers  map[string]string // added to each request
-	Version  string            // of coldtrace, in the instrumentation scope
-	Service  string            // service.name
+	Endpoint string // a URL, or host:port; a bare IPv6 address gets its brackets
+	Protocol string // ProtocolGRPC or ProtocolHTTP; empty and not in the environment: by the port
+	Version  string // of coldtrace, in the instrumentation scope
+	Service  string // service.name
 	// ClusterName is k8s.cluster.name on metrics; spans take it from their subject.
 	ClusterName string
-	Histogram   Histogram     // empty: HistogramExponential
 	Timeout     time.Duration // of one attempt; 0: DefaultExportTimeout
 }
 
@@ -61,13 +50,6 @@ var quiet = sync.OnceFunc(func() { otel.SetLogger(logr.Discard()) })
 // NewExporter makes an exporter. It does not connect: an endpoint that is not there yet is no error.
 func NewExporter(ctx context.Context, cfg ExporterConfig) (*Exporter, error) {
 	quiet()
-	switch cfg.Histogram {
-	case "":
-		cfg.Histogram = HistogramExponential
-	case HistogramExponential, HistogramExplicit:
-	default:
-		return nil, fmt.Errorf("unknown histogram %q: use %q or %q", cfg.Histogram, HistogramExponential, HistogramExplicit)
-	}
 	traces, err := tracesSignal.target(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("find where spans go: %w", err)
@@ -93,10 +75,10 @@ func NewExporter(ctx context.Context, cfg ExporterConfig) (*Exporter, error) {
 		}
 		e.connections = append(e.connections, second)
 	}
-	if e.spans, err = newSpanExporter(ctx, traces, first, cfg, e.spansBound); err != nil {
+	if e.spans, err = newSpanExporter(ctx, traces, first, e.spansBound); err != nil {
 		return nil, fmt.Errorf("set up the span exporter: %w", errors.Join(err, e.disconnect()))
 	}
-	if e.metrics, err = newMetricExporter(ctx, metrics, second, cfg, e.metricsBound); err != nil {
+	if e.metrics, err = newMetricExporter(ctx, metrics, second, e.metricsBound); err != nil {
 		return nil, fmt.Errorf("set up the metric exporter: %w", errors.Join(err, e.disconnect()))
 	}
 	return e, nil

@@ -9,15 +9,9 @@ import (
 
 	"go.opentelemetry.io/otel/metric"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/exemplar"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
-)
-
-// Bounds of explicit histograms: starts take from seconds to an hour, downloads run from 10 MB/s to 10 GB/s.
-var (
-	secondsBounds = []float64{
-		0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 240, 300, 420, 600, 900, 1200, 1800, 2700, 3600,
-	}
-	throughputBounds = []float64{1, 5, 10, 25, 50, 100, 200, 300, 400, 600, 800, 1000, 1500, 2000, 3000, 4000, 6000, 8000, 10000}
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Base-2 exponential histograms as the OpenTelemetry SDKs default to: at most 160 buckets, the finest scale that fits.
@@ -49,11 +43,15 @@ func (e *Exporter) ExportMeasurements(ctx context.Context, ms []Measurement) err
 // collect aggregates one batch. Its provider lives as long as the batch, so nothing accumulates between calls.
 func (e *Exporter) collect(ctx context.Context, ms []Measurement) (*metricdata.ResourceMetrics, error) {
 	delta := func(sdkmetric.InstrumentKind) metricdata.Temporality { return metricdata.DeltaTemporality }
-	reader := sdkmetric.NewManualReader(sdkmetric.WithTemporalitySelector(delta))
+	exponential := func(sdkmetric.InstrumentKind) sdkmetric.Aggregation {
+		return sdkmetric.AggregationBase2ExponentialHistogram{MaxSize: exponentialMaxSize, MaxScale: exponentialMaxScale}
+	}
+	reader := sdkmetric.NewManualReader(sdkmetric.WithTemporalitySelector(delta), sdkmetric.WithAggregationSelector(exponential))
 	provider := sdkmetric.NewMeterProvider(
 		sdkmetric.WithReader(reader),
 		sdkmetric.WithResource(e.meters),
-		sdkmetric.WithView(e.view),
+		// OTEL_METRICS_EXEMPLAR_FILTER is the workload's wish for its own metrics.
+		sdkmetric.WithExemplarFilter(exemplar.TraceBasedFilter),
 	)
 	meter := provider.Meter(ScopeName, metric.WithInstrumentationVersion(e.cfg.Version))
 	instruments := map[string]metric.Float64Histogram{}
@@ -66,7 +64,7 @@ func (e *Exporter) collect(ctx context.Context, ms []Measurement) (*metricdata.R
 			}
 			instruments[m.Metric] = h
 		}
-		h.Record(ctx, m.Value, metric.WithAttributes(m.Labels...))
+		h.Record(trace.ContextWithSpanContext(ctx, m.Span), m.Value, metric.WithAttributes(m.Labels...))
 	}
 	var data metricdata.ResourceMetrics
 	if err := reader.Collect(ctx, &data); err != nil {
@@ -76,20 +74,6 @@ func (e *Exporter) collect(ctx context.Context, ms []Measurement) (*metricdata.R
 		return nil, fmt.Errorf("close the meter provider: %w", err)
 	}
 	return &data, nil
-}
-
-// view chooses the aggregation.
-func (e *Exporter) view(i sdkmetric.Instrument) (sdkmetric.Stream, bool) {
-	s := sdkmetric.Stream{Name: i.Name, Description: i.Description, Unit: i.Unit}
-	switch {
-	case e.cfg.Histogram == HistogramExponential:
-		s.Aggregation = sdkmetric.AggregationBase2ExponentialHistogram{MaxSize: exponentialMaxSize, MaxScale: exponentialMaxScale}
-	case i.Unit == "s":
-		s.Aggregation = sdkmetric.AggregationExplicitBucketHistogram{Boundaries: secondsBounds}
-	default:
-		s.Aggregation = sdkmetric.AggregationExplicitBucketHistogram{Boundaries: throughputBounds}
-	}
-	return s, true
 }
 
 // unitOf is the UCUM unit that a metric's name ends in.

@@ -18,9 +18,9 @@ import (
 // attempt. Their TLS settings are off too, the connection has them; with some, they refuse an endpoint in plain text.
 // Headers and compression they read from the environment themselves.
 
-func newSpanExporter(ctx context.Context, t target, c *connection, cfg ExporterConfig, timeout time.Duration) (*otlptrace.Exporter, error) {
+func newSpanExporter(ctx context.Context, t target, c *connection, timeout time.Duration) (*otlptrace.Exporter, error) {
 	if t.protocol == ProtocolHTTP {
-		opts := []otlptracehttp.Option{
+		return otlptracehttp.New(ctx,
 			otlptracehttp.WithEndpointURL(t.url.String()),
 			otlptracehttp.WithRetry(otlptracehttp.RetryConfig{}),
 			otlptracehttp.WithEncoding(otlptracehttp.EncodingProtobuf),
@@ -28,45 +28,29 @@ func newSpanExporter(ctx context.Context, t target, c *connection, cfg ExporterC
 			otlptracehttp.WithHTTPClient(c.http),
 			otlptracehttp.WithTimeout(timeout),
 			otlptracehttp.WithMaxResponseSize(maxAnswer),
-		}
-		if len(cfg.Headers) > 0 {
-			opts = append(opts, otlptracehttp.WithHeaders(cfg.Headers))
-		}
-		return otlptracehttp.New(ctx, opts...)
+		)
 	}
-	opts := []otlptracegrpc.Option{
+	return otlptracegrpc.New(ctx,
 		otlptracegrpc.WithGRPCConn(c.grpc),
 		otlptracegrpc.WithRetry(otlptracegrpc.RetryConfig{}),
 		otlptracegrpc.WithTimeout(timeout),
-	}
-	if len(cfg.Headers) > 0 {
-		opts = append(opts, otlptracegrpc.WithHeaders(cfg.Headers))
-	}
-	return otlptracegrpc.New(ctx, opts...)
+	)
 }
 
-func newMetricExporter(ctx context.Context, t target, c *connection, cfg ExporterConfig, timeout time.Duration) (sdkmetric.Exporter, error) {
+func newMetricExporter(ctx context.Context, t target, c *connection, timeout time.Duration) (sdkmetric.Exporter, error) {
 	if t.protocol == ProtocolHTTP {
-		opts := []otlpmetrichttp.Option{
+		return otlpmetrichttp.New(ctx,
 			otlpmetrichttp.WithEndpointURL(t.url.String()),
 			otlpmetrichttp.WithRetry(otlpmetrichttp.RetryConfig{}),
 			otlpmetrichttp.WithTLSClientConfig(nil),
 			otlpmetrichttp.WithHTTPClient(c.http),
 			otlpmetrichttp.WithTimeout(timeout),
 			otlpmetrichttp.WithMaxResponseSize(maxAnswer),
-		}
-		if len(cfg.Headers) > 0 {
-			opts = append(opts, otlpmetrichttp.WithHeaders(cfg.Headers))
-		}
-		return otlpmetrichttp.New(ctx, opts...)
+		)
 	}
-	opts := []otlpmetricgrpc.Option{
+	return otlpmetricgrpc.New(ctx,
 		otlpmetricgrpc.WithGRPCConn(c.grpc),
 		otlpmetricgrpc.WithRetry(otlpmetricgrpc.RetryConfig{}),
 		otlpmetricgrpc.WithTimeout(timeout),
-	}
-	if len(cfg.Headers) > 0 {
-		opts = append(opts, otlpmetricgrpc.WithHeaders(cfg.Headers))
-	}
-	return otlpmetricgrpc.New(ctx, opts...)
+	)
 }

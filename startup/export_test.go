@@ -44,7 +44,7 @@ func TestSpansArriveByGRPCAndHTTP(t *testing.T) {
 		env map[string]string
 	}{
 		"gRPC":                          {cfg: startup.ExporterConfig{Endpoint: "http://" + r.GRPC}},
-		"gRPC without a scheme":         {cfg: startup.ExporterConfig{Endpoint: r.GRPC, Insecure: new(true)}},
+		"gRPC without a scheme":         {cfg: startup.ExporterConfig{Endpoint: r.GRPC}, env: map[string]string{"OTEL_EXPORTER_OTLP_INSECURE": "true"}},
 		"HTTP":                          {cfg: startup.ExporterConfig{Endpoint: r.HTTP, Protocol: startup.ProtocolHTTP}},
 		"HTTP with a path":              {cfg: startup.ExporterConfig{Endpoint: r.HTTP + "/", Protocol: startup.ProtocolHTTP}},
 		"HTTP by name":                  {cfg: startup.ExporterConfig{Endpoint: "http://localhost:" + httpPort, Protocol: startup.ProtocolHTTP}},
@@ -91,46 +91,13 @@ func TestSpansArriveByGRPCAndHTTP(t *testing.T) {
 	}
 }
 
-func TestMeasurementsAreDeltaHistogramsWithoutAPod(t *testing.T) {
-	for _, kind := range []startup.Histogram{startup.HistogramExponential, startup.HistogramExplicit} {
-		r := otlptest.New(t)
-		e, err := startup.NewExporter(t.Context(), startup.ExporterConfig{Endpoint: "http://" + r.GRPC, Histogram: kind, Service: "s"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, s := range aStart() {
-			if err := e.ExportMeasurements(t.Context(), startup.Measurements(subject, s)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		counts := map[string]uint64{}
-		for _, p := range r.Points() {
-			counts[p.Metric] += p.Count
-			if !p.Delta || p.Buckets != string(kind) {
-				t.Errorf("%+v", p)
-			}
-			for _, attributes := range []map[string]any{p.Attributes, p.Resource} {
-				for key, value := range attributes {
-					if strings.Contains(key, "pod") || value == subject.PodName || value == subject.PodUID {
-						t.Errorf("%s names a pod: %s=%v", p.Metric, key, value)
-					}
-				}
-			}
-		}
-		if counts[startup.MetricPhaseDuration] != 2 || counts[startup.MetricTotalDuration] != 1 || counts[startup.MetricVLLMInitDuration] != 1 {
-			t.Errorf("%v", counts)
-		}
-	}
-}
-
 func TestBadSettingsAreRefused(t *testing.T) {
 	for name, cfg := range map[string]startup.ExporterConfig{
-		"no endpoint":         {},
-		"another scheme":      {Endpoint: "ftp://c:21"},
-		"no host":             {Endpoint: "http://:4317"},
-		"not a URL":           {Endpoint: "http://user:secret@[::1"},
-		"another protocol":    {Endpoint: "http://c:4317", Protocol: "udp"},
-		"another aggregation": {Endpoint: "http://c:4317", Histogram: "linear"},
+		"no endpoint":      {},
+		"another scheme":   {Endpoint: "ftp://c:21"},
+		"no host":          {Endpoint: "http://:4317"},
+		"not a URL":        {Endpoint: "http://user:secret@[::1"},
+		"another protocol": {Endpoint: "http://c:4317", Protocol: "udp"},
 	} {
 		t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "")
 		if _, err := startup.NewExporter(t.Context(), cfg); err == nil || strings.Contains(err.Error(), "secret") {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Measurement is one value of one of the histograms.
@@ -13,15 +14,22 @@ type Measurement struct {
 	Metric string
 	Value  float64
 	Labels []attribute.KeyValue
+	// Span is what was measured: the value's exemplar. Not sampled, it is none.
+	Span trace.SpanContext
 }
 
-// Measurements are the histogram values that a finished span stands for: always startup.phase.duration_seconds, and
-// the phase's own metric where it has one. A label whose value is unknown is absent. No label names a pod.
-// Failed phases are measured by their own metric too, so that a start that died after an hour is not invisible; the label
-// reason, which only failures have, keeps them apart where they would spoil a percentile.
+// Measurements are the histogram values that a finished span stands for. startup.phase.duration_seconds has all of them,
+// failures with the label reason; startup.total.duration_seconds has every start, by outcome. The other metrics are of
+// phases that succeeded alone: a download that broke off after a second was not a quick one.
+//
+// A label whose value is unknown is absent. No label names a pod.
 func Measurements(subject Subject, s Span) []Measurement {
+	exemplar := subject.spanContext(s.Key)
+	if subject.SamplingPriority < 0 { // nobody will find the span
+		exemplar = trace.SpanContext{}
+	}
 	own := func(metric string, value float64, labels ...string) Measurement {
-		return Measurement{Metric: metric, Value: value, Labels: subject.labels(labels...)}
+		return Measurement{Metric: metric, Value: value, Labels: subject.labels(labels...), Span: exemplar}
 	}
 	seconds := s.Duration().Seconds()
 	phase := own(MetricPhaseDuration, seconds, AttrEndpointName, AttrModelName, AttrGPUType, AttrRegion)
@@ -32,7 +40,10 @@ func Measurements(subject Subject, s Span) []Measurement {
 	out := []Measurement{phase}
 	switch {
 	case s.Name == SpanStartup:
-		out = append(out, own(MetricTotalDuration, seconds, AttrEndpointName, AttrModelName, AttrGPUType, AttrRegion))
+		total := own(MetricTotalDuration, seconds, AttrEndpointName, AttrModelName, AttrGPUType, AttrRegion)
+		total.Labels = append(total.Labels, attribute.String(AttrOutcome, outcomeOf(s.Failure)))
+		out = append(out, total)
+	case s.Failure != "":
 	case s.Name == SpanPodPending:
 		out = append(out, own(MetricPodPendingDuration, seconds, AttrEndpointName, AttrNamespace))
 	case s.Name == SpanImagePull:
@@ -48,6 +59,19 @@ func Measurements(subject Subject, s Span) []Measurement {
 		}
 	}
 	return out
+}
+
+// outcomeOf is the outcome of a container's start whose span has the reason.
+func outcomeOf(failure string) string {
+	switch failure {
+	case "":
+		return OutcomeReady
+	case ReasonTimedOut:
+		return OutcomeTimedOut
+	case ReasonTerminated:
+		return OutcomeDeleted
+	}
+	return OutcomeFailed
 }
 
 func (s Subject) labels(names ...string) []attribute.KeyValue {

@@ -78,11 +78,26 @@ const (
 	AttrTimeSourceStart     = "time.source.start"     // where the two ends differ; time.source is the coarser
 	AttrTimeSourceEnd       = "time.source.end"
 	AttrTimePrecision       = "time.precision_seconds" // watcher: float64, of the coarser edge
-	AttrOutcome             = "outcome"                // pod_startup: ready, completed, failed, deleted, timed_out
+	AttrOutcome             = "outcome"                // pod_startup: one of the Outcome constants
 	AttrWaitingReason       = "waiting_reason"         // image_pull that did not end: why the kubelet said it waits
 	AttrRestarts            = "restarts"               // pod_startup: int, of all containers together
 	AttrReasons             = "reasons"                // failed_scheduling: list of words
 	AttrCount               = "count"                  // of an event that was repeated: int, how often
+)
+
+// Outcomes of a start: AttrOutcome.
+const (
+	OutcomeReady     = "ready"
+	OutcomeCompleted = "completed" // pod_startup: all containers ended well before the pod was ever Ready
+	OutcomeFailed    = "failed"
+	OutcomeDeleted   = "deleted" // it was told to end before it was ready
+	OutcomeTimedOut  = "timed_out"
+)
+
+// Reasons of failed phases that say how a start ended.
+const (
+	ReasonTimedOut   = "timed_out"
+	ReasonTerminated = "terminated" // by a signal that came from outside
 )
 
 // Events within the watcher's spans.
@@ -97,7 +112,7 @@ const (
 	EventContainerEnded = "container_terminated"  // pod_startup
 )
 
-// Metrics: delta histograms, exponential unless the policy says otherwise.
+// Metrics: delta histograms, exponential.
 const (
 	MetricDownloadDuration   = "startup.download.duration_seconds"
 	MetricDownloadThroughput = "startup.download.throughput_mbps"

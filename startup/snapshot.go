@@ -16,7 +16,6 @@ import (
 // the spans' keys alone, so a repeated call yields the same spans. They are sampled, whatever OTEL_TRACES_SAMPLER says.
 func Snapshots(subject Subject, res *resource.Resource, version string, spans []Span) []sdktrace.ReadOnlySpan {
 	var (
-		traceID  = subject.Hash.TraceID(subject.PodUID)
 		common   = subject.Attributes()
 		priority = subject.SamplingPriority
 		out      = make([]sdktrace.ReadOnlySpan, len(spans))
@@ -27,7 +26,7 @@ func Snapshots(subject Subject, res *resource.Resource, version string, spans []
 	for i, s := range spans {
 		stub := tracetest.SpanStub{
 			Name:                 s.Name,
-			SpanContext:          spanContext(traceID, subject.Hash.SpanID(subject.PodUID, s.Key)),
+			SpanContext:          subject.spanContext(s.Key),
 			SpanKind:             trace.SpanKindInternal,
 			StartTime:            s.Start,
 			EndTime:              s.End,
@@ -35,7 +34,7 @@ func Snapshots(subject Subject, res *resource.Resource, version string, spans []
 			InstrumentationScope: instrumentation.Scope{Name: ScopeName, Version: version},
 		}
 		if s.ParentKey != "" {
-			stub.Parent = spanContext(traceID, subject.Hash.SpanID(subject.PodUID, s.ParentKey))
+			stub.Parent = subject.spanContext(s.ParentKey)
 		}
 		stub.Attributes = append(append(stub.Attributes, common...), s.Attributes...)
 		stub.Attributes = append(stub.Attributes,
@@ -53,6 +52,9 @@ func Snapshots(subject Subject, res *resource.Resource, version string, spans []
 	return out
 }
 
-func spanContext(t trace.TraceID, s trace.SpanID) trace.SpanContext {
-	return trace.NewSpanContext(trace.SpanContextConfig{TraceID: t, SpanID: s, TraceFlags: trace.FlagsSampled})
+// spanContext is that of the span with the key.
+func (s Subject) spanContext(key string) trace.SpanContext {
+	return trace.NewSpanContext(trace.SpanContextConfig{
+		TraceID: s.Hash.TraceID(s.PodUID), SpanID: s.Hash.SpanID(s.PodUID, key), TraceFlags: trace.FlagsSampled,
+	})
 }

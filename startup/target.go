@@ -59,9 +59,7 @@ func (s signal) target(cfg ExporterConfig) (target, error) {
 		return target{}, errors.New("no OTLP endpoint: set OTEL_EXPORTER_OTLP_ENDPOINT")
 	}
 	secure := true
-	if cfg.Insecure != nil {
-		secure = !*cfg.Insecure
-	} else if v, _ := s.lookup("INSECURE"); v != "" {
+	if v, _ := s.lookup("INSECURE"); v != "" {
 		insecure, err := strconv.ParseBool(v)
 		if err != nil {
 			return target{}, fmt.Errorf("parse OTEL_EXPORTER_OTLP_INSECURE: %w", err)

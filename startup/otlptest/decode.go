@@ -43,17 +43,20 @@ func pointsOf(req *colmetricspb.ExportMetricsServiceRequest) (out []Point) {
 				if h := m.GetExponentialHistogram(); h != nil {
 					delta := h.GetAggregationTemporality() == metricspb.AggregationTemporality_AGGREGATION_TEMPORALITY_DELTA
 					for _, p := range h.GetDataPoints() {
-						out = append(out, Point{m.GetName(), p.GetCount(), p.GetSum(), delta, "exponential", attributes(p.GetAttributes()), resource})
-					}
-				}
-				if h := m.GetHistogram(); h != nil {
-					delta := h.GetAggregationTemporality() == metricspb.AggregationTemporality_AGGREGATION_TEMPORALITY_DELTA
-					for _, p := range h.GetDataPoints() {
-						out = append(out, Point{m.GetName(), p.GetCount(), p.GetSum(), delta, "explicit", attributes(p.GetAttributes()), resource})
+						out = append(out, Point{m.GetName(), p.GetCount(), p.GetSum(), delta, attributes(p.GetAttributes()), resource, exemplars(p.GetExemplars())})
 					}
 				}
 			}
 		}
+	}
+	return out
+}
+
+func exemplars(es []*metricspb.Exemplar) (out []Exemplar) {
+	for _, e := range es {
+		out = append(out, Exemplar{
+			hex.EncodeToString(e.GetTraceId()), hex.EncodeToString(e.GetSpanId()), e.GetAsDouble(), attributes(e.GetFilteredAttributes()),
+		})
 	}
 	return out
 }

@@ -37,15 +37,22 @@ type Span struct {
 	Error                 string // the status message of a span with status Error
 }
 
-// Point is a received histogram point.
+// Point is a received point of an exponential histogram.
 type Point struct {
 	Metric     string
 	Count      uint64
 	Sum        float64
 	Delta      bool
-	Buckets    string // exponential, explicit
 	Attributes map[string]any
 	Resource   map[string]any
+	Exemplars  []Exemplar
+}
+
+// Exemplar is one value of a point and the span that it was measured of.
+type Exemplar struct {
+	TraceID, SpanID string // hex
+	Value           float64
+	Attributes      map[string]any // beside the point's
 }
 
 // Receiver keeps what it gets. Its methods are safe for concurrent use.

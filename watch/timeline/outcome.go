@@ -2,19 +2,23 @@
 
 package timeline
 
-import "strconv"
+import (
+	"strconv"
+
+	"github.com/coldtrace/coldtrace/startup"
+)
 
 // Outcome is how a start ended.
 type Outcome string
 
 // Outcomes.
 const (
-	Open      Outcome = ""          // it has not ended
-	Ready     Outcome = "ready"     // the Ready condition became true
-	Completed Outcome = "completed" // all containers ended well before the pod was ever Ready: a short job
-	Failed    Outcome = "failed"    // the pod failed: Evicted, rejected by the kubelet, a container that may not restart
-	Deleted   Outcome = "deleted"   // it was deleted, preempted or drained before it was Ready
-	TimedOut  Outcome = "timed_out" // it took longer than anybody waits
+	Open      Outcome = ""                       // it has not ended
+	Ready     Outcome = startup.OutcomeReady     // the Ready condition became true
+	Completed Outcome = startup.OutcomeCompleted // all containers ended well before the pod was ever Ready: a short job
+	Failed    Outcome = startup.OutcomeFailed    // the pod failed: Evicted, rejected by the kubelet, a container that may not restart
+	Deleted   Outcome = startup.OutcomeDeleted   // it was deleted, preempted or drained before it was Ready
+	TimedOut  Outcome = startup.OutcomeTimedOut  // it took longer than anybody waits
 )
 
 // ending is when and how a start ended.
@@ -29,7 +33,7 @@ type ending struct {
 // ending finds the first thing that ended the start.
 func (f *Facts) ending(now, timeout nanos) ending {
 	limit := f.created + timeout
-	end := ending{at: limit, outcome: TimedOut, reason: string(TimedOut)}
+	end := ending{at: limit, outcome: TimedOut, reason: startup.ReasonTimedOut}
 	ended := now >= limit
 	consider := func(at nanos, o Outcome, reason string) {
 		if at != 0 && at < end.at {

@@ -13,10 +13,8 @@ import (
 
 // Reasons of failed phases other than those that recipes find in logs.
 const (
-	reasonTimedOut   = "timed_out"
-	reasonTerminated = "terminated"
-	reasonDownload   = "download_failed"
-	reasonRay        = "ray_incomplete"
+	reasonDownload = "download_failed"
+	reasonRay      = "ray_incomplete"
 )
 
 // end ends the start: it failed, was terminated or took too long. exit is nil unless the command has ended.
@@ -24,18 +22,18 @@ func (s *story) end(at time.Time, exit *recipe.Exit, reason string) {
 	if s.done {
 		return
 	}
-	if s.signal != 0 && reason != reasonTimedOut { // that is why, whatever else is said now
-		exit, reason = &recipe.Exit{Signal: s.signal}, reasonTerminated
+	if s.signal != 0 && reason != startup.ReasonTimedOut { // that is why, whatever else is said now
+		exit, reason = &recipe.Exit{Signal: s.signal}, startup.ReasonTerminated
 	}
 	e := s.heardEngine()
 	// It was ready before anybody could ask it. uvicorn says so before it binds its port, and exits with 1 if that is taken.
-	if e != nil && exit != nil && (exit.Code == 0 || reason == reasonTerminated) {
+	if e != nil && exit != nil && (exit.Code == 0 || reason == startup.ReasonTerminated) {
 		if t, ok := e.reader.Ready(); ok {
 			s.ready(t)
 			return
 		}
 	}
-	if e != nil && reason == reasonTimedOut && !s.serves(e) {
+	if e != nil && reason == startup.ReasonTimedOut && !s.serves(e) {
 		if t, ok := e.reader.Initialised(at.Add(settlePhase)); ok { // no other rank will say more
 			s.ready(t)
 			return

@@ -149,7 +149,7 @@ func (o *observer) observe(control *bufio.Reader) {
 		case now := <-tick.C:
 			o.do(func(s *story) { s.settle(o.clock.at(now)) })
 		case now := <-timeout.C:
-			o.do(func(s *story) { s.end(o.clock.at(now), nil, reasonTimedOut) })
+			o.do(func(s *story) { s.end(o.clock.at(now), nil, startup.ReasonTimedOut) })
 		}
 	}
 }

@@ -140,7 +140,7 @@ func TestAStartThatIsToldToEndIsToldAtOnceAndCountedWhenItHasEnded(t *testing.T)
 		"it exits with a failure": {func(s *told) { s.end(at(21), &recipe.Exit{Code: 1}, "") }, "terminated"},
 		"it dies of the signal":   {func(s *told) { s.end(at(21), &recipe.Exit{Signal: 15}, "") }, "terminated"},
 		"all are killed":          {func(s *told) { s.end(at(50), nil, "killed") }, "terminated"},
-		"it goes on forever":      {func(s *told) { s.end(at(900), nil, reasonTimedOut) }, "timed_out"},
+		"it goes on forever":      {func(s *told) { s.end(at(900), nil, startup.ReasonTimedOut) }, "timed_out"},
 		"it becomes ready":        {func(s *told) { s.ready(at(40)) }, ""},
 		"it is told again, and becomes ready": {func(s *told) {
 			s.interrupted(at(25), 15)

@@ -116,7 +116,7 @@ func TestWhoServesNothingIsReadyWithItsEngine(t *testing.T) {
 				t.Errorf("%s: done %v", name, s.done)
 			}
 			if timeout {
-				s.end(now.Add(time.Second), nil, reasonTimedOut)
+				s.end(now.Add(time.Second), nil, startup.ReasonTimedOut)
 			} else {
 				s.settle(now.Add(settlePhase))
 			}
@@ -156,8 +156,8 @@ func TestWhatFailsWithTheCommandSaysHowItEnded(t *testing.T) {
 		"a status":            {&recipe.Exit{Code: 3}, "", int64(3), nil},
 		"killed":              {&recipe.Exit{Signal: 9}, "", int64(137), int64(9)},
 		"killed, in a shell":  {&recipe.Exit{Code: 137}, "", int64(137), nil},
-		"told to end":         {&recipe.Exit{Signal: 15}, reasonTerminated, nil, nil},
-		"nobody waited":       {nil, reasonTimedOut, nil, nil},
+		"told to end":         {&recipe.Exit{Signal: 15}, startup.ReasonTerminated, nil, nil},
+		"nobody waited":       {nil, startup.ReasonTimedOut, nil, nil},
 		"gone without a word": {nil, "killed", nil, nil},
 	} {
 		s, _, now := begun(startup.RoleServer, vllmServe, speaks+"(EngineCore pid=9) INFO 03-01 06:00:03 [x.py:1] Starting to load model m...\n")

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package startup_test
+
+import (
+	"strings"
+	"testing"
+
+	"go.opentelemetry.io/otel/attribute"
+
+	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/startup/otlptest"
+)
+
+func label(m startup.Measurement, key string) string {
+	for _, l := range m.Labels {
+		if string(l.Key) == key {
+			return l.Value.AsString()
+		}
+	}
+	return ""
+}
+
+// received are the points that a collector gets for spans.
+func received(t *testing.T, s startup.Subject, spans ...startup.Span) []otlptest.Point {
+	t.Helper()
+	r := otlptest.New(t)
+	e, err := startup.NewExporter(t.Context(), startup.ExporterConfig{Endpoint: "http://" + r.GRPC, Service: "s"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ms []startup.Measurement
+	for _, span := range spans {
+		ms = append(ms, startup.Measurements(s, span)...)
+	}
+	if err := e.ExportMeasurements(t.Context(), ms); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	return r.Points()
+}
+
+func TestMeasurementsAreDeltaHistogramsWithoutAPod(t *testing.T) {
+	counts := map[string]uint64{}
+	for _, p := range received(t, subject, aStart()...) {
+		counts[p.Metric] += p.Count
+		if !p.Delta {
+			t.Errorf("%+v", p)
+		}
+		for _, attributes := range []map[string]any{p.Attributes, p.Resource} {
+			for key, value := range attributes {
+				if strings.Contains(key, "pod") || value == subject.PodName || value == subject.PodUID {
+					t.Errorf("%s names a pod: %s=%v", p.Metric, key, value)
+				}
+			}
+		}
+	}
+	if counts[startup.MetricPhaseDuration] != 2 || counts[startup.MetricTotalDuration] != 1 {
+		t.Errorf("%v", counts)
+	}
+}
+
+func TestEachPointLeadsToItsSpans(t *testing.T) {
+	other := subject
+	other.PodUID = "1f0e2c1a-6d1b-4f2e-9c55-3d2b1a0e7f11"
+	for name, filter := range map[string]string{"by default": "", "in a container that wants none of its own": "always_off"} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("OTEL_METRICS_EXEMPLAR_FILTER", filter)
+			for _, s := range []startup.Subject{subject, other} {
+				points := received(t, s, aStart()...)
+				if len(points) == 0 {
+					t.Fatal("no points")
+				}
+				for _, p := range points {
+					key := startup.KeyInContainer
+					if p.Attributes[startup.LabelPhase] == startup.SpanVLLMInit {
+						key = startup.SpanVLLMInit
+					}
+					want := otlptest.Exemplar{
+						TraceID: s.Hash.TraceID(s.PodUID).String(), SpanID: s.Hash.SpanID(s.PodUID, key).String(), Value: p.Sum,
+					}
+					if len(p.Exemplars) != 1 || len(p.Exemplars[0].Attributes) != 0 {
+						t.Fatalf("exemplars of %s: %+v", p.Metric, p.Exemplars)
+					}
+					got := p.Exemplars[0]
+					if got.Attributes = nil; got.TraceID != want.TraceID || got.SpanID != want.SpanID || got.Value != want.Value {
+						t.Errorf("exemplar of %s %+v, want %+v", p.Metric, got, want)
+					}
+				}
+			}
+		})
+	}
+	t.Run("not to a trace that is dropped", func(t *testing.T) {
+		dropped := subject
+		dropped.SamplingPriority = -1
+		for _, p := range received(t, dropped, aStart()...) {
+			if len(p.Exemplars) != 0 {
+				t.Errorf("%+v", p)
+			}
+		}
+	})
+}
+
+func TestAStartCountsByItsOutcome(t *testing.T) {
+	for reason, want := range map[string]string{
+		"": "ready", "timed_out": "timed_out", "terminated": "deleted", "killed": "failed", "exit_code=1": "failed",
+		"signal=11": "failed", "cuda_out_of_memory": "failed", "anything else": "failed",
+	} {
+		span := aStart()[0]
+		span.Failure = reason
+		for _, m := range startup.Measurements(subject, span) {
+			if got := label(m, startup.AttrOutcome); m.Metric == startup.MetricTotalDuration && got != want {
+				t.Errorf("the outcome of a start that ended with %q is %q, want %q", reason, got, want)
+			}
+			if got := label(m, startup.AttrReason); m.Metric == startup.MetricPhaseDuration && got != reason {
+				t.Errorf("the reason of a start that ended with %q is %q", reason, got)
+			}
+		}
+	}
+}
+
+func TestAPhaseThatFailedIsInNoHistogramOfSuccesses(t *testing.T) {
+	for _, name := range []string{
+		startup.SpanStartup, startup.SpanPodStartup, startup.SpanPodPending, startup.SpanImagePull, startup.SpanVLLMInit, startup.SpanS5cmdDownload,
+		startup.SpanHFDownload, startup.SpanModelLoad,
+	} {
+		span := startup.Span{Name: name, Attributes: []attribute.KeyValue{attribute.Float64(startup.AttrThroughputMBps, 9)}}
+		span.Failure = "timed_out"
+		for _, m := range startup.Measurements(subject, span) {
+			if label(m, startup.AttrReason) == "" && label(m, startup.AttrOutcome) != startup.OutcomeTimedOut {
+				t.Errorf("a failed %s is in %s, where nothing tells that it failed", name, m.Metric)
+			}
+		}
+	}
+}
