@@ -83,6 +83,9 @@ func (p Panel) grafana() object {
 	var targets []object
 	for i, q := range p.Queries {
 		target := object{"refId": string(rune('A' + i)), "datasource": prometheus, "legendFormat": q.legend(), "expr": q.PromQL(Window), "range": true}
+		if i == 0 && p.Shape == Lines && q.sent() { // the dots of one query are those of all
+			target["exemplar"] = true
+		}
 		if p.Shape == Top {
 			target["expr"], target["instant"], target["range"] = "topk(10, "+q.PromQL("$__range")+")", true, false
 		}

@@ -9,6 +9,8 @@ import (
 	"github.com/open-telemetry/opentelemetry-collector-contrib/exporter/prometheusexporter"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/healthcheckextension"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/processor/deltatocumulativeprocessor"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/processor/filterprocessor"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/processor/transformprocessor"
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/exporter/debugexporter"
 	"go.opentelemetry.io/collector/extension"
@@ -25,7 +27,8 @@ import (
 func components() (otelcol.Factories, error) {
 	receivers, err1 := otelcol.MakeFactoryMap[receiver.Factory](otlpreceiver.NewFactory())
 	processors, err2 := otelcol.MakeFactoryMap[processor.Factory](
-		batchprocessor.NewFactory(), memorylimiterprocessor.NewFactory(), deltatocumulativeprocessor.NewFactory())
+		batchprocessor.NewFactory(), memorylimiterprocessor.NewFactory(),
+		filterprocessor.NewFactory(), transformprocessor.NewFactory(), deltatocumulativeprocessor.NewFactory())
 	exporters, err3 := otelcol.MakeFactoryMap[exporter.Factory](
 		fileexporter.NewFactory(), debugexporter.NewFactory(), prometheusexporter.NewFactory())
 	extensions, err4 := otelcol.MakeFactoryMap[extension.Factory](healthcheckextension.NewFactory())

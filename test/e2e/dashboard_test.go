@@ -25,6 +25,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/coldtrace/coldtrace/dashboard"
+	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/test/stage"
 )
 
@@ -78,6 +79,14 @@ func TestEveryPanelShowsSomething(t *testing.T) {
 	t.Run("every pod's values count", func(t *testing.T) {
 		p.until(t, `histogram_count(sum (startup_total_duration_seconds)) >= 2`) // the good pod's and the bad one's
 	})
+	t.Run("a dot leads to the trace", func(t *testing.T) {
+		trace := startup.MD5.TraceID(string(good.UID)).String()
+		for _, phase := range []string{startup.SpanPodStartup, startup.SpanStartup} { // the watcher's and the wrapper's
+			if !p.has(trace, `startup_phase_duration_seconds{phase="`+phase+`"}`) {
+				t.Errorf("no exemplar of %s has trace %s", phase, trace)
+			}
+		}
+	})
 	t.Run("the alerts' expressions run", func(t *testing.T) {
 		for _, group := range p.rules(t) {
 			for _, rule := range group.Rules {
@@ -130,7 +139,7 @@ scrape_configs:
 	}
 	address := listener.Addr().String()
 	listener.Close()
-	cmd := exec.Command(binary, "--config.file="+configuration, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address)
+	cmd := exec.Command(binary, "--enable-feature=exemplar-storage", "--config.file="+configuration, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	log, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {
@@ -247,6 +256,31 @@ func (p prometheus) until(t *testing.T, expression string) float64 {
 		}
 	}
 	return 0
+}
+
+// has waits for an exemplar with the trace's id.
+func (p prometheus) has(trace, expression string) bool {
+	look := time.NewTicker(200 * time.Millisecond)
+	defer look.Stop()
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); <-look.C {
+		var answer struct {
+			Data []struct {
+				Exemplars []struct{ Labels map[string]string }
+			}
+		}
+		window := url.Values{"query": {expression}, "start": {fmt.Sprint(time.Now().Add(-time.Hour).Unix())}, "end": {fmt.Sprint(time.Now().Add(time.Hour).Unix())}}
+		if p.get("/api/v1/query_exemplars", window, &answer) != nil {
+			continue
+		}
+		for _, series := range answer.Data {
+			for _, e := range series.Exemplars {
+				if e.Labels["trace_id"] == trace {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 type ruleGroup struct {
