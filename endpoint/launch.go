@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/coldtrace/coldtrace/engine/pid1"
 	"github.com/coldtrace/coldtrace/startup"
 )
 
@@ -19,6 +20,7 @@ type Launch struct {
 	// Shell is a shell that the command itself runs, as it is spelt there: proof that the image has it.
 	Shell string
 	Site  Site
+	Init  bool // it works only as the first process of its container, see engine/pid1
 	// Source is the address that the command downloads from, if it does.
 	Source string
 }
@@ -81,7 +83,7 @@ func launch(c *Container, entrypoint, cmd []string) Launch {
 	}
 	rest, ours := Unwrap(argv)
 	l := launchOf(rest, c)
-	l.Known, l.Wrapped = true, ours > 0
+	l.Known, l.Wrapped, l.Init = true, ours > 0, pid1.Insists(rest)
 	l.Site.Word += ours
 	switch {
 	case l.Site.Problem == PlaceholderPresent:

@@ -30,6 +30,7 @@ const (
 	ReasonImageVolumes     Reason = "image-volumes-unsupported"
 	ReasonNoCommand               = Reason(endpoint.EntrypointUnknown)
 	ReasonKnownImage       Reason = "known-image"
+	ReasonInit             Reason = "needs-pid-1"
 	ReasonTaken            Reason = "name-taken"
 	ReasonFootprint        Reason = "footprint-too-small"
 	ReasonBreaker          Reason = "circuit-breaker"
@@ -91,6 +92,7 @@ var Vocabulary = []Explanation{
 	{ReasonImageVolumes, "Image volumes were asked for and not every GPU node can mount them.", "Use `delivery: auto` or `init-container`."},
 	{ReasonNoCommand, "The container has no command and its image's ENTRYPOINT is not known; setting a command would replace it.", "Give the container a command, annotate it with `coldtrace.io/entrypoint`, or add the image to the policy's `knownImages`."},
 	{ReasonKnownImage, "The image's ENTRYPOINT comes from an annotation, the policy or the registry.", ""},
+	{ReasonInit, "The command is an init system (systemd, s6-overlay's `/init`, …) that works only as the container's first process, which it would not be behind the wrapper.", "If it is not, say `coldtrace.io/inject: \"true\"`: then the wrapper looks into the image, and becomes the command if it is."},
 	{ReasonTaken, "The pod already uses the volume name, container name or path that coldtrace needs.", "Rename the pod's own, or live with the watcher's spans."},
 	{ReasonFootprint, "The pod's own requests leave no room for the init container, and more would change its scheduling.", "Use image-volume delivery."},
 	{ReasonBreaker, "Pods with the wrapper failed to start; until that is looked into, this owner's pods go without.", "See the Event on the owner."},

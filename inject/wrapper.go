@@ -52,6 +52,8 @@ func (p *patch) planWrapper(env *envPlan) *wrapping {
 		return no(ReasonApplied, string(FeatureWrapper))
 	case !id.Launch.Known:
 		return no(ReasonNoCommand, c.Name)
+	case id.Launch.Init && set.Inject != "true":
+		return no(ReasonInit, c.Name)
 	case id.Engine == "" && !p.req.Policy.Wrapper.UnknownEngines && set.Inject != "true":
 		return no(ReasonEngineUnknown, string(FeatureWrapper))
 	case p.endpointProblem() != "" && p.endpointProblem() != ReasonEnvFrom: // for that there is a variable of our own

@@ -293,3 +293,55 @@ func childrenOf(pid int) (pids []int) {
 	}
 	return pids
 }
+
+// TestAnInitSystemIsTheFirstProcess has programs that are not what they are called, as images have them.
+func TestAnInitSystemIsTheFirstProcess(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"says-its-pid":  "#!/bin/sh\necho $$\n",
+		"entrypoint":    "#!/bin/bash\nset -e\nexport A=b\nexec \"$(dirname \"$0\")/systemd\" \"$@\"\n",
+		"takes-command": "#!/bin/sh\nexec \"$@\"\n",
+		"initialises":   "#!/bin/sh\n: systemd\necho $$\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	program, err := os.ReadFile("/bin/bash")
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "finit"), program, 0o755)
+	}
+	if err == nil {
+		err = os.Symlink("finit", filepath.Join(dir, "boot"))
+	}
+	if err == nil {
+		err = os.Symlink("says-its-pid", filepath.Join(dir, "systemd"))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	const first, other = "1\n", "not 1\n"
+	for name, c := range map[string]struct {
+		argv []string
+		want string
+	}{
+		"an init system":                     {[]string{"finit", "-c", "echo $$"}, first},
+		"a link to one":                      {[]string{"boot", "-c", "echo $$"}, first},
+		"a script that becomes one":          {[]string{dir + "/entrypoint", "x"}, first},
+		"a script that becomes its argument": {[]string{"takes-command", "finit", "-c", "echo $$"}, first},
+		"a shell that becomes one":           {[]string{"bash", "-c", "exec finit -c 'echo $$'"}, first},
+		"a script that is only called so":    {[]string{"systemd"}, other},
+		"a script that speaks of one":        {[]string{"initialises"}, other},
+		"a script with another argument":     {[]string{"takes-command", "says-its-pid"}, other},
+		"a shell":                            {[]string{"bash", "-c", "echo $$; true"}, other},
+	} {
+		o := run(t, quiet("PATH="+dir+":/usr/bin:/bin")[1:], firstProcess(t, wrapped(c.argv...)), "")
+		if o.stdout != first {
+			o.stdout = other
+		}
+		if o.stdout != c.want || o.code != 0 || o.stderr != "" {
+			t.Errorf("%s: %+v", name, o)
+		}
+	}
+}

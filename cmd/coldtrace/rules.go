@@ -37,7 +37,7 @@ var reasonRules = map[inject.Reason]string{
 	inject.ReasonKnownImage:     ruleCommand,
 	inject.ReasonClaim:          ruleGPU,
 	inject.ReasonNoWrapperImage: ruleWrapper, inject.ReasonUpstream: ruleWrapper, inject.ReasonNoCommand: ruleWrapper,
-	inject.ReasonTaken: ruleWrapper, inject.ReasonFootprint: ruleWrapper, inject.ReasonImageVolumes: ruleWrapper,
+	inject.ReasonTaken: ruleWrapper, inject.ReasonInit: ruleWrapper, inject.ReasonFootprint: ruleWrapper, inject.ReasonImageVolumes: ruleWrapper,
 	inject.ReasonBreaker: ruleWrapper, inject.ReasonRuntimeClass: ruleWrapper, inject.ReasonUserNamespace: ruleWrapper,
 	inject.ReasonRefused: ruleWrapper,
 	inject.ReasonNotVLLM: ruleFlag, inject.ReasonNotServer: ruleFlag, inject.ReasonFlagMode: ruleFlag,

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Run is `coldtrace-wrapper run [--] CMD…` with words of os.Args, and returns the exit code. Where there is nothing to tell, it
-// becomes the command and does not return.
+// Run is `coldtrace-wrapper run [--] CMD…` with words of os.Args, and returns the exit code. Where there is
+// nothing to tell, or the command has to be the first process, it becomes the command and does not return.
 func Run(args []string) int {
 	if len(args) > 0 && args[0] == "--" {
 		args = args[1:]
@@ -24,7 +24,7 @@ func Run(args []string) int {
 	}
 	started := time.Now()
 	env := environ()
-	if idle(env) {
+	if idle(env) || insists(args, env) {
 		err := execvp(args, env, func(file string, argv []string) error { return syscall.Exec(file, argv, env) })
 		complain(args[0] + ": " + err.Error())
 		return exitOf(err)
