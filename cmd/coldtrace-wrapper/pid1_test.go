@@ -336,7 +336,7 @@ func TestAnInitSystemIsTheFirstProcess(t *testing.T) {
 		"a script with another argument":     {[]string{"takes-command", "says-its-pid"}, other},
 		"a shell":                            {[]string{"bash", "-c", "echo $$; true"}, other},
 	} {
-		o := run(t, quiet("PATH="+dir+":/usr/bin:/bin")[1:], firstProcess(t, wrapped(c.argv...)), "")
+		o := run(t, quiet("PATH=" + dir + ":/usr/bin:/bin")[1:], firstProcess(t, wrapped(c.argv...)), "")
 		if o.stdout != first {
 			o.stdout = other
 		}
