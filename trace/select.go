@@ -3,6 +3,8 @@
 package trace
 
 import (
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/coldtrace/coldtrace/startup"
@@ -12,24 +14,28 @@ import (
 type Selection struct {
 	TraceID string // or the beginning of one
 	PodUID  string
-	Pod     string // its name, or namespace/name
+	Pod     string // NAME, NAMESPACE/NAME or KIND/NAME: of the pod, the beginning of that, or of its owner or endpoint
 }
 
-// Apply returns the traces that match all of the selection, in their order.
+// Apply returns the traces that match all of the selection, in their order. A pod of the very name that is asked for
+// goes before those whose names only begin with it.
 // With nothing selected these are the starts of pods: other traces are counted instead of returned, unless there is
 // nothing else.
 func (s Selection) Apply(traces []*Trace) (selected []*Trace, others int) {
-	for _, t := range traces {
-		if s.matches(t) {
-			selected = append(selected, t)
-		} else {
-			others++
+	for _, likePod := range []func(*Trace) bool{s.isPod, s.beginsPod} {
+		if len(selected) > 0 {
+			break
+		}
+		for _, t := range traces {
+			if s.matches(t) && likePod(t) {
+				selected = append(selected, t)
+			}
 		}
 	}
 	if len(selected) == 0 && s == (Selection{}) {
 		return traces, 0
 	}
-	return selected, others
+	return selected, len(traces) - len(selected)
 }
 
 func (s Selection) matches(t *Trace) bool {
@@ -39,20 +45,52 @@ func (s Selection) matches(t *Trace) bool {
 	if !strings.HasPrefix(t.ID, strings.ToLower(s.TraceID)) {
 		return false
 	}
-	if s.PodUID != "" {
-		uid := strings.ToLower(s.PodUID)
-		if !t.ofPod(uid) && !t.has(attrPodUID, uid) {
-			return false
-		}
-	}
+	uid := strings.ToLower(s.PodUID)
+	return uid == "" || t.ofPod(uid) || t.has(attrPodUID, uid)
+}
+
+func (s Selection) isPod(t *Trace) bool {
 	if namespace, name, ok := strings.Cut(s.Pod, "/"); ok {
 		return t.has(attrPodName, name) && t.has(attrPodNamespace, namespace)
 	}
 	return s.Pod == "" || t.has(attrPodName, s.Pod)
 }
 
+// beginsPod says whether the pod's name begins with what is asked for, as those of an owner's pods do, or whether that
+// is its endpoint. What stands before a slash is a namespace or the kind of an owner.
+func (s Selection) beginsPod(t *Trace) bool {
+	namespace, name, ok := strings.Cut(s.Pod, "/")
+	if !ok {
+		name = namespace
+	}
+	f := t.Facts()
+	if ok && f.Namespace != namespace && !ownerKinds.MatchString(namespace) {
+		return false
+	}
+	return name != "" && (strings.HasPrefix(f.Pod, name) || f.Endpoint == name)
+}
+
+// ownerKinds are kinds of owners as kubectl takes them: deploy/NAME.
+var ownerKinds = regexp.MustCompile(`^(?i)(pods?|po|deploy(ments?)?|rs|replicasets?|sts|statefulsets?|ds|daemonsets?|jobs?|lws|leaderworkersets?)(\..*)?$`)
+
+// Pods are the pods of the traces, NAMESPACE/NAME, the newest first, each once.
+func Pods(traces []*Trace) (pods []string) {
+	for _, t := range traces {
+		if name := t.podName(); t.Facts().Pod != "" && !slices.Contains(pods, name) {
+			pods = append(pods, name)
+		}
+	}
+	return pods
+}
+
+// podOfCheck is the name under which coldtrace check sends its span, to see it arrive.
+const podOfCheck = "coldtrace-check"
+
 // isStart says whether the trace tells the start of a pod.
 func (t *Trace) isStart() bool {
+	if t.has(attrPodName, podOfCheck) {
+		return false
+	}
 	start := false
 	t.Walk(func(n *Node) {
 		start = start || n.Name == startup.SpanPodStartup || n.Name == startup.SpanStartup

@@ -184,6 +184,12 @@ func TestSelections(t *testing.T) {
 		"a pod's name":                            {Selection{Pod: pod}, 1},
 		"a pod's namespace and name":              {Selection{Pod: "models/" + pod}, 1},
 		"the pod in another namespace":            {Selection{Pod: "other/" + pod}, 0},
+		"the beginning of two pods' names":        {Selection{Pod: "llama-3-1-8b"}, 2},
+		"that in their namespace":                 {Selection{Pod: "models/llama-3-1-8b"}, 2},
+		"that in another namespace":               {Selection{Pod: "other/llama-3-1-8b"}, 0},
+		"a Deployment":                            {Selection{Pod: "deploy/mixtral-8x7b"}, 1},
+		"an endpoint":                             {Selection{Pod: "llama-3-1-8b-instruct"}, 2},
+		"an end of a name":                        {Selection{Pod: "x2x7k"}, 0},
 		"a UID and a name that don't go together": {Selection{PodUID: uid, Pod: "mixtral-8x7b-5d8f7c9b6-qqq4z"}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -191,6 +197,15 @@ func TestSelections(t *testing.T) {
 				t.Errorf("%d traces, want %d", len(got), c.want)
 			}
 		})
+	}
+	exact := []*Trace{{Roots: []*Node{{Span: &Span{Resource: []Attribute{{attrPodName, "a"}}}}}}, {Roots: []*Node{{Span: &Span{Resource: []Attribute{{attrPodName, "a-1"}}}}}}}
+	if got, _ := (Selection{Pod: "a"}).Apply(exact); len(got) != 1 || got[0] != exact[0] {
+		t.Errorf("of a and a-1, %d traces are a's, want 1", len(got))
+	}
+	check := span("1", "", startup.SpanPodStartup, 0, 1)
+	check.Resource = []Attribute{{attrPodName, "coldtrace-check"}}
+	if got, others := (Selection{}).Apply(append(Build([]*Span{check}), traces...)); len(got) != 3 || others != 2 {
+		t.Errorf("with a check %d traces are starts and %d not, want 3 and 2", len(got), others)
 	}
 	requests, _ := Selection{TraceID: "01234"}.Apply(traces)
 	if got, others := (Selection{}).Apply(requests); len(got) != 1 || others != 0 {

@@ -66,7 +66,7 @@ tells of starts that failed, of deleted pods and of removed scheduling gates wha
 	f := cmd.Flags()
 	f.StringVarP(&opts.Namespace, "namespace", "n", "", "the namespace (default: the context's)")
 	f.StringVarP(&opts.Selector, "selector", "l", "", "only pods with these labels")
-	f.BoolVarP(&opts.Follow, "follow", "f", false, "record until interrupted")
+	f.BoolVar(&opts.Follow, "follow", false, "record until interrupted")
 	f.DurationVar(&duration, "for", 0, "record for this long, such as 10m")
 	f.StringVarP(&o, "output", "o", "-", "the file to write")
 	f.StringVar(&kubeconfig, "kubeconfig", "", "path to the kubeconfig (default: $KUBECONFIG, then ~/.kube/config)")

@@ -15,8 +15,12 @@ import (
 )
 
 const (
-	lookEvery   = 500 * time.Millisecond
-	clearScreen = "\x1b[H\x1b[2J\x1b[3J"
+	lookEvery = 500 * time.Millisecond
+	// The drawings have a screen of their own, so that what was on the terminal before stays there, with what was
+	// scrolled out of sight; the last drawing is left on it.
+	otherScreen = "\x1b[?1049h"
+	firstScreen = "\x1b[?1049l"
+	clearScreen = "\x1b[H\x1b[2J"
 )
 
 // followTrace draws whenever one of the files has changed, until the user has seen enough.
@@ -30,13 +34,26 @@ func followTrace(cmd *cobra.Command, files []string, flags traceFlags) error {
 	}
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
+	if err := redraw(cmd, out, look.C, files, flags); err != nil {
+		return err
+	}
+	return runTrace(cmd, files, flags)
+}
+
+// redraw draws on a screen of its own until the command is interrupted.
+func redraw(cmd *cobra.Command, out *os.File, look <-chan time.Time, files []string, flags traceFlags) (err error) {
+	write := func(sequence string) {
+		if _, failed := out.WriteString(sequence); err == nil && failed != nil {
+			err = fmt.Errorf("write to the terminal: %w", failed)
+		}
+	}
+	write(otherScreen)
+	defer write(firstScreen)
 	last := ""
-	for {
+	for err == nil {
 		if now := state(files); now != last {
 			last = now
-			if _, err := out.WriteString(clearScreen); err != nil {
-				return fmt.Errorf("clear the screen: %w", err)
-			}
+			write(clearScreen)
 			// A file that isn't there yet, or has no spans yet, is what one waits for.
 			if err := runTrace(cmd, files, flags); err != nil {
 				cmd.PrintErrln("coldtrace: waiting:", err)
@@ -45,9 +62,10 @@ func followTrace(cmd *cobra.Command, files []string, flags traceFlags) error {
 		select {
 		case <-cmd.Context().Done():
 			return nil
-		case <-look.C:
+		case <-look:
 		}
 	}
+	return err
 }
 
 // state differs whenever a file has.

@@ -57,13 +57,13 @@ Of several starts, all are listed and the newest is drawn.`,
 	f := cmd.Flags()
 	f.StringVar(&flags.selection.TraceID, "trace-id", "", "draw the trace with this id, or this beginning of one")
 	f.StringVar(&flags.selection.PodUID, "pod-uid", "", "draw the start of the pod with this UID")
-	f.StringVar(&flags.selection.Pod, "pod", "", "draw the start of the pod of this NAME or NAMESPACE/NAME")
+	f.StringVar(&flags.selection.Pod, "pod", "", "draw the start of the pod with this name, or whose name begins with it: NAME, NAMESPACE/NAME, deploy/NAME")
 	f.BoolVar(&flags.list, "list", false, "list all starts and draw none")
 	f.StringVar(&flags.html, "html", "", "also write the start as an HTML page to this file (\"-\": to standard output, instead)")
 	f.IntVar(&flags.width, "width", 0, "columns to draw on (default: the terminal's)")
 	f.BoolVar(&flags.noColour, "no-color", false, "no colours (default: colours on a terminal, unless NO_COLOR is set)")
 	f.BoolVar(&flags.ascii, "ascii", false, "no box-drawing characters")
-	f.BoolVarP(&flags.follow, "follow", "f", false, "draw again whenever a file grows, until interrupted (on a terminal)")
+	f.BoolVar(&flags.follow, "follow", false, "draw again whenever a file grows, until interrupted (on a terminal)")
 	f.Bool("from-capture", false, "captures are recognised")
 	_ = f.MarkHidden("from-capture") // it was needed once
 	return cmd
@@ -71,13 +71,14 @@ Of several starts, all are listed and the newest is drawn.`,
 
 func runTrace(cmd *cobra.Command, files []string, flags traceFlags) error {
 	spans, readErr := readSpans(cmd, files)
-	traces, others := flags.selection.Apply(trace.Build(spans))
+	all := trace.Build(spans)
+	traces, others := flags.selection.Apply(all)
 	if len(traces) == 0 {
 		if readErr != nil {
 			return readErr
 		}
 		if others > 0 {
-			return fmt.Errorf("none of the %d traces is the one asked for", others)
+			return notThere(trace.Pods(all), others)
 		}
 		return errors.New("no spans in the input")
 	}
@@ -105,6 +106,22 @@ func runTrace(cmd *cobra.Command, files []string, flags traceFlags) error {
 
 // tableRows are listed before a drawing, the newest first.
 const tableRows = 20
+
+// notThere says which pods there are, where it was not the one asked for.
+func notThere(pods []string, traces int) error {
+	text := fmt.Sprintf("none of the %d traces is the one asked for", traces)
+	for i, pod := range pods {
+		if i == tableRows {
+			text += fmt.Sprintf("\n  and %d more", len(pods)-i)
+			break
+		}
+		if i == 0 {
+			text += "; there are these pods:"
+		}
+		text += "\n  " + pod
+	}
+	return errors.New(text)
+}
 
 func draw(out io.Writer, traces []*trace.Trace, others int, flags traceFlags) error {
 	var (

@@ -70,7 +70,10 @@ func TestTraceReadsStandardInputAndDrawsWhatIsAskedFor(t *testing.T) {
 	if err != nil || !strings.Contains(out, "ready after 1m 59s") || strings.Contains(out, "STARTED") {
 		t.Errorf("error %v, drew\n%s", err, out)
 	}
-	if _, _, err := drawTrace(t, string(in), "-", "--pod", "nobody"); err == nil || !strings.Contains(err.Error(), "none of the 4 traces") {
+	if out, _, err := drawTrace(t, string(in), "-", "--pod", "deploy/llama-3-1-8b-instruct"); err != nil || strings.Count(out, "models/llama-3-1-8b-instruct-7c9d4f6b8-") != 3 || !strings.Contains(out, "ready after 1m 59s") {
+		t.Errorf("of a Deployment with two pods: error %v, drew\n%s", err, out)
+	}
+	if _, _, err := drawTrace(t, string(in), "-", "--pod", "nobody"); err == nil || !strings.Contains(err.Error(), "none of the 4 traces is the one asked for; there are these pods:\n  models/mixtral-8x7b-5d8f7c9b6-qqq4z\n") {
 		t.Errorf("a pod that isn't there: error %v", err)
 	}
 }
