@@ -30,6 +30,9 @@ const roleEnv = "COLDTRACE_TEST_COMMAND"
 //	lines N    writes N bytes of log lines, many at once
 //	chatter R  writes R log lines a second, each by itself, and starts a process now and then, until standard input ends
 func command(args []string) error {
+	if listen := os.Getenv(listenEnv); listen != "" { // an engine by its name, whatever its arguments
+		return serve("http", listen, os.Getenv("READY"))
+	}
 	if args[0] == "serve" {
 		return serve(args[1], args[2], args[3])
 	}

@@ -10,10 +10,15 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
@@ -32,8 +37,13 @@ func serve(scheme, address, file string) error {
 	if err != nil {
 		return err
 	}
+	if os.Getenv(hideEnv) != "" {
+		if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+			return err
+		}
+	}
 	network := "tcp"
-	if strings.HasPrefix(address, "/") {
+	if !strings.Contains(address, ":") {
 		network = "unix"
 	}
 	if !strings.HasPrefix(scheme, "grpc") {
@@ -119,18 +129,7 @@ func TestAServerIsReadyWhereverItAnswers(t *testing.T) {
 			file := filepath.Join(dir, "ready")
 			begin(t, traced(dir, "http://"+r.GRPC, roleEnv+"=1", "COLDTRACE_HEALTH_URL="+strings.Replace(c.url, "%", where, 1)),
 				fmt.Sprintf("exec %s serve %s %s %s", os.Args[0], c.scheme, address, file))
-			s, ok := r.WaitSpan(60*time.Second, startup.SpanStartup)
-			if !ok || s.Error != "" || s.Attributes["unobserved"] != nil {
-				t.Fatalf("%+v", r.Spans())
-			}
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			at, err := time.Parse(time.RFC3339Nano, string(text))
-			if late := s.End.Sub(at); err != nil || late < -20*time.Millisecond || late > time.Second {
-				t.Errorf("ready %v after it was, %v", late, err)
-			}
+			readySince(t, r, file)
 			asked, err := os.ReadFile(file + ".asked")
 			want := "x"
 			if strings.HasPrefix(c.scheme, "grpc") || strings.HasPrefix(c.url, "tcp") {
@@ -140,6 +139,74 @@ func TestAServerIsReadyWhereverItAnswers(t *testing.T) {
 				t.Errorf("%d lines in its access log, want %d: %v", len(asked), len(want), err)
 			}
 		})
+	}
+}
+
+// readySince fails unless the start was told to be ready when a server wrote that it is.
+func readySince(t *testing.T, r *otlptest.Receiver, file string) {
+	t.Helper()
+	s, ok := r.WaitSpan(60*time.Second, startup.SpanStartup)
+	if !ok || s.Error != "" || s.Attributes["unobserved"] != nil {
+		t.Fatalf("%+v", r.Spans())
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, err := time.Parse(time.RFC3339Nano, string(text))
+	if late := s.End.Sub(at); err != nil || late < -20*time.Millisecond || late > time.Second {
+		t.Errorf("ready %v after it was, %v", late, err)
+	}
+}
+
+// listenEnv makes this test program a server there that says nothing, under whatever name it is started.
+const listenEnv = "COLDTRACE_TEST_LISTEN"
+
+func TestAnEngineIsAskedWhereItsOwnCommandLineSays(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ listen, script string }{ // % is the port
+		"an option, and other numbers":      {"127.0.0.1:%", "exec vllm serve m --port % --max-model-len 256"},
+		"a Unix socket in its own folder":   {"own.sock", "mkdir deep; cd deep; exec vllm serve m --uds own.sock"},
+		"a file of options in its folder":   {"127.0.0.1:%", "mkdir deep; cd deep; echo 'port: %' > c.yaml; exec vllm serve m --config c.yaml"},
+		"a variable that its script sets":   {"127.0.0.1:%", "export PORT=%; exec text-generation-launcher --num-shard 4"},
+		"an engine whose log nobody reads":  {"127.0.0.1:%", "exec llama-server -c 4096 --port %"},
+		"a child of the command, in a pipe": {"[::1]:%", "vllm serve m --port=% 2>&1 | cat"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, dir, port := otlptest.New(t), t.TempDir(), freePort(t)
+			for _, program := range []string{"vllm", "text-generation-launcher", "llama-server"} {
+				if err := os.Symlink(os.Args[0], filepath.Join(dir, program)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			file := filepath.Join(dir, "ready")
+			begin(t, traced(dir, "http://"+r.GRPC, roleEnv+"=1", "READY="+file, listenEnv+"="+strings.ReplaceAll(c.listen, "%", port)),
+				"cd "+dir+"; "+strings.ReplaceAll(c.script, "%", port))
+			readySince(t, r, file)
+		})
+	}
+}
+
+// hideEnv makes the server a process whose files only the powerful may see, as one is that has changed its user.
+const hideEnv = "COLDTRACE_TEST_HIDE"
+
+func TestWhereNobodyCanTellWhoseSocketAnswersThatIsSaid(t *testing.T) {
+	t.Parallel()
+	powerless := []string{"--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace", "--"}
+	if exec.Command("setpriv", append(slices.Clone(powerless), "true")...).Run() != nil {
+		t.Skip("drops a capability, for which it must be root")
+	}
+	r, dir, port := otlptest.New(t), t.TempDir(), freePort(t)
+	argv := append(powerless, wrapped(os.Args[0], "serve", "http", "127.0.0.1:"+port, filepath.Join(dir, "ready"))...)
+	cmd := exec.Command("setpriv", argv...)
+	cmd.Env = traced(dir, "http://"+r.GRPC, roleEnv+"=1", hideEnv+"=1", "COLDTRACE_HEALTH_URL=http://localhost:"+port+"/health")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Signal(syscall.SIGTERM); _ = cmd.Wait() })
+	if s, ok := r.WaitSpan(60*time.Second, startup.SpanStartup); !ok || s.Error != "" || s.Attributes["unobserved"] != "sockets" {
+		t.Errorf("%+v", r.Spans())
 	}
 }
 

@@ -154,6 +154,8 @@ func (s *Sockets) holder(inode string, pids map[int]bool) Owner {
 				s.last.link, s.last.name = link, name
 				return true
 			}
+			// Root may list the files of a process that changed its user, and without CAP_SYS_PTRACE not see what they are.
+			hidden = hidden || errors.Is(err, fs.ErrPermission)
 			return false
 		})
 		if found {
