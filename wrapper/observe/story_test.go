@@ -48,9 +48,9 @@ func valueOf(sp startup.Span, name string) any {
 }
 
 const (
-	vllmServe = "vllm serve m --port 8000"
-	speaks    = "(APIServer pid=1) INFO 03-01 06:00:01 [utils.py:1] vLLM server version 0.31.0, serving model m\n" +
-		"(EngineCore pid=9) INFO 03-01 06:00:02 [core.py:1] Initializing a V1 LLM engine (v0.31.0) with config: model='m'\n"
+	vllmServe   = "vllm serve m --port 8000"
+	speaks      = "(APIServer pid=1) INFO 03-01 06:00:01 [utils.py:1] vLLM server version 0.31.0, serving model m\n" + introduced
+	introduced  = "(EngineCore pid=9) INFO 03-01 06:00:02 [core.py:1] Initializing a V1 LLM engine (v0.31.0) with config: model='m'\n"
 	initialised = "(EngineCore pid=9) INFO 03-01 06:00:03 [core.py:1] init engine (profile, create kv cache, warmup model) took 1.00 s\n"
 )
 
@@ -103,7 +103,7 @@ func TestWhoServesNothingIsReadyWithItsEngine(t *testing.T) {
 		settles   bool          // it takes a while to be sure
 	}{
 		"a worker, by the webhook's word": {startup.RoleWorker, vllmServe + " --headless", speaks + initialised, 3 * time.Second, false},
-		"a headless engine, by its own":   {startup.RoleServer, vllmServe + " --headless", "INFO 03-01 06:00:00 [serve.py:1] Launching 1 data parallel engine(s) in headless mode, with x.\n" + speaks[strings.Index(speaks, "(Eng"):] + initialised, 3 * time.Second, false},
+		"a headless engine, by its own":   {startup.RoleServer, vllmServe + " --headless", "INFO 03-01 06:00:00 [serve.py:1] Launching 1 data parallel engine(s) in headless mode, with x.\n" + introduced + initialised, 3 * time.Second, false},
 		"workers of an engine elsewhere":  {startup.RoleServer, vllmServe + " --headless", executor, 2 * time.Second, true},
 		"the same, by the webhook's word": {startup.RoleWorker, vllmServe + " --headless", executor, 2 * time.Second, true},
 		"a node of SGLang":                {startup.RoleServer, "python -m sglang.launch_server --node-rank 1", "[2026-03-01 06:00:00] server_args=ServerArgs(model_path='m', node_rank=1)\n[2026-03-01 06:00:09 TP8] max_total_num_tokens=7, x\n", 2 * time.Second, false},

@@ -37,11 +37,12 @@ func TestLoadingEndsWhereTheNextThingBegins(t *testing.T) {
 		warm    = core + "INFO 03-01 12:00:06 [cpu_model_runner.py:1] Warming up done.\n"
 		init    = core + "INFO 03-01 12:00:07 [core.py:1] init engine (profile, create kv cache, warmup model) took 1.00 s\n"
 	)
-	bars := func(percent ...int) (out string) {
+	bars := func(percent ...int) string {
+		var out strings.Builder
 		for _, p := range percent {
-			out += fmt.Sprintf(bar, p, p/20)
+			fmt.Fprintf(&out, bar, p, p/20)
 		}
-		return out
+		return out.String()
 	}
 	for name, c := range map[string]struct {
 		log  string

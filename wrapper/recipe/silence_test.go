@@ -70,7 +70,7 @@ func TestNothingIsBlamedOnWhatOnlyABarTold(t *testing.T) {
 	for name, c := range map[string]struct{ log, died string }{
 		"a silent log":                         {bars, ""},
 		"a bar in the middle of a silent load": {strings.SplitAfter(bars, "1.00s/it]\n")[0], ""},
-		"a log that speaks":                    {start[:strings.Index(start, "(EngineCore_DP0 pid=2) INFO 03-01 12:00:04")] + strings.SplitAfter(bars[1:], "1.00s/it]\n")[0], startup.SpanWeightsLoad},
+		"a log that speaks":                    {before(start, "(EngineCore_DP0 pid=2) INFO 03-01 12:00:04") + strings.SplitAfter(bars[1:], "1.00s/it]\n")[0], startup.SpanWeightsLoad},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, end := live(t, "vllm", c.log)
