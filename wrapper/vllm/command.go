@@ -1,29 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package vllm decides, in the container and before vLLM starts, what tracing its installation can be asked for. It
-// reads what lies on disk and starts nothing.
+// Package vllm decides, in the process that is about to become vLLM's server, what tracing its installation can be asked
+// for. It reads what lies on disk and starts nothing.
 package vllm
 
 import (
 	"path"
+	"slices"
+	"strconv"
 	"strings"
+
+	"github.com/coldtrace/coldtrace/engine"
 )
 
-// Words of commands and environments, as in package startup, which is too heavy to import here; a test compares them.
-const (
-	Flag        = "--otlp-traces-endpoint"
-	Args        = "COLDTRACE_VLLM_ARGS"
-	Placeholder = `${COLDTRACE_VLLM_ARGS:+"$COLDTRACE_VLLM_ARGS"}`
-)
-
-// modules and scripts are vLLM's servers.
-var (
-	modules = map[string]bool{
-		"vllm_server": true, "vllm_startup_wrapper": true,
-		"vllm.entrypoints.openai.api_server": true, "vllm.entrypoints.api_server": true,
-	}
-	scripts = map[string]bool{"vllm_server.py": true, "vllm_startup_wrapper.py": true, "api_server.py": true}
-)
+// Flag asks for request tracing. As in package startup, which is too heavy to import here; a test compares them.
+const Flag = "--otlp-traces-endpoint"
 
 // site is where a command line names vLLM's server.
 type site struct {
@@ -33,26 +24,51 @@ type site struct {
 	module      bool   // run by -m: the working directory comes first in the module path
 }
 
-// find looks for the server in the words of one simple command.
+// find looks for the server in the words of a command, behind whatever launchers.
 func find(words []string) (site, bool) {
 	for i, w := range words {
-		switch {
-		case w == "-m" && i+1 < len(words) && (modules[words[i+1]] || words[i+1] == "vllm" && next(words, i+2) == "serve"):
-			s := site{after: i + 1, module: true}
-			if words[i+1] == "vllm" {
-				s.after++
+		if w == "-m" {
+			sub, ok := engine.VLLMModules[next(words, i+1)]
+			s := site{after: i + 1, module: true, interpreter: before(words[:i])}
+			if !ok || s.interpreter == "" {
+				return site{}, false
 			}
-			s.interpreter = before(words[:i])
-			return s, s.interpreter != ""
-		case path.Base(w) == "vllm" && next(words, i+1) == "serve":
-			return site{after: i + 1, program: w}, true
-		case scripts[path.Base(w)]:
-			if in := before(words[:i]); in != "" {
-				return site{after: i, interpreter: in}, true
-			}
+			return s.with(sub, words)
+		}
+		sub, ok := script(w)
+		if !ok {
+			continue
+		}
+		s := site{after: i, program: w}
+		if in := before(words[:i]); in != "" {
+			s = site{after: i, interpreter: in}
+		} else if sub == "" && strings.HasSuffix(w, ".py") && i > 0 {
+			continue // an argument of something else
+		}
+		if s, ok := s.with(sub, words); ok {
+			return s, true
 		}
 	}
 	return site{}, false
+}
+
+// with wants a subcommand, which the flag then follows.
+func (s site) with(sub string, words []string) (site, bool) {
+	if sub == "" {
+		return s, true
+	}
+	s.after++
+	return s, next(words, s.after) == sub
+}
+
+// script finds a file in the table by the end of its path.
+func script(word string) (sub string, ok bool) {
+	for tail, sub := range engine.VLLMScripts {
+		if rest, found := strings.CutSuffix(word, tail); found && (rest == "" || strings.HasSuffix(rest, "/")) {
+			return sub, true
+		}
+	}
+	return "", false
 }
 
 func next(words []string, i int) string {
@@ -76,51 +92,35 @@ func before(words []string) string {
 	return ""
 }
 
-// located is where in a command line the server is named.
-type located struct {
-	site
-	argument int // the argument that is a shell string with the placeholder; -1: the arguments themselves
+// flagged tells whether somebody has asked for request tracing already, in sight or in a variable.
+func flagged(argv, env []string) bool {
+	has := func(s string) bool { return strings.Contains(s, Flag) || strings.Contains(s, "otlp_traces_endpoint") }
+	return slices.ContainsFunc(argv, has) || slices.ContainsFunc(env, has)
 }
 
-// locate finds the one place, if all that can matter is in sight. What a script does to its environment before the
-// server starts cannot be seen: such scripts are left alone.
-func locate(argv []string) (located, bool) {
-	for i, arg := range argv {
-		before, after, ok := strings.Cut(arg, Placeholder)
-		if !ok {
-			continue
-		}
-		if strings.Contains(after, Placeholder) || unpredictable(before) {
-			return located{}, false
-		}
-		s, ok := find(lastCommand(before))
-		return located{site: s, argument: i}, ok
-	}
-	s, ok := find(argv)
-	return located{site: s, argument: -1}, ok
+// visible tells whether all of vLLM's arguments are in sight: a file of arguments may ask for request tracing. And with one
+// vLLM takes the word after serve for the model, so that the flag cannot stand there.
+func visible(argv []string) bool {
+	return !slices.ContainsFunc(argv, func(a string) bool { return strings.Contains(a, "--config") })
 }
 
-// unpredictable tells a script that may choose another interpreter or other packages.
-func unpredictable(script string) bool {
-	for _, sign := range []string{"activate", "PATH=", "PYTHONHOME", "PYTHONPATH", "pip install", "uv pip", "alias ", "cd "} {
-		if strings.Contains(script, sign) {
+// elsewhere tells whether vLLM hands its arguments to somebody else, whose parser does not know the flag or refuses it:
+// its gRPC server, vLLM Omni, its front end in Rust. (vllm#44757, vllm#47810)
+func elsewhere(args []string, e environment) bool {
+	for _, a := range args {
+		if strings.HasPrefix(a, "--grpc") || a == "--omni" {
 			return true
 		}
 	}
-	return false
+	const rust = "VLLM_USE_RUST_FRONTEND" // bool(int(…)); what is no number stops vLLM with or without us
+	n, err := strconv.Atoi(strings.TrimSpace(e.get(rust)))
+	return e.has(rust) && (err != nil || n != 0)
 }
 
-// lastCommand is the last words of what stands before the placeholder, back to where their command begins. A word that is not plain is
-// one that nothing is known of.
-func lastCommand(before string) []string {
-	if i := strings.LastIndexAny(before, ";&|\n(){}`"); i >= 0 {
-		before = before[i+1:]
-	}
-	words := strings.Fields(before)
-	for i, w := range words {
-		if strings.ContainsAny(w, `"'$\*?[]<>~`) {
-			words[i] = ""
-		}
-	}
-	return words
+// traced tells whether another tracer is there.
+func traced(argv []string, e environment) bool {
+	return engine.TracerInCommand(argv) || slices.ContainsFunc(e, func(v string) bool {
+		name, value, _ := strings.Cut(v, "=")
+		return engine.TracerVariable(name, value)
+	})
 }

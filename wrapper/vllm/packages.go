@@ -37,52 +37,23 @@ func (f folders) has(module string) bool {
 	return false
 }
 
-// described tells whether OpenTelemetry's API has its metadata: without it the API is importable and then finds no context
-// to work with, because it looks that up by name among the entry points of what is installed.
-func (f folders) described() bool {
-	return slices.ContainsFunc(f, func(dir string) bool {
-		return len(entriesOf(dir, "opentelemetry_api-", "-info")) > 0 // dist-info of pip, egg-info of some distributions
-	})
-}
-
-// version is that of the vLLM which would be imported, from its metadata. Two of them in one folder are what a broken
-// update leaves: nobody knows which it is.
-func (f folders) version() (version, bool) {
-	for _, dir := range f {
-		found := entriesOf(dir, "vllm-", ".dist-info")
-		if len(found) > 1 {
-			return version{}, false
-		}
-		if len(found) == 1 {
-			return parseVersion(strings.TrimSuffix(strings.TrimPrefix(found[0], "vllm-"), ".dist-info"))
-		}
-		if _, err := os.Stat(path.Join(dir, "vllm", "__init__.py")); err == nil {
-			return version{}, false
-		}
-	}
-	return version{}, false
-}
-
-// importFolders are where the interpreter that a command names would look, in its order; nil if that is not clear.
-func importFolders(interpreter string, env environment) folders {
+// importFolders are where the interpreter that a command names would look, in its order, and that interpreter's name,
+// python3.12; nil if that is not clear.
+func importFolders(interpreter string, env environment) (out folders, python string) {
 	file := env.which(interpreter)
-	if file == "" {
-		return nil
-	}
-	var out folders
-	if v := env.get("PYTHONHOME"); v != "" {
-		return nil
+	if file == "" || env.get("PYTHONHOME") != "" {
+		return nil, ""
 	}
 	out = append(out, splitList(env.get("PYTHONPATH"))...)
 	prefix := path.Dir(path.Dir(file))
 	if home, system, ok := virtual(prefix); ok {
 		v := versionOf(file, prefix)
 		if v == "" {
-			return nil
+			return nil, ""
 		}
 		out = append(out, path.Join(prefix, "lib", v, "site-packages"))
 		if !system {
-			return out
+			return out, v
 		}
 		file, prefix = path.Join(home, path.Base(file)), path.Dir(home)
 	} else if target := resolve(file); isPython(path.Base(target)) {
@@ -91,7 +62,7 @@ func importFolders(interpreter string, env environment) folders {
 	}
 	v := versionOf(file, prefix)
 	if v == "" {
-		return nil
+		return nil, ""
 	}
 	if home := env.get("HOME"); home != "" && env.get("PYTHONNOUSERSITE") == "" {
 		out = append(out, path.Join(home, ".local/lib", v, "site-packages"))
@@ -102,7 +73,7 @@ func importFolders(interpreter string, env environment) folders {
 	} {
 		out = append(out, path.Join(prefix, dir))
 	}
-	return out
+	return out, v
 }
 
 // isPython tells python3.12 from python and from what it may be a link to.

@@ -5,129 +5,130 @@ package vllm
 import (
 	"slices"
 	"strings"
-
-	"github.com/coldtrace/coldtrace/startup/otlpurl"
 )
 
 // Modes of the flag, the values of COLDTRACE_VLLM_FLAG.
-const auto = "auto"
+const (
+	auto   = "auto"
+	always = "always"
+)
 
 // Names of OpenTelemetry's environment that vLLM reads.
 const (
-	envEndpoint       = "OTEL_EXPORTER_OTLP_ENDPOINT"
-	envProtocol       = "OTEL_EXPORTER_OTLP_PROTOCOL"
 	envTracesEndpoint = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 	envTracesProtocol = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"
+	envSampler        = "OTEL_TRACES_SAMPLER"
+	envSamplerArg     = "OTEL_TRACES_SAMPLER_ARG"
+	envService        = "OTEL_SERVICE_NAME"
+	envAttributes     = "OTEL_RESOURCE_ATTRIBUTES"
+
+	protocol = "http/protobuf"
 )
 
-// Plan is what a command that starts vLLM gets. The zero value is nothing.
+// Offer is what vLLM can be given.
+type Offer struct {
+	Mode        string   // of the flag
+	Endpoint    string   // where its spans go, as an HTTP URL with its path; empty: nowhere
+	Traceparent string   // what the spans of its loading belong to; empty: they are not wanted
+	Sampler     []string // value and argument of the request spans' sampler; nil: whatever the environment says
+	Attributes  string   // of the resource, encoded
+}
+
+// Plan is what a command that starts vLLM gets.
 type Plan struct {
-	Argv   []string
-	Env    []string
-	Flag   bool // requests will be traced
-	Traced bool // vLLM will send spans of its start
+	Argv []string
+	Env  []string
+	Flag bool // requests will be traced
+	Load bool // vLLM will send spans of its loading
 }
 
 // Prepare looks at the vLLM that a command would start and asks it for what it can do: for request tracing by its flag
-// if mode is auto and the installation has all that the flag needs, else for spans of its start by environment alone,
-// as children of traceparent.
+// if the mode is auto and the installation has all that the flag needs, else for spans of its loading by environment alone.
 //
 // Both at once is not possible: with the flag, vLLM makes each request without a traceparent of its own a child of the
 // environment's, for the pod's life (facts: otel.py's _get_smart_context).
-func Prepare(argv, env []string, mode, traceparent string) Plan {
+func Prepare(argv, env []string, o Offer) Plan {
 	p := Plan{Argv: argv, Env: env}
 	e := environment(env)
-	if flagged(argv, env) {
+	where, ok := find(argv)
+	if !ok || traced(argv, e) {
 		return p
 	}
-	where, ok := locate(argv)
+	if flagged(argv, env) {
+		if o.Mode == always { // it is ours
+			p.sample(o)
+		}
+		return p
+	}
+	if o.Endpoint == "" || !visible(argv) || !local(e, o.Endpoint) {
+		return p
+	}
+	v, ok := where.tracing(e)
 	if !ok {
 		return p
 	}
-	interpreter := where.interpreter
-	if where.program != "" {
-		interpreter = shebang(e.which(where.program))
-	}
-	dirs := importFolders(interpreter, e)
-	if where.module {
-		dirs = append(folders{"."}, dirs...)
-	}
-	v, ok := dirs.version()
-	if !ok || len(dirs) == 0 {
-		return p
-	}
-	endpoint, protocol, ok := destination(e)
-	if !ok || !dirs.described() || slices.ContainsFunc(v.needs(protocol), func(m string) bool { return !dirs.has(m) }) {
-		return p
-	}
-	switch {
-	case mode == auto && v.flagWorks() && visible(argv) && (where.argument >= 0 || where.after < len(argv)):
-		p.give(where, Flag+"="+endpoint)
-	case v.tracesLoading() && traceparent != "" && !e.has("TRACEPARENT") && !e.has("traceparent") && visible(argv):
-		p.Traced = true
-		p.set("TRACEPARENT", traceparent)
-		p.set("traceparent", traceparent)
-		if !e.has(envTracesEndpoint) {
-			p.set(envTracesEndpoint, endpoint)
-		}
-	default:
-		return p
-	}
-	if protocol != "grpc" && !e.has(envTracesProtocol) {
+	switch own := e.has(envTracesEndpoint); {
+	case e.has(envTracesProtocol) && e.get(envTracesProtocol) != protocol && !own:
+	case o.Mode == auto && v.flagWorks() && !own && !elsewhere(argv[where.after:], e):
+		p.Flag = true
+		p.sample(o)
+		p.Argv = slices.Insert(slices.Clone(argv), where.after+1, Flag+"="+o.Endpoint)
 		p.set(envTracesProtocol, protocol)
+	case v.tracesLoading() && o.Traceparent != "" && !e.has("TRACEPARENT") && !e.has("traceparent"):
+		p.Load = true
+		p.describe(o)
+		p.set("TRACEPARENT", o.Traceparent)
+		p.set("traceparent", o.Traceparent)
+		if !own {
+			p.set(envTracesEndpoint, o.Endpoint)
+			p.set(envTracesProtocol, protocol)
+		}
 	}
 	return p
 }
 
-// flagged tells whether somebody has asked for request tracing already, in sight or in a variable.
-func flagged(argv, env []string) bool {
-	has := func(s string) bool { return strings.Contains(s, Flag) || strings.Contains(s, "otlp_traces_endpoint") }
-	return slices.ContainsFunc(argv, has) || slices.ContainsFunc(env, has)
-}
-
-// visible tells whether all of vLLM's arguments are in sight: a file of arguments may ask for request tracing. And with one
-// vLLM takes the word after serve for the model, so that the flag cannot stand there.
-func visible(argv []string) bool {
-	return !slices.ContainsFunc(argv, func(a string) bool { return strings.Contains(a, "--config") })
-}
-
-// destination is where vLLM is to send spans, in its own terms: it reads no generic protocol, and takes an HTTP URL as
-// it is.
-func destination(e environment) (endpoint, protocol string, ok bool) {
-	u, err := otlpurl.Parse(e.get(envEndpoint), false)
-	if err != nil || u.User {
-		return "", "", false
-	}
-	protocol = e.get(envTracesProtocol)
-	if protocol == "" {
-		if protocol = e.get(envProtocol); protocol == "" || protocol == "http/json" {
-			protocol = "grpc"
-			if u.Port == "4318" || e.get(envProtocol) != "" {
-				protocol = "http/protobuf"
-			}
-		}
-	}
-	switch protocol {
-	case "grpc":
-		u.Path = ""
-	case "http/protobuf":
-		if !strings.HasSuffix(u.Path, "/v1/traces") {
-			u.Path = strings.TrimSuffix(u.Path, "/") + "/v1/traces"
-		}
-	default: // vLLM would refuse to start
-		return "", "", false
-	}
-	return u.String(), protocol, true
-}
-
-// give hands the flag over: into the arguments, or by the variable that the shell string refers to.
-func (p *Plan) give(where located, flag string) {
-	p.Flag = true
-	if where.argument >= 0 {
-		p.set(Args, flag)
+// sample says how request spans are sampled: both variables or none, since a ratio of ours beside a sampler of the
+// user's would change the user's.
+func (p *Plan) sample(o Offer) {
+	p.describe(o)
+	if e := environment(p.Env); len(o.Sampler) == 0 || e.has(envSampler) || e.has(envSamplerArg) {
 		return
 	}
-	p.Argv = slices.Insert(slices.Clone(p.Argv), where.after+1, flag)
+	p.set(envSampler, o.Sampler[0])
+	if len(o.Sampler) > 1 && o.Sampler[1] != "" {
+		p.set(envSamplerArg, o.Sampler[1])
+	}
+}
+
+// describe says whose spans these are, where nobody has.
+func (p *Plan) describe(o Offer) {
+	e := environment(p.Env)
+	if !e.has(envService) && !strings.Contains(e.get(envAttributes), "service.name=") {
+		p.set(envService, "vllm")
+	}
+	if !e.has(envAttributes) && o.Attributes != "" {
+		p.set(envAttributes, o.Attributes)
+	}
+}
+
+// local tells whether Python would ask our end of the line itself and not a proxy.
+func local(e environment, endpoint string) bool {
+	for _, name := range []string{"http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"} {
+		if e.get(name) == "" {
+			continue
+		}
+		_, host, _ := strings.Cut(endpoint, "://")
+		host, _, _ = strings.Cut(host, ":")
+		direct := e.get("no_proxy")
+		if !e.has("no_proxy") {
+			direct = e.get("NO_PROXY")
+		}
+		return slices.ContainsFunc(strings.Split(direct, ","), func(d string) bool {
+			d = strings.TrimSpace(d)
+			return d == host || d == "*"
+		})
+	}
+	return true
 }
 
 // set replaces or adds a variable.

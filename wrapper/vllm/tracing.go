@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vllm
+
+import (
+	"os"
+	"path"
+	"strings"
+)
+
+// dependency is a distribution that tracing needs, and what is imported from it: some when arguments are checked, the
+// exporter's parts only when the first span is about to leave.
+type dependency struct {
+	name    string
+	modules []string
+}
+
+var (
+	core = []dependency{
+		{"opentelemetry-api", []string{"opentelemetry.trace", "opentelemetry.context"}},
+		{"opentelemetry-sdk", []string{"opentelemetry.sdk.trace"}},
+		{"opentelemetry-semantic-conventions", []string{"opentelemetry.semconv"}},
+	}
+	exporters = []dependency{
+		{"opentelemetry-exporter-otlp-proto-common", []string{"opentelemetry.exporter.otlp.proto.common"}},
+		{"opentelemetry-proto", []string{"opentelemetry.proto"}},
+		{"protobuf", []string{"google.protobuf"}},
+	}
+	overHTTP = []dependency{
+		{"opentelemetry-exporter-otlp-proto-http", []string{"opentelemetry.exporter.otlp.proto.http.trace_exporter"}},
+		{"requests", []string{"requests"}}, {"urllib3", []string{"urllib3"}},
+	}
+	overGRPC = []dependency{
+		{"opentelemetry-exporter-otlp-proto-grpc", []string{"opentelemetry.exporter.otlp.proto.grpc.trace_exporter"}},
+		{"grpcio", []string{"grpc"}}, {"googleapis-common-protos", []string{"google.rpc"}},
+	}
+	conventions = []dependency{{"opentelemetry-semantic-conventions-ai", []string{"opentelemetry.semconv.ai"}}}
+)
+
+// dependencies of a vLLM's tracing: from 0.16 on it imports both exporters, whichever it uses.
+func dependencies(v version) []dependency {
+	out := append(append(append([]dependency(nil), core...), exporters...), overHTTP...)
+	if !v.before(0, 16) {
+		out = append(out, overGRPC...)
+	}
+	if v.before(0, 7) {
+		out = append(out, conventions...)
+	}
+	return out
+}
+
+// before tells whether a version's first two numbers are lower.
+func (v version) before(major, minor int) bool {
+	return compareRelease(truncated(v.release, 2), []int{major, minor}) < 0
+}
+
+// flagWorks tells whether request tracing can be asked for without harm. 0.8.0 to 0.10.1 fall back to the old engine
+// for it, or refuse to start; before 0.5.1 the flag is unknown. (vllm#4687, vllm#20372)
+func (v version) flagWorks() bool { return v.since(5, 1) && v.before(0, 8) || v.since(10, 2) }
+
+// tracesLoading tells whether vLLM has spans of its own for its start. (vllm#31162)
+func (v version) tracesLoading() bool { return v.since(16, 0) }
+
+// tracing is the version of the vLLM that would run, if all that its tracing needs is installed and agrees with each
+// other by its own metadata. What contradicts itself may start and die at the first request: pip only warns of it.
+func (s site) tracing(e environment) (v version, ok bool) {
+	interpreter := s.interpreter
+	if s.program != "" {
+		interpreter = shebang(e.which(s.program))
+	}
+	dirs, python := importFolders(interpreter, e)
+	if dirs == nil {
+		return version{}, false
+	}
+	if s.module {
+		dirs = append(folders{"."}, dirs...)
+	}
+	in := dirs.installed(python)
+	if in == nil {
+		return version{}, false
+	}
+	vllm := in.find("vllm")
+	if vllm == nil || !in.provides("vllm", "vllm") {
+		return version{}, false
+	}
+	var needed []requirement
+	for _, r := range vllm.requires {
+		if strings.HasPrefix(r.name, "opentelemetry-") && r.applies(python, nil) {
+			needed = append(needed, r)
+		}
+	}
+	for _, d := range dependencies(vllm.version) {
+		for _, m := range d.modules {
+			if !in.provides(d.name, m) {
+				return version{}, false
+			}
+		}
+		needed = append(needed, requirement{name: d.name})
+	}
+	return vllm.version, in.agrees(needed) && in.registered()
+}
+
+// registered tells whether OpenTelemetry's API has its entry points: without them it is importable and then finds no
+// context to work with, because it looks that up by name among them.
+func (in *installation) registered() bool {
+	text, err := os.ReadFile(path.Join(in.find("opentelemetry-api").info, "entry_points.txt"))
+	return err == nil && strings.Contains(string(text), "[opentelemetry_context]")
+}
