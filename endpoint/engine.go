@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/coldtrace/coldtrace/engine/server"
 	"github.com/coldtrace/coldtrace/startup"
 )
 
@@ -35,16 +36,8 @@ type entry struct {
 	subs   []string
 }
 
-// modules are what stands after python -m.
+// modules are what stands after python -m, beside vLLM's servers.
 var modules = map[string]*entry{
-	"vllm_server":                              {engine: VLLM},
-	"vllm_omni_server":                         {engine: VLLM},
-	"vllm_startup_wrapper":                     {engine: VLLM},
-	"vllm.entrypoints.openai.api_server":       {engine: VLLM},
-	"vllm.entrypoints.api_server":              {engine: VLLM},
-	"vllm.entrypoints.cli.main":                {engine: VLLM, subs: []string{"serve"}},
-	"vllm.scripts":                             {engine: VLLM, subs: []string{"serve"}},
-	"vllm":                                     {engine: VLLM, subs: []string{"serve"}},
 	"vllm.entrypoints.openai.run_batch":        {engine: VLLM, role: startup.RoleBatch},
 	"vllm_batch":                               {engine: VLLM, role: startup.RoleBatch},
 	"sglang.launch_server":                     {engine: SGLang},
@@ -64,7 +57,6 @@ var modules = map[string]*entry{
 
 // programs are base names of executables.
 var programs = map[string]*entry{
-	"vllm":                     {engine: VLLM, subs: []string{"serve"}},
 	"text-generation-launcher": {engine: TGI},
 	"text-generation-server":   {engine: TGI, subs: []string{"serve"}},
 	"text-embeddings-router":   {engine: TEI},
@@ -78,13 +70,30 @@ var programs = map[string]*entry{
 
 // scripts are base names of files that an interpreter runs, or that run by themselves.
 var scripts = map[string]*entry{
-	"vllm_server.py":          {engine: VLLM},
-	"vllm_omni_server.py":     {engine: VLLM},
-	"vllm_startup_wrapper.py": {engine: VLLM},
 	"vllm_batch.py":           {engine: VLLM, role: startup.RoleBatch},
 	"launch_triton_server.py": {engine: TensorRTLLM},
 	"start_server.sh":         {engine: NIM},
 	"start-server.sh":         {engine: NIM},
+}
+
+func init() {
+	vllm := func(sub string) *entry {
+		if sub == "" {
+			return &entry{engine: VLLM}
+		}
+		return &entry{engine: VLLM, subs: []string{sub}}
+	}
+	for name, sub := range server.Modules {
+		modules[name] = vllm(sub)
+	}
+	for tail, sub := range server.Scripts {
+		switch {
+		case sub != "":
+			programs[tail] = vllm(sub)
+		case !strings.Contains(tail, "/"):
+			scripts[tail] = vllm("")
+		}
+	}
 }
 
 // workers are scripts that join a Ray cluster when their first argument says worker.

@@ -48,6 +48,7 @@ type Site struct {
 	Problem Problem
 	Word    int // index in command followed by args
 	Offset  int // in that word, if it is a shell string; -1: a word of its own after it
+	Front   int // in a shell string: where the command itself begins, behind its launchers
 }
 
 // Problem is why there is no Site.
@@ -70,6 +71,7 @@ const (
 	ScriptUnknown       Problem = "script-unknown"
 	ConfigFile          Problem = "config-file"
 	EntrypointUnknown   Problem = "entrypoint-unknown"
+	Xtrace              Problem = "shell-xtrace"
 )
 
 // launch reads a container's command. entrypoint and cmd are the image's, if they are known.
@@ -164,8 +166,11 @@ func launchOf(argv []string, c *Container) Launch {
 		}
 		text := argv[at+sh.script]
 		found := scan(text, sh.variant, c, all[at+sh.script+1:])
+		if sh.traced && found.problem == NoProblem {
+			found.problem = Xtrace
+		}
 		l.Engine, l.Role, l.Args, l.Source = found.engine, found.role, found.args, found.source
-		l.Site = Site{Problem: found.problem, Word: at + sh.script, Offset: found.offset}
+		l.Site = Site{Problem: found.problem, Word: at + sh.script, Offset: found.offset, Front: found.front}
 		return hint(argv, c, l)
 	}
 	if e, token := match(all[at:]); e != nil {

@@ -95,7 +95,7 @@ func positional(args []Word) string {
 		w := &args[i]
 		start := w.start()
 		switch {
-		case w.ours, start == "serve", start == "api_server":
+		case start == "serve", start == "api_server":
 		case len(start) > 1 && start[0] == '-':
 			taken = !strings.Contains(start, "=") && !isSwitch(start)
 			continue

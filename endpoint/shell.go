@@ -9,6 +9,7 @@ import (
 
 	"mvdan.cc/sh/v3/syntax"
 
+	"github.com/coldtrace/coldtrace/engine/server"
 	"github.com/coldtrace/coldtrace/startup"
 )
 
@@ -37,6 +38,7 @@ func isShell(program string) variant {
 type invocation struct {
 	variant variant
 	script  int // index of the string after -c; -1: it runs a file
+	traced  bool
 }
 
 // shellOf reads `bash -lc STRING`, `sh -euo pipefail -c STRING`, `bash -c -- STRING`, `bash FILE`; nil if it is not a
@@ -62,6 +64,7 @@ func shellOf(words []Word) *invocation {
 			}
 		case len(w.Text) > 1 && (w.Text[0] == '-' || w.Text[0] == '+'):
 			command = command || strings.Contains(w.Text, "c") && w.Text[0] == '-'
+			inv.traced = inv.traced || tells(words[i:])
 			i += strings.Count(w.Text, "o") + strings.Count(w.Text, "O")
 		default:
 			if command {
@@ -79,6 +82,8 @@ type finding struct {
 	role    startup.Role
 	args    []Word
 	offset  int    // in the original string
+	front   int    // likewise, where the command itself begins
+	program string // its first word
 	source  string // what a download in the same string fetches
 	problem Problem
 	within  string // the function it is in
@@ -125,9 +130,11 @@ func scan(text string, v variant, c *Container, params []Word) finding {
 			return f
 		}
 	}
-	if f.offset = x.source(f.offset); f.offset < 0 {
+	f.offset, f.front = x.source(f.offset), x.source(f.front+1)-1
+	switch {
+	case f.offset < 0 || f.front < 0:
 		f.problem = KubeletExpansion
-	} else if strings.Contains(text, startup.VLLMArgsPlaceholder) {
+	case strings.Contains(text, startup.VLLMExecPlaceholder):
 		f.problem = PlaceholderPresent
 	}
 	return f
@@ -164,6 +171,8 @@ type walker struct {
 	source    string            // of the last download
 	found     []finding
 	workers   []finding
+	named     map[string]bool // functions and aliases
+	traced    bool            // it shows what it runs
 }
 
 func (w *walker) visit(node syntax.Node) bool {
@@ -178,6 +187,10 @@ func (w *walker) visit(node syntax.Node) bool {
 		}
 	case *syntax.Assign:
 		w.assign(node)
+	case *syntax.FuncDecl:
+		if node.Name != nil {
+			w.name(node.Name.Value)
+		}
 	}
 	w.stack = append(w.stack, node)
 	return true
@@ -189,12 +202,54 @@ func (w *walker) given(params []Word) {
 	}
 }
 
+func (w *walker) name(name string) {
+	if w.named == nil {
+		w.named = map[string]bool{}
+	}
+	w.named[name] = true
+}
+
+// tells tells if options make a shell show what it reads or runs: set -ex, set -o xtrace, bash -xc.
+func tells(options []Word) bool {
+	for i, o := range options {
+		if len(o.Text) < 2 || o.Text[0] != '-' || o.Text == "--" {
+			return false
+		}
+		if strings.ContainsAny(o.Text, "xv") {
+			return true
+		}
+		if strings.HasSuffix(o.Text, "o") && i+1 < len(options) && (options[i+1].Text == "xtrace" || options[i+1].Text == "verbose") {
+			return true
+		}
+		if strings.HasSuffix(o.Text, "o") {
+			return tells(options[min(i+2, len(options)):])
+		}
+	}
+	return false
+}
+
 func (w *walker) call(call *syntax.CallExpr) {
-	words := make([]Word, len(call.Args))
+	words, nodes := make([]Word, 0, len(call.Args)), call.Args
 	for i, arg := range call.Args {
-		words[i] = w.word(arg)
+		if word := w.word(arg); !word.ours {
+			words = append(words, word)
+		} else {
+			nodes = slices.Delete(slices.Clone(call.Args), i, i+1)
+		}
+	}
+	if len(words) == 0 {
+		return
 	}
 	switch name := words[0].Text; {
+	case name == "set" && tells(words[1:]):
+		w.traced = true
+		return
+	case name == "alias":
+		for _, word := range words[1:] {
+			alias, _, _ := strings.Cut(word.start(), "=")
+			w.name(alias)
+		}
+		return
 	case name == "set" && len(words) > 1 && words[1].Text == "--":
 		w.params = w.spread(words[2:], w.params)
 		return
@@ -221,11 +276,29 @@ func (w *walker) call(call *syntax.CallExpr) {
 	}
 	e, token := match(rest)
 	if e == nil {
-		w.download(rest, call.Args[at:])
+		w.download(rest, nodes[at:])
 		w.guessCall(words)
 		return
 	}
-	w.add(finding{engine: e.engine, role: e.role, args: rest[token+1:], offset: rest[token].end, problem: problem})
+	if problem == NoProblem && e.engine == VLLM && hidden(words[:at], rest[0].Text) {
+		problem = DynamicCommand
+	}
+	w.add(finding{
+		engine: e.engine, role: e.role, args: rest[token+1:], offset: rest[token].end, problem: problem,
+		front: int(nodes[at].Pos().Offset()), program: rest[0].Text,
+	})
+}
+
+// hidden tells if launchers look for the command where the wrapper would not, or give it another name: it cannot stand in
+// front of it. (bash's exec makes a relative path absolute.)
+func hidden(launchers []Word, command string) bool {
+	for i, l := range launchers {
+		program := base(l.Text)
+		if server.Elsewhere[program] || program == "exec" && (i+1 < len(launchers) || strings.HasPrefix(command, ".")) {
+			return true
+		}
+	}
+	return false
 }
 
 // guessCall is for a command that is in variables: probably known, but nothing to edit.
@@ -323,6 +396,13 @@ func (w *walker) context() Problem {
 func (w *walker) finding() finding {
 	f := w.sum()
 	f.source = w.source
+	switch {
+	case f.problem != NoProblem:
+	case w.traced:
+		f.problem = Xtrace
+	case w.named[f.program]:
+		f.problem = DynamicCommand
+	}
 	return f
 }
 

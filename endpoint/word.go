@@ -15,7 +15,7 @@ import (
 // word is a word's text where it does not depend on anything but the container's literal variables.
 func (w *walker) word(word *syntax.Word) Word {
 	out := Word{end: int(word.End().Offset())}
-	out.ours = w.text[word.Pos().Offset():out.end] == startup.VLLMArgsPlaceholder
+	out.ours = w.text[word.Pos().Offset():out.end] == startup.VLLMExecPlaceholder
 	var b strings.Builder
 	if out.Known = w.parts(&b, word.Parts, false); out.Known {
 		out.Text = b.String()

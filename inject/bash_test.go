@@ -73,10 +73,10 @@ func (s *shell) differs(ctx context.Context, script, after string, withFlag bool
 	if !withFlag || !strings.Contains(was, "<--") {
 		return "", nil
 	}
-	const flag = "--otlp-traces-endpoint=http://[::1]:4317"
-	given, err := s.run(ctx, kubeletExpand(after, nil), startup.EnvVLLMArgs+"="+flag)
-	if err == nil && !strings.Contains(given, "<"+flag+">") && !strings.Contains(given, "<'"+flag+"'>") {
-		return "the flag is not handed over: " + given, nil
+	// env becomes its command too, and changes nothing.
+	through, err := s.run(ctx, kubeletExpand(after, nil), startup.EnvVLLMExec+"=/usr/bin/env")
+	if err == nil && was != through {
+		return fmt.Sprintf("without %s\nthrough a program %s", was, through), nil
 	}
 	return "", err
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/coldtrace/coldtrace/config"
 	"github.com/coldtrace/coldtrace/endpoint"
+	"github.com/coldtrace/coldtrace/engine/tracer"
 	"github.com/coldtrace/coldtrace/startup"
 )
 
@@ -92,14 +93,17 @@ func (p *patch) identity(env *envPlan) {
 	}
 }
 
-// optional adds a name that people also set themselves, unless it may come from an envFrom.
+// optional adds a name that people also set themselves. Where it may come from an envFrom, the wrapper sets it if it does
+// not.
 func (p *patch) optional(env *envPlan, name, value string) {
 	switch {
 	case value == "" || env.has(name) || p.referenced(env, name):
-	case len(env.container.EnvFrom) > 0:
-		p.note(ReasonEnvFrom, name)
-	default:
+	case len(env.container.EnvFrom) == 0:
 		env.value(name, value)
+	case p.wrap != nil:
+		env.value(startup.EnvDefault+name, value)
+	default:
+		p.note(ReasonEnvFrom, name)
 	}
 }
 
@@ -118,6 +122,7 @@ func (p *patch) endpointEnv(env *envPlan) {
 	case env.has(startup.EnvOTLPEndpoint):
 	case r == "":
 		env.add = append(env.add, envVar{Name: startup.EnvOTLPEndpoint, Value: p.sel.Settings.OTLP.Endpoint})
+	case r == ReasonEnvFrom && p.wrap != nil: // wrapperEnv
 	case !slices.ContainsFunc(p.decision.Notes, func(n Note) bool { return n.Reason == r && n.Detail != sampler }):
 		p.note(r, startup.EnvOTLPEndpoint)
 	}
@@ -160,8 +165,8 @@ func resolvable(c *endpoint.Container, value string) bool {
 
 const sampler, arg = "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"
 
-// samplerProblem is why the container may have no sampler where the policy wants one, empty if that is not so. With the flag
-// and no sampler vLLM traces every request.
+// samplerProblem is why vLLM may have no sampler where the policy wants one, empty if that is not so. With the flag and no
+// sampler it traces every request.
 func (p *patch) samplerProblem() Reason {
 	c := p.container()
 	switch {
@@ -171,33 +176,53 @@ func (p *patch) samplerProblem() Reason {
 		return ""
 	case !p.req.Policy.Features.Env:
 		return ReasonDisabled
-	case len(c.EnvFrom) > 0:
+	case len(c.EnvFrom) > 0 && p.wrap == nil:
 		return ReasonEnvFrom
 	}
 	return ""
 }
 
-// sampling is how vLLM samples request traces: both variables or none, since a ratio of ours beside a sampler of the
-// user's would change the user's.
-func (p *patch) sampling(env *envPlan) {
+// sampling is how vLLM samples request traces, where it may get the flag: both variables or none, since a ratio of ours
+// beside a sampler of the user's would change the user's. They are vLLM's alone: the wrapper hands them over with the
+// flag. Without one the container has them.
+func (p *patch) sampling(env *envPlan, flag *flagEdit) {
 	set := &p.sel.Settings
+	name, ratio := startup.EnvVLLMSampler, startup.EnvVLLMSamplerArg
+	if p.wrap == nil {
+		name, ratio = sampler, arg
+	}
 	switch {
 	case p.sel.Identity.Engine != endpoint.VLLM || p.sel.Identity.Role != startup.RoleServer || set.VLLMFlag == config.VLLMFlagOff:
 	case !p.req.Policy.Features.RequestSampling || set.RequestSampling.Sampler == "off":
 		p.note(ReasonDisabled, string(FeatureSampling))
-	case p.req.Pod.Metadata.Annotations[config.StatusAnnotation] != "" && env.has(sampler):
+	case p.req.Pod.Metadata.Annotations[config.StatusAnnotation] != "" && env.has(name):
 		env.sampling = true // ours
 	case env.has(sampler), env.has(arg):
 		p.note(ReasonUserSampling, "")
-	case len(env.container.EnvFrom) > 0:
-		p.note(ReasonEnvFrom, sampler)
+	case flag == nil: // and that was noted
 	default:
 		env.sampling = true
-		env.value(sampler, set.RequestSampling.Sampler)
+		env.value(name, set.RequestSampling.Sampler)
 		if strings.HasSuffix(set.RequestSampling.Sampler, "traceidratio") {
-			env.value(arg, strconv.FormatFloat(set.RequestSampling.Ratio, 'f', -1, 64))
+			env.value(ratio, strconv.FormatFloat(set.RequestSampling.Ratio, 'f', -1, 64))
 		}
 	}
+}
+
+// otherTracer tells if another tracer is evident in the pod.
+func otherTracer(pod *endpoint.Pod, c *endpoint.Container) bool {
+	for key, value := range pod.Metadata.Annotations {
+		if tracer.Annotation(key, value) {
+			return true
+		}
+	}
+	return tracer.InCommand(c.Command) || tracer.InCommand(c.Args) || slices.ContainsFunc(c.Env, func(v endpoint.EnvVar) bool {
+		value := v.Value
+		if v.ValueFrom != nil {
+			value = "somebody sets it"
+		}
+		return tracer.Variable(v.Name, value)
+	})
 }
 
 // wrapperEnv is what the wrapper needs to know.
@@ -247,15 +272,19 @@ func (p *patch) wrapperEnv(env *envPlan) {
 	} {
 		env.value(v.name, v.value)
 	}
-	if p.sel.Settings.OTLP.Protocol != config.GRPC && len(env.container.EnvFrom) == 0 {
-		env.value("OTEL_EXPORTER_OTLP_PROTOCOL", string(set.OTLP.Protocol))
+	if set.OTLP.Protocol != config.GRPC {
+		name := "OTEL_EXPORTER_OTLP_PROTOCOL"
+		if len(env.container.EnvFrom) > 0 {
+			name = startup.EnvFallbackProtocol
+		}
+		env.value(name, string(set.OTLP.Protocol))
 	}
 }
 
 // flagMode is what the wrapper is told to do about the flag: nothing where the command must not be touched, or where
 // neither the endpoint nor a sampler may be set, since every request would be traced then.
 func (p *patch) flagMode() config.VLLMFlag {
-	if p.endpointProblem() != "" || p.samplerProblem() != "" {
+	if r := p.endpointProblem(); r != "" && r != ReasonEnvFrom || p.samplerProblem() != "" || p.tracer {
 		return config.VLLMFlagOff
 	}
 	switch p.sel.Identity.Launch.Site.Problem {

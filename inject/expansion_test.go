@@ -85,7 +85,7 @@ func TestTheKubeletResolvesEveryReferenceThatIsAddedAndNoOther(t *testing.T) {
 				want := kubeletExpand(word, was)
 				found := false
 				for _, w := range now {
-					got := strings.Replace(kubeletExpand(w, env), " "+startup.VLLMArgsPlaceholder, "", 1)
+					got := strings.Replace(kubeletExpand(w, env), startup.VLLMExecPlaceholder+" ", "", 1)
 					got = strings.Replace(got, ` "`+startup.VLLMTracesFlag+"="+env[startup.EnvOTLPEndpoint]+`"`, "", 1)
 					found = found || got == want
 				}

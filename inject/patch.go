@@ -21,7 +21,9 @@ type patch struct {
 	decision    *Decision
 	ops         []jsonpatch.Operation
 	annotations []annotation
-	inserted    int // init containers that were put before the target
+	inserted    int       // init containers that were put before the target
+	wrap        *wrapping // nil: no wrapper
+	tracer      bool      // another tracer is evident
 }
 
 type annotation struct{ key, value string }
@@ -83,16 +85,21 @@ func (p *patch) at(field string) string {
 func (p *patch) plan() {
 	p.ops = make([]Operation, 0, 40)
 	env := newEnvPlan(p.container())
+	p.tracer = otherTracer(p.req.Pod, p.container())
 	wrap := p.planWrapper(env)
+	p.wrap = wrap
 	flag := p.planFlag(wrap)
 	if p.req.Policy.Features.Env {
 		p.identity(env)
 		p.endpointEnv(env)
-		p.sampling(env)
+		p.sampling(env, flag)
 	} else {
 		p.note(ReasonDisabled, string(FeatureEnv))
 	}
 	if wrap != nil {
+		if len(p.container().EnvFrom) > 0 {
+			p.note(ReasonEnvFrom, string(FeatureWrapper))
+		}
 		p.wrapperEnv(env)
 		flag.editImageCommand(wrap)
 		wrap.write(p)
@@ -111,13 +118,27 @@ func (p *patch) plan() {
 	}
 }
 
-// flagEdit is the vLLM flag in the command.
+// flagEdit is what the command gets for the vLLM flag: a word of its own, or texts in a shell string.
 type flagEdit struct {
-	word   int
+	word  int
+	text  string // a word of its own, to follow that one; empty: the inserts
+	front insert
+	back  insert
+}
+
+// insert is a text that goes into a shell string.
+type insert struct {
 	offset int
 	text   string
-	none   bool // it is there already, or the wrapper adds it
 }
+
+// apply is the string with both.
+func (f *flagEdit) apply(s string) string {
+	return s[:f.front.offset] + f.front.text + s[f.front.offset:f.back.offset] + f.back.text + s[f.back.offset:]
+}
+
+// none: it is there already, or the wrapper adds it.
+func (f *flagEdit) none() bool { return f == nil || *f == flagEdit{} }
 
 // planFlag decides how vLLM gets the flag; nil: not at all.
 func (p *patch) planFlag(wrap *wrapping) *flagEdit {
@@ -134,27 +155,34 @@ func (p *patch) planFlag(wrap *wrapping) *flagEdit {
 	case id.Role != startup.RoleServer:
 		p.note(ReasonNotServer, string(id.Role))
 	case site.Problem == endpoint.PlaceholderPresent:
-		return &flagEdit{none: true}
+		return &flagEdit{}
 	case applied(&p.req.Pod.Metadata) && !id.Launch.Wrapped:
 		p.note(ReasonApplied, string(FeatureVLLMFlag))
 	case site.Problem != endpoint.NoProblem:
 		p.note(Reason(site.Problem), string(FeatureVLLMFlag))
-	case p.endpointProblem() != "":
+	case p.tracer:
+		p.note(ReasonTracer, string(FeatureVLLMFlag))
+	case p.endpointProblem() != "" && !(p.endpointProblem() == ReasonEnvFrom && wrap != nil && mode == config.VLLMFlagAuto):
 		p.note(p.endpointProblem(), string(FeatureVLLMFlag))
 	case p.samplerProblem() != "":
 		p.note(p.samplerProblem(), string(FeatureVLLMFlag))
 	case wrap == nil && (mode == config.VLLMFlagAuto || len(p.container().Command) == 0):
 		p.note(ReasonNoWrapper, string(FeatureVLLMFlag))
 	case mode == config.VLLMFlagAlways && site.Offset < 0:
-		return &flagEdit{word: site.Word, offset: -1, text: literalFlag}
-	case mode == config.VLLMFlagAlways:
-		// Quoted: a bracketed IPv6 address is a pattern to the shell.
-		return &flagEdit{word: site.Word, offset: site.Offset, text: ` "` + literalFlag + `"`}
+		return &flagEdit{word: site.Word, text: literalFlag}
 	case site.Offset < 0:
 		p.note(ReasonFlagNeedsShell, string(FeatureVLLMFlag))
-		return &flagEdit{none: true}
+		return &flagEdit{}
 	default:
-		return &flagEdit{word: site.Word, offset: site.Offset, text: " " + startup.VLLMArgsPlaceholder}
+		f := &flagEdit{word: site.Word, front: insert{offset: site.Front}, back: insert{offset: site.Offset}}
+		if wrap != nil {
+			f.front.text = startup.VLLMExecPlaceholder + " "
+		}
+		if mode == config.VLLMFlagAlways {
+			// Quoted: a bracketed IPv6 address is a pattern to the shell.
+			f.back.text = ` "` + literalFlag + `"`
+		}
+		return f
 	}
 	return nil
 }
@@ -163,21 +191,20 @@ const literalFlag = startup.VLLMTracesFlag + "=$(" + startup.EnvOTLPEndpoint + "
 
 // editImageCommand edits the command that is written for a container that had none.
 func (f *flagEdit) editImageCommand(w *wrapping) {
-	if f == nil || f.none || f.word >= len(w.command) {
+	if f.none() || f.word >= len(w.command) {
 		return
 	}
-	if f.offset < 0 {
+	if f.text != "" {
 		w.command = slices.Insert(w.command, f.word+1, f.text)
 	} else {
-		text := w.command[f.word]
-		w.command[f.word] = text[:f.offset] + f.text + text[f.offset:]
+		w.command[f.word] = f.apply(w.command[f.word])
 	}
-	f.none = true
+	*f = flagEdit{}
 }
 
 // write edits the one word, after the wrapper's prefix was put in front of the command.
 func (f *flagEdit) write(p *patch, wrap *wrapping) {
-	if f == nil || f.none {
+	if f.none() {
 		return
 	}
 	c := p.container()
@@ -195,11 +222,11 @@ func (f *flagEdit) write(p *patch, wrap *wrapping) {
 		}
 		text, path = c.Args[index], p.at("args/")
 	}
-	if f.offset < 0 {
+	if f.text != "" {
 		p.add(path+strconv.Itoa(index+1), f.text)
 		return
 	}
-	p.replace(path+strconv.Itoa(index), text[:f.offset]+f.text+text[f.offset:])
+	p.replace(path+strconv.Itoa(index), f.apply(text))
 }
 
 // refers tells if the pod writes $(name) in the target's command, args or env.

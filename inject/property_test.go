@@ -177,12 +177,12 @@ func sameWords(before, after *corev1.Pod) []string {
 			continue // the image's entrypoint, which admission knows
 		}
 		for j := range now {
-			now[j] = strings.Replace(now[j], " "+startup.VLLMArgsPlaceholder, "", 1)
+			now[j] = strings.Replace(now[j], startup.VLLMExecPlaceholder+" ", "", 1)
 			now[j] = strings.Replace(now[j], ` "--otlp-traces-endpoint=$(OTEL_EXPORTER_OTLP_ENDPOINT)"`, "", 1)
 		}
 		now = slices.DeleteFunc(now, func(s string) bool { return s == "--otlp-traces-endpoint=$(OTEL_EXPORTER_OTLP_ENDPOINT)" })
 		for j := range old {
-			old[j] = strings.Replace(old[j], " "+startup.VLLMArgsPlaceholder, "", 1)
+			old[j] = strings.Replace(old[j], startup.VLLMExecPlaceholder+" ", "", 1)
 		}
 		if !slices.Equal(old, now) {
 			problems = append(problems, fmt.Sprintf("container %d runs %q, was %q", i, now, old))

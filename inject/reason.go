@@ -25,6 +25,7 @@ const (
 	ReasonReferenced       Reason = "variable-referenced"
 	ReasonUserSampling     Reason = "own-sampling"
 	ReasonUpstream         Reason = "upstream-startup-metrics"
+	ReasonTracer           Reason = "other-tracer"
 	ReasonDisabled         Reason = "disabled-by-policy"
 	ReasonNoWrapperImage   Reason = "no-wrapper-image"
 	ReasonImageVolumes     Reason = "image-volumes-unsupported"
@@ -57,6 +58,7 @@ const (
 	ReasonKubeletExpansion        = Reason(endpoint.KubeletExpansion)
 	ReasonScriptUnknown           = Reason(endpoint.ScriptUnknown)
 	ReasonConfigFile              = Reason(endpoint.ConfigFile)
+	ReasonXtrace                  = Reason(endpoint.Xtrace)
 )
 
 // Explanation is the documented meaning of a reason.
@@ -83,7 +85,8 @@ var Vocabulary = []Explanation{
 	{ReasonWindows, "The pod runs on Windows.", ""},
 	{ReasonNoEndpoint, "There is no OTLP endpoint to send to, so the wrapper would do nothing.", "Set `otlp.endpoint` in the policy or `coldtrace.io/otlp-endpoint`."},
 	{ReasonUnresolved, "The OTLP endpoint refers to a variable that the container does not have.", "Define the variable in the container or use another endpoint."},
-	{ReasonEnvFrom, "The container takes variables from a ConfigMap or Secret that may hold this one; an entry of ours would win over it, so it is left out.", "Name it in the container's own env if it is wanted."},
+	{ReasonEnvFrom, "The container takes variables from a ConfigMap or Secret that may hold these; an entry of ours would win over it. The wrapper sees what the container really has and sets what is absent; without a wrapper they are left out.", ""},
+	{ReasonTracer, "Another tracer is evident in the command, the variables or the annotations. It would read a sampler's variables too, and vLLM's own tracing would get in its way: that stays off.", ""},
 	{ReasonReferenced, "The pod writes $(NAME) for a variable it does not have; defining it would change what it says.", ""},
 	{ReasonUserSampling, "The container has a sampler of its own.", ""},
 	{ReasonUpstream, "The endpoint uses model-engine's own startup metrics, which emit the same spans.", "Switch one of the two off."},
@@ -109,6 +112,7 @@ var Vocabulary = []Explanation{
 	{ReasonUnreadable, "The pod could not be read; it was admitted as it came.", "Report it with the webhook's log."},
 	{ReasonEngineUnknown, "No engine is recognised in the command, so there is nothing in the container to observe.", "Set `coldtrace.io/engine`, or the policy's `wrapper.unknownEngines`."},
 	{ReasonFlagPresent, "The command or a variable already holds the flag.", ""},
+	{ReasonXtrace, "The shell shows what it runs (`set -x`): what stands in front of the server would be in its output.", ""},
 	{ReasonShellSyntax, "The shell string can't be parsed.", ""},
 	{ReasonTwoServers, "The shell string starts more than one server.", ""},
 	{ReasonNestedShell, "The server is started by a shell string inside a shell string.", ""},

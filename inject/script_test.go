@@ -114,7 +114,7 @@ func callWords(script string, lang syntax.LangVariant) ([][]string, error) {
 
 // checkWords says what is wrong with an edit, empty if nothing is.
 func checkWords(before, after string) string {
-	if strings.Replace(after, " "+startup.VLLMArgsPlaceholder, "", 1) != before {
+	if strings.Replace(after, startup.VLLMExecPlaceholder+" ", "", 1) != before {
 		return "more than the placeholder changed"
 	}
 	// The shell sees what the kubelet makes of both.
@@ -136,12 +136,12 @@ func checkWords(before, after string) string {
 			continue
 		}
 		changed++
-		at := slices.Index(is[i], startup.VLLMArgsPlaceholder)
+		at := slices.Index(is[i], startup.VLLMExecPlaceholder)
 		if at < 0 || !slices.Equal(was[i], slices.Delete(slices.Clone(is[i]), at, at+1)) {
 			return fmt.Sprintf("%q became %q", was[i], is[i])
 		}
 	}
-	if changed != 1 && !strings.Contains(before, startup.VLLMArgsPlaceholder) {
+	if changed != 1 && !strings.Contains(before, startup.VLLMExecPlaceholder) {
 		return fmt.Sprintf("%d simple commands changed", changed)
 	}
 	return ""

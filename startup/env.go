@@ -11,9 +11,15 @@ const (
 	EnvOTLPEndpoint = "OTEL_EXPORTER_OTLP_ENDPOINT"
 	EnvAWSRegion    = "AWS_REGION"
 
-	// EnvFallbackEndpoint is where telemetry goes if EnvOTLPEndpoint is absent. It is for containers with envFrom: a
-	// ConfigMap that admission can't see may hold EnvOTLPEndpoint, and an entry of ours would win over it.
+	// EnvDefault is the beginning of a name whose rest is a variable that the wrapper sets if it is absent. It is for
+	// containers with envFrom: a ConfigMap that admission can't see may hold the variable, and an entry of ours would win
+	// over it.
+	EnvDefault = "COLDTRACE_DEFAULT_"
+
+	// EnvFallbackEndpoint is where the wrapper sends to if EnvOTLPEndpoint is absent, for the same containers: the pod's own
+	// programs get no endpoint of ours. EnvFallbackProtocol goes with it.
 	EnvFallbackEndpoint = "COLDTRACE_OTLP_ENDPOINT"
+	EnvFallbackProtocol = "COLDTRACE_OTLP_PROTOCOL"
 
 	EnvEndpointName   = "COLDTRACE_ENDPOINT_NAME"
 	EnvModelName      = "COLDTRACE_MODEL_NAME"
@@ -34,9 +40,15 @@ const (
 	EnvStatusFile     = "COLDTRACE_STATUS_FILE"       // path of the status file; absent: none
 	EnvSamplePriority = "COLDTRACE_SAMPLING_PRIORITY" // 2 | -1; absent: 2
 
-	// EnvVLLMArgs is set by the wrapper for its child. The webhook puts VLLMArgsPlaceholder into shell strings.
-	EnvVLLMArgs         = "COLDTRACE_VLLM_ARGS"
-	VLLMArgsPlaceholder = `${COLDTRACE_VLLM_ARGS:+"$COLDTRACE_VLLM_ARGS"}`
+	// EnvVLLMSampler and EnvVLLMSamplerArg are how vLLM samples requests. The wrapper hands them to vLLM with the flag.
+	EnvVLLMSampler    = "COLDTRACE_VLLM_SAMPLER"
+	EnvVLLMSamplerArg = "COLDTRACE_VLLM_SAMPLER_ARG"
+
+	// EnvVLLMExec is set by the wrapper for a shell that starts vLLM: a program that becomes the command behind it, after
+	// it has looked at what that command will find. The webhook puts VLLMExecPlaceholder in front of the command. It is
+	// one word or none, whatever IFS, `set -u` or `failglob` do.
+	EnvVLLMExec         = "COLDTRACE_VLLM_EXEC"
+	VLLMExecPlaceholder = `${COLDTRACE_VLLM_EXEC:+"$COLDTRACE_VLLM_EXEC"}`
 	VLLMTracesFlag      = "--otlp-traces-endpoint"
 )
 

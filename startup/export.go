@@ -75,7 +75,7 @@ func NewExporter(ctx context.Context, cfg ExporterConfig) (*Exporter, error) {
 		}
 		e.connections = append(e.connections, second)
 	}
-	if e.spans, err = newSpanExporter(ctx, traces, first, e.spansBound); err != nil {
+	if e.spans, err = otlptrace.New(ctx, newSpanClient(traces, first, e.spansBound)); err != nil {
 		return nil, fmt.Errorf("set up the span exporter: %w", errors.Join(err, e.disconnect()))
 	}
 	if e.metrics, err = newMetricExporter(ctx, metrics, second, e.metricsBound); err != nil {

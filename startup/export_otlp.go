@@ -18,9 +18,9 @@ import (
 // attempt. Their TLS settings are off too, the connection has them; with some, they refuse an endpoint in plain text.
 // Headers and compression they read from the environment themselves.
 
-func newSpanExporter(ctx context.Context, t target, c *connection, timeout time.Duration) (*otlptrace.Exporter, error) {
+func newSpanClient(t target, c *connection, timeout time.Duration) otlptrace.Client {
 	if t.protocol == ProtocolHTTP {
-		return otlptracehttp.New(ctx,
+		return otlptracehttp.NewClient(
 			otlptracehttp.WithEndpointURL(t.url.String()),
 			otlptracehttp.WithRetry(otlptracehttp.RetryConfig{}),
 			otlptracehttp.WithEncoding(otlptracehttp.EncodingProtobuf),
@@ -30,7 +30,7 @@ func newSpanExporter(ctx context.Context, t target, c *connection, timeout time.
 			otlptracehttp.WithMaxResponseSize(maxAnswer),
 		)
 	}
-	return otlptracegrpc.New(ctx,
+	return otlptracegrpc.NewClient(
 		otlptracegrpc.WithGRPCConn(c.grpc),
 		otlptracegrpc.WithRetry(otlptracegrpc.RetryConfig{}),
 		otlptracegrpc.WithTimeout(timeout),

@@ -48,12 +48,13 @@ func (s signal) lookup(name string) (value string, own bool) {
 // Without a protocol the port decides, because both kinds of receiver exist and nearly all of them listen on 4317 for
 // gRPC and on 4318 for HTTP.
 func (s signal) target(cfg ExporterConfig) (target, error) {
-	raw, own := cfg.Endpoint, false
+	raw, own, fallback := cfg.Endpoint, false, ""
 	if raw == "" {
 		raw, own = s.lookup("ENDPOINT")
 	}
 	if raw == "" {
 		raw = strings.TrimSpace(os.Getenv(EnvFallbackEndpoint))
+		fallback = strings.TrimSpace(os.Getenv(EnvFallbackProtocol))
 	}
 	if raw == "" {
 		return target{}, errors.New("no OTLP endpoint: set OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -75,6 +76,9 @@ func (s signal) target(cfg ExporterConfig) (target, error) {
 		return target{}, errors.New("the OTLP endpoint is not a URL") // url.Parse quotes it
 	}
 	protocol := cfg.Protocol
+	if protocol == "" {
+		protocol = fallback
+	}
 	if protocol == "" {
 		protocol, _ = s.lookup("PROTOCOL")
 	}

@@ -11,6 +11,7 @@ import (
 	// For most commands the program ends in this package's init, before the packages below are initialised.
 	"github.com/coldtrace/coldtrace/wrapper/launch"
 
+	"github.com/coldtrace/coldtrace/wrapper/forward"
 	"github.com/coldtrace/coldtrace/wrapper/observe"
 	"github.com/coldtrace/coldtrace/wrapper/supervise"
 )
@@ -30,6 +31,8 @@ func main() {
 	switch command {
 	case supervise.ObserveArg:
 		os.Exit(observe.Run(launch.Version))
+	case supervise.ForwardArg:
+		os.Exit(forward.Run(os.NewFile(supervise.InboxFD, "inbox"), os.Stdin))
 	case "install":
 		// An init container that fails blocks the pod or, in a LeaderWorkerSet, restarts its whole group. The pod's
 		// launcher copes with a wrapper that is not there.

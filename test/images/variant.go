@@ -130,4 +130,7 @@ func (t Tree) install(p pythonPackage) {
 	info := path.Join(sitePackages, strings.ReplaceAll(p.name, "-", "_")+"-"+p.version+".dist-info")
 	t.Text(info+"/METADATA", "Metadata-Version: 2.4\nName: "+p.name+"\nVersion: "+p.version+"\n")
 	t.Text(info+"/INSTALLER", "pip\n")
+	if p.name == "opentelemetry-api" { // which looks for itself among them
+		t.Text(info+"/entry_points.txt", "[opentelemetry_context]\ncontextvars_context = opentelemetry.context.contextvars_context:ContextVarsRuntimeContext\n")
+	}
 }

@@ -49,7 +49,7 @@ func TestTheServerStartsUnderTheWrapperWhateverItsImageLacks(t *testing.T) {
 			port := freePort(t)
 			command := []string{"python3", "-m", "vllm.entrypoints.openai.api_server", "--model", "model_files", "--port", port}
 			if (i+i/4)%2 == 0 { // in turns, over versions and packages
-				command = []string{"/bin/bash", "-c", "set -euo pipefail;python -m vllm_server " + startup.VLLMArgsPlaceholder +
+				command = []string{"/bin/bash", "-c", "set -euo pipefail;" + startup.VLLMExecPlaceholder + " python -m vllm_server" +
 					" --model model_files --served-model-name m model_files --port " + port + ` --host "::"`}
 			}
 			out := inside(t, root, port, command)

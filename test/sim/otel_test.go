@@ -25,6 +25,16 @@ var (
 	otelAll  = slices.Concat(otelSDK, otlpGRPC, otlpHTTP)
 )
 
+// distributions are what the other modules come in.
+var distributions = map[string]string{
+	"opentelemetry/sdk": "opentelemetry-sdk", "opentelemetry/semconv": "opentelemetry-semantic-conventions",
+	"opentelemetry/semconv/ai": "opentelemetry-semantic-conventions-ai", "opentelemetry/exporter/otlp/proto/common": "opentelemetry-exporter-otlp-proto-common",
+	"opentelemetry/proto": "opentelemetry-proto", "google/protobuf": "protobuf", "grpc": "grpcio", "google/rpc": "googleapis-common-protos",
+	"opentelemetry/exporter/otlp/proto/grpc/trace_exporter": "opentelemetry-exporter-otlp-proto-grpc",
+	"opentelemetry/exporter/otlp/proto/http/trace_exporter": "opentelemetry-exporter-otlp-proto-http", "requests": "requests",
+	"vllm": "vllm",
+}
+
 // without is a full installation that lost something.
 func without(modules ...string) []string {
 	return slices.DeleteFunc(slices.Clone(otelAll), func(m string) bool { return slices.Contains(modules, m) })
@@ -35,13 +45,30 @@ func installation(t *testing.T, version string, modules ...string) (root string)
 	t.Helper()
 	root = t.TempDir()
 	site := filepath.Join(root, "lib/python3.12/site-packages")
-	for _, m := range append(modules, "vllm", "vllm-"+version+".dist-info") {
-		if err := os.MkdirAll(filepath.Join(site, m), 0o755); err != nil {
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(site, name)), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(site, m, "__init__.py"), nil, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(site, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
+	}
+	describe := func(folder, name, version string) {
+		write(folder+"/METADATA", "Name: "+name+"\nVersion: "+version+"\n")
+		write(folder+"/entry_points.txt", "[opentelemetry_context]\n")
+	}
+	for _, m := range append(slices.Clone(modules), "vllm") {
+		switch name := distributions[m]; {
+		case strings.HasSuffix(m, ".dist-info"):
+			describe(m, "opentelemetry-api", "1.34.1")
+			continue
+		case name == "vllm":
+			describe("vllm-"+version+".dist-info", name, version)
+		case name != "":
+			describe(strings.ReplaceAll(name, "-", "_")+"-1.34.1.dist-info", name, "1.34.1")
+		}
+		write(m+"/__init__.py", "")
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -101,7 +128,7 @@ func TestTheServerStartsWhateverTracingItsImageCanDo(t *testing.T) {
 		for image, modules := range images {
 			t.Run(version+" with "+image, func(t *testing.T) {
 				t.Parallel()
-				enough := image == "all of it" || image == "the gRPC exporter only" && older(version, "0.16") // which imports both
+				enough := image == "all of it" || image == "the HTTP exporter only" && older(version, "0.16") // which imports both
 				starts(t, version, enough, modules)
 			})
 		}
@@ -118,7 +145,9 @@ func starts(t *testing.T, version string, enough bool, modules []string) {
 		"PATH=" + root + "/bin", "OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4317", "SIM_TEST_PROCESS=1", "SIM_SPEED=1000",
 		"SIM_SITE_PACKAGES=" + root + "/lib/python3.12/site-packages",
 	}
-	plan := wrapped.Prepare(argv, env, "auto", "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01")
+	plan := wrapped.Prepare(argv, env, wrapped.Offer{
+		Mode: "auto", Endpoint: "http://127.0.0.1:1/v1/traces", Traceparent: "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01",
+	})
 	old, fallsBack := older(version, "0.5.1"), !older(version, "0.8") && older(version, "0.10.2")
 	if want := enough && !old && !fallsBack; plan.Flag != want {
 		t.Errorf("the flag is given: %v, want %v", plan.Flag, want)

@@ -41,6 +41,13 @@ func init() {
 	case supervise.RelayArg:
 		os.Exit(supervise.Relay())
 	case supervise.ObserveArg:
-		supervise.CloseInherited()
+		supervise.CloseInherited(supervise.FirstFree)
+	case supervise.ForwardArg:
+		supervise.CloseInherited(supervise.InboxFD + 1)
+	case "install", "help", "-h", "--help":
+	default:
+		if supervise.InShell() {
+			os.Exit(supervise.Become(os.Args[1:]))
+		}
 	}
 }

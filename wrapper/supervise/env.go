@@ -5,6 +5,7 @@ package supervise
 import (
 	"bytes"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -23,7 +24,19 @@ const (
 	envPriority     = "COLDTRACE_SAMPLING_PRIORITY"
 	envTraceIDHash  = "COLDTRACE_TRACE_ID_HASH"
 	envContainer    = "COLDTRACE_CONTAINER"
+	envPodName      = "POD_NAME"
+	envNodeName     = "NODE_NAME"
+	envNamespace    = "COLDTRACE_NAMESPACE"
+	envCluster      = "COLDTRACE_CLUSTER_NAME"
 	envGPUType      = "GPU_TYPE"
+	envDefault      = "COLDTRACE_DEFAULT_"
+	envExec         = "COLDTRACE_VLLM_EXEC"
+	envSampler      = "COLDTRACE_VLLM_SAMPLER"
+	envSamplerArg   = "COLDTRACE_VLLM_SAMPLER_ARG"
+
+	// Between the wrapper and EnvVLLMExec's program, and nobody else.
+	envInbox       = "COLDTRACE_VLLM_INBOX"
+	envTraceparent = "COLDTRACE_VLLM_TRACEPARENT"
 
 	defaultFlushTimeout = 2 * time.Second
 	maxFlushTimeout     = 10 * time.Second // a pod's grace is 30 s, and may be spent
@@ -52,6 +65,24 @@ func lookup(env []string, name string) string {
 		}
 	}
 	return ""
+}
+
+// withDefaults sets what the webhook would have set, had it known what is absent.
+func withDefaults(env []string) []string {
+	out := env
+	for _, e := range env {
+		if v, ok := strings.CutPrefix(e, envDefault); ok {
+			name, value, _ := strings.Cut(v, "=")
+			if value != "" && !has(out, name) && (name != "AWS_REGION" || !has(out, "AWS_DEFAULT_REGION")) {
+				out = append(slices.Clip(out), v)
+			}
+		}
+	}
+	return out
+}
+
+func has(env []string, name string) bool {
+	return slices.ContainsFunc(env, func(e string) bool { return strings.HasPrefix(e, name+"=") })
 }
 
 // idle tells that there is nothing to do: nowhere to send telemetry to, no identity to send it under, or an endpoint that

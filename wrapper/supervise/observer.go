@@ -20,7 +20,7 @@ const (
 	ControlFD = 0 // Start as a line of JSON, then lines of Note, until the wrapper ends
 	StdoutFD  = 3 // a copy of the command's standard output
 	StderrFD  = 4 // of its standard error; at its end at once if both outputs are one
-	firstFree = 5 // from here on, what the observer inherited and must not hold
+	FirstFree = 5 // from here on, what the observer inherited and must not hold
 )
 
 // Start tells the observer what was started. It goes through a pipe: in arguments, `pkill -f` for the command would
@@ -31,7 +31,6 @@ type Start struct {
 	Wrapper time.Time `json:"wrapper"` // when the wrapper started
 	Command time.Time `json:"command"` // when the command did
 	TTY     bool      `json:"tty"`     // output is a terminal and not copied
-	Traced  bool      `json:"traced"`  // vLLM sends spans of its own
 	GPUType string    `json:"gpu_type,omitempty"`
 }
 
@@ -166,11 +165,11 @@ func startRelay(in, out int) error {
 // RelayArg makes this binary copy standard input to standard output.
 const RelayArg = "relay"
 
-// CloseInherited closes what the observer must not keep open: somebody may wait for its end. Its own files close on
-// exec, what it inherited evidently did not.
-func CloseInherited() {
+// CloseInherited closes what a process of ours must not keep open, from a descriptor on: somebody may wait for its end.
+// Its own files close on exec, what it inherited evidently did not.
+func CloseInherited(from int) {
 	for _, fd := range inherited() {
-		if fd >= firstFree {
+		if fd >= from {
 			closeAll(fd)
 		}
 	}

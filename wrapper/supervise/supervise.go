@@ -23,9 +23,9 @@ func Run(args []string) int {
 		return exitUsage
 	}
 	started := time.Now()
-	env := environ()
+	env := withDefaults(environ())
 	if idle(env) || insists(args, env) {
-		err := execvp(args, env, func(file string, argv []string) error { return syscall.Exec(file, argv, env) })
+		err := become(args, env)
 		complain(args[0] + ": " + err.Error())
 		return exitOf(err)
 	}
@@ -59,6 +59,7 @@ type supervisor struct {
 	taps     []tap
 	observer *observer
 	observed bool // it was started, or could not be
+	inbox    *inbox
 }
 
 func (s *supervisor) run() int {
@@ -97,6 +98,7 @@ func (s *supervisor) run() int {
 		go s.pump(st)
 	}
 	release(0)
+	s.inbox.listen()
 	s.supervise(time.After(observerDelay))
 	if s.exited && s.observer == nil && !s.observed && s.code() != 0 {
 		s.observe()
@@ -177,6 +179,8 @@ func (s *supervisor) supervise(observe <-chan time.Time) {
 			if s.observer != nil {
 				_ = syscall.Kill(s.observer.pid, syscall.SIGKILL)
 			}
+		case <-s.inbox.knocked():
+			s.inbox.forward(s.env)
 		}
 	}
 }
@@ -216,10 +220,10 @@ func (s *supervisor) reap() {
 		switch {
 		case err == syscall.EINTR:
 			continue
-		case err == syscall.ECHILD && s.outlived:
-			s.exited, s.exitTime = true, s.now()
-			return
 		case err != nil || pid <= 0:
+			if s.outlived && (err == syscall.ECHILD || s.inbox.alone()) {
+				s.exited, s.exitTime = true, s.now()
+			}
 			return
 		case status.Stopped():
 			if pid == s.pid {
@@ -233,6 +237,7 @@ func (s *supervisor) reap() {
 			}
 		case s.observer != nil && pid == s.observer.pid:
 			s.unobserve()
+		case s.inbox.reaped(pid):
 		case s.outlived:
 			s.status = status // of the last, whose end the command would have waited for
 		}
@@ -260,6 +265,7 @@ func (s *supervisor) finish() int {
 			return s.code() // told to stop while nobody reads our output
 		}
 	}
+	s.part()
 	if o := s.observer; o != nil {
 		s.dismiss()
 		t := time.NewTimer(s.patience())

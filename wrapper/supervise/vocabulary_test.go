@@ -15,6 +15,8 @@ func TestNamesAreThoseOfPackageStartup(t *testing.T) {
 		envPodUID: startup.EnvPodUID, envEndpoint: startup.EnvOTLPEndpoint, envFlushTimeout: startup.EnvFlushTimeout,
 		envVLLMFlag: startup.EnvVLLMFlag, envTraceIDHash: startup.EnvTraceIDHash, envContainer: startup.EnvContainer,
 		envGPUType: startup.EnvGPUType, envFallback: startup.EnvFallbackEndpoint, envPriority: startup.EnvSamplePriority,
+		envPodName: startup.EnvPodName, envNodeName: startup.EnvNodeName, envNamespace: startup.EnvNamespace, envCluster: startup.EnvClusterName,
+		envDefault: startup.EnvDefault, envExec: startup.EnvVLLMExec, envSampler: startup.EnvVLLMSampler, envSamplerArg: startup.EnvVLLMSamplerArg,
 	} {
 		if ours != theirs {
 			t.Errorf("%s is %s there", ours, theirs)
@@ -29,7 +31,7 @@ func TestTraceparentIsTheContractsIdentity(t *testing.T) {
 	const uid = "0f0e2c1a-6d1b-4f2e-9c55-3d2b1a0e7f10"
 	for _, hash := range []startup.Hash{"", startup.MD5, startup.SHA256} {
 		s := &supervisor{env: []string{"POD_UID=" + uid, "COLDTRACE_TRACE_ID_HASH=" + string(hash), "COLDTRACE_CONTAINER=nobody"}}
-		want := "00-" + hash.TraceID(uid).String() + "-" + hash.SpanID(uid, startup.SpanVLLMInit).String() + "-01"
+		want := "00-" + hash.TraceID(uid).String() + "-" + hash.SpanID(uid, startup.Key(startup.SpanStartup, "", 1)).String() + "-01"
 		if got := s.traceparent(); got != want {
 			t.Errorf("%s: %s, want %s", hash, got, want)
 		}

@@ -10,7 +10,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/coldtrace/coldtrace/engine"
+	"github.com/coldtrace/coldtrace/engine/server"
+	"github.com/coldtrace/coldtrace/engine/tracer"
 )
 
 // Flag asks for request tracing. As in package startup, which is too heavy to import here; a test compares them.
@@ -18,30 +19,39 @@ const Flag = "--otlp-traces-endpoint"
 
 // site is where a command line names vLLM's server.
 type site struct {
-	after       int    // the flag goes after this word
-	interpreter string // as written; empty: that of program
-	program     string // a script whose first line names the interpreter
-	module      bool   // run by -m: the working directory comes first in the module path
+	after       int         // the flag goes after this word
+	interpreter string      // as written; empty: that of program
+	program     string      // a script whose first line names the interpreter
+	module      bool        // run by -m: the working directory comes first in the module path
+	assigned    environment // by words before it, as env takes them
 }
 
 // find looks for the server in the words of a command, behind whatever launchers.
 func find(words []string) (site, bool) {
+	var assigned environment
 	for i, w := range words {
-		if w == "-m" {
-			sub, ok := engine.VLLMModules[next(words, i+1)]
-			s := site{after: i + 1, module: true, interpreter: before(words[:i])}
-			if !ok || s.interpreter == "" {
-				return site{}, false
+		if server.Elsewhere[path.Base(w)] || path.Base(w) == "env" && strings.HasPrefix(next(words, i+1), "-") {
+			return site{}, false
+		}
+		if strings.IndexByte(w, '=') > 0 && w[0] != '-' {
+			assigned = append(assigned, w)
+		}
+		if name, last := module(words, i); name != "" {
+			if in := before(words[:i]); in != "" {
+				sub, ok := server.Modules[name]
+				if !ok {
+					return site{}, false
+				}
+				return site{after: last, module: true, interpreter: in, assigned: assigned}.with(sub, words)
 			}
-			return s.with(sub, words)
 		}
 		sub, ok := script(w)
 		if !ok {
 			continue
 		}
-		s := site{after: i, program: w}
+		s := site{after: i, program: w, assigned: assigned}
 		if in := before(words[:i]); in != "" {
-			s = site{after: i, interpreter: in}
+			s = site{after: i, interpreter: in, assigned: assigned}
 		} else if sub == "" && strings.HasSuffix(w, ".py") && i > 0 {
 			continue // an argument of something else
 		}
@@ -50,6 +60,19 @@ func find(words []string) (site, bool) {
 		}
 	}
 	return site{}, false
+}
+
+// module is the name that an interpreter's option -m gives, alone, in a cluster or joined, and the index of its word.
+func module(words []string, i int) (name string, last int) {
+	switch w := words[i]; {
+	case !strings.HasPrefix(w, "-"), strings.HasPrefix(w, "--"):
+		return "", i
+	case strings.HasPrefix(w, "-m") && len(w) > 2:
+		return w[2:], i
+	case strings.HasSuffix(w, "m"):
+		return next(words, i+1), i + 1
+	}
+	return "", i
 }
 
 // with wants a subcommand, which the flag then follows.
@@ -63,7 +86,7 @@ func (s site) with(sub string, words []string) (site, bool) {
 
 // script finds a file in the table by the end of its path.
 func script(word string) (sub string, ok bool) {
-	for tail, sub := range engine.VLLMScripts {
+	for tail, sub := range server.Scripts {
 		if rest, found := strings.CutSuffix(word, tail); found && (rest == "" || strings.HasSuffix(rest, "/")) {
 			return sub, true
 		}
@@ -119,8 +142,8 @@ func elsewhere(args []string, e environment) bool {
 
 // traced tells whether another tracer is there.
 func traced(argv []string, e environment) bool {
-	return engine.TracerInCommand(argv) || slices.ContainsFunc(e, func(v string) bool {
+	return tracer.InCommand(argv) || slices.ContainsFunc(e, func(v string) bool {
 		name, value, _ := strings.Cut(v, "=")
-		return engine.TracerVariable(name, value)
+		return tracer.Variable(name, value)
 	})
 }

@@ -17,8 +17,8 @@ type dependency struct {
 
 var (
 	core = []dependency{
-		{"opentelemetry-api", []string{"opentelemetry.trace", "opentelemetry.context"}},
-		{"opentelemetry-sdk", []string{"opentelemetry.sdk.trace"}},
+		{"opentelemetry-api", []string{"opentelemetry.trace"}},
+		{"opentelemetry-sdk", []string{"opentelemetry.sdk"}},
 		{"opentelemetry-semantic-conventions", []string{"opentelemetry.semconv"}},
 	}
 	exporters = []dependency{
@@ -28,7 +28,7 @@ var (
 	}
 	overHTTP = []dependency{
 		{"opentelemetry-exporter-otlp-proto-http", []string{"opentelemetry.exporter.otlp.proto.http.trace_exporter"}},
-		{"requests", []string{"requests"}}, {"urllib3", []string{"urllib3"}},
+		{"requests", []string{"requests"}},
 	}
 	overGRPC = []dependency{
 		{"opentelemetry-exporter-otlp-proto-grpc", []string{"opentelemetry.exporter.otlp.proto.grpc.trace_exporter"}},
@@ -84,11 +84,6 @@ func (s site) tracing(e environment) (v version, ok bool) {
 		return version{}, false
 	}
 	var needed []requirement
-	for _, r := range vllm.requires {
-		if strings.HasPrefix(r.name, "opentelemetry-") && r.applies(python, nil) {
-			needed = append(needed, r)
-		}
-	}
 	for _, d := range dependencies(vllm.version) {
 		for _, m := range d.modules {
 			if !in.provides(d.name, m) {
@@ -96,6 +91,11 @@ func (s site) tracing(e environment) (v version, ok bool) {
 			}
 		}
 		needed = append(needed, requirement{name: d.name})
+		for _, r := range vllm.requires {
+			if r.name == d.name && r.applies(python, nil) {
+				needed = append(needed, r)
+			}
+		}
 	}
 	return vllm.version, in.agrees(needed) && in.registered()
 }

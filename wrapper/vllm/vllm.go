@@ -49,8 +49,8 @@ type Plan struct {
 // environment's, for the pod's life (facts: otel.py's _get_smart_context).
 func Prepare(argv, env []string, o Offer) Plan {
 	p := Plan{Argv: argv, Env: env}
-	e := environment(env)
 	where, ok := find(argv)
+	e := append(where.assigned, env...)
 	if !ok || traced(argv, e) {
 		return p
 	}

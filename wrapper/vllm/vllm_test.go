@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coldtrace/coldtrace/engine"
+	"github.com/coldtrace/coldtrace/engine/server"
 	"github.com/coldtrace/coldtrace/startup"
 )
 
@@ -73,7 +73,7 @@ func TestTheFlagIsGivenByVersion(t *testing.T) {
 func TestEveryServerInTheTableGetsTheFlagAfterItsOwnWords(t *testing.T) {
 	root := installed(t, healthy("0.19.0"))
 	const flag = Flag + "=" + inbox
-	for module, sub := range engine.VLLMModules {
+	for module, sub := range server.Modules {
 		argv := []string{"python", "-X", "dev", "-m", module}
 		if sub != "" {
 			argv = append(argv, sub)
@@ -87,13 +87,26 @@ func TestEveryServerInTheTableGetsTheFlagAfterItsOwnWords(t *testing.T) {
 			}
 		}
 	}
-	for tail, sub := range engine.VLLMScripts {
+	for tail, sub := range server.Scripts {
 		argv := []string{"python3", "/opt/app/" + tail}
 		if sub != "" {
 			argv = append(argv, sub)
 		}
 		if p := Prepare(append(argv, "m"), environmentOf(root), offer(auto)); !slices.Equal(p.Argv, append(argv, flag, "m")) {
 			t.Errorf("%q", p.Argv)
+		}
+	}
+}
+
+func TestTheServerIsFoundInEverySpelling(t *testing.T) {
+	root := installed(t, healthy("0.19.0"))
+	for _, argv := range [][]string{
+		{"python", "-mvllm_server"}, {"python3", "-um", "vllm_server"}, {"python", "-u", "-m", "vllm_server"}, {"env", "A=b", "vllm", "serve"},
+		{"numactl", "-m", "0", "python", "-m", "vllm_server"}, {root + "/bin/vllm", "serve"}, {"python", root + "/bin/vllm", "serve"},
+		{"/usr/bin/tini", "-s", "--", "nice", "-n", "5", "vllm", "serve"},
+	} {
+		if p := Prepare(argv, environmentOf(root), offer(auto)); !slices.Equal(p.Argv, append(slices.Clone(argv), Flag+"="+inbox)) {
+			t.Errorf("%q became %q", argv, p.Argv)
 		}
 	}
 }
@@ -119,6 +132,10 @@ func TestWhatIsNotClearIsLeftAlone(t *testing.T) {
 		"a server as somebody's argument":     {argv: []string{"cat", "vllm_server.py"}},
 		"a shell string":                      {argv: []string{"bash", "-c", "python -m vllm_server"}},
 		"an unknown interpreter":              {argv: []string{"python2.7", "-m", "vllm_server"}},
+		"a launcher that looks elsewhere":     {argv: []string{"uv", "run", "vllm", "serve"}},
+		"one that other machines run":         {argv: []string{"mpirun", "-np", "2", "python", "-m", "vllm_server"}},
+		"an environment that is swept":        {argv: []string{"env", "-i", "vllm", "serve"}},
+		"env that hides another interpreter":  {argv: []string{"env", "PYTHONHOME=/x", "vllm", "serve"}},
 		"PYTHONHOME":                          {argv: m, env: []string{"PYTHONHOME=/x"}},
 		"ddtrace in front":                    {argv: append([]string{"ddtrace-run"}, m...)},
 		"OpenTelemetry's own agent in front":  {argv: append([]string{"/v/bin/opentelemetry-instrument", "--traces_exporter", "otlp"}, m...)},

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package engine
+// Package tracer knows the signs of another tracer in a container. It imports nearly nothing: the wrapper asks it before
+// the command starts.
+package tracer
 
 import "strings"
 
@@ -8,8 +10,8 @@ import "strings"
 // vLLM's own tracing would set up again: it is left alone with them. That a pod names Datadog's agent or service is no
 // sign, for that is what metrics and logs need as well.
 var (
-	// tracers are programs that load one into the command behind them, by base name.
-	tracers = []string{
+	// programs are those that load one into the command behind them, by base name.
+	programs = []string{
 		"ddtrace-run", "opentelemetry-instrument", "newrelic-admin", "elasticapm-run", "splunk-py-trace", "splk-py-trace",
 		"sf-py-trace", "appdynamics", "pyagent", "instana", "lumigo_wrapper", "logfire", "sentry-run", "hypertrace-instrument",
 	}
@@ -39,22 +41,25 @@ var (
 // off are values of a switch that say no.
 var off = map[string]bool{"": true, "0": true, "false": true, "no": true, "none": true, "off": true}
 
-// TracerInCommand tells whether a word of a command, or of a shell string in it, is a program that loads a tracer.
-func TracerInCommand(words []string) bool {
+// InCommand tells whether a word of a command, or of a shell string in it, is a program that loads a tracer.
+func InCommand(words []string) bool {
 	for _, w := range words {
-		for _, name := range strings.FieldsFunc(w, func(r rune) bool { return strings.ContainsRune(" \t\n;&|(){}\"'`=/", r) }) {
-			for _, t := range tracers {
-				if name == t {
-					return true
-				}
+		for _, t := range programs {
+			if at := strings.Index(w, t); at >= 0 && ends(w, at) && ends(w, at+len(t)+1) {
+				return true
 			}
 		}
 	}
 	return false
 }
 
-// TracerVariable tells whether a variable loads or asks for a tracer.
-func TracerVariable(name, value string) bool {
+// ends tells whether the byte before an offset ends or begins a program's name.
+func ends(s string, at int) bool {
+	return at == 0 || at > len(s) || strings.IndexByte(" \t\n;&|(){}\"'`/", s[at-1]) >= 0
+}
+
+// Variable tells whether a variable loads or asks for a tracer.
+func Variable(name, value string) bool {
 	for _, l := range loaders {
 		if name == l {
 			value = strings.ToLower(value)
@@ -74,8 +79,8 @@ func TracerVariable(name, value string) bool {
 	return false
 }
 
-// TracerAnnotation tells whether a pod's annotation asks for a tracer.
-func TracerAnnotation(key, value string) bool {
+// Annotation tells whether a pod's annotation asks for a tracer.
+func Annotation(key, value string) bool {
 	for _, a := range annotations {
 		if rest, ok := strings.CutPrefix(key, a.prefix); ok && strings.Contains(rest, a.part) {
 			return !off[strings.ToLower(value)]

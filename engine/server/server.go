@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package server says how vLLM's servers are called. It is data that admission and the wrapper share, and imports
+// nothing: the wrapper asks it before the command starts.
+package server
+
+// Modules are vLLM's servers by what stands after python -m, with the subcommand that must follow. All of them have
+// a parser that knows --otlp-traces-endpoint where the version does (wrapper/vllm/testdata/parsers.tsv).
+var Modules = map[string]string{
+	"vllm_server":                                 "",
+	"vllm_omni_server":                            "",
+	"vllm_startup_wrapper":                        "",
+	"vllm.entrypoints.openai.api_server":          "",
+	"vllm.entrypoints.api_server":                 "",
+	"vllm.entrypoints.launchers.api_server.entry": "",
+	"vllm.entrypoints.cli.main":                   "serve",
+	"vllm.scripts":                                "serve",
+	"vllm":                                        "serve",
+}
+
+// Scripts are the same as files, by the end of their path; those of programs have a subcommand too.
+var Scripts = map[string]string{
+	"vllm_server.py":                        "",
+	"vllm_omni_server.py":                   "",
+	"vllm_startup_wrapper.py":               "",
+	"vllm/entrypoints/openai/api_server.py": "",
+	"vllm":                                  "serve",
+}
+
+// Elsewhere are launchers that look for their command where their own configuration says, run it on other machines, or
+// are allowed certain commands only: what they will find cannot be told from in front of them, and nothing may stand
+// between them and it.
+var Elsewhere = map[string]bool{
+	"sudo": true, "busybox": true, "uv": true, "poetry": true, "pipenv": true, "pixi": true, "conda": true, "micromamba": true, "mpirun": true,
+	"trtllm-llmapi-launch": true,
+}
