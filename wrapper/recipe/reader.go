@@ -201,6 +201,9 @@ func (r *Reader) apply(l line, rule *rule) {
 	}
 	s.edge(l, rank, rule, c, r.options.Embedded)
 	if rule.Fails != "" {
+		if rule.shared && !rule.Hard && string(l.level) == "WARNING" {
+			return // it goes on without
+		}
 		if rule.Fails == ReasonEngineFailed && r.raised == r.pass {
 			s.unraise(rank) // the server's exception says no more than that
 		}
