@@ -198,7 +198,7 @@ func TestWhereNobodyCanTellWhoseSocketAnswersThatIsSaid(t *testing.T) {
 		t.Skip("drops a capability, for which it must be root")
 	}
 	r, dir, port := otlptest.New(t), t.TempDir(), freePort(t)
-	argv := append(powerless, wrapped(os.Args[0], "serve", "http", "127.0.0.1:"+port, filepath.Join(dir, "ready"))...)
+	argv := append(slices.Clone(powerless), wrapped(os.Args[0], "serve", "http", "127.0.0.1:"+port, filepath.Join(dir, "ready"))...)
 	cmd := exec.Command("setpriv", argv...)
 	cmd.Env = traced(dir, "http://"+r.GRPC, roleEnv+"=1", hideEnv+"=1", "COLDTRACE_HEALTH_URL=http://localhost:"+port+"/health")
 	if err := cmd.Start(); err != nil {

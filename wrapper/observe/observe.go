@@ -369,6 +369,9 @@ func (o *observer) health(ctx context.Context) {
 // asked asks at the given address; where somebody else answers there, such as a sidecar for the whole pod, or a secret is asked
 // for, where the command line says.
 func (o *observer) asked(ctx context.Context, asks []engines.Address, probers map[engines.Address]*prober) (got answer) {
+	if !o.counts(process.Ours) {
+		return got // nobody's answer would count: the engine says that it is not up
+	}
 	for _, a := range asks {
 		got = probers[a].ask(ctx, o.processes, o.counts)
 		if got.healthy || a == o.given && got.owner != process.Others && !got.denied {
