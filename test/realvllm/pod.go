@@ -104,7 +104,7 @@ func (b *bench) injected(ctx context.Context, p pod, endpoint, protocol string) 
 func (b *bench) environment() []string {
 	return []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + b.at("work"), "TMPDIR=" + b.at("work", "tmp"), "LANG=C.UTF-8",
-		"HF_HUB_OFFLINE=1", "VLLM_NO_USAGE_STATS=1", "VLLM_CPU_KVCACHE_SPACE=1", "VLLM_CPU_OMP_THREADS_BIND=nobind",
+		"HF_HUB_OFFLINE=1", "VLLM_NO_USAGE_STATS=1", "VLLM_CPU_KVCACHE_SPACE=1", "VLLM_CPU_OMP_THREADS_BIND=0-1",
 	}
 }
 
