@@ -178,7 +178,11 @@ func (b *bench) fails(ctx context.Context, name string, e engine, f failure) (o 
 			if f.poke != nil {
 				errs[i] = f.poke(ctx, servers[i])
 			}
-			errs[i] = errors.Join(errs[i], servers[i].awaitExit(ctx))
+			sooner := servers[i].ready
+			if f.poke != nil {
+				sooner = nil // it may be ready before its end
+			}
+			errs[i] = errors.Join(errs[i], servers[i].awaitExit(ctx, sooner))
 		})
 	}
 	both.Wait()

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-HIDDEN, LAYERS, HEADS, KV_HEADS, MLP, VOCAB = 64, 2, 4, 2, 128, 512
+HIDDEN, LAYERS, HEADS, KV_HEADS, MLP, VOCAB = 256, 2, 4, 2, 256, 512
 
 CONFIG = {
     "architectures": ["LlamaForCausalLM"], "model_type": "llama", "torch_dtype": "bfloat16",

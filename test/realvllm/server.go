@@ -6,14 +6,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"sync"
@@ -24,7 +22,7 @@ import (
 const (
 	pollEvery = 20 * time.Millisecond
 	// patience is for whatever a start or an end needs on a machine that others use, too.
-	patience = 4 * time.Minute
+	patience = 5 * time.Minute
 )
 
 // line is one line of output and when it came.
@@ -166,27 +164,33 @@ func (s *server) complete(model string) error {
 
 // awaitReady waits for the first 200.
 func (s *server) awaitReady(ctx context.Context) error {
+	return s.await(ctx, s.ready, s.exited, "ready")
+}
+
+// awaitExit waits for the end, which must come before something else.
+func (s *server) awaitExit(ctx context.Context, before <-chan struct{}) error {
+	return s.await(ctx, s.exited, before, "ended")
+}
+
+func (s *server) await(ctx context.Context, done, wrong <-chan struct{}, what string) error {
 	select {
-	case <-s.ready:
+	case <-done:
 		return nil
-	case <-s.exited:
-		return fmt.Errorf("%s exited with %d before it was ready", s.name, s.code())
+	case <-wrong:
+		return fmt.Errorf("%s was not %s: it %s", s.name, what, s.fate())
 	case <-time.After(patience):
-		return errors.New(s.name + " did not become ready")
+		return fmt.Errorf("%s was not %s within %s", s.name, what, patience)
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-func (s *server) awaitExit(ctx context.Context) error {
-	select {
-	case <-s.exited:
-		return nil
-	case <-time.After(patience):
-		return errors.New(s.name + " did not end")
-	case <-ctx.Done():
-		return ctx.Err()
+// fate is what has become of it.
+func (s *server) fate() string {
+	if s.exitedAlready() {
+		return fmt.Sprintf("exited with %d", s.code())
 	}
+	return "became ready"
 }
 
 // awaitLine waits for a line and returns its groups and when it came.
@@ -220,7 +224,7 @@ func (s *server) stop(ctx context.Context, sig syscall.Signal) (time.Duration, e
 	if err := s.cmd.Process.Signal(sig); err != nil {
 		return 0, err
 	}
-	err := s.awaitExit(ctx)
+	err := s.awaitExit(ctx, nil)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.endedAt.Sub(began), err
@@ -269,46 +273,4 @@ func freePort() (int, error) {
 	}
 	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port, nil
-}
-
-// sweep kills all that cells have left: every orphan came to us, who are their subreaper.
-func (b *bench) sweep() {
-	for range 100 {
-		left := descendants(os.Getpid())
-		for _, pid := range left {
-			_ = syscall.Kill(pid, syscall.SIGKILL) // it may be gone
-		}
-		for _, pid := range left {
-			if _, waitedFor := b.own.Load(pid); !waitedFor {
-				_, _ = syscall.Wait4(pid, nil, syscall.WNOHANG, nil) // it may be another's child still
-			}
-		}
-		if len(left) == 0 {
-			return
-		}
-		time.Sleep(pollEvery)
-	}
-}
-
-func descendants(of int) (out []int) {
-	children := map[int][]int{}
-	stats, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is well formed
-	for _, name := range stats {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			continue // gone
-		}
-		var state string
-		var parent int
-		if _, err := fmt.Sscan(string(text[bytes.LastIndexByte(text, ')')+1:]), &state, &parent); err != nil {
-			continue
-		}
-		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(name))) // the pattern has digits
-		children[parent] = append(children[parent], pid)
-	}
-	for todo := children[of]; len(todo) > 0; todo = todo[1:] {
-		out = append(out, todo[0])
-		todo = append(todo, children[todo[0]]...)
-	}
-	return out
 }
