@@ -8,7 +8,6 @@ type engine struct {
 	torch   []string // the wheel asks for a build "+cpu" that PyPI does not have; its plain namesake serves, with its own companions
 	until   string   // packages are those of that day, which pins them all; the day after the wheel was uploaded
 	extra   []string
-	flag    bool // it knows --otlp-traces-endpoint and serves with it
 	headed  bool // it has --headless
 }
 

@@ -49,7 +49,7 @@ func (p place) install(ctx context.Context, wanted []engine) error {
 		return err
 	}
 	for _, e := range wanted {
-		made := fmt.Sprint(python, e, mend)
+		made := fmt.Sprint(python, e.version, e.torch, e.until, e.extra, uv, mend)
 		if err := p.once(ctx, e.version, made, func(dir string) error { return p.vllm(ctx, python, e, dir) }); err != nil {
 			return err
 		}
@@ -82,7 +82,7 @@ func (p place) uv(ctx context.Context, args ...string) error {
 }
 
 // once makes a folder, unless it was made from the same.
-func (p place) once(ctx context.Context, name, from string, make func(dir string) error) error {
+func (p place) once(ctx context.Context, name, from string, fill func(dir string) error) error {
 	dir, sum := p.at(name), sha256.Sum256([]byte(from))
 	mark := filepath.Join(dir, ".made-from")
 	want := hex.EncodeToString(sum[:])
@@ -94,7 +94,7 @@ func (p place) once(ctx context.Context, name, from string, make func(dir string
 	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}
-	err := make(dir)
+	err := fill(dir)
 	if err == nil {
 		err = ctx.Err()
 	}

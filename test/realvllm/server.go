@@ -57,7 +57,7 @@ func (b *bench) launch(ctx context.Context, name string, argv, env []string, por
 	if s.log, err = os.Create(b.at("log", regexp.MustCompile(`[^\w.]+`).ReplaceAllString(name, "-")+".log")); err != nil {
 		return nil, err
 	}
-	s.cmd = exec.Command(argv[0], argv[1:]...) // not CommandContext: sweep ends it with all it started
+	s.cmd = exec.Command(argv[0], argv[1:]...) //nolint:noctx // sweep ends it, with all it started
 	s.cmd.Env, s.cmd.Dir = env, b.at("work")
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // a terminal's Ctrl-C is for us
 	var readers, writers [2]*os.File
@@ -138,7 +138,7 @@ func (s *server) ask(path string, body []byte) error {
 	if body != nil {
 		method = http.MethodPost
 	}
-	req, err := http.NewRequest(method, s.url(path), bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(context.Background(), method, s.url(path), bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
