@@ -12,7 +12,7 @@ import (
 )
 
 // header says whose start it was and how it went.
-func header(t *Trace) []line {
+func header(t *Trace, o Options) []line {
 	f := t.Facts()
 	title := printable(t.title(f))
 	about := []string{f.Engine, f.GPU, prefixed("image ", f.Image), f.Region, f.Cluster}
@@ -23,12 +23,21 @@ func header(t *Trace) []line {
 	if text := joined(about...); text != "" {
 		first = append(first, segment{separator + text, dim})
 	}
-	var second line
-	if f.Pod != "" {
-		second = line{{joined("pod "+t.podName(), prefixed("node ", f.Node)), plain}}
-	}
-	lines := []line{first, second, {{joined("trace "+t.ID, t.Start.UTC().Format("2006-01-02 15:04:05 UTC"), plural(t.Spans, "span")), dim}}, t.verdict()}
+	lines := append([]line{first}, place(t, f, o)...)
+	lines = append(lines, line{{joined("trace "+t.ID, t.Start.UTC().Format("2006-01-02 15:04:05 UTC"), plural(t.Spans, "span")), dim}}, t.verdict())
 	return slices.DeleteFunc(lines, func(l line) bool { return len(l) == 0 })
+}
+
+// place is the pod and its node, on a line each where one would cut a name that is there to be copied.
+func place(t *Trace, f Facts, o Options) []line {
+	if f.Pod == "" {
+		return nil
+	}
+	pod, node := "pod "+t.podName(), printable(prefixed("node ", f.Node))
+	if text := joined(pod, node); columns(text) <= o.width() || node == "" {
+		return []line{{{text, plain}}}
+	}
+	return []line{{{pod, plain}}, {{node, plain}}}
 }
 
 func (t *Trace) title(f Facts) string {

@@ -7,6 +7,8 @@ import (
 	_ "embed" // the page
 	"fmt"
 	"html/template"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/coldtrace/coldtrace/startup"
@@ -17,34 +19,25 @@ var pageHTML string
 
 var page = template.Must(template.New("page").Parse(pageHTML))
 
-// Page is one self-contained HTML page: the drawn trace, and a list of all of them if there are more.
+// mostDrawn starts are drawn on a page, the newest; a start takes some 50 kB. More are listed without a drawing.
+const mostDrawn = 50
+
+// Page is one self-contained HTML page: a list of the traces, if there are several, that leads to a drawing of each.
+// The drawn one is shown first.
 func Page(traces []*Trace, drawn *Trace) ([]byte, error) {
-	view := pageView{
-		Trace: drawn, Title: drawn.title(drawn.Facts()), Facts: drawn.Facts(), Verdict: drawn.verdict()[0].text,
-		Outcome: drawn.Outcome(), Total: seconds(drawn.Total()), Started: drawn.Start.UTC().Format("2006-01-02 15:04:05 UTC"),
-		NoPhase: seconds(drawn.Uncovered()) + " (" + share(drawn.Uncovered(), drawn.Total()) + ")",
-	}
-	if phases := drawn.Phases(); len(phases) > 0 {
-		n := phases[0]
-		view.Slowest = fmt.Sprintf("%s, %s (%s)", n.label(), seconds(n.Exclusive), share(n.Exclusive, drawn.Total()))
-	}
-	// As if the bars had 100 columns, whatever the window's width.
-	a := newAxis(drawn.Start, drawn.Total(), 100)
-	a.ticks(func(_ int, at time.Duration) {
-		view.Ticks = append(view.Ticks, tickView{Left: percent(at, drawn.Total()), Label: tickLabel(at)})
-	})
-	view.Rows = views(drawn, drawn.Roots, 0)
-	if len(traces) > 1 {
-		for _, t := range traces {
-			other := traceView{
-				Pod: t.first(attrPodName), Total: seconds(t.Total()), Outcome: t.Outcome().String(), ID: t.ID,
-				Started: t.Start.UTC().Format("2006-01-02 15:04:05"), Drawn: t == drawn,
-			}
-			if phases := t.Phases(); len(phases) > 0 {
-				other.Slowest = phases[0].label() + ", " + seconds(phases[0].Exclusive)
-			}
-			view.Traces = append(view.Traces, other)
+	view := pageView{Several: len(traces) > 1}
+	for i, t := range traces {
+		shown := startView{
+			Trace: t, Drawn: t == drawn, Pod: t.podName(), Total: seconds(t.took(t.Outcome())), Outcome: t.outcomeText(),
+			Bad: t.Outcome().Failed(), Slowest: t.slowest(), Started: t.Start.UTC().Format("2006-01-02 15:04:05"),
 		}
+		if shown.Drawn || i < mostDrawn {
+			shown.draw()
+		}
+		if shown.Drawn {
+			view.Title, view.Verdict = shown.Title, shown.Verdict
+		}
+		view.Starts = append(view.Starts, shown)
 	}
 	var out bytes.Buffer
 	if err := page.Execute(&out, view); err != nil {
@@ -54,13 +47,22 @@ func Page(traces []*Trace, drawn *Trace) ([]byte, error) {
 }
 
 type pageView struct {
-	Trace                                            *Trace
-	Facts                                            Facts
-	Outcome                                          Outcome
-	Title, Verdict, Total, Started, Slowest, NoPhase string
-	Ticks                                            []tickView
-	Rows                                             []rowView
-	Traces                                           []traceView
+	Title, Verdict string
+	Several        bool
+	Starts         []startView
+}
+
+// startView is a line of the list and, from Title on, the drawing it leads to.
+type startView struct {
+	Trace                                 *Trace
+	Drawn, Bad                            bool
+	Pod, Total, Outcome, Slowest, Started string
+	Title, Verdict, Explains, Gaps        string
+	Facts                                 Facts
+	Ticks                                 []tickView
+	Step                                  float64 // between ticks, in per cent
+	Rows                                  []rowView
+	Shared                                []Attribute // of every span
 }
 
 type tickView struct {
@@ -68,31 +70,117 @@ type tickView struct {
 	Label string
 }
 
-type traceView struct {
-	Pod, Total, Slowest, Outcome, ID, Started string
-	Drawn                                     bool
+func (v *startView) draw() {
+	t := v.Trace
+	v.Facts = t.Facts()
+	v.Title, v.Verdict = t.title(v.Facts), t.verdict()[0].text
+	v.Gaps = seconds(t.Uncovered()) + " (" + share(t.Uncovered(), t.Total()) + ") in which no phase was under way"
+	var explains []string
+	for _, n := range t.Phases()[:min(3, len(t.Phases()))] {
+		explains = append(explains, fmt.Sprintf("%s %s (%s)", n.label(), seconds(n.Exclusive), share(n.Exclusive, t.Total())))
+	}
+	v.Explains = strings.Join(explains, ", ")
+	// As if the bars had 70 columns, whatever the window's width.
+	a := newAxis(t.Start, t.Total(), 70)
+	a.ticks(func(_ int, at time.Duration) {
+		v.Ticks = append(v.Ticks, tickView{Left: percent(at, t.Total()), Label: tickLabel(at)})
+	})
+	v.Step = 100
+	if a.step > 0 {
+		v.Step = percent(a.step, t.Total())
+	}
+	v.Shared = t.shared()
+	v.Rows = t.rows(t.Roots, 0, v.Shared)
+}
+
+// shared are the attributes that all spans have with the same value, their resources' among them.
+func (t *Trace) shared() (shared []Attribute) {
+	first := true
+	t.Walk(func(n *Node) {
+		if n.made() {
+			return
+		}
+		if first {
+			shared, first = slices.Concat(n.Attributes, n.Resource), false
+			return
+		}
+		shared = without(shared, func(a Attribute) bool { return !n.says(a) })
+	})
+	return shared
+}
+
+// made says whether the node is no span that anybody sent.
+func (n *Node) made() bool { return n.Missing || n.Group || n.ID == "" }
+
+func (n *Node) says(a Attribute) bool {
+	return slices.ContainsFunc(slices.Concat(n.Attributes, n.Resource), func(b Attribute) bool { return sameAttribute(a, b) })
+}
+
+func sameAttribute(a, b Attribute) bool { return a.Key == b.Key && a.Text() == b.Text() }
+
+func without(attributes []Attribute, drop func(Attribute) bool) []Attribute {
+	return slices.DeleteFunc(slices.Clone(attributes), drop)
 }
 
 type rowView struct {
 	Label, Kind, Offset, Duration, Share, Reason string
 	Notes                                        []string
+	Marks                                        []markView // events
 	Left, Width                                  float64
 	Depth                                        int
 	From, To                                     string
 	Node                                         *Node
+	Attributes                                   []Attribute // of this span and few others
 	Children                                     []rowView
 }
 
-func views(t *Trace, nodes []*Node, depth int) []rowView {
+type markView struct {
+	Left float64
+	Text string
+}
+
+func (t *Trace) rows(nodes []*Node, depth int, shared []Attribute) []rowView {
+	known := func(a Attribute) bool {
+		return slices.ContainsFunc(shared, func(b Attribute) bool { return sameAttribute(a, b) })
+	}
 	out := make([]rowView, 0, len(nodes))
 	for _, n := range nodes {
-		out = append(out, rowView{
-			Label: n.label(), Kind: n.kind(), Reason: n.Reason(), Notes: n.notes(), Node: n, Depth: depth,
+		row := rowView{
+			Label: n.label(), Kind: n.kind(), Notes: append(n.notes(), n.happened()...), Node: n, Depth: depth,
 			Offset: "+" + seconds(n.Start.Sub(t.Start)), Duration: seconds(n.Duration()), Share: share(n.Duration(), t.Total()),
 			Left: percent(n.Start.Sub(t.Start), t.Total()), Width: percent(n.Duration(), t.Total()),
 			From: n.Start.UTC().Format("15:04:05.000"), To: n.End.UTC().Format("15:04:05.000"),
-			Children: views(t, n.Children, depth+1),
-		})
+			Attributes: without(slices.Concat(n.Attributes, n.Resource), known), Children: t.rows(n.Children, depth+1, shared),
+		}
+		if n.attempt > 0 {
+			row.Label = n.short()
+		}
+		if n.Failed && !n.quiet {
+			row.Reason = n.Reason()
+		}
+		for _, e := range n.Events {
+			row.Marks = append(row.Marks, markView{
+				Left: min(max(percent(e.Time.Sub(t.Start), t.Total()), 0), 100), Text: e.Name + " at +" + seconds(e.Time.Sub(t.Start)),
+			})
+		}
+		out = append(out, row)
+	}
+	return out
+}
+
+// happened are the node's events, those of a name together: "container_terminated ×3".
+func (n *Node) happened() (out []string) {
+	times := map[string]int{}
+	for _, e := range n.Events {
+		times[e.Name]++
+		if times[e.Name] == 1 {
+			out = append(out, e.Name)
+		}
+	}
+	for i, name := range out {
+		if times[name] > 1 {
+			out[i] = fmt.Sprintf("%s ×%d", name, times[name])
+		}
 	}
 	return out
 }
@@ -100,10 +188,14 @@ func views(t *Trace, nodes []*Node, depth int) []rowView {
 // kind is the class of a row on the page.
 func (n *Node) kind() string {
 	switch {
+	case n.Failed && n.quiet, n.Failed && n.Group:
+		return "failing"
 	case n.Failed:
 		return "failed"
 	case n.Missing, n.Open:
 		return "missing"
+	case n.Group:
+		return "group"
 	}
 	switch n.service() {
 	case startup.ServiceWatcher:

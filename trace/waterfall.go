@@ -10,7 +10,7 @@ import (
 // Waterfall draws one trace: a header, a tree with bars on a common time axis, and what explains most of the time.
 func Waterfall(t *Trace, o Options) string {
 	var out strings.Builder
-	for _, l := range header(t) {
+	for _, l := range header(t, o) {
 		l.writeTo(&out, o)
 	}
 	out.WriteByte('\n')
