@@ -67,8 +67,17 @@ func (p *Policy) problems() []problem {
 	}
 	check("wrapper.timeout", checkDuration(p.Wrapper.Timeout))
 	check("wrapper.flushTimeout", checkDuration(p.Wrapper.FlushTimeout))
-	if p.Wrapper.Startupz != "" {
-		check("wrapper.startupz", checkHostPort(p.Wrapper.Startupz))
+	// What an annotation would be asked, the field is asked; empty means that nothing is said.
+	for _, f := range [...]struct {
+		name, value string
+		check       func(string) error
+	}{
+		{"wrapper.startupz", p.Wrapper.Startupz, checkHostPort}, {"wrapper.statusFile", p.Wrapper.StatusFile, checkPath},
+		{"region", p.Region, checkText}, {"clusterName", p.ClusterName, checkText},
+	} {
+		if f.value != "" {
+			check(f.name, f.check(f.value))
+		}
 	}
 	_, err = choose(string(p.VLLMFlag), vllmFlags...)
 	check("vllmFlag", err)
