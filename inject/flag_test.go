@@ -238,6 +238,30 @@ func TestAlwaysInsertsTheLiteralFlag(t *testing.T) {
 	}
 }
 
+func TestAlwaysGivesNothingToAParserThatDoesNotKnowIt(t *testing.T) {
+	for name, c := range map[string]struct {
+		command []string
+		rust    string
+	}{
+		"the gRPC server":                 {command: []string{"vllm", "serve", "m", "--grpc"}},
+		"the gRPC server in a shell":      {command: []string{"sh", "-c", "vllm serve m --grpc --port 1"}},
+		"vLLM Omni":                       {command: []string{"vllm", "serve", "m", "--omni"}},
+		"the front end in Rust":           {command: []string{"vllm", "serve", "m"}, rust: "1"},
+		"the front end in Rust, exported": {command: []string{"sh", "-c", "export VLLM_USE_RUST_FRONTEND=1; vllm serve m"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pod := gpuPod(c.command, nil)
+			if c.rust != "" {
+				pod.Spec.Containers[0].Env = []endpoint.EnvVar{{Name: "VLLM_USE_RUST_FRONTEND", Value: c.rust}}
+			}
+			got, d := edited(t, pod, "vllmFlag: always")
+			if !slices.Equal(got, c.command) || !slices.ContainsFunc(d.Notes, func(n inject.Note) bool { return n.Reason == inject.ReasonOtherParser }) {
+				t.Errorf("%q, notes %v", got, d.Notes)
+			}
+		})
+	}
+}
+
 func TestAutoLeavesAnArgumentListToTheWrapper(t *testing.T) {
 	command := []string{"vllm", "serve", "m", "--port", "1"}
 	got, decision := edited(t, gpuPod(command, nil), "")

@@ -11,6 +11,7 @@ import (
 
 	"github.com/coldtrace/coldtrace/config"
 	"github.com/coldtrace/coldtrace/endpoint"
+	"github.com/coldtrace/coldtrace/engine/server"
 	"github.com/coldtrace/coldtrace/startup"
 )
 
@@ -162,7 +163,11 @@ func (p *patch) planFlag(wrap *wrapping) *flagEdit {
 		p.note(Reason(site.Problem), string(FeatureVLLMFlag))
 	case p.tracer:
 		p.note(ReasonTracer, string(FeatureVLLMFlag))
-	case p.endpointProblem() != "" && !(p.endpointProblem() == ReasonEnvFrom && wrap != nil && mode == config.VLLMFlagAuto):
+	case mode == config.VLLMFlagAlways && p.otherParser():
+		p.note(ReasonOtherParser, string(FeatureVLLMFlag))
+	case p.endpointProblem() == ReasonEnvFrom && wrap != nil && mode == config.VLLMFlagAuto && p.samplerProblem() == "":
+		return p.autoFlag(wrap)
+	case p.endpointProblem() != "":
 		p.note(p.endpointProblem(), string(FeatureVLLMFlag))
 	case p.samplerProblem() != "":
 		p.note(p.samplerProblem(), string(FeatureVLLMFlag))
@@ -170,21 +175,42 @@ func (p *patch) planFlag(wrap *wrapping) *flagEdit {
 		p.note(ReasonNoWrapper, string(FeatureVLLMFlag))
 	case mode == config.VLLMFlagAlways && site.Offset < 0:
 		return &flagEdit{word: site.Word, text: literalFlag}
-	case site.Offset < 0:
-		p.note(ReasonFlagNeedsShell, string(FeatureVLLMFlag))
-		return &flagEdit{}
-	default:
-		f := &flagEdit{word: site.Word, front: insert{offset: site.Front}, back: insert{offset: site.Offset}}
-		if wrap != nil {
-			f.front.text = startup.VLLMExecPlaceholder + " "
-		}
-		if mode == config.VLLMFlagAlways {
-			// Quoted: a bracketed IPv6 address is a pattern to the shell.
-			f.back.text = ` "` + literalFlag + `"`
-		}
+	case mode == config.VLLMFlagAlways:
+		f := frontEdit(site, wrap)
+		f.back.text = ` "` + literalFlag + `"` // quoted: a bracketed IPv6 address is a pattern to the shell
 		return f
+	default:
+		return p.autoFlag(wrap)
 	}
 	return nil
+}
+
+// autoFlag leaves it to the wrapper, which a shell string has to name.
+func (p *patch) autoFlag(wrap *wrapping) *flagEdit {
+	site := p.sel.Identity.Launch.Site
+	if site.Offset < 0 {
+		p.note(ReasonFlagNeedsShell, string(FeatureVLLMFlag))
+		return &flagEdit{}
+	}
+	return frontEdit(site, wrap)
+}
+
+func frontEdit(site endpoint.Site, wrap *wrapping) *flagEdit {
+	f := &flagEdit{word: site.Word, front: insert{offset: site.Front}, back: insert{offset: site.Offset}}
+	if wrap != nil {
+		f.front.text = startup.VLLMExecPlaceholder + " "
+	}
+	return f
+}
+
+// otherParser tells if it is not vLLM's Python front end that reads the arguments. What a script may export counts.
+func (p *patch) otherParser() bool {
+	c := p.container()
+	names := func(s string) bool { return strings.Contains(s, server.Rust) }
+	args := p.sel.Identity.Launch.Args
+	return slices.ContainsFunc(c.Command, names) || slices.ContainsFunc(c.Args, names) ||
+		slices.ContainsFunc(args, func(w endpoint.Word) bool { return server.OtherParser(w.Text) }) ||
+		slices.ContainsFunc(c.Env, func(v endpoint.EnvVar) bool { return v.Name == server.Rust && server.RustFrontEnd(v.Value) })
 }
 
 const literalFlag = startup.VLLMTracesFlag + "=$(" + startup.EnvOTLPEndpoint + ")"

@@ -26,6 +26,7 @@ const (
 	ReasonUserSampling     Reason = "own-sampling"
 	ReasonUpstream         Reason = "upstream-startup-metrics"
 	ReasonTracer           Reason = "other-tracer"
+	ReasonOtherParser      Reason = "other-parser"
 	ReasonDisabled         Reason = "disabled-by-policy"
 	ReasonNoWrapperImage   Reason = "no-wrapper-image"
 	ReasonImageVolumes     Reason = "image-volumes-unsupported"
@@ -86,6 +87,7 @@ var Vocabulary = []Explanation{
 	{ReasonNoEndpoint, "There is no OTLP endpoint to send to, so the wrapper would do nothing.", "Set `otlp.endpoint` in the policy or `coldtrace.io/otlp-endpoint`."},
 	{ReasonUnresolved, "The OTLP endpoint refers to a variable that the container does not have.", "Define the variable in the container or use another endpoint."},
 	{ReasonEnvFrom, "The container takes variables from a ConfigMap or Secret that may hold these; an entry of ours would win over it. The wrapper sees what the container really has and sets what is absent; without a wrapper they are left out.", ""},
+	{ReasonOtherParser, "vLLM's gRPC server, its front end in Rust or vLLM Omni reads the arguments, which do not know the flag.", ""},
 	{ReasonTracer, "Another tracer is evident in the command, the variables or the annotations. It would read a sampler's variables too, and vLLM's own tracing would get in its way: that stays off.", ""},
 	{ReasonReferenced, "The pod writes $(NAME) for a variable it does not have; defining it would change what it says.", ""},
 	{ReasonUserSampling, "The container has a sampler of its own.", ""},

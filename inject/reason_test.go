@@ -44,7 +44,7 @@ func TestFixturesGiveEveryReasonThatAPodCanHave(t *testing.T) {
 	elsewhere := []inject.Reason{
 		inject.ReasonPanic, inject.ReasonUnreadable, inject.ReasonBreaker, inject.ReasonNestedShell, inject.ReasonEval, inject.ReasonShellSyntax,
 		inject.ReasonDynamicCommand, inject.ReasonCommandSubst, inject.ReasonHereDocument, inject.ReasonKubeletExpansion, inject.ReasonScriptUnknown,
-		inject.ReasonXtrace,
+		inject.ReasonXtrace, inject.ReasonOtherParser,
 	}
 	for _, e := range inject.Vocabulary {
 		if !slices.Contains(given, e.Reason) && !slices.Contains(elsewhere, e.Reason) {

@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package server says how vLLM's servers are called. It is data that admission and the wrapper share, and imports
+// Package server says how vLLM's servers are called. It is data that admission and the wrapper share, and imports nearly
 // nothing: the wrapper asks it before the command starts.
 package server
+
+import (
+	"strconv"
+	"strings"
+)
 
 // Modules are vLLM's servers by what stands after python -m, with the subcommand that must follow. All of them have
 // a parser that knows --otlp-traces-endpoint where the version does (wrapper/vllm/testdata/parsers.tsv).
@@ -33,4 +38,18 @@ var Scripts = map[string]string{
 var Elsewhere = map[string]bool{
 	"sudo": true, "busybox": true, "uv": true, "poetry": true, "pipenv": true, "pixi": true, "conda": true, "micromamba": true, "mpirun": true,
 	"trtllm-llmapi-launch": true,
+}
+
+// Rust is the variable that gives vLLM a front end in Rust.
+const Rust = "VLLM_USE_RUST_FRONTEND"
+
+// OtherParser tells whether an argument makes vLLM hand its arguments to somebody else, whose parser does not know the
+// flag: its gRPC server, vLLM Omni.
+func OtherParser(arg string) bool { return strings.HasPrefix(arg, "--grpc") || arg == "--omni" }
+
+// RustFrontEnd tells whether a value of Rust does, which refuses the flag (vllm#44757, vllm#47810): bool(int(…)). What is no
+// number stops vLLM with or without us.
+func RustFrontEnd(value string) bool {
+	n, err := strconv.Atoi(strings.TrimSpace(value))
+	return err != nil || n != 0
 }

@@ -168,7 +168,7 @@ func TestNobodyWaitsForTheCollector(t *testing.T) {
 func TestWhatIsNoRequestIsAnsweredToo(t *testing.T) {
 	url, stop := serve(t, "http://127.0.0.1:9")
 	for _, body := range []string{"", "not protobuf", strings.Repeat("\xff", 100)} {
-		answer, err := http.Post(url, "application/x-protobuf", strings.NewReader(body)) //nolint:noctx // a test
+		answer, err := http.Post(url, "application/x-protobuf", strings.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,7 +7,6 @@ package vllm
 import (
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/coldtrace/coldtrace/engine/server"
@@ -125,19 +124,6 @@ func flagged(argv, env []string) bool {
 // vLLM takes the word after serve for the model, so that the flag cannot stand there.
 func visible(argv []string) bool {
 	return !slices.ContainsFunc(argv, func(a string) bool { return strings.Contains(a, "--config") })
-}
-
-// elsewhere tells whether vLLM hands its arguments to somebody else, whose parser does not know the flag or refuses it:
-// its gRPC server, vLLM Omni, its front end in Rust. (vllm#44757, vllm#47810)
-func elsewhere(args []string, e environment) bool {
-	for _, a := range args {
-		if strings.HasPrefix(a, "--grpc") || a == "--omni" {
-			return true
-		}
-	}
-	const rust = "VLLM_USE_RUST_FRONTEND" // bool(int(…)); what is no number stops vLLM with or without us
-	n, err := strconv.Atoi(strings.TrimSpace(e.get(rust)))
-	return e.has(rust) && (err != nil || n != 0)
 }
 
 // traced tells whether another tracer is there.

@@ -35,7 +35,7 @@ func TestTheFlagIsGivenOnlyToParsersThatKnowIt(t *testing.T) {
 			t.Fatal(line)
 		}
 		// From 0.8.0 until 0.10.2 vLLM knows the flag, and goes back to its old engine for it.
-		falls := !v.before(0, 8) && !v.since(10, 2)
+		falls := !v.before(8) && !v.since(10, 2)
 		if p.Flag != (knows && !falls) {
 			t.Errorf("%s %s: flag %t, its parser knows it: %t", version, name, p.Flag, knows)
 		}

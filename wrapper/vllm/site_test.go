@@ -95,12 +95,13 @@ func (d dists) installInto(t *testing.T, folder string) {
 			write(t, filepath.Join(folder, file), text, 0o644)
 			fmt.Fprintf(&record, "%s,sha256=x,%d\n", file, len(text))
 		}
-		meta := "Metadata-Version: 2.4\nName: " + name + "\nVersion: " + x.version + "\n"
+		var meta strings.Builder
+		meta.WriteString("Metadata-Version: 2.4\nName: " + name + "\nVersion: " + x.version + "\n")
 		for _, r := range x.requires {
-			meta += "Requires-Dist: " + r + "\n"
+			meta.WriteString("Requires-Dist: " + r + "\n")
 		}
 		in := filepath.Join(folder, info(name, x.version))
-		write(t, filepath.Join(in, "METADATA"), meta+"\nRequires-Dist: what a description says\n", 0o644)
+		write(t, filepath.Join(in, "METADATA"), meta.String()+"\nRequires-Dist: what a description says\n", 0o644)
 		write(t, filepath.Join(in, "RECORD"), record.String()+info(name, x.version)+"/RECORD,,\n", 0o644)
 		if name == "opentelemetry-api" {
 			write(t, filepath.Join(in, "entry_points.txt"), "[opentelemetry_context]\ncontextvars_context = x\n", 0o644)

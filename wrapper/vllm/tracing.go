@@ -40,23 +40,23 @@ var (
 // dependencies of a vLLM's tracing: from 0.16 on it imports both exporters, whichever it uses.
 func dependencies(v version) []dependency {
 	out := append(append(append([]dependency(nil), core...), exporters...), overHTTP...)
-	if !v.before(0, 16) {
+	if !v.before(16) {
 		out = append(out, overGRPC...)
 	}
-	if v.before(0, 7) {
+	if v.before(7) {
 		out = append(out, conventions...)
 	}
 	return out
 }
 
-// before tells whether a version's first two numbers are lower.
-func (v version) before(major, minor int) bool {
-	return compareRelease(truncated(v.release, 2), []int{major, minor}) < 0
+// before tells whether a version's first two numbers are lower than 0.minor.
+func (v version) before(minor int) bool {
+	return compareRelease(truncated(v.release, 2), []int{0, minor}) < 0
 }
 
 // flagWorks tells whether request tracing can be asked for without harm. 0.8.0 to 0.10.1 fall back to the old engine
 // for it, or refuse to start; before 0.5.1 the flag is unknown. (vllm#4687, vllm#20372)
-func (v version) flagWorks() bool { return v.since(5, 1) && v.before(0, 8) || v.since(10, 2) }
+func (v version) flagWorks() bool { return v.since(5, 1) && v.before(8) || v.since(10, 2) }
 
 // tracesLoading tells whether vLLM has spans of its own for its start. (vllm#31162)
 func (v version) tracesLoading() bool { return v.since(16, 0) }

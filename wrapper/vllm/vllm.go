@@ -5,6 +5,8 @@ package vllm
 import (
 	"slices"
 	"strings"
+
+	"github.com/coldtrace/coldtrace/engine/server"
 )
 
 // Modes of the flag, the values of COLDTRACE_VLLM_FLAG.
@@ -50,7 +52,7 @@ type Plan struct {
 func Prepare(argv, env []string, o Offer) Plan {
 	p := Plan{Argv: argv, Env: env}
 	where, ok := find(argv)
-	e := append(where.assigned, env...)
+	e := slices.Concat(where.assigned, env)
 	if !ok || traced(argv, e) {
 		return p
 	}
@@ -69,7 +71,7 @@ func Prepare(argv, env []string, o Offer) Plan {
 	}
 	switch own := e.has(envTracesEndpoint); {
 	case e.has(envTracesProtocol) && e.get(envTracesProtocol) != protocol && !own:
-	case o.Mode == auto && v.flagWorks() && !own && !elsewhere(argv[where.after:], e):
+	case o.Mode == auto && v.flagWorks() && !own && !slices.ContainsFunc(argv[where.after:], server.OtherParser) && !(e.has(server.Rust) && server.RustFrontEnd(e.get(server.Rust))):
 		p.Flag = true
 		p.sample(o)
 		p.Argv = slices.Insert(slices.Clone(argv), where.after+1, Flag+"="+o.Endpoint)
