@@ -84,7 +84,7 @@ func (a *attempt) judge() {
 		ready = ready || n.Name == startup.SpanPodReady && !n.Failed && !n.Open
 	}
 	for _, n := range a.nodes {
-		a.failed = a.failed || n.Failed && !(ready && n.Reason() == string(stateTimedOut))
+		a.failed = a.failed || n.Failed && (!ready || n.Reason() != string(stateTimedOut))
 	}
 	if a.failed {
 		a.culprit = culprit(a.nodes)

@@ -96,8 +96,8 @@ const incomplete = "incomplete; is it still being written?"
 // giveUp says what is wrong with the object at hand, of which rest cannot be a part.
 func (v *values) giveUp(rest []byte, take taken) {
 	var object json.RawMessage
-	value := append(v.value, rest...)
-	v.lose(notJSON(value, json.Unmarshal(value, &object)), take)
+	v.value = append(v.value, rest...)
+	v.lose(notJSON(v.value, json.Unmarshal(v.value, &object)), take)
 }
 
 func (v *values) lose(why string, take taken) {

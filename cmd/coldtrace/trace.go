@@ -11,6 +11,7 @@ import (
 	"os"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -110,15 +111,12 @@ const tableRows = 20
 // notThere says which pods there are, where it was not the one asked for.
 func notThere(pods []string, traces int) error {
 	text := fmt.Sprintf("none of the %d traces is the one asked for", traces)
-	for i, pod := range pods {
-		if i == tableRows {
-			text += fmt.Sprintf("\n  and %d more", len(pods)-i)
-			break
-		}
-		if i == 0 {
-			text += "; there are these pods:"
-		}
-		text += "\n  " + pod
+	if len(pods) == 0 {
+		return errors.New(text)
+	}
+	text += "; there are these pods:\n  " + strings.Join(pods[:min(tableRows, len(pods))], "\n  ")
+	if more := len(pods) - tableRows; more > 0 {
+		text += fmt.Sprintf("\n  and %d more", more)
 	}
 	return errors.New(text)
 }
