@@ -73,8 +73,15 @@ func beginAs(t *testing.T, env, argv []string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		// A shell that dies of SIGTERM leaves its server behind, in the group that the shell led.
+		children, _ := os.ReadFile(fmt.Sprintf("/proc/%[1]d/task/%[1]d/children", cmd.Process.Pid)) // gone: it left nobody
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		_ = cmd.Wait()
+		for _, child := range strings.Fields(string(children)) {
+			if pid, err := strconv.Atoi(child); err == nil {
+				_ = syscall.Kill(-pid, syscall.SIGKILL)
+			}
+		}
 		matches, _ := filepath.Glob("/dev/shm/.coldtrace-*-test.attempt") // the pattern is well formed
 		for _, m := range matches {
 			_ = os.Remove(m)
