@@ -79,7 +79,11 @@ func readyCells() (out []cell) {
 						return failed(err)
 					}
 					maps.Copy(p.env, si.env)
-					return b.becomesReady(ctx, name, p)
+					return b.becomesReady(ctx, name, p, func(o *outcome, s *server) {
+						if !b.given(s) { // each of these versions serves with it, from any shape
+							o.fault("the flag was withheld")
+						}
+					})
 				}})
 			}
 		}

@@ -200,8 +200,11 @@ func (b *bench) survives(ctx context.Context, name string, e engine, d damage) (
 		}
 	}
 	if flagged {
-		if _, ok := t.collector.WaitSpan(toldWithin, "llm_request"); !ok {
+		request, ok := t.collector.WaitSpan(toldWithin, "llm_request")
+		if !ok {
 			o.fault("no span of a request")
+		} else if service, uid := fmt.Sprint(request.Resource["service.name"]), request.Resource["k8s.pod.uid"]; uid == nil || strings.HasPrefix(service, "unknown") {
+			o.fault("a request's span is of service %s, pod %v", service, uid)
 		}
 	}
 	if err := t.ask("/health", nil); err != nil || t.exitedAlready() {
