@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -38,12 +39,13 @@ func (b *bench) pair(ctx context.Context, name string, e engine) (o outcome) {
 	}
 	nodes := []string{"--data-parallel-size", "2", "--data-parallel-size-local", "1", "--data-parallel-address", "127.0.0.1", "--data-parallel-rpc-port", strconv.Itoa(rpc)}
 	serve := shapes[1]
-	headPod, err := b.pod(e, serve, "good", nodes...)
+	// Of two servers on one port, each with a queue of its own, the kernel chooses one for each question.
+	headPod, err := b.pod(e, serve, "good", append(slices.Clone(nodes), "--api-server-count", "1")...)
 	if err != nil {
 		return failed(err)
 	}
 	serve.probe = false
-	workerPod, err := b.pod(e, serve, "good", append(nodes, "--headless", "--data-parallel-start-rank", "1")...)
+	workerPod, err := b.pod(e, serve, "good", append(slices.Clone(nodes), "--headless", "--data-parallel-start-rank", "1")...)
 	if err != nil {
 		return failed(err)
 	}
