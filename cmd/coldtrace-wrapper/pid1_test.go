@@ -208,6 +208,7 @@ func TestAHookThatLooksForTheServerFindsItOnce(t *testing.T) {
 		"a shell that had another child":            shell(`sleep 0.01 & "$@"; exit $?`),
 		"a shell that handles the signal":           shell(`trap 'echo it waited' TERM HUP; "$@"; exit 5`),
 		"a shell that became its server":            shell(`exec "$@"`),
+		"a shell that tidies up at its exit":        shell(`trap 'echo tidied' EXIT; "$@"; exit 5`),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

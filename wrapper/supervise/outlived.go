@@ -37,10 +37,21 @@ func (s *supervisor) name() string {
 	return strings.TrimSpace(string(b))
 }
 
+// spares tells that the command, which may be dead and is not reaped, is a shell that leaves to the kernel what it
+// gets. It is none that executed something else, which has another name. One with a trap for its exit, as in
+// `trap cleanup EXIT; server; true`, catches all that could end it, and ends itself by the same signal: it means that.
+func (s *supervisor) spares() bool {
+	if !s.first || s.shell == "" || s.shell != s.name() {
+		return false
+	}
+	d, ok := dispositionOf(s.pid)
+	return ok && d.caught&(1<<(syscall.SIGVTALRM-1)) == 0 // for which nobody sets a trap
+}
+
 // spared tells that a command which died would not have, had it been the first process, and what it was good for goes
-// on without it. name was its own when it died.
-func (s *supervisor) spared(name string, status syscall.WaitStatus) bool {
-	if !s.first || s.shell == "" || s.shell != name || !status.Signaled() {
+// on without it.
+func spared(status syscall.WaitStatus) bool {
+	if !status.Signaled() {
 		return false
 	}
 	n := status.Signal()

@@ -213,7 +213,7 @@ func (s *supervisor) now() time.Time { return s.start.Wrapper.Add(time.Since(s.s
 
 // reap collects whoever has ended: the command, the observer, orphans.
 func (s *supervisor) reap() {
-	name := s.name()
+	spare := s.spares()
 	for {
 		var status syscall.WaitStatus
 		pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG|syscall.WUNTRACED, nil)
@@ -231,7 +231,7 @@ func (s *supervisor) reap() {
 			}
 		case pid == s.pid && !s.outlived:
 			s.exited, s.status, s.exitTime = true, status, s.now()
-			if s.spared(name, status) {
+			if spare && spared(status) {
 				s.exited = false
 				s.outlive()
 			}
