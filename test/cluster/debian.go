@@ -28,6 +28,10 @@ var debianTools = []debianTool{
 	{name: "iptables", pkg: "iptables"},
 	{name: "bash-static", pkg: "bash-static"},
 	{name: "busybox", pkg: "busybox-static"},
+	{name: "tini", pkg: "tini"}, // these for the wrapper's tests
+	{name: "dumb-init", pkg: "dumb-init"},
+	{name: "python3", pkg: "python3-minimal"},
+	{name: "pkill", pkg: "procps"},
 }
 
 // cniDirs are where distributions put CNI plugins: Debian and Ubuntu, then everyone else.

@@ -87,6 +87,9 @@ func (r *statusRecorder) WriteHeader(status int) {
 	r.ResponseWriter.WriteHeader(status)
 }
 
+// Unwrap lets an answer be flushed.
+func (r *statusRecorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
 func (h *httpServer) name() string {
 	return h.owner.given.get("--served-model-name", h.owner.player.values["model"])
 }
@@ -98,6 +101,12 @@ func (h *httpServer) models(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (h *httpServer) complete(w http.ResponseWriter, _ *http.Request) {
+	if d, err := time.ParseDuration(os.Getenv("SIM_ANSWER")); err == nil { // it begins at once, and takes its time
+		if err := http.NewResponseController(w).Flush(); err != nil {
+			fmt.Fprintln(os.Stderr, "sim:", err)
+		}
+		<-time.After(d)
+	}
 	reply(w, map[string]any{"id": "sim-1", "object": "chat.completion", "model": h.name(), "choices": []any{
 		map[string]any{"index": 0, "message": map[string]any{"role": "assistant", "content": "simulated"}, "finish_reason": "stop"},
 	}})

@@ -28,7 +28,7 @@ func insists(argv, env []string) bool {
 		if text, ok := shellScript(f); ok { // s6-overlay's /init is one; somebody's own may do anything
 			return pid1.Script(text, argv[1:])
 		}
-		if real, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(int(f.Fd()))); err == nil && pid1.Insists(append([]string{real}, argv[1:]...)) { //nolint:gosec // fds are small
+		if target, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(int(f.Fd()))); err == nil && pid1.Insists(append([]string{target}, argv[1:]...)) { //nolint:gosec // fds are small
 			return true
 		}
 		break
