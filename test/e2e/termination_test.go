@@ -30,6 +30,9 @@ func TestAnOpenRequestIsAnsweredByAPodThatIsDeleted(t *testing.T) {
 	for name, namespace := range map[string]string{"without coldtrace": unlabelled, "with coldtrace": labelled} {
 		t.Run(name, func(t *testing.T) {
 			pod := begin(t, namespace, "open-request", once, waiting, withEnv("SIM_ANSWER", takes.String()))
+			t.Cleanup(func() { // what remains of the grace period is not waited for
+				_ = on.Kube.CoreV1().Pods(namespace).Delete(context.Background(), pod.Name, metav1.DeleteOptions{GracePeriodSeconds: new(int64(1))})
+			})
 			pod = await(t, pod, stage.Ready)
 			if wrapped := strings.Contains(strings.Join(container(pod, target).Command, " "), startup.WrapperPath); wrapped != (namespace == labelled) {
 				t.Fatalf("wrapped is %v: %q", wrapped, container(pod, target).Command)
