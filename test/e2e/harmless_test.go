@@ -52,7 +52,7 @@ func TestAFailedStartIsAnErrorWithItsReason(t *testing.T) {
 		t.Errorf("startup's reason is %q, want cuda_out_of_memory (all: %v)", reasons[startup.SpanStartup], reasons)
 	}
 	got = awaitTrace(t, string(pod.UID), startup.SpanPodStartup)
-	if outcome := got.Outcome(); !outcome.Failed {
+	if outcome := got.Outcome(); !outcome.Failed() {
 		t.Errorf("pod_startup is %v, want a failure", outcome)
 	}
 }
@@ -100,7 +100,7 @@ func TestAPodThatIsDeletedBeforeItIsReadyEndsItsTrace(t *testing.T) {
 	if err := on.Kube.CoreV1().Pods(labelled).Delete(t.Context(), pod.Name, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if got := awaitTrace(t, string(pod.UID), startup.SpanPodStartup); !got.Outcome().Failed {
+	if got := awaitTrace(t, string(pod.UID), startup.SpanPodStartup); !got.Outcome().Failed() {
 		t.Errorf("the start is %v, want a failure", got.Outcome())
 	}
 }
