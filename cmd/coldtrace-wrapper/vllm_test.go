@@ -171,7 +171,7 @@ func TestVLLMsOwnSpansGoByThePortOfOurs(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				answer, err := http.Post(url, "application/x-protobuf", bytes.NewReader(body)) //nolint:noctx // a test
+				answer, err := http.Post(url, "application/x-protobuf", bytes.NewReader(body))
 				if err != nil {
 					t.Fatal(err)
 				}

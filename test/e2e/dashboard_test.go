@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -268,7 +269,7 @@ func (p prometheus) has(trace, expression string) bool {
 				Exemplars []struct{ Labels map[string]string }
 			}
 		}
-		window := url.Values{"query": {expression}, "start": {fmt.Sprint(time.Now().Add(-time.Hour).Unix())}, "end": {fmt.Sprint(time.Now().Add(time.Hour).Unix())}}
+		window := url.Values{"query": {expression}, "start": {strconv.FormatInt(time.Now().Add(-time.Hour).Unix(), 10)}, "end": {strconv.FormatInt(time.Now().Add(time.Hour).Unix(), 10)}}
 		if p.get("/api/v1/query_exemplars", window, &answer) != nil {
 			continue
 		}

@@ -69,9 +69,11 @@ func Prepare(argv, env []string, o Offer) Plan {
 	if !ok {
 		return p
 	}
-	switch own := e.has(envTracesEndpoint); {
+	own := e.has(envTracesEndpoint)
+	other := slices.ContainsFunc(argv[where.after:], server.OtherParser) || e.has(server.Rust) && server.RustFrontEnd(e.get(server.Rust))
+	switch {
 	case e.has(envTracesProtocol) && e.get(envTracesProtocol) != protocol && !own:
-	case o.Mode == auto && v.flagWorks() && !own && !slices.ContainsFunc(argv[where.after:], server.OtherParser) && !(e.has(server.Rust) && server.RustFrontEnd(e.get(server.Rust))):
+	case o.Mode == auto && v.flagWorks() && !own && !other:
 		p.Flag = true
 		p.sample(o)
 		p.Argv = slices.Insert(slices.Clone(argv), where.after+1, Flag+"="+o.Endpoint)
