@@ -154,7 +154,7 @@ func readySince(t *testing.T, r *otlptest.Receiver, file string) {
 		t.Fatal(err)
 	}
 	at, err := time.Parse(time.RFC3339Nano, string(text))
-	if late := s.End.Sub(at); err != nil || late < -20*time.Millisecond || late > time.Second {
+	if late := s.End.Sub(at); err != nil || late < -20*time.Millisecond || late > 3*time.Second {
 		t.Errorf("ready %v after it was, %v", late, err)
 	}
 }
