@@ -4,7 +4,9 @@ package stage
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -31,17 +33,31 @@ func (s *Stage) AwaitInjection(ctx context.Context, namespace string) error {
 	look := time.NewTicker(100 * time.Millisecond)
 	defer look.Stop()
 	for {
-		made, err := s.Kube.CoreV1().Pods(namespace).Create(ctx, probe, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-		if err == nil && made.Annotations["coldtrace.io/status"] != "" {
+		err := s.injects(ctx, namespace, probe)
+		if err == nil {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
-			if err == nil {
-				err = ctx.Err()
-			}
 			return fmt.Errorf("wait until a pod in %s is injected: %w", namespace, err)
 		case <-look.C:
 		}
 	}
+}
+
+// injects tells why the webhook in force is not the one that was installed last: a replica that is being replaced is asked
+// for as long as it lives, and answers by its own policy.
+func (s *Stage) injects(ctx context.Context, namespace string, probe *corev1.Pod) error {
+	replicas, err := s.Kube.CoreV1().Pods(SystemNamespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(replicas.Items, func(p corev1.Pod) bool { return p.DeletionTimestamp != nil }) {
+		return errors.New("a replica is being replaced")
+	}
+	made, err := s.Kube.CoreV1().Pods(namespace).Create(ctx, probe, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	if err == nil && made.Annotations["coldtrace.io/status"] == "" {
+		err = errors.New("it is admitted as it came")
+	}
+	return err
 }
