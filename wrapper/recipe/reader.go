@@ -201,7 +201,7 @@ func (r *Reader) apply(l line, rule *rule) {
 	}
 	s.edge(l, rank, rule, c, r.options.Embedded)
 	if rule.Fails != "" {
-		if rule.shared && !rule.Hard && string(l.level) == "WARNING" {
+		if string(l.level) == "WARNING" {
 			return // it goes on without
 		}
 		if rule.Fails == ReasonEngineFailed && r.raised == r.pass {

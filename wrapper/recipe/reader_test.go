@@ -103,7 +103,10 @@ func TestOutcomeAndReasonOfAStart(t *testing.T) {
 		"a crash that is dumped after all":  {log: start + finish + "(EngineCore_DP0 pid=2) ERROR 03-01 12:01:00 [dump_input.py:1] Dumping input data for V1 LLM engine (v0.13.0) with config: model='m'\n" + traceback("(EngineCore_DP0 pid=2) ", "RuntimeError: x"), exit: &Exit{Code: 1}, outcome: OutcomeReady},
 		"another implementation of a model": {log: start + "WARNING 03-01 12:00:09 [utils.py:1] XForCausalLM has no vLLM implementation, falling back to Transformers implementation.\n", outcome: OutcomeTruncated},
 		"no implementation of a model":      {log: start + "ValueError: XForCausalLM has no vLLM implementation and the Transformers implementation is not compatible with vLLM.\n", outcome: OutcomeFailed, reason: "model_unsupported", died: "kv_cache_init"},
-		"a library that is only missed":     {log: start + "WARNING 03-01 12:00:09 [interface.py:1] Failed to import from vllm._C: ImportError('libcuda.so.1: cannot open shared object file: No such file or directory')\n", outcome: OutcomeTruncated},
+		"a length that is overridden": {log: start + "WARNING 03-01 12:00:09 [model.py:1] User-specified max_model_len (9000) is greater than the derived max_model_len (max_position_embeddings=4096).\n" +
+			"(EngineCore_DP0 pid=2) ERROR 03-01 12:00:20 [core.py:1] ValueError: 4.7 GiB KV cache is needed, which is larger than the available KV cache memory (1.0 GiB).\n",
+			outcome: OutcomeFailed, reason: "kv_cache_too_small", died: "kv_cache_init"},
+		"a library that is only missed": {log: start + "WARNING 03-01 12:00:09 [interface.py:1] Failed to import from vllm._C: ImportError('libcuda.so.1: cannot open shared object file: No such file or directory')\n", outcome: OutcomeTruncated},
 		"a flag it does not know": {log: "usage: vllm serve [model_tag] [options]\nvllm serve: error: unrecognized arguments: --otlp-traces-endpoint=x\n",
 			exit: &Exit{Code: 2}, outcome: OutcomeFailed, reason: "bad_flag"},
 		"another server's uvicorn":          {log: "INFO:     Application startup complete.\n" + start, outcome: OutcomeTruncated},
