@@ -24,15 +24,12 @@ import (
 func TestAnOpenRequestIsAnsweredByAPodThatIsDeleted(t *testing.T) {
 	const takes = 20 * time.Second
 	waiting := func(pod *corev1.Pod, main *corev1.Container) {
-		pod.Spec.TerminationGracePeriodSeconds = new(int64(120))
+		pod.Spec.TerminationGracePeriodSeconds = new(int64(30)) // whose end the shell waits for, too
 		main.Command[len(main.Command)-1] += "; exit $?" // else bash becomes the server
 	}
 	for name, namespace := range map[string]string{"without coldtrace": unlabelled, "with coldtrace": labelled} {
 		t.Run(name, func(t *testing.T) {
 			pod := begin(t, namespace, "open-request", once, waiting, withEnv("SIM_ANSWER", takes.String()))
-			t.Cleanup(func() { // what remains of the grace period is not waited for
-				_ = on.Kube.CoreV1().Pods(namespace).Delete(context.Background(), pod.Name, metav1.DeleteOptions{GracePeriodSeconds: new(int64(1))})
-			})
 			pod = await(t, pod, stage.Ready)
 			if wrapped := strings.Contains(strings.Join(container(pod, target).Command, " "), startup.WrapperPath); wrapped != (namespace == labelled) {
 				t.Fatalf("wrapped is %v: %q", wrapped, container(pod, target).Command)
