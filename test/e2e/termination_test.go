@@ -25,7 +25,7 @@ func TestAnOpenRequestIsAnsweredByAPodThatIsDeleted(t *testing.T) {
 	const takes = 20 * time.Second
 	waiting := func(pod *corev1.Pod, main *corev1.Container) {
 		pod.Spec.TerminationGracePeriodSeconds = new(int64(30)) // whose end the shell waits for, too
-		main.Command[len(main.Command)-1] += "; exit $?" // else bash becomes the server
+		main.Command[len(main.Command)-1] += "; exit $?"        // else bash becomes the server
 	}
 	for name, namespace := range map[string]string{"without coldtrace": unlabelled, "with coldtrace": labelled} {
 		t.Run(name, func(t *testing.T) {
