@@ -17,6 +17,7 @@ import (
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -67,8 +68,26 @@ func apiServer(t *testing.T) *kubernetes.Clientset {
 
 // create posts a pod as it is written, fields that are newer than this API server included.
 func create(ctx context.Context, client *kubernetes.Clientset, namespace string, pod []byte, dryRun bool) ([]byte, error) {
-	req := client.CoreV1().RESTClient().Post().Namespace(namespace).Resource("pods").
-		SetHeader("Content-Type", "application/json").SetHeader("Accept", "application/json").Param("fieldValidation", "Ignore").Body(pod)
+	req := client.CoreV1().RESTClient().Post().Namespace(namespace).Resource("pods").SetHeader("Content-Type", "application/json").Body(pod)
+	var applied metav1.PartialObjectMetadata
+	if err := json.Unmarshal(pod, &applied); err != nil {
+		return nil, err
+	}
+	if len(applied.ManagedFields) > 0 && applied.ManagedFields[0].Operation == metav1.ManagedFieldsOperationApply {
+		// What manages a field is the API server's to say: it is applied as kubectl does.
+		body := map[string]any{}
+		if err := json.Unmarshal(pod, &body); err != nil {
+			return nil, err
+		}
+		delete(body["metadata"].(map[string]any), "managedFields")
+		text, err := json.Marshal(body)
+		if err != nil {
+			return nil, err
+		}
+		req = client.CoreV1().RESTClient().Patch(types.ApplyYAMLPatchType).Namespace(namespace).Resource("pods").Name(applied.Name).
+			Param("fieldManager", applied.ManagedFields[0].Manager).Body(text)
+	}
+	req = req.SetHeader("Accept", "application/json").Param("fieldValidation", "Ignore")
 	if dryRun {
 		req = req.Param("dryRun", "All")
 	}

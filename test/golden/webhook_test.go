@@ -34,6 +34,7 @@ type situation struct {
 	policy      *config.Policy
 	annotations map[string]string
 	volumes     bool
+	refused     inject.Reason // why no image volume; empty: none
 }
 
 // situationOf reads a fixture's comment lines, as package inject's tests do.
@@ -52,6 +53,9 @@ func situationOf(t *testing.T, source string) *situation {
 			s.annotations[key] = value
 		}
 		s.volumes = s.volumes || line == "#image-volumes"
+		if line == "#image-volumes-refused" {
+			s.refused = inject.ReasonRefused
+		}
 	}
 	for text, into := range map[string]*map[string]any{lines.String(): &over, policyText: &under} {
 		if err := yaml.Unmarshal([]byte(text), into); err != nil {
@@ -88,13 +92,14 @@ func serveWebhook(t *testing.T, client *kubernetes.Clientset) *served {
 	t.Helper()
 	s := &served{}
 	handler, err := webhook.NewHandler(webhook.Config{
-		Version:      "test",
-		Log:          logr.Discard(),
-		Policy:       func() *config.Policy { return s.situation.Load().policy },
-		Namespace:    func(string) map[string]string { return s.situation.Load().annotations },
-		ImageVolumes: func() bool { return s.situation.Load().volumes },
-		Observe:      func(_ *webhook.Subject, d *inject.Decision) { s.decision.Store(d) },
-		Timeout:      20 * time.Second, // of interest here is what is answered, not when
+		Version:       "test",
+		Log:           logr.Discard(),
+		Policy:        func() *config.Policy { return s.situation.Load().policy },
+		Namespace:     func(string) map[string]string { return s.situation.Load().annotations },
+		ImageVolumes:  func() bool { return s.situation.Load().volumes },
+		NoImageVolume: func(string) inject.Reason { return s.situation.Load().refused },
+		Observe:       func(_ *webhook.Subject, d *inject.Decision) { s.decision.Store(d) },
+		Timeout:       20 * time.Second, // of interest here is what is answered, not when
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -207,7 +212,16 @@ func (s *served) compare(t *testing.T, client *kubernetes.Clientset, path string
 		t.Errorf("through the webhook it is another pod (-golden +webhook):\n%s", diff)
 	}
 	second := ownPart(t, got)
-	second["metadata"].(map[string]any)["generateName"] = "again-"
+	metadata := second["metadata"].(map[string]any)
+	metadata["generateName"] = "again-"
+	var first struct{ Metadata map[string]any }
+	if err := json.Unmarshal(before, &first); err != nil {
+		t.Fatal(err)
+	}
+	if fields := first.Metadata["managedFields"]; fields != nil { // it is applied again, which takes a name
+		metadata["managedFields"], metadata["name"] = fields, "again"
+		delete(metadata, "generateName")
+	}
 	second["apiVersion"], second["kind"] = "v1", "Pod"
 	raw, err := json.Marshal(second)
 	if err != nil {
