@@ -299,6 +299,28 @@ func TestACollectorThatIsNotThereCostsAFailedCommandTheFlushTimeoutAtMost(t *tes
 	}
 }
 
+// A scale-down does not wait for a collector that is away: its server had all the time to send what is left.
+func TestACollectorThatIsNotThereDoesNotHoldUpTheEndOfAServerThatWasReady(t *testing.T) {
+	dir, port := image(t), freePort(t)
+	file := filepath.Join(dir, "status.json")
+	cmd := begin(t, traced(dir, "http://127.0.0.1:1", "COLDTRACE_STATUS_FILE="+file, "COLDTRACE_FLUSH_TIMEOUT=10s"), "exec python -m vllm_server --model m --port "+port)
+	ready := func() bool {
+		text, _ := os.ReadFile(file) // not there yet
+		return strings.Contains(string(text), `"state":"ready"`)
+	}
+	if !eventually(60*time.Second, ready) {
+		t.Fatal("never ready")
+	}
+	began := time.Now()
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	if took := time.Since(began); took > 5*time.Second { // 1 s of the 10, and what the server takes
+		t.Errorf("its end took %v", took)
+	}
+}
+
 func TestTheLiveState(t *testing.T) {
 	dir, r, port, startupz := image(t), otlptest.New(t), freePort(t), freePort(t)
 	file := filepath.Join(dir, "status.json")

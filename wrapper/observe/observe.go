@@ -45,6 +45,7 @@ type observer struct {
 	story *story
 	given engines.Address   // where the server is to be asked; empty: nobody said so
 	own   []engines.Address // where it will answer, by its command line
+	ranOn bool              // the command did, after its start was told
 	tree  map[int]bool      // the command's processes, by PID; nil: they cannot be seen
 	live  *live
 }
@@ -97,7 +98,7 @@ func (o *observer) drain() int {
 		}
 	}()
 	_ = o.queue.Wait(late) // what is left is said below
-	ctx, stop := context.WithTimeout(context.Background(), o.cfg.flush)
+	ctx, stop := context.WithTimeout(context.Background(), o.patience())
 	defer stop()
 	left := o.queue.Close(ctx)
 	if o.cfg.startupz != "" {
@@ -110,6 +111,17 @@ func (o *observer) drain() int {
 		return 1
 	}
 	return 0
+}
+
+// patience is how long the command's end may wait for what the receiver has not taken. That of a server which was ready, and
+// whose start it has had time to take since, waits a tenth: a receiver that is away is no reason to hold up a scale-down.
+func (o *observer) patience() time.Duration {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.ranOn {
+		return o.cfg.flush / 10
+	}
+	return o.cfg.flush
 }
 
 // drainTimeout bounds how long telemetry is kept after a start for a collector that is not there. After a failed start
@@ -295,6 +307,9 @@ func (o *observer) note(n supervise.Note) {
 	// The wrapper counts from its start, too, and not with a clock that may have been set.
 	n.At = o.began.Add(n.At.Sub(o.start.Wrapper))
 	if n.Exit != nil || n.Killed != 0 {
+		o.mu.Lock()
+		o.ranOn = o.story.done
+		o.mu.Unlock()
 		o.hasten()
 		o.reading.Wait() // the wrapper has closed both
 	}
