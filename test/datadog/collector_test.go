@@ -22,7 +22,15 @@ import (
 // runMain makes the test's own binary behave as the collector.
 const runMain = "COLLECTOR_TEST_RUN_MAIN"
 
+// serveEnv makes the test's own binary a server that is healthy, at that address.
+const serveEnv = "COLLECTOR_TEST_SERVE"
+
 func TestMain(m *testing.M) {
+	if address := os.Getenv(serveEnv); address != "" {
+		healthy := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+		fmt.Fprintln(os.Stderr, (&http.Server{Addr: address, Handler: healthy, ReadHeaderTimeout: time.Minute}).ListenAndServe())
+		os.Exit(1)
+	}
 	if os.Getenv(runMain) != "" {
 		main()
 		return

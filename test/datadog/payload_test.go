@@ -8,8 +8,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -159,20 +158,21 @@ func injected(t *testing.T, coldtrace, annotation string) map[string]string {
 	return env
 }
 
-// run starts a command under the wrapper, answers its health check, and ends it when the collector has had time to get
+// run starts a command under the wrapper, which answers its health check, and ends it when the collector has had time to get
 // the whole start: the wrapper delivers what it has before it ends.
 func run(t *testing.T, wrapper, uid string, env map[string]string, c *collector) {
 	t.Helper()
-	asked := make(chan struct{}, 100)
-	health := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked <- struct{}{} }))
-	defer health.Close()
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	address := free.Addr().String()
+	must(t, free.Close())
 	status := filepath.Join(t.TempDir(), "status.json")
 	env["POD_UID"], env["POD_NAME"], env["NODE_NAME"] = uid, "endpoint", node
-	env["COLDTRACE_HEALTH_URL"] = health.URL
+	env["COLDTRACE_HEALTH_URL"], env[serveEnv] = "http://"+address, address
 	env["COLDTRACE_STATUS_FILE"] = status
 	env["OTEL_EXPORTER_OTLP_ENDPOINT"] = "http://" + c.grpc
 	delete(env, "COLDTRACE_ENGINE")
-	cmd := exec.Command(wrapper, "run", "--", "sleep", "300")
+	cmd := exec.Command(wrapper, "run", "--", os.Args[0])
 	cmd.Env = os.Environ()
 	for k, v := range env {
 		cmd.Env = append(cmd.Env, k+"="+v)
@@ -180,7 +180,6 @@ func run(t *testing.T, wrapper, uid string, env map[string]string, c *collector)
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
 	must(t, cmd.Start())
-	<-asked
 	eventually(t, "the wrapper to see that the server is ready", func() bool {
 		b, err := os.ReadFile(status)
 		return err == nil && strings.Contains(string(b), `"ready"`)
