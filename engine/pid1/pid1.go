@@ -60,6 +60,9 @@ func Insists(argv []string) bool {
 // Script tells whether a shell's text becomes such a program: by exec, or as the last thing that it does, for which a
 // shell needs no process of its own. args are the text's "$@".
 func Script(text string, args []string) bool {
+	if !strings.Contains(text, "init") && !strings.Contains(text, "$@") && !slices.ContainsFunc(names, func(n string) bool { return strings.Contains(text, n) }) {
+		return false // nearly always, and far faster than to take it apart
+	}
 	commands := strings.FieldsFunc(strings.ReplaceAll(text, "\\\n", " "), func(r rune) bool { return strings.ContainsRune(";&|\n(){}", r) })
 	for i, command := range commands {
 		if i < len(commands)-1 && !strings.Contains(command, "exec") {
