@@ -265,9 +265,12 @@ func (s *supervisor) finish() int {
 			return s.code() // told to stop while nobody reads our output
 		}
 	}
-	s.part()
-	if o := s.observer; o != nil {
+	o := s.observer
+	if o != nil {
 		s.dismiss()
+	}
+	s.part() // meanwhile the observer sends what it has
+	if o != nil {
 		t := time.NewTimer(s.patience())
 		defer t.Stop()
 		if !s.await(o.gone, t.C) {
