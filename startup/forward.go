@@ -13,9 +13,8 @@ import (
 
 // Forwarder passes spans on that another program made, to where an Exporter would send its own.
 type Forwarder struct {
-	client     otlptrace.Client
-	bound      time.Duration
-	connection *connection
+	client otlptrace.Client
+	bound  time.Duration
 }
 
 // NewForwarder makes a forwarder. It does not connect.
@@ -29,7 +28,7 @@ func NewForwarder(ctx context.Context, cfg ExporterConfig) (*Forwarder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("set up the connection for spans: %w", err)
 	}
-	f := &Forwarder{bound: tracesSignal.timeout(cfg), connection: c}
+	f := &Forwarder{bound: tracesSignal.timeout(cfg)}
 	f.client = newSpanClient(t, c, f.bound)
 	if err := f.client.Start(ctx); err != nil {
 		return nil, fmt.Errorf("set up the sender of spans: %w", err)
@@ -42,13 +41,4 @@ func (f *Forwarder) Forward(ctx context.Context, spans []*otlp.ResourceSpans) er
 	ctx, cancel := context.WithTimeout(ctx, f.bound)
 	defer cancel()
 	return f.client.UploadTraces(ctx, spans)
-}
-
-// Close ends the connection.
-func (f *Forwarder) Close(ctx context.Context) error {
-	err := f.client.Stop(ctx)
-	if closed := f.connection.close(); err == nil {
-		err = closed
-	}
-	return err
 }

@@ -5,7 +5,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -16,11 +15,6 @@ import (
 
 // version is stamped by the linker.
 var version = "dev"
-
-// exitError ends the program with a code of its own, after its message was printed.
-type exitError struct{ code int }
-
-func (e exitError) Error() string { return fmt.Sprintf("exit %d", e.code) }
 
 func main() { os.Exit(run()) }
 
@@ -45,16 +39,11 @@ func run() int {
 		newVolumeCommand(),
 		newDashboardCommand(),
 	)
-	err := root.ExecuteContext(ctx)
-	var exit exitError
-	switch {
-	case err == nil:
-		return 0
-	case errors.As(err, &exit):
-		return exit.code
+	if err := root.ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "coldtrace:", err)
+		return 1
 	}
-	fmt.Fprintln(os.Stderr, "coldtrace:", err)
-	return 1
+	return 0
 }
 
 func newVersionCommand() *cobra.Command {

@@ -20,12 +20,11 @@ var embedded embed.FS
 
 // Recipe is what is known of one model server.
 type Recipe struct {
-	name              string
-	id                string // its file's name: batch programs share the name of their engine
-	markerBeforeReady bool
-	serveMarker       mark
-	figures           map[string]aggregate
-	rules             []rule
+	name        string
+	id          string // its file's name: batch programs share the name of their engine
+	serveMarker mark
+	figures     map[string]aggregate
+	rules       []rule
 
 	prepare sync.Once // compiles what follows, for the one recipe of many that is used
 	literal *literals
@@ -33,9 +32,6 @@ type Recipe struct {
 
 // Name is the engine's: vllm, sglang, tgi, tensorrt_llm, lightllm, lmdeploy. Its init span is Name() + "_init".
 func (r *Recipe) Name() string { return r.name }
-
-// MarkerBeforeReady says that a healthy answer alone does not count; Reader.MayServe tells when it does.
-func (r *Recipe) MarkerBeforeReady() bool { return r.markerBeforeReady }
 
 // Serves is false for batch programs: they are ready when their engine is.
 func (r *Recipe) Serves() bool { return engines.ByName(r.id).Serves() }
@@ -103,7 +99,7 @@ func load() ([]*Recipe, error) {
 			continue // shared lines
 		}
 		r := &Recipe{
-			name: f.Name, id: id, serveMarker: f.ServeMarker, markerBeforeReady: f.ServeMarker != "", figures: f.Figures, rules: f.Lines,
+			name: f.Name, id: id, serveMarker: f.ServeMarker, figures: f.Figures, rules: f.Lines,
 		}
 		if f.Like != "" {
 			r.rules, r.figures = files[f.Like].Lines, files[f.Like].Figures
