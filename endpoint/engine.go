@@ -86,13 +86,11 @@ func init() {
 	for name, sub := range server.Modules {
 		modules[name] = vllm(sub)
 	}
-	for tail, sub := range server.Scripts {
-		switch {
-		case sub != "":
-			programs[tail] = vllm(sub)
-		case !strings.Contains(tail, "/"):
-			scripts[tail] = vllm("")
-		}
+	for name, sub := range server.Programs {
+		programs[name] = vllm(sub)
+	}
+	for _, name := range server.Scripts {
+		scripts[name] = vllm("")
 	}
 }
 
@@ -205,7 +203,7 @@ func matchPython(words []Word) (*entry, int) {
 			if e := scripts[base(text)]; e != nil {
 				return e, i
 			}
-			if strings.HasSuffix(text, "vllm/entrypoints/openai/api_server.py") {
+			if strings.HasSuffix(text, server.APIServer) {
 				return &entry{engine: VLLM}, i
 			}
 			return withSub(programs[base(text)], words, i) // python /usr/local/bin/vllm serve

@@ -2,6 +2,8 @@
 
 package engine
 
+import "github.com/coldtrace/coldtrace/engine/server"
+
 // Engine is what is known of one model server, whichever its version.
 type Engine struct {
 	// Name tells engines apart. Where there is a recipe for what the engine says, it is the recipe's.
@@ -105,15 +107,10 @@ var table = []Engine{
 		Settings:  []Setting{{Option: "--port", set: port}, {Option: "--grpc", Bare: true, set: overGRPC}},
 	},
 	{
-		Name: "vllm",
-		Processes: []Process{
-			{Module: "vllm_server"}, {Module: "vllm.entrypoints.openai.api_server"}, {Module: "vllm.entrypoints.api_server"},
-			{Module: "vllm.entrypoints.launchers.api_server.entry"}, {Module: "vllm.entrypoints.cli.main", Word: "serve"}, {Module: "vllm", Word: "serve"}, {Script: "vllm_server.py"},
-			{Module: "vllm_startup_wrapper"}, {Script: "vllm_startup_wrapper.py"}, {Module: "vllm_omni_server"}, {Script: "vllm_omni_server.py"},
-			{Module: "vllm.scripts", Word: "serve"}, {Command: "vllm", Word: "serve"},
-		},
-		Address:  Address{Scheme: "http", Port: 8000, Path: "/health"},
-		Settings: append([]Setting{{Option: "--port", set: port}, {Option: "--uds", set: socket}, {Option: configOption}}, uvicornTLS...),
+		Name:      "vllm",
+		Processes: vllmServers(),
+		Address:   Address{Scheme: "http", Port: 8000, Path: "/health"},
+		Settings:  append([]Setting{{Option: "--port", set: port}, {Option: "--uds", set: socket}, {Option: configOption}}, uvicornTLS...),
 	},
 	{
 		Name: "vllm_grpc",
@@ -157,6 +154,20 @@ var table = []Engine{
 		Address:   Address{Scheme: "http", Port: 3000, Path: "/health"},
 		Settings:  []Setting{{Option: "--port", Short: "-p", Env: "PORT", set: port}},
 	},
+}
+
+// vllmServers are those that admission and the flag know, too.
+func vllmServers() (out []Process) {
+	for module, sub := range server.Modules {
+		out = append(out, Process{Module: module, Word: sub})
+	}
+	for program, sub := range server.Programs {
+		out = append(out, Process{Command: program, Word: sub})
+	}
+	for _, script := range server.Scripts {
+		out = append(out, Process{Script: script})
+	}
+	return out
 }
 
 // ByName is the engine of that name, nil if there is none.

@@ -23,14 +23,14 @@ var Modules = map[string]string{
 	"vllm":                                        "serve",
 }
 
-// Scripts are the same as files, by the end of their path; those of programs have a subcommand too.
-var Scripts = map[string]string{
-	"vllm_server.py":                        "",
-	"vllm_omni_server.py":                   "",
-	"vllm_startup_wrapper.py":               "",
-	"vllm/entrypoints/openai/api_server.py": "",
-	"vllm":                                  "serve",
-}
+// Programs are the same by the base name of an executable.
+var Programs = map[string]string{"vllm": "serve"}
+
+// Scripts are the same by the base name of a file that an interpreter runs, or that runs by itself.
+var Scripts = []string{"vllm_server.py", "vllm_omni_server.py", "vllm_startup_wrapper.py"}
+
+// APIServer is one more, by the end of its path: other engines have an api_server.py, too.
+const APIServer = "vllm/entrypoints/openai/api_server.py"
 
 // Elsewhere are launchers that look for their command where their own configuration says, run it on other machines, or
 // are allowed certain commands only: what they will find cannot be told from in front of them, and nothing may stand

@@ -60,13 +60,10 @@ func (s *supervisor) prepare() (argv, env []string) {
 
 // offer is what vLLM can be given, as the environment says.
 func offer(env []string) vllm.Offer {
-	o := vllm.Offer{
-		Mode: lookup(env, envVLLMFlag), Endpoint: lookup(env, envInbox), Traceparent: lookup(env, envTraceparent), Attributes: attributes(env),
+	return vllm.Offer{
+		Mode: lookup(env, envVLLMFlag), Endpoint: lookup(env, envInbox), Traceparent: lookup(env, envTraceparent),
+		Sampler: lookup(env, envSampler), SamplerArg: lookup(env, envSamplerArg), Attributes: attributes(env),
 	}
-	if name := lookup(env, envSampler); name != "" {
-		o.Sampler = []string{name, lookup(env, envSamplerArg)}
-	}
-	return o
 }
 
 // attributes are the pod's, encoded as OTEL_RESOURCE_ATTRIBUTES is: all but what is unreserved in a URL as %XX.

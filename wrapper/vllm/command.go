@@ -83,14 +83,18 @@ func (s site) with(sub string, words []string) (site, bool) {
 	return s, next(words, s.after) == sub
 }
 
-// script finds a file in the table by the end of its path.
+// script finds a file in the tables by the end of its path.
 func script(word string) (sub string, ok bool) {
-	for tail, sub := range server.Scripts {
-		if rest, found := strings.CutSuffix(word, tail); found && (rest == "" || strings.HasSuffix(rest, "/")) {
+	is := func(tail string) bool {
+		rest, found := strings.CutSuffix(word, tail)
+		return found && (rest == "" || strings.HasSuffix(rest, "/"))
+	}
+	for program, sub := range server.Programs {
+		if is(program) {
 			return sub, true
 		}
 	}
-	return "", false
+	return "", is(server.APIServer) || slices.ContainsFunc(server.Scripts, is)
 }
 
 func next(words []string, i int) string {

@@ -5,41 +5,42 @@ package vllm
 import (
 	"os"
 	"path"
+	"slices"
 	"strings"
 )
 
 // dependency is a distribution that tracing needs, and what is imported from it: some when arguments are checked, the
 // exporter's parts only when the first span is about to leave.
 type dependency struct {
-	name    string
-	modules []string
+	name   string
+	module string
 }
 
 var (
 	core = []dependency{
-		{"opentelemetry-api", []string{"opentelemetry.trace"}},
-		{"opentelemetry-sdk", []string{"opentelemetry.sdk"}},
-		{"opentelemetry-semantic-conventions", []string{"opentelemetry.semconv"}},
+		{"opentelemetry-api", "opentelemetry.trace"},
+		{"opentelemetry-sdk", "opentelemetry.sdk"},
+		{"opentelemetry-semantic-conventions", "opentelemetry.semconv"},
 	}
 	exporters = []dependency{
-		{"opentelemetry-exporter-otlp-proto-common", []string{"opentelemetry.exporter.otlp.proto.common"}},
-		{"opentelemetry-proto", []string{"opentelemetry.proto"}},
-		{"protobuf", []string{"google.protobuf"}},
+		{"opentelemetry-exporter-otlp-proto-common", "opentelemetry.exporter.otlp.proto.common"},
+		{"opentelemetry-proto", "opentelemetry.proto"},
+		{"protobuf", "google.protobuf"},
 	}
 	overHTTP = []dependency{
-		{"opentelemetry-exporter-otlp-proto-http", []string{"opentelemetry.exporter.otlp.proto.http.trace_exporter"}},
-		{"requests", []string{"requests"}},
+		{"opentelemetry-exporter-otlp-proto-http", "opentelemetry.exporter.otlp.proto.http.trace_exporter"},
+		{"requests", "requests"},
 	}
 	overGRPC = []dependency{
-		{"opentelemetry-exporter-otlp-proto-grpc", []string{"opentelemetry.exporter.otlp.proto.grpc.trace_exporter"}},
-		{"grpcio", []string{"grpc"}}, {"googleapis-common-protos", []string{"google.rpc"}},
+		{"opentelemetry-exporter-otlp-proto-grpc", "opentelemetry.exporter.otlp.proto.grpc.trace_exporter"},
+		{"grpcio", "grpc"}, {"googleapis-common-protos", "google.rpc"},
 	}
-	conventions = []dependency{{"opentelemetry-semantic-conventions-ai", []string{"opentelemetry.semconv.ai"}}}
+	conventions = []dependency{{"opentelemetry-semantic-conventions-ai", "opentelemetry.semconv.ai"}}
 )
 
 // dependencies of a vLLM's tracing: from 0.16 on it imports both exporters, whichever it uses.
 func dependencies(v version) []dependency {
-	out := append(append(append([]dependency(nil), core...), exporters...), overHTTP...)
+	out := slices.Concat(core, exporters, overHTTP)
 	if !v.before(16) {
 		out = append(out, overGRPC...)
 	}
@@ -85,10 +86,8 @@ func (s site) tracing(e environment) (v version, ok bool) {
 	}
 	var needed []requirement
 	for _, d := range dependencies(vllm.version) {
-		for _, m := range d.modules {
-			if !in.provides(d.name, m) {
-				return version{}, false
-			}
+		if !in.provides(d.name, d.module) {
+			return version{}, false
 		}
 		needed = append(needed, requirement{name: d.name})
 		for _, r := range vllm.requires {

@@ -29,11 +29,12 @@ const (
 
 // Offer is what vLLM can be given.
 type Offer struct {
-	Mode        string   // of the flag
-	Endpoint    string   // where its spans go, as an HTTP URL with its path; empty: nowhere
-	Traceparent string   // what the spans of its loading belong to; empty: they are not wanted
-	Sampler     []string // value and argument of the request spans' sampler; nil: whatever the environment says
-	Attributes  string   // of the resource, encoded
+	Mode        string // of the flag
+	Endpoint    string // where its spans go, as an HTTP URL with its path; empty: nowhere
+	Traceparent string // what the spans of its loading belong to; empty: they are not wanted
+	Sampler     string // of the request spans; empty: whatever the environment says
+	SamplerArg  string // empty: none
+	Attributes  string // of the resource, encoded
 }
 
 // Plan is what a command that starts vLLM gets.
@@ -95,12 +96,12 @@ func Prepare(argv, env []string, o Offer) Plan {
 // user's would change the user's.
 func (p *Plan) sample(o Offer) {
 	p.describe(o)
-	if e := environment(p.Env); len(o.Sampler) == 0 || e.has(envSampler) || e.has(envSamplerArg) {
+	if e := environment(p.Env); o.Sampler == "" || e.has(envSampler) || e.has(envSamplerArg) {
 		return
 	}
-	p.set(envSampler, o.Sampler[0])
-	if len(o.Sampler) > 1 && o.Sampler[1] != "" {
-		p.set(envSamplerArg, o.Sampler[1])
+	p.set(envSampler, o.Sampler)
+	if o.SamplerArg != "" {
+		p.set(envSamplerArg, o.SamplerArg)
 	}
 }
 

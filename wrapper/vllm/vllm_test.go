@@ -3,6 +3,7 @@
 package vllm
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,7 +21,7 @@ const (
 
 func offer(mode string) Offer {
 	return Offer{
-		Mode: mode, Endpoint: inbox, Traceparent: parent, Sampler: []string{"parentbased_traceidratio", "0.01"},
+		Mode: mode, Endpoint: inbox, Traceparent: parent, Sampler: "parentbased_traceidratio", SamplerArg: "0.01",
 		Attributes: "k8s.pod.uid=u,k8s.pod.name=p",
 	}
 }
@@ -87,7 +88,12 @@ func TestEveryServerInTheTableGetsTheFlagAfterItsOwnWords(t *testing.T) {
 			}
 		}
 	}
-	for tail, sub := range server.Scripts {
+	files := map[string]string{server.APIServer: ""}
+	maps.Copy(files, server.Programs)
+	for _, script := range server.Scripts {
+		files[script] = ""
+	}
+	for tail, sub := range files {
 		argv := []string{"python3", "/opt/app/" + tail}
 		if sub != "" {
 			argv = append(argv, sub)
