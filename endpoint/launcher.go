@@ -2,7 +2,11 @@
 
 package endpoint
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/coldtrace/coldtrace/engine/server"
+)
 
 // runner is a program that runs the command given to it: how to find where that begins.
 type runner struct {
@@ -141,6 +145,18 @@ func (r runner) takesNext(option string) bool {
 	for i := 1; i < len(option); i++ {
 		if strings.IndexByte(r.valued, option[i]) >= 0 {
 			return i == len(option)-1
+		}
+	}
+	return false
+}
+
+// hidden tells if launchers look for the command where the wrapper would not, or give it another name: it cannot stand in
+// front of it. (bash's exec makes a relative path absolute.)
+func hidden(launchers []Word, command string) bool {
+	for i, l := range launchers {
+		program := base(l.Text)
+		if server.Elsewhere[program] || program == "exec" && (i+1 < len(launchers) || strings.HasPrefix(command, ".")) {
+			return true
 		}
 	}
 	return false

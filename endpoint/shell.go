@@ -9,7 +9,6 @@ import (
 
 	"mvdan.cc/sh/v3/syntax"
 
-	"github.com/coldtrace/coldtrace/engine/server"
 	"github.com/coldtrace/coldtrace/startup"
 )
 
@@ -209,25 +208,6 @@ func (w *walker) name(name string) {
 	w.named[name] = true
 }
 
-// tells tells if options make a shell show what it reads or runs: set -ex, set -o xtrace, bash -xc.
-func tells(options []Word) bool {
-	for i, o := range options {
-		if len(o.Text) < 2 || o.Text[0] != '-' || o.Text == "--" {
-			return false
-		}
-		if strings.ContainsAny(o.Text, "xv") {
-			return true
-		}
-		if strings.HasSuffix(o.Text, "o") && i+1 < len(options) && (options[i+1].Text == "xtrace" || options[i+1].Text == "verbose") {
-			return true
-		}
-		if strings.HasSuffix(o.Text, "o") {
-			return tells(options[min(i+2, len(options)):])
-		}
-	}
-	return false
-}
-
 func (w *walker) call(call *syntax.CallExpr) {
 	words, nodes := make([]Word, 0, len(call.Args)), call.Args
 	for i, arg := range call.Args {
@@ -287,18 +267,6 @@ func (w *walker) call(call *syntax.CallExpr) {
 		engine: e.engine, role: e.role, args: rest[token+1:], offset: rest[token].end, problem: problem,
 		front: int(nodes[at].Pos().Offset()), program: rest[0].Text,
 	})
-}
-
-// hidden tells if launchers look for the command where the wrapper would not, or give it another name: it cannot stand in
-// front of it. (bash's exec makes a relative path absolute.)
-func hidden(launchers []Word, command string) bool {
-	for i, l := range launchers {
-		program := base(l.Text)
-		if server.Elsewhere[program] || program == "exec" && (i+1 < len(launchers) || strings.HasPrefix(command, ".")) {
-			return true
-		}
-	}
-	return false
 }
 
 // guessCall is for a command that is in variables: probably known, but nothing to edit.
