@@ -121,7 +121,7 @@ func TestTheContractNamesWhatTheCodeNames(t *testing.T) {
 
 // TestTheFiguresOfTheContractAreThoseOfTheRecipes holds the document against the recipes' placeholders, both ways.
 func TestTheFiguresOfTheContractAreThoseOfTheRecipes(t *testing.T) {
-	recipes, err := filepath.Glob("../wrapper/recipe/recipes/*.yaml")
+	recipes, err := filepath.Glob("../engine/recipe/recipes/*.yaml")
 	if err != nil || len(recipes) == 0 {
 		t.Fatal("no recipes", err)
 	}

@@ -5,7 +5,7 @@ package inject
 import (
 	"testing"
 
-	"github.com/coldtrace/coldtrace/wrapper/recipe"
+	"github.com/coldtrace/coldtrace/engine/recipe"
 )
 
 func TestTheWrapperHasARecipeForEveryEngineItIsTold(t *testing.T) {

@@ -24,7 +24,7 @@ type Measurement struct {
 //
 // A label whose value is unknown is absent. No label names a pod.
 func Measurements(subject Subject, s Span) []Measurement {
-	exemplar := subject.spanContext(s.Key)
+	exemplar := subject.SpanContext(s.Key)
 	if subject.SamplingPriority < 0 { // nobody will find the span
 		exemplar = trace.SpanContext{}
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Span is one finished phase of a start.
@@ -74,4 +75,11 @@ func (s Subject) Attributes() []attribute.KeyValue {
 		attrs = append(attrs, attribute.Int(AttrNumGPUs, s.NumGPUs))
 	}
 	return attrs
+}
+
+// SpanContext is that of the span with the key.
+func (s Subject) SpanContext(key string) trace.SpanContext {
+	return trace.NewSpanContext(trace.SpanContextConfig{
+		TraceID: s.Hash.TraceID(s.PodUID), SpanID: s.Hash.SpanID(s.PodUID, key), TraceFlags: trace.FlagsSampled,
+	})
 }

@@ -9,6 +9,7 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/sdk/resource"
 
+	"github.com/coldtrace/coldtrace/otlp"
 	"github.com/coldtrace/coldtrace/startup"
 )
 
@@ -18,7 +19,7 @@ func FromStart(subject startup.Subject, service string, spans []startup.Span) []
 		attribute.String(attrPodName, subject.PodName), attribute.String(attrPodNamespace, subject.Namespace),
 		attribute.String(startup.AttrContainerName, subject.ContainerName))
 	out := make([]*Span, 0, len(spans))
-	for _, s := range startup.Snapshots(subject, res, "", spans) {
+	for _, s := range otlp.Snapshots(subject, res, "", spans) {
 		out = append(out, fromSDK(s))
 	}
 	return out

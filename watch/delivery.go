@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/coldtrace/coldtrace/otlp"
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/watch/timeline"
 )
@@ -80,14 +81,14 @@ func (w *Watcher) deliver(ctx context.Context, id types.UID) time.Duration {
 // export makes one attempt, and reports whether the spans are done with.
 func (w *Watcher) export(ctx context.Context, id types.UID, p *parcel) bool {
 	err := w.cfg.Exporter.ExportSpans(context.WithoutCancel(ctx), p.subject, p.spans)
-	if w.gate.leave(err == nil || startup.Permanent(err)) {
+	if w.gate.leave(err == nil || otlp.Permanent(err)) {
 		w.lookAtAll()
 	}
 	switch {
 	case err == nil:
 		w.metrics.exported(p, w.cfg.Clock.Now(), w.began)
 		w.outbox.add(w, p)
-	case startup.Permanent(err):
+	case otlp.Permanent(err):
 		// No repetition can help, and the start must not be held for ever.
 		w.cfg.Log.Error(err, "The receiver refused spans for good; dropping them.", "uid", id, "spans", len(p.spans))
 		w.metrics.spans.WithLabelValues("refused").Add(float64(len(p.spans)))

@@ -23,6 +23,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/coldtrace/coldtrace/config"
+	"github.com/coldtrace/coldtrace/otlp"
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/watch"
 )
@@ -67,8 +68,8 @@ func lead(kubeconfig, endpoint string) error {
 	if err != nil {
 		return err
 	}
-	exporter, err := startup.NewExporter(ctx, startup.ExporterConfig{
-		Endpoint: "http://" + endpoint, Protocol: startup.ProtocolGRPC, Version: "test", Service: startup.ServiceWatcher,
+	exporter, err := otlp.NewExporter(ctx, otlp.ExporterConfig{
+		Endpoint: "http://" + endpoint, Protocol: otlp.ProtocolGRPC, Version: "test", Service: startup.ServiceWatcher,
 	})
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/coldtrace/coldtrace/otlp"
 	"github.com/coldtrace/coldtrace/startup"
 )
 
@@ -66,7 +67,7 @@ func (o *outbox) flush(ctx context.Context, w *Watcher) {
 	switch {
 	case err == nil:
 		w.metrics.measurements.WithLabelValues("exported").Add(float64(len(ms)))
-	case startup.Permanent(err):
+	case otlp.Permanent(err):
 		w.cfg.Log.Error(err, "The receiver refused measurements for good; dropping them.", "measurements", len(ms))
 		w.metrics.measurements.WithLabelValues("refused").Add(float64(len(ms)))
 	default:

@@ -36,7 +36,7 @@ const (
 	DefaultExportWorkers      = 4
 )
 
-// Exporter is where spans and measurements go: startup.Exporter. Nil means that the receiver accepted them.
+// Exporter is where spans and measurements go: otlp.Exporter. Nil means that the receiver accepted them.
 type Exporter interface {
 	ExportSpans(ctx context.Context, subject startup.Subject, spans []startup.Span) error
 	ExportMeasurements(ctx context.Context, ms []startup.Measurement) error

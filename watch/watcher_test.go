@@ -18,14 +18,15 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/coldtrace/coldtrace/config"
+	"github.com/coldtrace/coldtrace/otlp"
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/watch"
 )
 
 func newWatcher(t testing.TB, cfg *rest.Config, endpoint string, metrics prometheus.Registerer, change ...func(*watch.Config)) *watch.Watcher {
 	t.Helper()
-	exporter, err := startup.NewExporter(t.Context(), startup.ExporterConfig{
-		Endpoint: "http://" + endpoint, Protocol: startup.ProtocolGRPC, Version: "test", Service: startup.ServiceWatcher,
+	exporter, err := otlp.NewExporter(t.Context(), otlp.ExporterConfig{
+		Endpoint: "http://" + endpoint, Protocol: otlp.ProtocolGRPC, Version: "test", Service: startup.ServiceWatcher,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coldtrace/coldtrace/startup/otlptest"
+	"github.com/coldtrace/coldtrace/otlp/otlptest"
 )
 
 // roleEnv makes this test program one of the commands below, which the benchmarks run.

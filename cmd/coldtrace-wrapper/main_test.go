@@ -254,7 +254,7 @@ func TestTheCommandStartsBeforeTheLibraries(t *testing.T) {
 	if err != nil || !strings.Contains(string(out), "init ") {
 		t.Fatalf("%v %s", err, out)
 	}
-	for _, heavy := range []string{"init google.golang.org/grpc ", "/proto/otlp/", "yaml", "init net/http ", "coldtrace/wrapper/recipe"} {
+	for _, heavy := range []string{"init google.golang.org/grpc ", "/proto/otlp/", "yaml", "init net/http ", "coldtrace/engine/recipe"} {
 		if strings.Contains(string(out), heavy) {
 			t.Errorf("%q is initialised before the command is started", heavy)
 		}

@@ -15,11 +15,11 @@ import (
 	"time"
 
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
-	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/coldtrace/coldtrace/otlp/otlptest"
 	"github.com/coldtrace/coldtrace/startup"
-	"github.com/coldtrace/coldtrace/startup/otlptest"
 )
 
 // parts are the distributions that vLLM's tracing stands on, with a module of each.
@@ -165,8 +165,8 @@ func TestVLLMsOwnSpansGoByThePortOfOurs(t *testing.T) {
 			_, url, _ := strings.Cut(strings.TrimSpace(first), "endpoint=")
 			url, _, _ = strings.Cut(url, " ")
 			for _, span := range []string{"first", "last"} {
-				body, err := proto.Marshal(&collector.ExportTraceServiceRequest{ResourceSpans: []*otlp.ResourceSpans{{ScopeSpans: []*otlp.ScopeSpans{{
-					Spans: []*otlp.Span{{TraceId: bytes.Repeat([]byte{9}, 16), SpanId: bytes.Repeat([]byte{8}, 8), Name: span}},
+				body, err := proto.Marshal(&collector.ExportTraceServiceRequest{ResourceSpans: []*tracepb.ResourceSpans{{ScopeSpans: []*tracepb.ScopeSpans{{
+					Spans: []*tracepb.Span{{TraceId: bytes.Repeat([]byte{9}, 16), SpanId: bytes.Repeat([]byte{8}, 8), Name: span}},
 				}}}}})
 				if err != nil {
 					t.Fatal(err)

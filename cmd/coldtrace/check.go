@@ -24,6 +24,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/coldtrace/coldtrace/config"
+	"github.com/coldtrace/coldtrace/otlp"
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/webhook"
 )
@@ -186,7 +187,7 @@ func dryRunAdmission(ctx context.Context, host string, bundle []byte) (int, erro
 
 // sendSpan sends a span of its own name, in a trace of its own.
 func sendSpan(ctx context.Context, policy *config.Policy) error {
-	exporter, err := startup.NewExporter(ctx, startup.ExporterConfig{
+	exporter, err := otlp.NewExporter(ctx, otlp.ExporterConfig{
 		Endpoint: policy.OTLP.Endpoint, Protocol: string(policy.OTLP.Protocol), Version: version,
 		Service: startup.ServiceWatcher, ClusterName: policy.ClusterName,
 	})

@@ -36,7 +36,7 @@ func run() int {
 		newInjectCommand(),
 		newExplainCommand(),
 		newCaptureCommand(),
-		newVolumeCommand(),
+		newSamplingCommand(),
 		newDashboardCommand(),
 	)
 	if err := root.ExecuteContext(ctx); err != nil {

@@ -15,7 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/coldtrace/coldtrace/wrapper/recipe"
+	"github.com/coldtrace/coldtrace/engine/recipe"
 )
 
 func newPhasesCommand() *cobra.Command {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-const fixtures = "../../wrapper/recipe/testdata/"
+const fixtures = "../../engine/recipe/testdata/"
 
 func phases(t *testing.T, args ...string) (string, error) {
 	t.Helper()

@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 
+	"github.com/coldtrace/coldtrace/otlp"
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/watch"
 )
@@ -54,7 +55,7 @@ func exported(signal string, err error) {
 	case err == nil:
 		result = "accepted"
 		exportSuccess.WithLabelValues(signal).SetToCurrentTime()
-	case startup.Permanent(err):
+	case otlp.Permanent(err):
 		result = "refused"
 	}
 	exportBatches.WithLabelValues(signal, result).Inc()
@@ -116,7 +117,7 @@ func newSelfTelemetry(to *policyExporter, pod string, share float64, log logr.Lo
 		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(share))),
 		sdktrace.WithSpanProcessor(ended{sdktrace.NewBatchSpanProcessor(selfExporter{to},
 			sdktrace.WithMaxQueueSize(selfQueue), sdktrace.WithMaxExportBatchSize(selfBatch), sdktrace.WithBatchTimeout(selfInterval),
-			sdktrace.WithExportTimeout(startup.DefaultExportTimeout))}),
+			sdktrace.WithExportTimeout(otlp.DefaultExportTimeout))}),
 	)}
 }
 
@@ -134,7 +135,7 @@ func (s *selfTelemetry) NeedLeaderElection() bool { return false }
 // Start sends what is left when the context ends.
 func (s *selfTelemetry) Start(ctx context.Context) error {
 	<-ctx.Done()
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), startup.DefaultExportTimeout)
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), otlp.DefaultExportTimeout)
 	defer cancel()
 	if err := s.provider.Shutdown(last); err != nil {
 		s.log.V(1).Info("The last spans of coldtrace itself were not sent", "error", err.Error())

@@ -16,6 +16,7 @@ import (
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/coldtrace/coldtrace/config"
+	"github.com/coldtrace/coldtrace/otlp"
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/watch"
 	"github.com/coldtrace/coldtrace/webhook/breaker"
@@ -55,7 +56,7 @@ type policyExporter struct {
 	target  config.OTLP
 	cluster string
 	made    bool
-	current *startup.Exporter // nil: nowhere
+	current *otlp.Exporter // nil: nowhere
 }
 
 // ExportSpans sends spans; nil means that they were accepted.
@@ -76,7 +77,7 @@ func (p *policyExporter) ExportMeasurements(ctx context.Context, ms []startup.Me
 	return e.ExportMeasurements(ctx, ms)
 }
 
-func (p *policyExporter) exporter(ctx context.Context) (*startup.Exporter, error) {
+func (p *policyExporter) exporter(ctx context.Context) (*otlp.Exporter, error) {
 	policy := p.policy()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -88,7 +89,7 @@ func (p *policyExporter) exporter(ctx context.Context) (*startup.Exporter, error
 		p.replace(policy, nil)
 		return nil, nil
 	}
-	e, err := startup.NewExporter(context.WithoutCancel(ctx), startup.ExporterConfig{
+	e, err := otlp.NewExporter(context.WithoutCancel(ctx), otlp.ExporterConfig{
 		Endpoint:    policy.OTLP.Endpoint,
 		Protocol:    string(policy.OTLP.Protocol),
 		Version:     version,
@@ -103,10 +104,10 @@ func (p *policyExporter) exporter(ctx context.Context) (*startup.Exporter, error
 }
 
 // replace lets what the old exporter has under way finish before it is closed.
-func (p *policyExporter) replace(policy *config.Policy, e *startup.Exporter) {
+func (p *policyExporter) replace(policy *config.Policy, e *otlp.Exporter) {
 	if old := p.current; old != nil {
-		time.AfterFunc(2*startup.DefaultExportTimeout, func() {
-			ctx, cancel := context.WithTimeout(context.Background(), startup.DefaultExportTimeout)
+		time.AfterFunc(2*otlp.DefaultExportTimeout, func() {
+			ctx, cancel := context.WithTimeout(context.Background(), otlp.DefaultExportTimeout)
 			defer cancel()
 			if err := old.Shutdown(ctx); err != nil {
 				p.log.V(1).Info("The former exporter did not close", "error", err.Error())

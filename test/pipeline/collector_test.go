@@ -23,6 +23,7 @@ import (
 
 	colmetricspb "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
 
+	"github.com/coldtrace/coldtrace/otlp"
 	"github.com/coldtrace/coldtrace/startup"
 )
 
@@ -100,7 +101,7 @@ func measured(t *testing.T, subject startup.Subject, span startup.Span) (q reque
 		}
 	}))
 	defer s.Close()
-	e, err := startup.NewExporter(t.Context(), startup.ExporterConfig{Endpoint: s.URL, Protocol: startup.ProtocolHTTP, Service: startup.ServiceWrapper})
+	e, err := otlp.NewExporter(t.Context(), otlp.ExporterConfig{Endpoint: s.URL, Protocol: otlp.ProtocolHTTP, Service: startup.ServiceWrapper})
 	if err != nil {
 		t.Fatal(err)
 	}

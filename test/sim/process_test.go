@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coldtrace/coldtrace/wrapper/recipe"
+	"github.com/coldtrace/coldtrace/engine/recipe"
 )
 
 // TestMain lets the test binary be the program: no build, and links work as they do in an image.

@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/coldtrace/coldtrace/wrapper/recipe"
+	"github.com/coldtrace/coldtrace/engine/recipe"
 )
 
 // listener hands what is written to a recipe's reader, as the wrapper does: at once, split at \n and \r.

@@ -21,6 +21,7 @@ import (
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/coldtrace/coldtrace/otlp"
 	"github.com/coldtrace/coldtrace/startup"
 )
 
@@ -38,7 +39,7 @@ func Run(listener, end *os.File) int {
 	if err != nil {
 		return 1
 	}
-	f, err := startup.NewForwarder(ctx, startup.ExporterConfig{Service: "vllm"})
+	f, err := otlp.NewForwarder(ctx, otlp.ExporterConfig{Service: "vllm"})
 	if err != nil {
 		return 1 // the wrapper's own telemetry has the same destination, and nobody reads our output
 	}

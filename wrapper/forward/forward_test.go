@@ -16,31 +16,31 @@ import (
 
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	common "go.opentelemetry.io/proto/otlp/common/v1"
-	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/coldtrace/coldtrace/otlp/otlptest"
 	"github.com/coldtrace/coldtrace/startup"
-	"github.com/coldtrace/coldtrace/startup/otlptest"
 )
 
 const uid = "5d0b7c1e-3a52-4b41-8e57-3f6a4c0f9a10"
 
 // span is one of vLLM's, of the start's trace or not.
-func span(name string, kind otlp.Span_SpanKind, ofStart bool, began time.Time) *otlp.Span {
+func span(name string, kind tracepb.Span_SpanKind, ofStart bool, began time.Time) *tracepb.Span {
 	id := bytes.Repeat([]byte{7}, 16)
 	if ofStart {
 		start := startup.MD5.TraceID(uid)
 		id = start[:]
 	}
-	return &otlp.Span{
+	return &tracepb.Span{
 		TraceId: id, SpanId: bytes.Repeat([]byte{1}, 8), Name: name, Kind: kind,
 		StartTimeUnixNano: uint64(began.UnixNano()), EndTimeUnixNano: uint64(time.Now().UnixNano()), //nolint:gosec // until 2262
 	}
 }
 
-func request(scope string, spans ...*otlp.Span) *collector.ExportTraceServiceRequest {
-	return &collector.ExportTraceServiceRequest{ResourceSpans: []*otlp.ResourceSpans{{
-		ScopeSpans: []*otlp.ScopeSpans{{Scope: &common.InstrumentationScope{Name: scope}, Spans: spans}},
+func request(scope string, spans ...*tracepb.Span) *collector.ExportTraceServiceRequest {
+	return &collector.ExportTraceServiceRequest{ResourceSpans: []*tracepb.ResourceSpans{{
+		ScopeSpans: []*tracepb.ScopeSpans{{Scope: &common.InstrumentationScope{Name: scope}, Spans: spans}},
 	}}}
 }
 
@@ -112,11 +112,11 @@ func TestWhatIsToBeTracedArrivesAndOtherTracesOfLoadingDoNot(t *testing.T) {
 	r := otlptest.New(t)
 	url, stop := serve(t, "http://"+r.GRPC)
 	now := time.Now()
-	post(t, url, request("vllm.tracing.otel", span("llm_request", otlp.Span_SPAN_KIND_SERVER, false, now)), false)
-	post(t, url, request("vllm.v1.engine.core", span("Prepare model", otlp.Span_SPAN_KIND_INTERNAL, true, now)), true)
-	post(t, url, request("vllm.v1.engine.core", span("Executor init", otlp.Span_SPAN_KIND_INTERNAL, false, now)), false)
-	post(t, url, request("vllm.compilation.backends", span("Dynamo bytecode transform", otlp.Span_SPAN_KIND_INTERNAL, true, time.Unix(4711, 0))), false)
-	post(t, url, request("opentelemetry.instrumentation.fastapi", span("GET /x", otlp.Span_SPAN_KIND_INTERNAL, false, now)), false)
+	post(t, url, request("vllm.tracing.otel", span("llm_request", tracepb.Span_SPAN_KIND_SERVER, false, now)), false)
+	post(t, url, request("vllm.v1.engine.core", span("Prepare model", tracepb.Span_SPAN_KIND_INTERNAL, true, now)), true)
+	post(t, url, request("vllm.v1.engine.core", span("Executor init", tracepb.Span_SPAN_KIND_INTERNAL, false, now)), false)
+	post(t, url, request("vllm.compilation.backends", span("Dynamo bytecode transform", tracepb.Span_SPAN_KIND_INTERNAL, true, time.Unix(4711, 0))), false)
+	post(t, url, request("opentelemetry.instrumentation.fastapi", span("GET /x", tracepb.Span_SPAN_KIND_INTERNAL, false, now)), false)
 	post(t, url, &collector.ExportTraceServiceRequest{}, false)
 	if code := stop(); code != 0 {
 		t.Errorf("exit code %d", code)
@@ -153,7 +153,7 @@ func TestNobodyWaitsForTheCollector(t *testing.T) {
 			url, stop := serve(t, endpoint)
 			began := time.Now()
 			for range 3 * maxQueue {
-				post(t, url, request("vllm.tracing.otel", span("llm_request", otlp.Span_SPAN_KIND_SERVER, false, began)), false)
+				post(t, url, request("vllm.tracing.otel", span("llm_request", tracepb.Span_SPAN_KIND_SERVER, false, began)), false)
 			}
 			told := time.Now()
 			stop()

@@ -8,9 +8,9 @@ import (
 	"time"
 
 	engines "github.com/coldtrace/coldtrace/engine"
+	"github.com/coldtrace/coldtrace/engine/recipe"
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/wrapper/process"
-	"github.com/coldtrace/coldtrace/wrapper/recipe"
 )
 
 // answersAt takes where the server that was started last will answer. The caller holds mu.

@@ -7,9 +7,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/coldtrace/coldtrace/engine/recipe"
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/wrapper/process"
-	"github.com/coldtrace/coldtrace/wrapper/recipe"
 )
 
 // engine is the model server, and what its log has said.

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/coldtrace/coldtrace/engine/recipe"
 	"github.com/coldtrace/coldtrace/startup"
-	"github.com/coldtrace/coldtrace/wrapper/recipe"
 )
 
 // Reasons of failed phases other than those that recipes find in logs.

@@ -19,10 +19,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	engines "github.com/coldtrace/coldtrace/engine"
+	"github.com/coldtrace/coldtrace/engine/recipe"
+	"github.com/coldtrace/coldtrace/otlp"
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/wrapper/attempt"
 	"github.com/coldtrace/coldtrace/wrapper/process"
-	"github.com/coldtrace/coldtrace/wrapper/recipe"
 	"github.com/coldtrace/coldtrace/wrapper/supervise"
 )
 
@@ -32,7 +33,7 @@ type observer struct {
 	start  supervise.Start
 	clock  clock
 	began  time.Time // the wrapper's start, by that clock
-	queue  *startup.Queue
+	queue  *otlp.Queue
 	urgent chan struct{} // health should be asked now; capacity 1
 	over   chan struct{} // closed when the story is told
 	ended  chan struct{} // closed when the wrapper has ended, or is about to
@@ -70,14 +71,14 @@ func Run(version string) int {
 	if cfg.subject.GPUType == "" {
 		cfg.subject.GPUType = start.GPUType
 	}
-	exporter, err := startup.NewExporter(context.Background(), startup.ExporterConfig{
+	exporter, err := otlp.NewExporter(context.Background(), otlp.ExporterConfig{
 		Version: version, Service: startup.ServiceWrapper, ClusterName: cfg.subject.ClusterName,
 	})
 	if err != nil {
 		return 1
 	}
 	o := &observer{
-		cfg: cfg, start: start, queue: startup.NewQueue(exporter, startup.QueueConfig{}),
+		cfg: cfg, start: start, queue: otlp.NewQueue(exporter, otlp.QueueConfig{}),
 		tree: map[int]bool{}, urgent: make(chan struct{}, 1), over: make(chan struct{}), ended: make(chan struct{}),
 	}
 	o.clock, o.began = newClock(start.Wrapper, time.Now())

@@ -7,8 +7,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/coldtrace/coldtrace/engine/recipe"
 	"github.com/coldtrace/coldtrace/wrapper/rawsys"
-	"github.com/coldtrace/coldtrace/wrapper/recipe"
 	"github.com/coldtrace/coldtrace/wrapper/supervise"
 )
 

@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coldtrace/coldtrace/engine/recipe"
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/wrapper/process"
-	"github.com/coldtrace/coldtrace/wrapper/recipe"
 )
 
 // told is what a story told and counted, by key.
@@ -36,7 +36,7 @@ func newTold(began time.Time) *told {
 }
 
 func TestWhatIsCompleteIsToldBeforeTheStartIs(t *testing.T) {
-	log, err := os.ReadFile("../recipe/testdata/vllm-0.19.0.log")
+	log, err := os.ReadFile("../../engine/recipe/testdata/vllm-0.19.0.log")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func TestWhatIsCompleteIsToldBeforeTheStartIs(t *testing.T) {
 }
 
 func TestALaunchAfterAFailedOneCorrectsWhatWasToldEarly(t *testing.T) {
-	log, err := os.ReadFile("../recipe/testdata/vllm-0.19.0.log")
+	log, err := os.ReadFile("../../engine/recipe/testdata/vllm-0.19.0.log")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,8 +11,8 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 
+	"github.com/coldtrace/coldtrace/engine/recipe"
 	"github.com/coldtrace/coldtrace/startup"
-	"github.com/coldtrace/coldtrace/wrapper/recipe"
 )
 
 // span makes a child of `startup` from the wrapper's own observation.

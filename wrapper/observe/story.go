@@ -7,9 +7,9 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 
+	"github.com/coldtrace/coldtrace/engine/recipe"
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/wrapper/process"
-	"github.com/coldtrace/coldtrace/wrapper/recipe"
 )
 
 // Values of the attribute that says what could not be seen.

@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coldtrace/coldtrace/engine/recipe"
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/wrapper/process"
-	"github.com/coldtrace/coldtrace/wrapper/recipe"
 )
 
 var dawn = time.Date(2026, 3, 1, 6, 0, 0, 0, time.UTC)
@@ -223,7 +223,7 @@ func TestAnotherServersBannerInTheSameCommandIsNoNewStart(t *testing.T) {
 
 // What is told may not depend on the order of a map: the same input, the same spans.
 func TestTheSameStartIsToldTheSameWay(t *testing.T) {
-	log, err := os.ReadFile("../recipe/testdata/vllm-0.23.0-tp2.log")
+	log, err := os.ReadFile("../../engine/recipe/testdata/vllm-0.23.0-tp2.log")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -137,14 +137,14 @@ Reading the start-up logs of the tests: the recipe's reader, a line that says no
 recipe's texts. Below, one line of so many bytes: what is beyond the cap costs nothing.`,
 		tables: []table{
 			{
-				pkg: "wrapper/recipe", bench: "Lines", row: "",
+				pkg: "engine/recipe", bench: "Lines", row: "",
 				columns: []column{{head: "lines a second", unit: "lines/s"}, {head: "ns a line", unit: "ns/op"}, {head: "allocations", unit: "allocs/op"}},
 			},
 			{
-				pkg: "wrapper/recipe", bench: "Log", row: "a whole log", per: "lines",
+				pkg: "engine/recipe", bench: "Log", row: "a whole log", per: "lines",
 				columns: []column{{head: "ms", unit: "ms/log", slope: true}},
 			},
-			{pkg: "wrapper/recipe", bench: "LineLength", row: "bytes", columns: []column{{head: "ns", unit: "ns/op"}, {head: "MB/s", unit: "MB/s"}}},
+			{pkg: "engine/recipe", bench: "LineLength", row: "bytes", columns: []column{{head: "ns", unit: "ns/op"}, {head: "MB/s", unit: "MB/s"}}},
 		},
 	},
 	{

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package startup
+package otlp
 
 import (
 	"go.opentelemetry.io/otel/attribute"
@@ -10,38 +10,40 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/coldtrace/coldtrace/startup"
 )
 
 // Snapshots turns finished spans of one subject into what an OTLP exporter takes. Ids follow from the pod's UID and
 // the spans' keys alone, so a repeated call yields the same spans. They are sampled, whatever OTEL_TRACES_SAMPLER says.
-func Snapshots(subject Subject, res *resource.Resource, version string, spans []Span) []sdktrace.ReadOnlySpan {
+func Snapshots(subject startup.Subject, res *resource.Resource, version string, spans []startup.Span) []sdktrace.ReadOnlySpan {
 	var (
 		common   = subject.Attributes()
 		priority = subject.SamplingPriority
 		out      = make([]sdktrace.ReadOnlySpan, len(spans))
 	)
 	if priority == 0 {
-		priority = KeepPriority
+		priority = startup.KeepPriority
 	}
 	for i, s := range spans {
 		stub := tracetest.SpanStub{
 			Name:                 s.Name,
-			SpanContext:          subject.spanContext(s.Key),
+			SpanContext:          subject.SpanContext(s.Key),
 			SpanKind:             trace.SpanKindInternal,
 			StartTime:            s.Start,
 			EndTime:              s.End,
 			Resource:             res,
-			InstrumentationScope: instrumentation.Scope{Name: ScopeName, Version: version},
+			InstrumentationScope: instrumentation.Scope{Name: startup.ScopeName, Version: version},
 		}
 		if s.ParentKey != "" {
-			stub.Parent = subject.spanContext(s.ParentKey)
+			stub.Parent = subject.SpanContext(s.ParentKey)
 		}
 		stub.Attributes = append(append(stub.Attributes, common...), s.Attributes...)
 		stub.Attributes = append(stub.Attributes,
-			attribute.Float64(AttrDurationSeconds, s.Duration().Seconds()),
-			attribute.Int(AttrSamplingPriority, priority))
+			attribute.Float64(startup.AttrDurationSeconds, s.Duration().Seconds()),
+			attribute.Int(startup.AttrSamplingPriority, priority))
 		if s.Failure != "" {
-			stub.Attributes = append(stub.Attributes, attribute.String(AttrReason, s.Failure))
+			stub.Attributes = append(stub.Attributes, attribute.String(startup.AttrReason, s.Failure))
 			stub.Status = sdktrace.Status{Code: codes.Error, Description: s.Failure}
 		}
 		for _, e := range s.Events {
@@ -50,11 +52,4 @@ func Snapshots(subject Subject, res *resource.Resource, version string, spans []
 		out[i] = stub.Snapshot()
 	}
 	return out
-}
-
-// spanContext is that of the span with the key.
-func (s Subject) spanContext(key string) trace.SpanContext {
-	return trace.NewSpanContext(trace.SpanContextConfig{
-		TraceID: s.Hash.TraceID(s.PodUID), SpanID: s.Hash.SpanID(s.PodUID, key), TraceFlags: trace.FlagsSampled,
-	})
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package startup
+package otlp
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/coldtrace/coldtrace/startup"
 )
 
 // Bounds of a Queue.
@@ -56,9 +58,9 @@ type QueueConfig struct {
 }
 
 type batch struct {
-	subject  Subject
-	spans    []Span
-	measures []Measurement
+	subject  startup.Subject
+	spans    []startup.Span
+	measures []startup.Measurement
 	since    time.Time
 }
 
@@ -79,12 +81,12 @@ func NewQueue(e *Exporter, cfg QueueConfig) *Queue {
 }
 
 // Spans queues spans of one subject and reports whether they fit.
-func (q *Queue) Spans(subject Subject, spans ...Span) bool {
+func (q *Queue) Spans(subject startup.Subject, spans ...startup.Span) bool {
 	return q.put(batch{subject: subject, spans: spans, since: time.Now()})
 }
 
 // Measurements queues measurements and reports whether they fit.
-func (q *Queue) Measurements(ms ...Measurement) bool {
+func (q *Queue) Measurements(ms ...startup.Measurement) bool {
 	return q.put(batch{measures: ms, since: time.Now()})
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package startup
+package otlp
 
 import (
 	"context"
@@ -12,6 +12,8 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/exemplar"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/coldtrace/coldtrace/startup"
 )
 
 // Base-2 exponential histograms as the OpenTelemetry SDKs default to: at most 160 buckets, the finest scale that fits.
@@ -23,7 +25,7 @@ const (
 // ExportMeasurements makes one attempt to send measurements as delta histograms. Nil means that the receiver accepted
 // them. A measurement is in what was sent once, so that repeating a call after an error counts nothing twice unless the
 // receiver took the request and its answer was lost.
-func (e *Exporter) ExportMeasurements(ctx context.Context, ms []Measurement) error {
+func (e *Exporter) ExportMeasurements(ctx context.Context, ms []startup.Measurement) error {
 	if len(ms) == 0 {
 		return nil
 	}
@@ -41,7 +43,7 @@ func (e *Exporter) ExportMeasurements(ctx context.Context, ms []Measurement) err
 }
 
 // collect aggregates one batch. Its provider lives as long as the batch, so nothing accumulates between calls.
-func (e *Exporter) collect(ctx context.Context, ms []Measurement) (*metricdata.ResourceMetrics, error) {
+func (e *Exporter) collect(ctx context.Context, ms []startup.Measurement) (*metricdata.ResourceMetrics, error) {
 	delta := func(sdkmetric.InstrumentKind) metricdata.Temporality { return metricdata.DeltaTemporality }
 	exponential := func(sdkmetric.InstrumentKind) sdkmetric.Aggregation {
 		return sdkmetric.AggregationBase2ExponentialHistogram{MaxSize: exponentialMaxSize, MaxScale: exponentialMaxScale}
@@ -53,7 +55,7 @@ func (e *Exporter) collect(ctx context.Context, ms []Measurement) (*metricdata.R
 		// OTEL_METRICS_EXEMPLAR_FILTER is the workload's wish for its own metrics.
 		sdkmetric.WithExemplarFilter(exemplar.TraceBasedFilter),
 	)
-	meter := provider.Meter(ScopeName, metric.WithInstrumentationVersion(e.cfg.Version))
+	meter := provider.Meter(startup.ScopeName, metric.WithInstrumentationVersion(e.cfg.Version))
 	instruments := map[string]metric.Float64Histogram{}
 	for _, m := range ms {
 		h, ok := instruments[m.Metric]

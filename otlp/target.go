@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package startup
+package otlp
 
 import (
 	"errors"
@@ -12,7 +12,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/coldtrace/coldtrace/startup/otlpurl"
+	"github.com/coldtrace/coldtrace/otlp/otlpurl"
+	"github.com/coldtrace/coldtrace/startup"
 )
 
 // Protocols of OTLP, the values of OTEL_EXPORTER_OTLP_PROTOCOL.
@@ -53,8 +54,8 @@ func (s signal) target(cfg ExporterConfig) (target, error) {
 		raw, own = s.lookup("ENDPOINT")
 	}
 	if raw == "" {
-		raw = strings.TrimSpace(os.Getenv(EnvFallbackEndpoint))
-		fallback = strings.TrimSpace(os.Getenv(EnvFallbackProtocol))
+		raw = strings.TrimSpace(os.Getenv(startup.EnvFallbackEndpoint))
+		fallback = strings.TrimSpace(os.Getenv(startup.EnvFallbackProtocol))
 	}
 	if raw == "" {
 		return target{}, errors.New("no OTLP endpoint: set OTEL_EXPORTER_OTLP_ENDPOINT")

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package startup
+package otlp
 
 import (
 	"context"
@@ -15,6 +15,8 @@ import (
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/resource"
+
+	"github.com/coldtrace/coldtrace/startup"
 )
 
 // DefaultExportTimeout bounds one attempt to export, unless OTEL_EXPORTER_OTLP_TIMEOUT says otherwise.
@@ -93,7 +95,7 @@ func (e *Exporter) disconnect() (err error) {
 
 // ExportSpans makes one attempt to send spans of one subject. Nil means that the receiver accepted them.
 // Permanent tells whether another attempt can help.
-func (e *Exporter) ExportSpans(ctx context.Context, subject Subject, spans []Span) error {
+func (e *Exporter) ExportSpans(ctx context.Context, subject startup.Subject, spans []startup.Span) error {
 	if len(spans) == 0 {
 		return nil
 	}
@@ -112,7 +114,7 @@ func (e *Exporter) Shutdown(ctx context.Context) error {
 	return errors.Join(e.spans.Shutdown(ctx), e.metrics.Shutdown(ctx), e.disconnect())
 }
 
-func spanResource(s Subject, cfg ExporterConfig) *resource.Resource {
+func spanResource(s startup.Subject, cfg ExporterConfig) *resource.Resource {
 	return newResource(cfg.Service,
 		"k8s.pod.uid", s.PodUID,
 		"k8s.pod.name", s.PodName,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package startup_test
+package otlp_test
 
 import (
 	"context"
@@ -15,8 +15,9 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/coldtrace/coldtrace/otlp"
+	"github.com/coldtrace/coldtrace/otlp/otlptest"
 	"github.com/coldtrace/coldtrace/startup"
-	"github.com/coldtrace/coldtrace/startup/otlptest"
 )
 
 var subject = startup.Subject{
@@ -40,18 +41,18 @@ func TestSpansArriveByGRPCAndHTTP(t *testing.T) {
 	r := otlptest.New(t)
 	_, httpPort, _ := net.SplitHostPort(strings.TrimPrefix(r.HTTP, "http://"))
 	for name, c := range map[string]struct {
-		cfg startup.ExporterConfig
+		cfg otlp.ExporterConfig
 		env map[string]string
 	}{
-		"gRPC":                          {cfg: startup.ExporterConfig{Endpoint: "http://" + r.GRPC}},
-		"gRPC without a scheme":         {cfg: startup.ExporterConfig{Endpoint: r.GRPC}, env: map[string]string{"OTEL_EXPORTER_OTLP_INSECURE": "true"}},
-		"HTTP":                          {cfg: startup.ExporterConfig{Endpoint: r.HTTP, Protocol: startup.ProtocolHTTP}},
-		"HTTP with a path":              {cfg: startup.ExporterConfig{Endpoint: r.HTTP + "/", Protocol: startup.ProtocolHTTP}},
-		"HTTP by name":                  {cfg: startup.ExporterConfig{Endpoint: "http://localhost:" + httpPort, Protocol: startup.ProtocolHTTP}},
+		"gRPC":                          {cfg: otlp.ExporterConfig{Endpoint: "http://" + r.GRPC}},
+		"gRPC without a scheme":         {cfg: otlp.ExporterConfig{Endpoint: r.GRPC}, env: map[string]string{"OTEL_EXPORTER_OTLP_INSECURE": "true"}},
+		"HTTP":                          {cfg: otlp.ExporterConfig{Endpoint: r.HTTP, Protocol: otlp.ProtocolHTTP}},
+		"HTTP with a path":              {cfg: otlp.ExporterConfig{Endpoint: r.HTTP + "/", Protocol: otlp.ProtocolHTTP}},
+		"HTTP by name":                  {cfg: otlp.ExporterConfig{Endpoint: "http://localhost:" + httpPort, Protocol: otlp.ProtocolHTTP}},
 		"the environment":               {env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://" + r.GRPC}},
 		"the environment's protocol":    {env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": r.HTTP, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}},
 		"compression":                   {env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://" + r.GRPC, "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip"}},
-		"a sampler that samples none":   {cfg: startup.ExporterConfig{Endpoint: "http://" + r.GRPC}, env: map[string]string{"OTEL_TRACES_SAMPLER": "always_off"}},
+		"a sampler that samples none":   {cfg: otlp.ExporterConfig{Endpoint: "http://" + r.GRPC}, env: map[string]string{"OTEL_TRACES_SAMPLER": "always_off"}},
 		"an endpoint for spans, as is":  {env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": r.HTTP + "/v1/traces"}},
 		"a password in the environment": {env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://" + r.GRPC, "OTEL_EXPORTER_OTLP_HEADERS": "api-key=secret"}},
 	} {
@@ -61,7 +62,7 @@ func TestSpansArriveByGRPCAndHTTP(t *testing.T) {
 			}
 			before := len(r.Spans())
 			c.cfg.Version, c.cfg.Service = "v1", startup.ServiceWrapper
-			e, err := startup.NewExporter(t.Context(), c.cfg)
+			e, err := otlp.NewExporter(t.Context(), c.cfg)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -92,7 +93,7 @@ func TestSpansArriveByGRPCAndHTTP(t *testing.T) {
 }
 
 func TestBadSettingsAreRefused(t *testing.T) {
-	for name, cfg := range map[string]startup.ExporterConfig{
+	for name, cfg := range map[string]otlp.ExporterConfig{
 		"no endpoint":      {},
 		"another scheme":   {Endpoint: "ftp://c:21"},
 		"no host":          {Endpoint: "http://:4317"},
@@ -100,19 +101,19 @@ func TestBadSettingsAreRefused(t *testing.T) {
 		"another protocol": {Endpoint: "http://c:4317", Protocol: "udp"},
 	} {
 		t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "")
-		if _, err := startup.NewExporter(t.Context(), cfg); err == nil || strings.Contains(err.Error(), "secret") {
+		if _, err := otlp.NewExporter(t.Context(), cfg); err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
-func newQueue(t *testing.T, endpoint string, cfg startup.QueueConfig) *startup.Queue {
+func newQueue(t *testing.T, endpoint string, cfg otlp.QueueConfig) *otlp.Queue {
 	t.Helper()
-	e, err := startup.NewExporter(t.Context(), startup.ExporterConfig{Endpoint: endpoint, Timeout: time.Second})
+	e, err := otlp.NewExporter(t.Context(), otlp.ExporterConfig{Endpoint: endpoint, Timeout: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
-	q := startup.NewQueue(e, cfg)
+	q := otlp.NewQueue(e, cfg)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
@@ -129,7 +130,7 @@ func TestACollectorThatComesUpLateGetsEverything(t *testing.T) {
 	}
 	address := l.Addr().String()
 	_ = l.Close()
-	q := newQueue(t, "http://"+address, startup.QueueConfig{})
+	q := newQueue(t, "http://"+address, otlp.QueueConfig{})
 	for range 5 {
 		q.Spans(subject, aStart()...)
 	}
@@ -163,7 +164,7 @@ func TestABadBatchStopsNobody(t *testing.T) {
 		return nil
 	}
 	var dropped []error
-	q := newQueue(t, "http://"+r.GRPC, startup.QueueConfig{OnDrop: func(_ int, err error) { dropped = append(dropped, err) }})
+	q := newQueue(t, "http://"+r.GRPC, otlp.QueueConfig{OnDrop: func(_ int, err error) { dropped = append(dropped, err) }})
 	q.Spans(subject, aStart()...)
 	q.Spans(subject, aStart()[:1]...)
 	q.Measurements(startup.Measurements(subject, aStart()[0])...)
@@ -183,14 +184,14 @@ func TestTheQueueIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	q := newQueue(t, "http://"+l.Addr().String(), startup.QueueConfig{})
+	q := newQueue(t, "http://"+l.Addr().String(), otlp.QueueConfig{})
 	accepted := 0
 	for range 5000 {
 		if q.Spans(subject, aStart()[0]) {
 			accepted++
 		}
 	}
-	if accepted != startup.QueueCapacity || q.Dropped() != 5000-accepted {
+	if accepted != otlp.QueueCapacity || q.Dropped() != 5000-accepted {
 		t.Errorf("accepted %d, dropped %d", accepted, q.Dropped())
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
@@ -206,7 +207,7 @@ func TestPermanentErrors(t *testing.T) {
 		nil: false, errors.New("connection refused"): false, status.Error(codes.Unavailable, ""): false,
 		status.Error(codes.Unauthenticated, ""): true, errors.New("failed to send to http://x: 400"): true,
 	} {
-		if startup.Permanent(err) != want {
+		if otlp.Permanent(err) != want {
 			t.Errorf("%v: %v", err, !want)
 		}
 	}

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package startup
+package otlp
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/coldtrace/coldtrace/startup"
+)
 
 func TestTheFallbackEndpointIsUsedOnlyWhereNoOtherIs(t *testing.T) {
 	for name, c := range map[string]struct{ configured, own, fallback, want string }{
@@ -12,8 +16,8 @@ func TestTheFallbackEndpointIsUsedOnlyWhereNoOtherIs(t *testing.T) {
 		"an own one that is empty": {"", " ", "http://fallback:4317", "http://fallback:4317"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Setenv(EnvOTLPEndpoint, c.own)
-			t.Setenv(EnvFallbackEndpoint, c.fallback)
+			t.Setenv(startup.EnvOTLPEndpoint, c.own)
+			t.Setenv(startup.EnvFallbackEndpoint, c.fallback)
 			for _, s := range []signal{tracesSignal, metricsSignal} {
 				got, err := s.target(ExporterConfig{Endpoint: c.configured})
 				if err != nil || got.url.String() != c.want {

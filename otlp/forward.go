@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package startup
+package otlp
 
 import (
 	"context"
@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
-	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 )
 
 // Forwarder passes spans on that another program made, to where an Exporter would send its own.
@@ -37,7 +37,7 @@ func NewForwarder(ctx context.Context, cfg ExporterConfig) (*Forwarder, error) {
 }
 
 // Forward makes one attempt.
-func (f *Forwarder) Forward(ctx context.Context, spans []*otlp.ResourceSpans) error {
+func (f *Forwarder) Forward(ctx context.Context, spans []*tracepb.ResourceSpans) error {
 	ctx, cancel := context.WithTimeout(ctx, f.bound)
 	defer cancel()
 	return f.client.UploadTraces(ctx, spans)

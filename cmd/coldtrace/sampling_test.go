@@ -9,10 +9,10 @@ import (
 	"testing"
 )
 
-func volumeOf(t *testing.T, args ...string) (string, error) {
+func samplingOf(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
-	cmd := newVolumeCommand()
+	cmd := newSamplingCommand()
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	cmd.SetArgs(args)
 	cmd.SetOut(&out)
@@ -22,8 +22,8 @@ func volumeOf(t *testing.T, args ...string) (string, error) {
 
 var incidentFlags = []string{"--tasks", "2500", "--poll-interval", "3s", "--failing", "10", "--attempts", "9", "--requests", "50"}
 
-func TestVolumePrintsTheIncidentByClass(t *testing.T) {
-	out, err := volumeOf(t, incidentFlags...)
+func TestSamplingPrintsTheIncidentByClass(t *testing.T) {
+	out, err := samplingOf(t, incidentFlags...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func TestVolumePrintsTheIncidentByClass(t *testing.T) {
 	}
 }
 
-func TestVolumeTakesForPollsWhatIsSaidOfAllUnlessItIsSaidOfPolls(t *testing.T) {
+func TestSamplingTakesForPollsWhatIsSaidOfAllUnlessItIsSaidOfPolls(t *testing.T) {
 	for name, test := range map[string]struct {
 		flags []string
 		polls float64 // kept per second
@@ -50,7 +50,7 @@ func TestVolumeTakesForPollsWhatIsSaidOfAllUnlessItIsSaidOfPolls(t *testing.T) {
 		"of the collector alone": {[]string{"--keep", "10"}, 83.333333},
 	} {
 		t.Run(name, func(t *testing.T) {
-			out, err := volumeOf(t, append(append([]string{"--json"}, incidentFlags...), test.flags...)...)
+			out, err := samplingOf(t, append(append([]string{"--json"}, incidentFlags...), test.flags...)...)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -68,7 +68,7 @@ func TestVolumeTakesForPollsWhatIsSaidOfAllUnlessItIsSaidOfPolls(t *testing.T) {
 	}
 }
 
-func TestVolumeNamesABadFlag(t *testing.T) {
+func TestSamplingNamesABadFlag(t *testing.T) {
 	for flags, want := range map[string]string{
 		"":                                "no load",
 		"--tasks many":                    `"--tasks"`,
@@ -80,7 +80,7 @@ func TestVolumeNamesABadFlag(t *testing.T) {
 		"--requests 1 --sampling-rate 10": "unknown flag: --sampling-rate",
 	} {
 		t.Run(flags, func(t *testing.T) {
-			out, err := volumeOf(t, strings.Fields(flags)...)
+			out, err := samplingOf(t, strings.Fields(flags)...)
 			if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(out, "polls ") {
 				t.Errorf("error %v, want one with %q; printed %q", err, want, out)
 			}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package startup_test
+package otlp_test
 
 import (
 	"strings"
@@ -8,8 +8,9 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 
+	"github.com/coldtrace/coldtrace/otlp"
+	"github.com/coldtrace/coldtrace/otlp/otlptest"
 	"github.com/coldtrace/coldtrace/startup"
-	"github.com/coldtrace/coldtrace/startup/otlptest"
 )
 
 func label(m startup.Measurement, key string) string {
@@ -25,7 +26,7 @@ func label(m startup.Measurement, key string) string {
 func received(t *testing.T, s startup.Subject, spans ...startup.Span) []otlptest.Point {
 	t.Helper()
 	r := otlptest.New(t)
-	e, err := startup.NewExporter(t.Context(), startup.ExporterConfig{Endpoint: "http://" + r.GRPC, Service: "s"})
+	e, err := otlp.NewExporter(t.Context(), otlp.ExporterConfig{Endpoint: "http://" + r.GRPC, Service: "s"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,44 +14,44 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/coldtrace/coldtrace/volume"
+	"github.com/coldtrace/coldtrace/sampling"
 )
 
-func newVolumeCommand() *cobra.Command {
+func newSamplingCommand() *cobra.Command {
 	var (
-		load     volume.Load
-		sampling volume.Sampling
-		asJSON   bool
+		load   sampling.Load
+		rates  sampling.Sampling
+		asJSON bool
 	)
 	cmd := &cobra.Command{
-		Use:   "volume",
+		Use:   "sampling",
 		Short: "How many traces a load makes, and how many are left after sampling",
 		Long: `How many traces a load makes, per second and per day, and what share is dropped: at the root of a trace (the gateway's
 proxy, the SDK), which knows no outcome, and in the collector, which does. Every attempt of a call is a trace.`,
 		Example: `  # The incident: 2,500 tasks polled every 3 s, 9 attempts of each failing call, everything traced.
-  coldtrace volume --tasks 2500 --poll-interval 3s --failing 10 --attempts 9 --requests 50
+  coldtrace sampling --tasks 2500 --poll-interval 3s --failing 10 --attempts 9 --requests 50
   # The same load with the chart's traceVolume.enabled.
-  coldtrace volume --tasks 2500 --poll-interval 3s --failing 10 --attempts 9 --requests 50 --keep 10 --keep-polls 0`,
+  coldtrace sampling --tasks 2500 --poll-interval 3s --failing 10 --attempts 9 --requests 50 --keep 10 --keep-polls 0`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			// What is not said of polls is what is said of all.
 			if !cmd.Flags().Changed("root-polls") {
-				sampling.RootPolls = sampling.Root
+				rates.RootPolls = rates.Root
 			}
 			if !cmd.Flags().Changed("keep-polls") {
-				sampling.CollectorPolls = sampling.Collector
+				rates.CollectorPolls = rates.Collector
 			}
 			if err := load.Validate(); err != nil {
 				return fmt.Errorf("volume: %w", err)
 			}
-			if err := sampling.Validate(); err != nil {
+			if err := rates.Validate(); err != nil {
 				return fmt.Errorf("volume: %w", err)
 			}
-			classes := volume.Of(load, sampling)
+			classes := sampling.Of(load, rates)
 			if asJSON {
-				return writeVolumeJSON(cmd.OutOrStdout(), classes)
+				return writeSamplingJSON(cmd.OutOrStdout(), classes)
 			}
-			return writeVolume(cmd.OutOrStdout(), classes)
+			return writeSampling(cmd.OutOrStdout(), classes)
 		},
 	}
 	f := cmd.Flags()
@@ -61,16 +61,16 @@ proxy, the SDK), which knows no outcome, and in the collector, which does. Every
 	f.IntVar(&load.Tasks, "tasks", 0, "tasks that wait for their result at a time")
 	f.DurationVar(&load.PollInterval, "poll-interval", 3*time.Second, "time between two polls of a task")
 	f.Float64Var(&load.StartsPerDay, "starts", 0, "pods that start in a day; their traces are always kept")
-	f.Float64Var(&sampling.Root, "root", 100, "percentage traced at the root: Istio's randomSamplingPercentage, a ratio sampler")
-	f.Float64Var(&sampling.RootPolls, "root-polls", 100, "the same for polls: the gateway's share of their route (default: --root)")
-	f.Float64Var(&sampling.Collector, "keep", 100, "percentage that the collector keeps: traceVolume.keepPercent")
-	f.Float64Var(&sampling.CollectorPolls, "keep-polls", 100, "the same for polls: keepPercent of their route (default: --keep)")
-	f.BoolVar(&sampling.KeepErrors, "keep-errors", true, "the collector keeps every trace with an error")
+	f.Float64Var(&rates.Root, "root", 100, "percentage traced at the root: Istio's randomSamplingPercentage, a ratio sampler")
+	f.Float64Var(&rates.RootPolls, "root-polls", 100, "the same for polls: the gateway's share of their route (default: --root)")
+	f.Float64Var(&rates.Collector, "keep", 100, "percentage that the collector keeps: traceVolume.keepPercent")
+	f.Float64Var(&rates.CollectorPolls, "keep-polls", 100, "the same for polls: keepPercent of their route (default: --keep)")
+	f.BoolVar(&rates.KeepErrors, "keep-errors", true, "the collector keeps every trace with an error")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
 
-func writeVolume(w io.Writer, classes []volume.Class) error {
+func writeSampling(w io.Writer, classes []sampling.Class) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "\trequests/s\ttraced/s\tkept/s\tkept/day\tdropped\t")
 	for _, c := range classes {
@@ -82,7 +82,7 @@ func writeVolume(w io.Writer, classes []volume.Class) error {
 	return nil
 }
 
-func writeVolumeJSON(w io.Writer, classes []volume.Class) error {
+func writeSamplingJSON(w io.Writer, classes []sampling.Class) error {
 	type line struct {
 		Class    string  `json:"class"`
 		Requests float64 `json:"requests_per_second"`

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package volume is the arithmetic of trace volume: how many traces a load makes, how many are left after each sampler,
+// Package sampling is the arithmetic of trace volume: how many traces a load makes, how many are left after each sampler,
 // and what share is dropped. It is pure.
-package volume
+package sampling
 
 import (
 	"errors"

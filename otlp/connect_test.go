@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package startup_test
+package otlp_test
 
 import (
 	"net"
@@ -13,14 +13,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coldtrace/coldtrace/otlp"
+	"github.com/coldtrace/coldtrace/otlp/otlptest"
 	"github.com/coldtrace/coldtrace/startup"
-	"github.com/coldtrace/coldtrace/startup/otlptest"
 )
 
 // place is where a receiver listens, by protocol.
 func place(r *otlptest.Receiver, protocol string, secure bool) string {
 	switch {
-	case protocol == startup.ProtocolHTTP:
+	case protocol == otlp.ProtocolHTTP:
 		return r.HTTP
 	case secure:
 		return "https://" + r.GRPC
@@ -29,9 +30,9 @@ func place(r *otlptest.Receiver, protocol string, secure bool) string {
 }
 
 // send exports a start's spans and measurements once.
-func send(t *testing.T, cfg startup.ExporterConfig) error {
+func send(t *testing.T, cfg otlp.ExporterConfig) error {
 	t.Helper()
-	e, err := startup.NewExporter(t.Context(), cfg)
+	e, err := otlp.NewExporter(t.Context(), cfg)
 	if err != nil {
 		return err
 	}
@@ -67,7 +68,7 @@ func TestTelemetryIsEncryptedAsTheEnvironmentSays(t *testing.T) {
 		"an authority that is not there":   {false, env{"CERTIFICATE": "/no/such/file"}, "OTEL_EXPORTER_OTLP_CERTIFICATE"},
 		"an authority that is none":        {false, env{"TRACES_CERTIFICATE": ours.KeyFile}, "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE"},
 	} {
-		for _, protocol := range []string{startup.ProtocolGRPC, startup.ProtocolHTTP} {
+		for _, protocol := range []string{otlp.ProtocolGRPC, otlp.ProtocolHTTP} {
 			t.Run(name+", "+strings.ReplaceAll(protocol, "/", " "), func(t *testing.T) {
 				r := ours.Listen(t, "127.0.0.1", c.mutual)
 				t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", place(r, protocol, true))
@@ -75,7 +76,7 @@ func TestTelemetryIsEncryptedAsTheEnvironmentSays(t *testing.T) {
 				for k, v := range c.env {
 					t.Setenv("OTEL_EXPORTER_OTLP_"+k, v)
 				}
-				err := send(t, startup.ExporterConfig{Timeout: 10 * time.Second})
+				err := send(t, otlp.ExporterConfig{Timeout: 10 * time.Second})
 				if c.fails != "" {
 					if err == nil || !strings.Contains(err.Error(), c.fails) || len(r.Spans()) != 0 {
 						t.Errorf("%v, want %q; %d spans", err, c.fails, len(r.Spans()))
@@ -95,8 +96,8 @@ func TestACertificateIsNotUsedForPlainText(t *testing.T) {
 	t.Setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", a.File)
 	t.Setenv("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", a.ClientFile)
 	t.Setenv("OTEL_EXPORTER_OTLP_CLIENT_KEY", a.KeyFile)
-	for _, protocol := range []string{startup.ProtocolGRPC, startup.ProtocolHTTP} {
-		if err := send(t, startup.ExporterConfig{Endpoint: place(r, protocol, false), Protocol: protocol}); err != nil {
+	for _, protocol := range []string{otlp.ProtocolGRPC, otlp.ProtocolHTTP} {
+		if err := send(t, otlp.ExporterConfig{Endpoint: place(r, protocol, false), Protocol: protocol}); err != nil {
 			t.Errorf("%s: %v", protocol, err)
 		}
 	}
@@ -121,7 +122,7 @@ func TestARenewedClientCertificateIsUsed(t *testing.T) {
 	t.Setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", renewed.File)
 	t.Setenv("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", filepath.Join(dir, filepath.Base(old.ClientFile)))
 	t.Setenv("OTEL_EXPORTER_OTLP_CLIENT_KEY", filepath.Join(dir, filepath.Base(old.KeyFile)))
-	e, err := startup.NewExporter(t.Context(), startup.ExporterConfig{Endpoint: r.HTTP, Protocol: startup.ProtocolHTTP})
+	e, err := otlp.NewExporter(t.Context(), otlp.ExporterConfig{Endpoint: r.HTTP, Protocol: otlp.ProtocolHTTP})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +143,7 @@ func TestIPv6IsReachedWithAndWithoutBrackets(t *testing.T) {
 		_ = l.Close()
 	}
 	t.Setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", a.File)
-	for _, protocol := range []string{startup.ProtocolGRPC, startup.ProtocolHTTP} {
+	for _, protocol := range []string{otlp.ProtocolGRPC, otlp.ProtocolHTTP} {
 		secure := a.Listen(t, "::1", false)
 		plain, err := otlptest.Listen("[::1]:0", "[::1]:0")
 		if err != nil {
@@ -151,7 +152,7 @@ func TestIPv6IsReachedWithAndWithoutBrackets(t *testing.T) {
 		t.Cleanup(plain.Close)
 		for _, endpoint := range []string{place(plain, protocol, false), place(secure, protocol, true)} {
 			for _, written := range []string{endpoint, strings.NewReplacer("[", "", "]", "").Replace(endpoint)} {
-				if err := send(t, startup.ExporterConfig{Endpoint: written, Protocol: protocol}); err != nil {
+				if err := send(t, otlp.ExporterConfig{Endpoint: written, Protocol: protocol}); err != nil {
 					t.Errorf("%s by %s: %v", written, protocol, err)
 				}
 			}
@@ -187,7 +188,7 @@ func TestASignalsOwnVariablesWin(t *testing.T) {
 				t.Setenv("OTEL_EXPORTER_OTLP_"+k, v)
 			}
 			spansBefore, pointsBefore := len(c.spansTo.Spans()), len(c.pointsTo.Points())
-			if err := send(t, startup.ExporterConfig{}); err != nil {
+			if err := send(t, otlp.ExporterConfig{}); err != nil {
 				t.Fatal(err)
 			}
 			if n := len(c.spansTo.Spans()) - spansBefore; n != 2 {
@@ -224,12 +225,12 @@ func TestBothSignalsShareOneConnectionThatIsKept(t *testing.T) {
 	a := otlptest.NewAuthority(t, t.TempDir())
 	t.Setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", a.File)
 	for _, secure := range []bool{false, true} {
-		for _, protocol := range []string{startup.ProtocolGRPC, startup.ProtocolHTTP} {
+		for _, protocol := range []string{otlp.ProtocolGRPC, otlp.ProtocolHTTP} {
 			r := otlptest.New(t)
 			if secure {
 				r = a.Listen(t, "127.0.0.1", false)
 			}
-			e, err := startup.NewExporter(t.Context(), startup.ExporterConfig{Endpoint: place(r, protocol, secure), Protocol: protocol})
+			e, err := otlp.NewExporter(t.Context(), otlp.ExporterConfig{Endpoint: place(r, protocol, secure), Protocol: protocol})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -258,8 +259,8 @@ func TestARedirectionIsNotFollowed(t *testing.T) {
 	s := httptest.NewServer(http.RedirectHandler(thief.URL, http.StatusTemporaryRedirect))
 	defer s.Close()
 	t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", "api-key=secret")
-	err := send(t, startup.ExporterConfig{Endpoint: s.URL, Protocol: startup.ProtocolHTTP})
-	if err == nil || !startup.Permanent(err) || elsewhere.Load() != 0 || strings.Contains(err.Error(), "secret") {
+	err := send(t, otlp.ExporterConfig{Endpoint: s.URL, Protocol: otlp.ProtocolHTTP})
+	if err == nil || !otlp.Permanent(err) || elsewhere.Load() != 0 || strings.Contains(err.Error(), "secret") {
 		t.Errorf("%v; %d requests elsewhere", err, elsewhere.Load())
 	}
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package startup_test
+package otlp_test
 
 import (
 	"context"
@@ -18,16 +18,16 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
-	"github.com/coldtrace/coldtrace/startup"
-	"github.com/coldtrace/coldtrace/startup/otlptest"
+	"github.com/coldtrace/coldtrace/otlp"
+	"github.com/coldtrace/coldtrace/otlp/otlptest"
 )
 
-var protocols = []string{startup.ProtocolGRPC, startup.ProtocolHTTP}
+var protocols = []string{otlp.ProtocolGRPC, otlp.ProtocolHTTP}
 
 // export makes one attempt.
 func export(t *testing.T, endpoint, protocol string) error {
 	t.Helper()
-	e, err := startup.NewExporter(t.Context(), startup.ExporterConfig{Endpoint: endpoint, Protocol: protocol, Timeout: 2 * time.Second})
+	e, err := otlp.NewExporter(t.Context(), otlp.ExporterConfig{Endpoint: endpoint, Protocol: protocol, Timeout: 2 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,11 +42,11 @@ func TestARefusalIsFinalWhereOTLPSaysSo(t *testing.T) {
 	type refusals = map[error]bool // whether it is final
 	web := func(code int) error { return &otlptest.Refusal{Status: code} }
 	for protocol, all := range map[string]refusals{
-		startup.ProtocolHTTP: {
+		otlp.ProtocolHTTP: {
 			web(400): true, web(401): true, web(403): true, web(404): true, web(405): true, web(413): true, web(500): true, web(501): true,
 			web(307): true, web(429): false, web(502): false, web(503): false, web(504): false,
 		},
-		startup.ProtocolGRPC: {
+		otlp.ProtocolGRPC: {
 			status.Error(codes.InvalidArgument, "x"): true, status.Error(codes.NotFound, "x"): true, status.Error(codes.AlreadyExists, "x"): true,
 			status.Error(codes.PermissionDenied, "x"): true, status.Error(codes.Unauthenticated, "x"): true,
 			status.Error(codes.FailedPrecondition, "x"): true, status.Error(codes.Unimplemented, "x"): true,
@@ -60,7 +60,7 @@ func TestARefusalIsFinalWhereOTLPSaysSo(t *testing.T) {
 			r := otlptest.New(t)
 			r.Answer = func() error { return refusal }
 			err := export(t, place(r, protocol, false), protocol)
-			if err == nil || startup.Permanent(err) != final {
+			if err == nil || otlp.Permanent(err) != final {
 				t.Errorf("%s: %v: final is %v", protocol, err, !final)
 			}
 		}
@@ -73,7 +73,7 @@ func TestAPartialSuccessIsNotRepeated(t *testing.T) {
 			r := otlptest.New(t)
 			r.Answer = func() error { return &otlptest.Partial{Rejected: rejected, Message: "a word"} }
 			err := export(t, place(r, protocol, false), protocol)
-			if (err == nil) != (rejected == 0) || err != nil && !startup.Permanent(err) || len(r.Spans()) != 2 {
+			if (err == nil) != (rejected == 0) || err != nil && !otlp.Permanent(err) || len(r.Spans()) != 2 {
 				t.Errorf("%s, %d rejected: %v", protocol, rejected, err)
 			}
 		}
@@ -104,7 +104,7 @@ func TestAnAnswerThatIsNoneIsNotRepeatedAndDoesNotFillMemory(t *testing.T) {
 		},
 	} {
 		s := httptest.NewServer(handler)
-		if err := export(t, s.URL, startup.ProtocolHTTP); err == nil || !startup.Permanent(err) || len(err.Error()) > 10_000 {
+		if err := export(t, s.URL, otlp.ProtocolHTTP); err == nil || !otlp.Permanent(err) || len(err.Error()) > 10_000 {
 			t.Errorf("%s: %.200v", name, err)
 		}
 		s.Close()
@@ -145,11 +145,11 @@ func TestAServerThatSpeaksSomethingElseIsTriedAgain(t *testing.T) {
 		"binary junk": strings.Repeat("\x00\xff\x17", 10_000),
 	} {
 		address := speaker(t, words)
-		if err := export(t, "http://"+address, startup.ProtocolGRPC); err == nil || startup.Permanent(err) {
+		if err := export(t, "http://"+address, otlp.ProtocolGRPC); err == nil || otlp.Permanent(err) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := export(t, "https://"+otlptest.New(t).GRPC, startup.ProtocolGRPC); err == nil || startup.Permanent(err) {
+	if err := export(t, "https://"+otlptest.New(t).GRPC, otlp.ProtocolGRPC); err == nil || otlp.Permanent(err) {
 		t.Errorf("TLS to a server of plain text: %v", err)
 	}
 }
@@ -179,7 +179,7 @@ func attempts(r *otlptest.Receiver, refusal error) func() []time.Time {
 func TestRetriesComeMoreAndMoreSlowly(t *testing.T) {
 	r := otlptest.New(t)
 	when := attempts(r, status.Error(codes.Unavailable, "later"))
-	q := newQueue(t, "http://"+r.GRPC, startup.QueueConfig{})
+	q := newQueue(t, "http://"+r.GRPC, otlp.QueueConfig{})
 	q.Spans(subject, aStart()...)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
@@ -199,18 +199,18 @@ func TestAReceiverThatAsksForTimeIsGivenIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	for protocol, refusal := range map[string]error{
-		startup.ProtocolHTTP: &otlptest.Refusal{Status: http.StatusTooManyRequests, RetryAfter: "1"},
-		startup.ProtocolGRPC: asking.Err(),
+		otlp.ProtocolHTTP: &otlptest.Refusal{Status: http.StatusTooManyRequests, RetryAfter: "1"},
+		otlp.ProtocolGRPC: asking.Err(),
 	} {
 		t.Run(strings.ReplaceAll(protocol, "/", " "), func(t *testing.T) {
 			t.Parallel()
 			r := otlptest.New(t)
 			when := attempts(r, refusal)
-			e, err := startup.NewExporter(t.Context(), startup.ExporterConfig{Endpoint: place(r, protocol, false), Protocol: protocol})
+			e, err := otlp.NewExporter(t.Context(), otlp.ExporterConfig{Endpoint: place(r, protocol, false), Protocol: protocol})
 			if err != nil {
 				t.Fatal(err)
 			}
-			q := startup.NewQueue(e, startup.QueueConfig{})
+			q := otlp.NewQueue(e, otlp.QueueConfig{})
 			q.Spans(subject, aStart()...)
 			ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 			defer cancel()
@@ -235,14 +235,14 @@ func TestClosingIsBoundedWhateverTheReceiverDoes(t *testing.T) {
 	throttling := otlptest.New(t)
 	throttling.Answer = func() error { return &otlptest.Refusal{Status: 429, RetryAfter: strconv.Itoa(1 << 20)} }
 	for name, c := range map[string][2]string{
-		"refuses": {"http://127.0.0.1:1", startup.ProtocolGRPC}, "says nothing": {"http://" + hole, startup.ProtocolGRPC},
-		"does not answer": {slow.URL, startup.ProtocolHTTP}, "asks for days": {throttling.HTTP, startup.ProtocolHTTP},
+		"refuses": {"http://127.0.0.1:1", otlp.ProtocolGRPC}, "says nothing": {"http://" + hole, otlp.ProtocolGRPC},
+		"does not answer": {slow.URL, otlp.ProtocolHTTP}, "asks for days": {throttling.HTTP, otlp.ProtocolHTTP},
 	} {
-		e, err := startup.NewExporter(t.Context(), startup.ExporterConfig{Endpoint: c[0], Protocol: c[1]})
+		e, err := otlp.NewExporter(t.Context(), otlp.ExporterConfig{Endpoint: c[0], Protocol: c[1]})
 		if err != nil {
 			t.Fatal(err)
 		}
-		q := startup.NewQueue(e, startup.QueueConfig{})
+		q := otlp.NewQueue(e, otlp.QueueConfig{})
 		for range 100 {
 			q.Spans(subject, aStart()...)
 		}
@@ -272,11 +272,11 @@ func TestAReceiverThatComesBackGetsWhatIsOwedOnceEach(t *testing.T) {
 			}
 			return nil
 		}
-		e, err := startup.NewExporter(t.Context(), startup.ExporterConfig{Endpoint: place(r, protocol, false), Protocol: protocol})
+		e, err := otlp.NewExporter(t.Context(), otlp.ExporterConfig{Endpoint: place(r, protocol, false), Protocol: protocol})
 		if err != nil {
 			t.Fatal(err)
 		}
-		q := startup.NewQueue(e, startup.QueueConfig{})
+		q := otlp.NewQueue(e, otlp.QueueConfig{})
 		for i := range 50 {
 			s := aStart()[0]
 			s.Name = strconv.Itoa(i)
