@@ -147,7 +147,6 @@ func health() Row {
 				{Metric: "coldtrace_watch_rederived_total", Stat: Increase, Name: "starts read again"},
 				{Metric: "coldtrace_watch_api_errors_total", Stat: Increase, Name: "API errors", By: []string{"resource", "verb"}},
 				{Metric: "coldtrace_breaker_open_owners", Stat: Max, Name: "owners without the wrapper"},
-				{Metric: "coldtrace_webhook_configuration_differs", Stat: Max, Name: "webhook configuration differs", By: []string{"field"}},
 			},
 		},
 		{

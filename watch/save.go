@@ -25,16 +25,16 @@ func (w *Watcher) restore(ctx context.Context) error {
 		object, err := w.client.CoreV1().ConfigMaps(w.cfg.Namespace).Get(ctx, w.cfg.Checkpoint, metav1.GetOptions{})
 		switch {
 		case apierrors.IsNotFound(err):
-			w.adopt(&record{Version: recordVersion, recent: map[uid]recent{}})
+			w.adopt(newRecord())
 			return nil
 		case err == nil:
 			r, err := decodeRecord(object.BinaryData)
 			if err != nil {
 				// A checkpoint that can't be read costs repeated spans with equal ids, not the watcher.
 				w.cfg.Log.Error(err, "The checkpoint is unreadable; beginning anew.")
-				r = &record{Version: recordVersion, recent: map[uid]recent{}}
+				r = newRecord()
 			}
-			w.version = object.ResourceVersion
+			w.stored = &object.ObjectMeta
 			w.adopt(r)
 			return nil
 		case ctx.Err() != nil:
@@ -192,32 +192,26 @@ var errOvertaken = errors.New("another leader wrote the checkpoint")
 // put writes over the version that is known and no other, lest a leader that lost its lease undoes what the next one did.
 func (w *Watcher) put(ctx context.Context, data map[string][]byte) error {
 	client := w.client.CoreV1().ConfigMaps(w.cfg.Namespace)
-	object := &corev1.ConfigMap{
-		ObjectMeta: metav1.ObjectMeta{
-			Name: w.cfg.Checkpoint, Namespace: w.cfg.Namespace, ResourceVersion: w.version,
-			Annotations: map[string]string{writerAnnotation: w.term},
-			Labels:      map[string]string{"app.kubernetes.io/name": "coldtrace", "app.kubernetes.io/component": "watcher"},
-		},
-		BinaryData: data,
+	object := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: w.cfg.Checkpoint, Namespace: w.cfg.Namespace}}
+	write := func() (*corev1.ConfigMap, error) { return client.Create(ctx, object, metav1.CreateOptions{}) }
+	if w.stored != nil {
+		// The chart made it: whose it is stays in its metadata.
+		object.ObjectMeta = *w.stored.DeepCopy()
+		write = func() (*corev1.ConfigMap, error) { return client.Update(ctx, object, metav1.UpdateOptions{}) }
 	}
-	if w.cfg.Owners != nil {
-		object.OwnerReferences = w.cfg.Owners()
-	}
-	write := func() (*corev1.ConfigMap, error) { return client.Update(ctx, object, metav1.UpdateOptions{}) }
-	if w.version == "" {
-		write = func() (*corev1.ConfigMap, error) { return client.Create(ctx, object, metav1.CreateOptions{}) }
-	}
+	metav1.SetMetaDataAnnotation(&object.ObjectMeta, writerAnnotation, w.term)
+	object.BinaryData = data
 	written, err := write()
 	switch {
 	case apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err):
 		return errOvertaken
 	case apierrors.IsNotFound(err): // deleted by hand: the next write makes it anew
-		w.version = ""
+		w.stored = nil
 	}
 	if err != nil {
 		return fmt.Errorf("write the checkpoint: %w", err)
 	}
-	w.version = written.ResourceVersion
+	w.stored = &written.ObjectMeta
 	return nil
 }
 
@@ -231,7 +225,7 @@ func (w *Watcher) merge(ctx context.Context) (own bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("read another leader's checkpoint: %w", err)
 	}
-	w.version = object.ResourceVersion
+	w.stored = &object.ObjectMeta
 	if object.Annotations[writerAnnotation] == w.term {
 		return true, nil
 	}

@@ -23,7 +23,6 @@ import (
 	"github.com/coldtrace/coldtrace/webhook"
 	"github.com/coldtrace/coldtrace/webhook/breaker"
 	"github.com/coldtrace/coldtrace/webhook/certificate"
-	"github.com/coldtrace/coldtrace/webhook/registration"
 )
 
 // serveOptions are the flags of `coldtrace serve`. docs: charts/coldtrace sets them from its values.
@@ -33,8 +32,6 @@ type serveOptions struct {
 	service       string
 	configuration string
 	secret        string
-	owner         string
-	registration  string
 	dnsNames      []string
 	certDir       string
 	clientCA      string
@@ -69,8 +66,6 @@ func newServeCommand() *cobra.Command {
 	f.StringVar(&o.service, "service", "coldtrace", "name of the webhook's Service")
 	f.StringVar(&o.configuration, "webhook-configuration", "coldtrace", "name of the MutatingWebhookConfiguration")
 	f.StringVar(&o.secret, "ca-secret", "coldtrace-ca", "name of the Secret that holds the CA")
-	f.StringVar(&o.owner, "owner", "", "name of a ConfigMap that what is made at run time belongs to, and goes with; empty: it stays")
-	f.StringVar(&o.registration, "registration", "", "name of a ConfigMap whose "+registration.Key+" says how the webhook was installed; empty: edits of the webhook configuration are not reported")
 	f.StringSliceVar(&o.dnsNames, "dns-names", nil, "names of the certificate instead of the Service's, for an API server that calls a URL")
 	f.StringVar(&o.certDir, "cert-dir", "", "folder with tls.crt and tls.key that something else renews; empty: own CA")
 	f.StringVar(&o.clientCA, "client-ca", "", "PEM file of the CA that the API server's client certificate must be from; empty: none is asked for")
@@ -108,8 +103,6 @@ func (o *serveOptions) validate() error {
 		return errors.New("--namespace or POD_NAMESPACE is needed")
 	case o.imageVolumes != "auto" && o.imageVolumes != "yes" && o.imageVolumes != "no":
 		return fmt.Errorf("--image-volumes %q: use auto, yes or no", o.imageVolumes)
-	case o.registration != "" && o.certDir != "":
-		return errors.New("--registration needs the right to read the webhook configuration, which is not given with --cert-dir")
 	case o.selfTraces < 0 || o.selfTraces > 1:
 		return fmt.Errorf("--self-traces %v: use a share from 0 to 1", o.selfTraces)
 	case o.drainQuiet > o.drainMost:
@@ -126,7 +119,7 @@ func serve(ctx context.Context, o serveOptions) error {
 	boundGarbage()
 	log := newLogger(o.verbose)
 	log.Info("Starting.", "version", version, "policy", o.policy, "namespace", o.namespace, "service", o.service,
-		"webhookConfiguration", o.configuration, "caSecret", o.secret, "owner", o.owner, "registration", o.registration, "dnsNames", o.names(), "certDir", o.certDir, "clientCA", o.clientCA,
+		"webhookConfiguration", o.configuration, "caSecret", o.secret, "dnsNames", o.names(), "certDir", o.certDir, "clientCA", o.clientCA,
 		"caLifetime", o.times.CA.String(), "leafLifetime", o.times.Leaf.String(), "caOverlap", o.times.Overlap.String(),
 		"webhookPort", o.webhookPort, "metricsAddress", o.metricsAddr, "healthAddress", o.healthAddr,
 		"leaderElect", o.leaderElect, "drainQuiet", o.drainQuiet.String(), "drainMost", o.drainMost.String(),
@@ -167,13 +160,6 @@ func serve(ctx context.Context, o serveOptions) error {
 	if err != nil {
 		return err
 	}
-	if o.registration != "" {
-		if _, err := registration.NewKeeper(mgr, registration.Config{
-			Client: clients, Namespace: o.namespace, ConfigMap: o.registration, Webhook: o.configuration, Log: log.WithName("registration"),
-		}); err != nil {
-			return err
-		}
-	}
 	namespaces, err := webhook.NewNamespaces(ctx, mgr.GetCache())
 	if err != nil {
 		return err
@@ -184,8 +170,7 @@ func serve(ctx context.Context, o serveOptions) error {
 	if err != nil {
 		return err
 	}
-	owned := &belongings{client: clients, namespace: o.namespace, owner: o.owner, log: log.WithName("belongings")}
-	keeper := breaker.NewKeeper(clients, o.namespace, owned.Owners, breaker.DefaultLimits(), log.WithName("breaker"))
+	keeper := breaker.NewKeeper(clients, o.namespace, breaker.DefaultLimits(), log.WithName("breaker"))
 	exporter := &policyExporter{policy: policy.Policy, log: log.WithName("exporter")}
 	var self *selfTelemetry
 	if o.selfTraces > 0 {
@@ -233,14 +218,14 @@ func serve(ctx context.Context, o serveOptions) error {
 			return fmt.Errorf("add to manager: %w", err)
 		}
 	}
-	watcher, err := newWatcher(restConfig, o.namespace, owned.Owners, policy, exporter, self.tracer("watch"), keeper, log.WithName("watcher"))
+	watcher, err := newWatcher(restConfig, o.namespace, policy, exporter, self.tracer("watch"), keeper, log.WithName("watcher"))
 	if err != nil {
 		return err
 	}
-	// The breaker judges the pods that the watcher sees, and what both write has an owner: they lead together.
+	// The breaker judges the pods that the watcher sees, so they lead together.
 	err = mgr.Add(&leader{
 		client: clients, namespace: o.namespace, alone: !o.leaderElect, until: ctx,
-		jobs: []func(context.Context) error{owned.Start, watcher.Start, keeper.Start}, log: log.WithName("watcher"),
+		jobs: []func(context.Context) error{watcher.Start, keeper.Start}, log: log.WithName("watcher"),
 	})
 	if err != nil {
 		return fmt.Errorf("add watcher: %w", err)

@@ -14,13 +14,10 @@ import (
 	"testing"
 	"time"
 
-	admissionv1 "k8s.io/api/admissionregistration/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/coldtrace/coldtrace/webhook/certificate"
-	"github.com/coldtrace/coldtrace/webhook/registration"
 )
 
 // drillScale is how often each thing happens, and for how long pods are created between two: small in `make test`, as
@@ -160,80 +157,25 @@ func TestWhatIsDamagedByHandHealsWithinTenSeconds(t *testing.T) {
 	})
 }
 
-// TestAnEditedWebhookConfigurationIsReportedWithinTenSeconds: the edits are the chart's to undo, so they are told.
-func TestAnEditedWebhookConfigurationIsReportedWithinTenSeconds(t *testing.T) {
+// TestAWebhookConfigurationThatIsPutBackWorksAgain: without one, a replica is not ready.
+func TestAWebhookConfigurationThatIsPutBackWorksAgain(t *testing.T) {
 	in := install(t, 1, nil, patient)
 	in.leader()
 	configurations := suite.client.AdmissionregistrationV1().MutatingWebhookConfigurations()
 	asInstalled, err := configurations.Get(t.Context(), in.name, metav1.GetOptions{})
 	must(t, err)
-	reported := func(t *testing.T, field registration.Field, value int) {
-		t.Helper()
-		eventually(t, 10*time.Second, "metric", func(ctx context.Context) error {
-			return in.metric(ctx, fmt.Sprintf("coldtrace_webhook_configuration_differs{field=%q} %d", field, value))
-		})
-	}
-	reported(t, "rules", 0)
-	restore := func(t *testing.T) {
-		t.Helper()
-		whole := asInstalled.DeepCopy()
-		whole.ResourceVersion, whole.UID = "", ""
-		now, err := configurations.Get(t.Context(), in.name, metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			whole.Webhooks[0].ClientConfig.CABundle = nil // as the chart has it
-			_, err = configurations.Create(t.Context(), whole, metav1.CreateOptions{})
-		} else if err == nil {
-			whole.ResourceVersion = now.ResourceVersion
-			_, err = configurations.Update(t.Context(), whole, metav1.UpdateOptions{})
+	must(t, configurations.Delete(t.Context(), in.name, metav1.DeleteOptions{}))
+	eventually(t, 10*time.Second, "no longer ready", func(ctx context.Context) error {
+		if get(ctx, "http://"+in.replicas[0].health+"/readyz") == nil {
+			return errors.New("the replica is ready without a webhook configuration")
 		}
-		must(t, err)
-	}
-	for field, edit := range map[registration.Field]func(*admissionv1.MutatingWebhook){
-		"failurePolicy":  func(w *admissionv1.MutatingWebhook) { *w.FailurePolicy = admissionv1.Fail },
-		"timeoutSeconds": func(w *admissionv1.MutatingWebhook) { *w.TimeoutSeconds = 30 },
-		"rules": func(w *admissionv1.MutatingWebhook) {
-			w.Rules[0].Operations = []admissionv1.OperationType{admissionv1.OperationAll}
-		},
-		"namespaceSelector":  func(w *admissionv1.MutatingWebhook) { w.NamespaceSelector = nil },
-		"matchConditions":    func(w *admissionv1.MutatingWebhook) { w.MatchConditions = nil },
-		registration.Missing: nil,
-	} {
-		t.Run(string(field), func(t *testing.T) {
-			if edit == nil {
-				must(t, configurations.Delete(t.Context(), in.name, metav1.DeleteOptions{}))
-				eventually(t, 10*time.Second, "no longer ready", func(ctx context.Context) error {
-					if get(ctx, "http://"+in.replicas[0].health+"/readyz") == nil {
-						return errors.New("the replica is ready without a webhook configuration")
-					}
-					return nil
-				})
-			} else {
-				now, err := configurations.Get(t.Context(), in.name, metav1.GetOptions{})
-				must(t, err)
-				edit(&now.Webhooks[0])
-				_, err = configurations.Update(t.Context(), now, metav1.UpdateOptions{})
-				must(t, err)
-			}
-			reported(t, field, 1)
-			eventually(t, 10*time.Second, "Event", func(ctx context.Context) error {
-				list, err := suite.client.CoreV1().Events("default").List(ctx, metav1.ListOptions{
-					FieldSelector: "reason=ColdtraceConfigurationEdited,involvedObject.name=" + in.name,
-				})
-				if err != nil {
-					return err
-				}
-				for _, e := range list.Items {
-					if strings.Contains(e.Message, string(field)) {
-						return nil
-					}
-				}
-				return fmt.Errorf("none of %d Events names it", len(list.Items))
-			})
-			restore(t)
-			reported(t, field, 0)
-			eventually(t, 10*time.Second, "ready", func(ctx context.Context) error { return get(ctx, "http://"+in.replicas[0].health+"/readyz") })
-		})
-	}
+		return nil
+	})
+	asInstalled.ResourceVersion, asInstalled.UID = "", ""
+	asInstalled.Webhooks[0].ClientConfig.CABundle = nil // as the chart has it
+	_, err = configurations.Create(t.Context(), asInstalled, metav1.CreateOptions{})
+	must(t, err)
+	eventually(t, 10*time.Second, "ready", func(ctx context.Context) error { return get(ctx, "http://"+in.replicas[0].health+"/readyz") })
 	ns := labelled(t)
 	pod, err := create(t.Context(), ns, endpointPod("after"), metav1.CreateOptions{})
 	must(t, err)

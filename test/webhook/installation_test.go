@@ -27,8 +27,6 @@ import (
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
-
-	"github.com/coldtrace/coldtrace/webhook/registration"
 )
 
 // installation is coldtrace, installed: the objects of the chart that the API server needs, replicas, and a balancer in
@@ -106,11 +104,9 @@ func (in *installation) apply(values []string) {
 			if policy, ok := c.Data["policy.yaml"]; ok {
 				in.policy = filepath.Join(in.t.TempDir(), "policy.yaml")
 				must(in.t, os.WriteFile(in.policy, []byte(policy), 0o600))
-				if in.certs == "" {
-					in.remember(&c)
-				}
 			}
-		case "Issuer", "Certificate", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding":
+			in.create(doc)
+		case "Lease", "Issuer", "Certificate", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding":
 			in.create(doc)
 		}
 	}
@@ -136,19 +132,6 @@ func (in *installation) redirect(hooks []admissionv1.MutatingWebhook) {
 		url := in.balancer.url + *hooks[i].ClientConfig.Service.Path
 		hooks[i].ClientConfig = admissionv1.WebhookClientConfig{URL: &url}
 	}
-}
-
-// remember creates the ConfigMap that says how the webhook was installed.
-func (in *installation) remember(c *corev1.ConfigMap) {
-	in.t.Helper()
-	hooks, err := registration.Parse(c.Data[registration.Key])
-	must(in.t, err)
-	in.redirect(hooks)
-	text, err := yaml.Marshal(hooks)
-	must(in.t, err)
-	c.Data[registration.Key] = string(text)
-	_, err = suite.client.CoreV1().ConfigMaps(in.namespace).Create(in.t.Context(), c, metav1.CreateOptions{})
-	must(in.t, err)
 }
 
 func documents(t testing.TB, d io.ReadCloser) func(yield func([]byte) bool) {
@@ -193,9 +176,6 @@ func (in *installation) start() *replica {
 		"--dns-names=localhost", "--webhook-port=" + webhook, "--health-address=" + r.health, "--metrics-address=" + r.metrics,
 		"--drain-quiet=2s", "--drain-most=10s",
 	}, in.flags...)...)
-	if in.certs == "" {
-		r.cmd.Args = append(r.cmd.Args, "--registration=coldtrace-policy")
-	}
 	kubeconfig := suite.kubeconfig
 	if in.account != "" {
 		kubeconfig = in.account

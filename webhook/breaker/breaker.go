@@ -38,6 +38,9 @@ func init() { ctrlmetrics.Registry.MustRegister(openOwners) }
 // Read is the state that the ConfigMap holds; with an error, none.
 func Read(c *corev1.ConfigMap) (State, error) {
 	var s State
+	if len(c.Data) == 0 { // as the chart made it
+		return s, nil
+	}
 	if err := json.Unmarshal([]byte(c.Data[stateKey]), &s); err != nil {
 		return State{}, fmt.Errorf("decode breaker: %w", err)
 	}
@@ -109,7 +112,6 @@ func (g *Gate) use(s *State) {
 type Keeper struct {
 	client    kubernetes.Interface
 	namespace string
-	owners    func() []metav1.OwnerReference
 	limits    Limits
 	log       logr.Logger
 	now       func() time.Time
@@ -125,12 +127,12 @@ type report struct {
 	id      string // the same report twice counts once
 }
 
-// NewKeeper makes a keeper; it must be added to the manager. What it writes belongs to owners, if there are any at the time.
+// NewKeeper makes a keeper; it must be added to the manager.
 func NewKeeper(
-	client kubernetes.Interface, namespace string, owners func() []metav1.OwnerReference, limits Limits, log logr.Logger,
+	client kubernetes.Interface, namespace string, limits Limits, log logr.Logger,
 ) *Keeper {
 	return &Keeper{
-		client: client, namespace: namespace, owners: owners, limits: limits, log: log, now: time.Now,
+		client: client, namespace: namespace, limits: limits, log: log, now: time.Now,
 		reports: make(chan report, 256), counted: map[string]bool{},
 	}
 }
@@ -246,7 +248,7 @@ func (k *Keeper) write(ctx context.Context, object *corev1.ConfigMap, missing bo
 	}
 	maps := k.client.CoreV1().ConfigMaps(k.namespace)
 	if missing {
-		object = &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: Name, Namespace: k.namespace, OwnerReferences: k.owners()}}
+		object = &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: Name, Namespace: k.namespace}}
 		object.Data = map[string]string{stateKey: string(text)}
 		_, err = maps.Create(ctx, object, metav1.CreateOptions{})
 	} else {

@@ -39,40 +39,6 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- toYaml (mergeOverwrite $policy (deepCopy .Values.policy)) }}
 {{- end }}
 
-{{- /* What the API server is told, and what coldtrace compares that with. */}}
-{{- define "coldtrace.webhooks" -}}
-- name: inject.coldtrace.io
-  admissionReviewVersions: [v1]
-  # No caBundle here: whoever issues the certificate fills it in, and an upgrade leaves it alone.
-  clientConfig:
-    service:
-      name: {{ include "coldtrace.name" . }}
-      namespace: {{ .Release.Namespace }}
-      path: /inject
-      port: 443
-  failurePolicy: {{ .Values.webhook.failurePolicy }}
-  timeoutSeconds: {{ .Values.webhook.timeoutSeconds }}
-  reinvocationPolicy: IfNeeded
-  sideEffects: NoneOnDryRun
-  matchPolicy: Equivalent
-  rules:
-    - {apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods], scope: Namespaced}
-  namespaceSelector:
-    matchLabels:
-      coldtrace.io/inject: enabled
-    matchExpressions:
-      - key: kubernetes.io/metadata.name
-        operator: NotIn
-        values: {{ toJson (prepend .Values.webhook.excludedNamespaces .Release.Namespace | uniq) }}
-  matchConditions:
-    # Pods without a GPU never leave the API server.
-    - name: has-gpu
-      expression: >-
-        {{ include "coldtrace.gpuCEL" . | trim }}
-    # Said twice, because a namespaceSelector can be edited by mistake: coldtrace never waits for itself.
-    - name: not-own-namespace
-      expression: request.namespace != '{{ .Release.Namespace }}'
-{{- end }}
 
 {{- /* One CEL expression: a container (a native sidecar is one) asks for one of the resources, or for devices by claim or class. */}}
 {{- define "coldtrace.gpuCEL" -}}
