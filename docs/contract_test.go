@@ -19,8 +19,8 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"sigs.k8s.io/yaml"
 
+	"github.com/coldtrace/coldtrace/capture"
 	"github.com/coldtrace/coldtrace/startup"
-	"github.com/coldtrace/coldtrace/watch/timeline"
 )
 
 // vectorUID is the pod of the span id vectors.
@@ -228,19 +228,19 @@ func TestWhatCapturedStartsCarryIsInTheContract(t *testing.T) {
 }
 
 // captured are the starts of the watcher's captures, by path.
-func captured(t *testing.T) map[string][]timeline.Start {
+func captured(t *testing.T) map[string][]capture.Start {
 	t.Helper()
-	paths, err := filepath.Glob("../watch/timeline/testdata/*.yaml")
+	paths, err := filepath.Glob("../capture/testdata/*.yaml")
 	if err != nil || len(paths) == 0 {
 		t.Fatalf("no captures: %v", err)
 	}
-	out := map[string][]timeline.Start{}
+	out := map[string][]capture.Start{}
 	for _, path := range paths {
 		file, err := os.Open(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		out[path], err = timeline.FromCapture(file)
+		out[path], err = capture.Starts(file)
 		file.Close()
 		if err != nil {
 			t.Fatal(err)

@@ -18,7 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/coldtrace/coldtrace/startup"
-	"github.com/coldtrace/coldtrace/watch/timeline"
+	"github.com/coldtrace/coldtrace/startup/pod"
 )
 
 // Bounds of a checkpoint, so that both parts fit into a ConfigMap (1 MiB) and into etcd's requests (1.5 MiB).
@@ -47,7 +47,7 @@ type record struct {
 type recent struct{ created uint32 } // unix seconds
 
 type startRecord struct {
-	timeline.Stub
+	pod.Stub
 	Subject   startup.Subject `json:"subject,omitzero"`
 	Delivered []keyHash       `json:"delivered,omitempty"`
 	Timeout   time.Duration   `json:"timeout"`

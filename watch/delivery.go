@@ -13,7 +13,7 @@ import (
 
 	"github.com/coldtrace/coldtrace/otlp"
 	"github.com/coldtrace/coldtrace/startup"
-	"github.com/coldtrace/coldtrace/watch/timeline"
+	"github.com/coldtrace/coldtrace/startup/pod"
 )
 
 // DefaultMaxWaiting bounds finished starts that wait for the receiver: about 40 MB of them.
@@ -37,7 +37,7 @@ func (w *Watcher) work(ctx context.Context) {
 type parcel struct {
 	subject startup.Subject
 	spans   []startup.Span
-	outcome timeline.Outcome
+	outcome pod.Outcome
 	over    bool // it includes all that was left of the start
 }
 
@@ -130,7 +130,7 @@ func (w *Watcher) pick(id types.UID) (*parcel, time.Duration) {
 	now := w.cfg.Clock.Now()
 	t := s.facts.Build(now, s.timeout)
 	s.phase = t.Phase
-	p := &parcel{subject: s.subject, outcome: t.Outcome, over: t.Outcome != timeline.Open}
+	p := &parcel{subject: s.subject, outcome: t.Outcome, over: t.Outcome != pod.Open}
 	if !p.over && !s.node {
 		// The event that the pod was scheduled may come before the pod that says where. A repeat of the span after a
 		// crash would know the node, and not be the same.
@@ -260,9 +260,9 @@ func (w *Watcher) shed() {
 
 // rederive reads a pod and its events again.
 func (w *Watcher) rederive(ctx context.Context, id types.UID, subject startup.Subject) error {
-	facts := &timeline.Facts{Target: subject.ContainerName}
-	pod, err := w.client.CoreV1().Pods(subject.Namespace).Get(ctx, subject.PodName, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) || err == nil && pod.UID != id {
+	facts := &pod.Facts{Target: subject.ContainerName}
+	found, err := w.client.CoreV1().Pods(subject.Namespace).Get(ctx, subject.PodName, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) || err == nil && found.UID != id {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		if s := w.starts[id]; s != nil {
@@ -274,9 +274,9 @@ func (w *Watcher) rederive(ctx context.Context, id types.UID, subject startup.Su
 	if err != nil {
 		return fmt.Errorf("get a pod again: %w", err)
 	}
-	facts.Pod(pod, w.cfg.Clock.Now())
+	facts.Pod(found, w.cfg.Clock.Now())
 	events, err := w.client.CoreV1().Events(subject.Namespace).List(ctx, metav1.ListOptions{
-		FieldSelector: eventFields + ",involvedObject.uid=" + string(id), Limit: 500,
+		FieldSelector: pod.EventFields + ",involvedObject.uid=" + string(id), Limit: 500,
 	})
 	if err != nil {
 		return fmt.Errorf("list a pod's events again: %w", err)

@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/coldtrace/coldtrace/startup"
-	"github.com/coldtrace/coldtrace/watch/timeline"
+	"github.com/coldtrace/coldtrace/startup/pod"
 )
 
 // metrics are what the watcher says of itself and of the starts it saw, on /metrics.
@@ -80,7 +80,7 @@ func newMetrics(w *Watcher) *metrics {
 
 // zero begins every series whose labels are known: a rate needs the value before the first.
 func (m *metrics) zero() {
-	for _, o := range []timeline.Outcome{timeline.Ready, timeline.Completed, timeline.Failed, timeline.Deleted, timeline.TimedOut} {
+	for _, o := range []pod.Outcome{pod.Ready, pod.Completed, pod.Failed, pod.Deleted, pod.TimedOut} {
 		m.starts.WithLabelValues(string(o))
 	}
 	for _, result := range []string{"exported", "refused", "dropped"} {

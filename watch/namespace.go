@@ -7,9 +7,10 @@ import (
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	apiwatch "k8s.io/apimachinery/pkg/watch"
+
+	"github.com/coldtrace/coldtrace/startup/pod"
+	"github.com/coldtrace/coldtrace/watch/stream"
 )
 
 // namespace is one that carries the label.
@@ -33,25 +34,18 @@ func (n *namespace) listed() bool { return n.podsListed && n.eventsListed }
 // watchNamespaces follows the namespaces with the label, and for each its pods and events.
 func (w *Watcher) watchNamespaces(ctx context.Context) {
 	var seen map[string]bool
-	client := w.client.CoreV1().Namespaces()
-	s := stream{
-		resource: "namespaces", batch: batch{tracer: w.cfg.Tracer, resource: "namespaces"},
-		selector: func() (string, string) { return w.cfg.NamespaceSelector, "" },
-		list:     func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return client.List(ctx, o) },
-		watch: func(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
-			return client.Watch(ctx, o)
-		},
-		begin: func() { seen = map[string]bool{} },
-		upsert: func(o runtime.Object) {
-			ns := o.(*corev1.Namespace)
-			seen[ns.Name] = true
-			w.enter(ctx, ns)
-		},
-		remove: func(o runtime.Object) { w.leave(o.(*corev1.Namespace).Name) },
-		listed: func() { w.leaveOthers(seen) },
-		failed: w.apiFailed("namespaces"),
+	s := stream.Of("namespaces", w.client.CoreV1().Namespaces(), w.cfg.Tracer)
+	s.Label = w.cfg.NamespaceSelector
+	s.Begin = func() { seen = map[string]bool{} }
+	s.Upsert = func(o runtime.Object) {
+		ns := o.(*corev1.Namespace)
+		seen[ns.Name] = true
+		w.enter(ctx, ns)
 	}
-	s.run(ctx)
+	s.Remove = func(o runtime.Object) { w.leave(o.(*corev1.Namespace).Name) }
+	s.Listed = func() { w.leaveOthers(seen) }
+	s.Failed = w.apiFailed("namespaces")
+	s.Run(ctx)
 	w.leaveOthers(nil)
 }
 
@@ -67,15 +61,15 @@ func (w *Watcher) enter(ctx context.Context, o *corev1.Namespace) {
 	n := &namespace{name: o.Name, annotations: o.Annotations, stop: stop, marks: map[uid]uint8{}, podsKnown: make(chan struct{})}
 	w.namespaces[o.Name] = n
 	pods, events := w.pods(n), w.events(n)
-	n.done.Go(func() { pods.run(ctx) })
+	n.done.Go(func() { pods.Run(ctx) })
 	if w.cfg.OnRefusal != nil {
 		refusals := w.refusals(n)
-		n.done.Go(func() { refusals.run(ctx) })
+		n.done.Go(func() { refusals.Run(ctx) })
 	}
 	n.done.Go(func() {
 		select {
 		case <-n.podsKnown:
-			events.run(ctx)
+			events.Run(ctx)
 		case <-ctx.Done():
 		}
 	})
@@ -130,52 +124,33 @@ func (w *Watcher) leaveOthers(than map[string]bool) {
 	}
 }
 
-func (w *Watcher) pods(n *namespace) *stream {
-	client := w.client.CoreV1().Pods(n.name)
-	return &stream{
-		resource: "pods", batch: batch{tracer: w.cfg.Tracer, resource: "pods"},
-		// All pods of the namespace: one that an annotation forces has nothing that a label selector could find.
-		selector: func() (string, string) { return "", "" },
-		list:     func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return client.List(ctx, o) },
-		watch: func(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
-			return client.Watch(ctx, o)
-		},
-		begin:  func() { w.beginPods(n) },
-		upsert: func(o runtime.Object) { w.pod(n, o.(*corev1.Pod)) },
-		remove: func(o runtime.Object) { w.podGone(n, o.(*corev1.Pod)) },
-		listed: func() { w.podsListed(n) },
-		failed: w.apiFailed("pods"),
-	}
+// pods are all of the namespace: one that an annotation forces has nothing that a label selector could find.
+func (w *Watcher) pods(n *namespace) *stream.Stream {
+	s := stream.Of("pods", w.client.CoreV1().Pods(n.name), w.cfg.Tracer)
+	s.Begin = func() { w.beginPods(n) }
+	s.Upsert = func(o runtime.Object) { w.pod(n, o.(*corev1.Pod)) }
+	s.Remove = func(o runtime.Object) { w.podGone(n, o.(*corev1.Pod)) }
+	s.Listed = func() { w.podsListed(n) }
+	s.Failed = w.apiFailed("pods")
+	return s
 }
 
-// eventFields leave the server what is not about pods, and the reason that a slow start repeats most.
-const eventFields = "involvedObject.kind=Pod,reason!=Unhealthy,reason!=BackOff,reason!=Killing"
-
-func (w *Watcher) events(n *namespace) *stream {
-	client := w.client.CoreV1().Events(n.name)
-	return &stream{
-		resource: "events", batch: batch{tracer: w.cfg.Tracer, resource: "events"},
-		selector: func() (string, string) { return "", eventFields },
-		list:     func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return client.List(ctx, o) },
-		watch: func(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
-			return client.Watch(ctx, o)
-		},
-		begin:  func() {},
-		upsert: func(o runtime.Object) { w.event(o.(*corev1.Event)) },
-		remove: func(runtime.Object) {},
-		listed: func() { w.eventsListed(n) },
-		failed: w.apiFailed("events"),
-	}
+func (w *Watcher) events(n *namespace) *stream.Stream {
+	s := stream.Of("events", w.client.CoreV1().Events(n.name), w.cfg.Tracer)
+	s.Field = pod.EventFields
+	s.Upsert = func(o runtime.Object) { w.event(o.(*corev1.Event)) }
+	s.Listed = func() { w.eventsListed(n) }
+	s.Failed = w.apiFailed("events")
+	return s
 }
 
 // refusalFields leave the server what is not about a pod that a controller could not create.
 const refusalFields = "involvedObject.kind!=Pod,reason=FailedCreate"
 
-func (w *Watcher) refusals(n *namespace) *stream {
+func (w *Watcher) refusals(n *namespace) *stream.Stream {
 	s := w.events(n)
-	s.selector = func() (string, string) { return "", refusalFields }
-	s.upsert = func(o runtime.Object) { w.cfg.OnRefusal(o.(*corev1.Event)) }
-	s.listed = func() {}
+	s.Field, s.Listed = refusalFields, func() {}
+	s.Upsert = func(o runtime.Object) { w.cfg.OnRefusal(o.(*corev1.Event)) }
 	return s
 }
 

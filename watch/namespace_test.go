@@ -10,7 +10,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/coldtrace/coldtrace/startup"
-	"github.com/coldtrace/coldtrace/watch/timeline"
+	"github.com/coldtrace/coldtrace/startup/pod"
 )
 
 // A start that was shed in an outage of the receiver has no facts until it is read again.
@@ -20,7 +20,7 @@ func TestANamespaceThatLosesItsLabelInAnOutageTakesItsStartsWithIt(t *testing.T)
 	ctx, stop := context.WithCancel(t.Context())
 	w.namespaces["left"] = &namespace{name: "left", stop: stop, marks: map[uid]uint8{}}
 	for id, s := range map[types.UID]*start{
-		"whole":     {facts: &timeline.Facts{Namespace: "left"}, subject: startup.Subject{Namespace: "left"}},
+		"whole":     {facts: &pod.Facts{Namespace: "left"}, subject: startup.Subject{Namespace: "left"}},
 		"shed":      {subject: startup.Subject{Namespace: "left"}},
 		"elsewhere": {subject: startup.Subject{Namespace: "kept"}},
 	} {

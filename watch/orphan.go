@@ -8,7 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/coldtrace/coldtrace/watch/timeline"
+	"github.com/coldtrace/coldtrace/startup/pod"
 )
 
 // Bounds of orphans.
@@ -43,7 +43,7 @@ func (o *orphans) add(e *corev1.Event, now time.Time) {
 }
 
 // adopt hands a pod's events over.
-func (o *orphans) adopt(id types.UID, facts *timeline.Facts) {
+func (o *orphans) adopt(id types.UID, facts *pod.Facts) {
 	for _, e := range o.byPod[id] {
 		facts.Event(e)
 	}

@@ -15,12 +15,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/coldtrace/coldtrace/watch/timeline"
+	"github.com/coldtrace/coldtrace/startup/pod"
+	"github.com/coldtrace/coldtrace/watch/stream"
 )
 
 // restore reads the checkpoint. Without one, starts that are over are none of this watcher's business.
 func (w *Watcher) restore(ctx context.Context) error {
-	backoff := newBackoff()
+	backoff := stream.NewBackoff()
 	for {
 		object, err := w.client.CoreV1().ConfigMaps(w.cfg.Namespace).Get(ctx, w.cfg.Checkpoint, metav1.GetOptions{})
 		switch {
@@ -41,7 +42,7 @@ func (w *Watcher) restore(ctx context.Context) error {
 			return fmt.Errorf("read the checkpoint: %w", err)
 		}
 		w.apiFailed("configmaps")("get", err)
-		sleep(ctx, backoff.Step())
+		stream.Sleep(ctx, backoff.Step())
 	}
 }
 
@@ -52,7 +53,7 @@ func (w *Watcher) adopt(r *record) {
 	now := w.cfg.Clock.Now()
 	for _, sr := range r.Starts {
 		s := &start{
-			facts: timeline.FromStub(sr.Stub), subject: sr.Subject, timeout: sr.Timeout, delivered: sr.Delivered,
+			facts: pod.FromStub(sr.Stub), subject: sr.Subject, timeout: sr.Timeout, delivered: sr.Delivered,
 			saved: sr.Witness, gone: sr.Gone != 0,
 		}
 		id := types.UID(sr.UID)
@@ -114,7 +115,7 @@ func (w *Watcher) lastSize() int {
 }
 
 // snapshot is the checkpoint as of now, and what it holds of the watcher's own clock.
-func (w *Watcher) snapshot() (*record, map[types.UID]timeline.Witness) {
+func (w *Watcher) snapshot() (*record, map[types.UID]pod.Witness) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.dirty = false
@@ -135,7 +136,7 @@ func (w *Watcher) snapshot() (*record, map[types.UID]timeline.Witness) {
 		recent:     maps.Clone(w.restored.recent),
 		Starts:     make([]startRecord, 0, len(w.starts)),
 	}
-	witnessed := map[types.UID]timeline.Witness{}
+	witnessed := map[types.UID]pod.Witness{}
 	for id, s := range w.starts {
 		sr := startRecord{Subject: s.subject, Delivered: slices.Clone(s.delivered), Timeout: s.timeout}
 		if s.facts != nil {
@@ -144,7 +145,7 @@ func (w *Watcher) snapshot() (*record, map[types.UID]timeline.Witness) {
 				witnessed[id] = sr.Witness
 			}
 		} else { // shed: the subject and the API have the rest
-			sr.Stub = timeline.Stub{Namespace: s.subject.Namespace, Name: s.subject.PodName, UID: string(id)}
+			sr.Stub = pod.Stub{Namespace: s.subject.Namespace, Name: s.subject.PodName, UID: string(id)}
 		}
 		r.Starts = append(r.Starts, sr)
 	}

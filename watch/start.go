@@ -13,12 +13,12 @@ import (
 	"github.com/coldtrace/coldtrace/endpoint"
 	"github.com/coldtrace/coldtrace/inject"
 	"github.com/coldtrace/coldtrace/startup"
-	"github.com/coldtrace/coldtrace/watch/timeline"
+	"github.com/coldtrace/coldtrace/startup/pod"
 )
 
 // start is one that is in flight, or that has ended and waits for the receiver.
 type start struct {
-	facts      *timeline.Facts // nil: to be read from the API again
+	facts      *pod.Facts // nil: to be read from the API again
 	subject    startup.Subject
 	timeout    time.Duration
 	gone       bool  // the pod no longer exists
@@ -29,7 +29,7 @@ type start struct {
 	phase      string
 	delivered  []keyHash // spans that the receiver accepted
 	settling   []settling
-	saved      timeline.Witness // what the last checkpoint holds of it
+	saved      pod.Witness // what the last checkpoint holds of it
 }
 
 // keyHash stands for a span's key, of which one pod has few.
@@ -95,13 +95,13 @@ func (w *Watcher) pod(n *namespace, p *corev1.Pod) {
 // consider decides whether a pod that was never seen before is one to trace. Nil: it is not, or its start was delivered
 // already.
 func (w *Watcher) consider(n *namespace, p *corev1.Pod, now time.Time) *start {
-	facts := &timeline.Facts{}
+	facts := &pod.Facts{}
 	facts.Pod(p, now)
 	if w.restored.delivered(p.UID) {
 		return nil
 	}
 	t := facts.Build(now, w.cfg.Timeout)
-	over := t.Outcome != timeline.Open
+	over := t.Outcome != pod.Open
 	if over && w.restored.before(p.CreationTimestamp.Time) {
 		return nil
 	}

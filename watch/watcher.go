@@ -24,7 +24,7 @@ import (
 
 	"github.com/coldtrace/coldtrace/config"
 	"github.com/coldtrace/coldtrace/startup"
-	"github.com/coldtrace/coldtrace/watch/timeline"
+	"github.com/coldtrace/coldtrace/startup/pod"
 )
 
 // Defaults of Config.
@@ -66,7 +66,7 @@ type Config struct {
 	OnRefusal func(*corev1.Event)
 
 	NamespaceSelector string        // label selector; DefaultNamespaceSelector if empty
-	Timeout           time.Duration // after which a start is given up; timeline.DefaultTimeout if 0
+	Timeout           time.Duration // after which a start is given up; pod.DefaultTimeout if 0
 	// Settle is how long a phase whose edges could still get more precise waits for its events; DefaultSettle if 0.
 	Settle             time.Duration
 	CheckpointInterval time.Duration // at least this between two writes; DefaultCheckpointInterval if 0
@@ -116,7 +116,7 @@ func New(cfg Config) (*Watcher, error) {
 	}
 	setDefault(&cfg.Checkpoint, DefaultCheckpoint)
 	setDefault(&cfg.NamespaceSelector, DefaultNamespaceSelector)
-	setDefault(&cfg.Timeout, timeline.DefaultTimeout)
+	setDefault(&cfg.Timeout, pod.DefaultTimeout)
 	setDefault(&cfg.Settle, DefaultSettle)
 	setDefault(&cfg.CheckpointInterval, DefaultCheckpointInterval)
 	setDefault(&cfg.ExportWorkers, DefaultExportWorkers)

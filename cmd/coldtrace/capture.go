@@ -14,12 +14,12 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 
-	"github.com/coldtrace/coldtrace/watch"
+	"github.com/coldtrace/coldtrace/capture"
 )
 
 func newCaptureCommand() *cobra.Command {
 	var (
-		opts                       watch.CaptureOptions
+		opts                       capture.Options
 		kubeconfig, contextName, o string
 		duration                   time.Duration
 	)
@@ -60,7 +60,7 @@ tells of starts that failed, of deleted pods and of removed scheduling gates wha
 				ctx, cancel = context.WithTimeout(ctx, duration)
 				defer cancel()
 			}
-			return capture(ctx, cmd.OutOrStdout(), client, opts, o)
+			return writeCapture(ctx, cmd.OutOrStdout(), client, opts, o)
 		},
 	}
 	f := cmd.Flags()
@@ -74,15 +74,15 @@ tells of starts that failed, of deleted pods and of removed scheduling gates wha
 	return cmd
 }
 
-func capture(ctx context.Context, stdout io.Writer, client kubernetes.Interface, opts watch.CaptureOptions, path string) error {
+func writeCapture(ctx context.Context, stdout io.Writer, client kubernetes.Interface, opts capture.Options, path string) error {
 	if path == "-" {
-		return watch.Capture(ctx, client, opts, stdout)
+		return capture.Write(ctx, client, opts, stdout)
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("create capture: %w", err)
 	}
-	if err := watch.Capture(ctx, client, opts, f); err != nil {
+	if err := capture.Write(ctx, client, opts, f); err != nil {
 		f.Close()
 		return err
 	}

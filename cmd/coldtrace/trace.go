@@ -16,9 +16,9 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/coldtrace/coldtrace/capture"
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/trace"
-	"github.com/coldtrace/coldtrace/watch/timeline"
 )
 
 type traceFlags struct {
@@ -200,7 +200,7 @@ func readFile(cmd *cobra.Command, name string) ([]*trace.Span, []trace.Problem, 
 }
 
 // ofCapture is a line of a capture's first document.
-var ofCapture = regexp.MustCompile(`(?m)^kind: ` + timeline.CaptureKind + `\s*$`)
+var ofCapture = regexp.MustCompile(`(?m)^kind: ` + capture.Kind + `\s*$`)
 
 func read(name string, r io.Reader) ([]*trace.Span, []trace.Problem, error) {
 	in := bufio.NewReaderSize(r, 1<<16)
@@ -213,7 +213,7 @@ func read(name string, r io.Reader) ([]*trace.Span, []trace.Problem, error) {
 
 // readCapture is what the watcher would tell of the pods in a capture, and what still goes on.
 func readCapture(name string, r io.Reader) ([]*trace.Span, []trace.Problem, error) {
-	starts, err := timeline.FromCapture(r)
+	starts, err := capture.Starts(r)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", name, err)
 	}

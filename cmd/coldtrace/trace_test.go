@@ -121,11 +121,11 @@ func TestTraceWritesAPage(t *testing.T) {
 }
 
 func TestTraceDrawsACapture(t *testing.T) {
-	out, errs, err := drawTrace(t, "", "../../watch/timeline/testdata/crash-loop-in-flight.yaml")
+	out, errs, err := drawTrace(t, "", "../../capture/testdata/crash-loop-in-flight.yaml")
 	if err != nil || errs != "" || !strings.Contains(out, "attempt 3, after 2 failed (exit_code=1)") || !strings.Contains(out, "✗ pod_ready") {
 		t.Errorf("error %v, said %q, drew\n%s", err, errs, out)
 	}
-	capture, err := os.ReadFile("../../watch/timeline/testdata/plain.yaml")
+	capture, err := os.ReadFile("../../capture/testdata/plain.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

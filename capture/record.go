@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package watch
+package capture
 
 import (
 	"context"
@@ -15,15 +15,15 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	apiwatch "k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/yaml"
 
-	"github.com/coldtrace/coldtrace/watch/timeline"
+	"github.com/coldtrace/coldtrace/startup/pod"
+	"github.com/coldtrace/coldtrace/watch/stream"
 )
 
-// CaptureOptions say what to capture.
-type CaptureOptions struct {
+// Options say what to capture.
+type Options struct {
 	Namespace string
 	Selector  string // label selector of pods; empty: all
 	// Follow records every version of the pods until the context ends. Otherwise the capture is what the API server
@@ -32,19 +32,18 @@ type CaptureOptions struct {
 	Failed func(error) // told of what went wrong while following
 }
 
-// Capture writes the pods and events of a namespace as a YAML stream that timeline.FromCapture reads, cut down to what
-// it reads.
-func Capture(ctx context.Context, client kubernetes.Interface, opts CaptureOptions, out io.Writer) error {
+// Write writes the pods and events of a namespace as a YAML stream that Read reads, cut down to what the timeline reads.
+func Write(ctx context.Context, client kubernetes.Interface, opts Options, out io.Writer) error {
 	r := &recorder{pods: map[string]*recordedPod{}, events: map[string]*corev1.Event{}, nodes: map[string]bool{}}
 	pods, events := r.streams(client, opts)
 	if opts.Follow {
 		var streams sync.WaitGroup
-		streams.Go(func() { pods.run(ctx) })
-		streams.Go(func() { events.run(ctx) })
+		streams.Go(func() { pods.Run(ctx) })
+		streams.Go(func() { events.Run(ctx) })
 		streams.Wait()
 	} else {
-		for _, s := range []*stream{pods, events} {
-			if _, err := s.listAll(ctx); err != nil {
+		for _, s := range []*stream.Stream{pods, events} {
+			if _, err := s.List(ctx); err != nil {
 				return err
 			}
 		}
@@ -69,35 +68,17 @@ type recordedPod struct {
 	texts    []string
 }
 
-func (r *recorder) streams(client kubernetes.Interface, opts CaptureOptions) (pods, events *stream) {
-	failed := func(verb string, err error) {
-		if opts.Failed != nil {
-			opts.Failed(fmt.Errorf("%s: %w", verb, err))
-		}
-	}
-	nothing := func() {}
-	podClient, eventClient := client.CoreV1().Pods(opts.Namespace), client.CoreV1().Events(opts.Namespace)
-	pods = &stream{
-		resource: "pods", begin: nothing, listed: nothing, failed: failed,
-		selector: func() (string, string) { return opts.Selector, "" },
-		list:     func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return podClient.List(ctx, o) },
-		watch: func(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
-			return podClient.Watch(ctx, o)
-		},
-		upsert: func(o runtime.Object) { r.pod(o.(*corev1.Pod), opts.Follow, false) },
-		remove: func(o runtime.Object) { r.pod(o.(*corev1.Pod), opts.Follow, true) },
-	}
-	events = &stream{
-		resource: "events", begin: nothing, listed: nothing, failed: failed,
-		selector: func() (string, string) { return "", eventFields },
-		list: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			return eventClient.List(ctx, o)
-		},
-		watch: func(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
-			return eventClient.Watch(ctx, o)
-		},
-		upsert: func(o runtime.Object) { r.event(o.(*corev1.Event)) },
-		remove: func(runtime.Object) {},
+func (r *recorder) streams(client kubernetes.Interface, opts Options) (pods, events *stream.Stream) {
+	pods = stream.Of("pods", client.CoreV1().Pods(opts.Namespace), nil)
+	pods.Label = opts.Selector
+	pods.Upsert = func(o runtime.Object) { r.pod(o.(*corev1.Pod), opts.Follow, false) }
+	pods.Remove = func(o runtime.Object) { r.pod(o.(*corev1.Pod), opts.Follow, true) }
+	events = stream.Of("events", client.CoreV1().Events(opts.Namespace), nil)
+	events.Field = pod.EventFields
+	events.Upsert = func(o runtime.Object) { r.event(o.(*corev1.Event)) }
+	if opts.Failed != nil {
+		failed := func(verb string, err error) { opts.Failed(fmt.Errorf("%s: %w", verb, err)) }
+		pods.Failed, events.Failed = failed, failed
 	}
 	return pods, events
 }
@@ -111,17 +92,17 @@ func (r *recorder) pod(p *corev1.Pod, follow, gone bool) {
 		r.pods[string(p.UID)] = known
 		r.order = append(r.order, string(p.UID))
 	}
-	redacted := timeline.RedactPod(p)
+	redacted := redactPod(p)
 	if text, err := yaml.Marshal(redacted); err != nil || slices.Contains(known.texts, string(text)) && !gone {
 		return // what changed is nothing that the timeline reads
 	} else { //nolint:revive // text is of use in both branches
 		known.texts = append(known.texts, string(text))
 	}
 	if follow {
-		metav1.SetMetaDataAnnotation(&redacted.ObjectMeta, timeline.SeenAnnotation, time.Now().UTC().Format(time.RFC3339Nano))
+		metav1.SetMetaDataAnnotation(&redacted.ObjectMeta, SeenAnnotation, time.Now().UTC().Format(time.RFC3339Nano))
 	}
 	if gone {
-		metav1.SetMetaDataAnnotation(&redacted.ObjectMeta, timeline.GoneAnnotation, "true")
+		metav1.SetMetaDataAnnotation(&redacted.ObjectMeta, GoneAnnotation, "true")
 	}
 	known.versions = append(known.versions, redacted)
 	if p.Spec.NodeName != "" {
@@ -132,7 +113,7 @@ func (r *recorder) pod(p *corev1.Pod, follow, gone bool) {
 func (r *recorder) event(e *corev1.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if redacted := timeline.RedactEvent(e); redacted != nil {
+	if redacted := RedactEvent(e); redacted != nil {
 		r.events[e.Name] = redacted
 	}
 }
@@ -150,8 +131,8 @@ func placeLabels(labels map[string]string) map[string]string {
 }
 
 func (r *recorder) write(ctx context.Context, client kubernetes.Interface, out io.Writer) error {
-	docs := []any{timeline.Capture{
-		TypeMeta: metav1.TypeMeta{APIVersion: timeline.CaptureAPIVersion, Kind: timeline.CaptureKind},
+	docs := []any{Header{
+		TypeMeta: metav1.TypeMeta{APIVersion: APIVersion, Kind: Kind},
 		Taken:    metav1.NowMicro(),
 	}}
 	for _, name := range slices.Sorted(maps.Keys(r.nodes)) {

@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package timeline
+package capture
 
 import (
-	"regexp"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/coldtrace/coldtrace/startup/pod"
 )
 
 // annotationPrefix is that of the annotations which name the endpoint, see docs/annotations.md.
 const annotationPrefix = "coldtrace.io/"
 
-// RedactPod is the part of a pod that the timeline and the pod's identity need. No command, argument, environment or
+// redactPod is the part of a pod that the timeline and the pod's identity need. No command, argument, environment or
 // foreign annotation is in it.
-func RedactPod(p *corev1.Pod) *corev1.Pod {
+func redactPod(p *corev1.Pod) *corev1.Pod {
 	out := &corev1.Pod{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
 		ObjectMeta: metav1.ObjectMeta{
@@ -81,32 +82,20 @@ func redactStatuses(in []corev1.ContainerStatus) []corev1.ContainerStatus {
 	return out
 }
 
-// pullFailure is the beginning of the kubelet's text; what the registry answered follows it.
-var pullFailure = regexp.MustCompile(`^Failed to pull image "[^"]*"`)
-
 // RedactEvent is the part of an event that the timeline reads, nil if it reads nothing of it.
 func RedactEvent(e *corev1.Event) *corev1.Event {
-	k := kinds[e.Reason]
-	if k == kindNone {
+	text, ok := pod.Needed(e)
+	if !ok {
 		return nil
 	}
-	out := &corev1.Event{
+	return &corev1.Event{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Event"},
 		ObjectMeta: metav1.ObjectMeta{Name: e.Name, Namespace: e.Namespace, CreationTimestamp: e.CreationTimestamp},
 		InvolvedObject: corev1.ObjectReference{
 			Kind: e.InvolvedObject.Kind, Namespace: e.InvolvedObject.Namespace, Name: e.InvolvedObject.Name,
 			UID: e.InvolvedObject.UID, FieldPath: e.InvolvedObject.FieldPath,
 		},
-		Reason: e.Reason, Count: e.Count, Series: e.Series,
+		Reason: e.Reason, Message: text, Count: e.Count, Series: e.Series,
 		FirstTimestamp: e.FirstTimestamp, LastTimestamp: e.LastTimestamp, EventTime: e.EventTime,
 	}
-	switch k {
-	case kindPulling, kindPulled, kindUnschedulable:
-		out.Message = text(e)
-	case kindPullFailed:
-		if out.Message = pullFailure.FindString(text(e)); out.Message == "" {
-			return nil
-		}
-	}
-	return out
 }

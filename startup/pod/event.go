@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package timeline
+package pod
 
 import (
 	"cmp"
 	"hash/fnv"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -96,6 +97,9 @@ var kinds = map[string]kind{
 	"FailedPrepareDynamicResources": kindSandboxFailed,
 }
 
+// EventFields leave the server what is not about pods, and the reason that a slow start repeats most.
+const EventFields = "involvedObject.kind=Pod,reason!=Unhealthy,reason!=BackOff,reason!=Killing"
+
 // Event adds what one event of the pod tells and reports whether that was new. The pod's containers must be known
 // for an event of a container to count, so add a version of the pod first.
 func (f *Facts) Event(e *corev1.Event) bool {
@@ -141,6 +145,24 @@ const aggregation = "(combined from similar events): "
 
 // text is what an event says, whether or not the recorder combined it with others.
 func text(e *corev1.Event) string { return strings.TrimPrefix(e.Message, aggregation) }
+
+// pullFailure is the beginning of the kubelet's text; what the registry answered follows it.
+var pullFailure = regexp.MustCompile(`^Failed to pull image "[^"]*"`)
+
+// Needed is the part of an event's text that the timeline reads, and whether it reads the event at all. What a registry
+// or a program said is never in it.
+func Needed(e *corev1.Event) (said string, ok bool) {
+	switch kinds[e.Reason] {
+	case kindNone:
+		return "", false
+	case kindPulling, kindPulled, kindUnschedulable:
+		return text(e), true
+	case kindPullFailed:
+		said = pullFailure.FindString(text(e))
+		return said, said != ""
+	}
+	return "", true
+}
 
 func (f *Facts) distil(e *corev1.Event) (event, bool) {
 	k, said := kinds[e.Reason], text(e)

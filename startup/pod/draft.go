@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package timeline
+package pod
 
 import (
 	"go.opentelemetry.io/otel/attribute"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package timeline
+package pod_test
 
 import (
 	"bytes"
@@ -11,19 +11,20 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/coldtrace/coldtrace/capture"
 	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/startup/pod"
 )
 
 // fact is something that can be added to Facts.
-type fact func(*Facts)
+type fact func(*pod.Facts)
 
 // eachCapture calls f with the facts of each pod of each capture. The first fact is a version of the pod, without which events
 // mean nothing; the watcher keeps events back until then.
 func eachCapture(t *testing.T, f func(t *testing.T, name string, facts []fact, taken time.Time)) {
 	t.Helper()
-	paths, err := filepath.Glob("testdata/*.yaml")
+	paths, err := filepath.Glob("../../capture/testdata/*.yaml")
 	if err != nil || len(paths) == 0 {
 		t.Fatalf("no captures: %v", err)
 	}
@@ -32,48 +33,48 @@ func eachCapture(t *testing.T, f func(t *testing.T, name string, facts []fact, t
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := readCapture(file)
+		c, err := capture.Read(file)
 		file.Close()
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, id := range c.order {
-			f(t, filepath.Base(path), c.facts(id), c.taken)
+		for _, p := range c.Pods {
+			f(t, filepath.Base(path), factsOf(p, c.Taken), c.Taken)
 		}
 	}
 }
 
-func (c *captured) facts(id types.UID) []fact {
+func factsOf(p *capture.Pod, taken time.Time) []fact {
 	var out []fact
-	for _, version := range c.pods[id].versions {
-		out = append(out, podFact(version, seenAt(version, c.taken)))
+	for _, version := range p.Versions {
+		out = append(out, podFact(version, capture.SeenAt(version, taken)))
 	}
-	for _, e := range c.events[id] {
-		out = append(out, func(f *Facts) { f.Event(e) })
+	for _, e := range p.Events {
+		out = append(out, func(f *pod.Facts) { f.Event(e) })
 	}
 	return out
 }
 
-func podFact(p *corev1.Pod, seen time.Time) fact { return func(f *Facts) { f.Pod(p, seen) } }
+func podFact(p *corev1.Pod, seen time.Time) fact { return func(f *pod.Facts) { f.Pod(p, seen) } }
 
-func tell(facts []fact, now time.Time) Timeline {
-	f := &Facts{}
+func tell(facts []fact, now time.Time) pod.Timeline {
+	f := &pod.Facts{}
 	for _, add := range facts {
 		add(f)
 	}
 	return f.Build(now, 0)
 }
 
-func printed(t Timeline) string {
+func printed(t pod.Timeline) string {
 	var b bytes.Buffer
 	t.WriteTree(&b)
 	return b.String()
 }
 
 // sound fails the test if the spans do not nest, overlap their parent's ends, or are open though the start is over.
-func sound(t *testing.T, name string, tl Timeline) {
+func sound(t *testing.T, name string, tl pod.Timeline) {
 	t.Helper()
-	spans := map[string]Span{}
+	spans := map[string]pod.Span{}
 	for _, s := range tl.Spans {
 		if _, twice := spans[s.Key]; twice {
 			t.Fatalf("%s: two spans have the key %s\n%s", name, s.Key, printed(tl))
@@ -84,7 +85,7 @@ func sound(t *testing.T, name string, tl Timeline) {
 		switch parent, ok := spans[s.ParentKey]; {
 		case s.End.Before(s.Start):
 			t.Fatalf("%s: %s has a negative length\n%s", name, s.Key, printed(tl))
-		case s.Open && tl.Outcome != Open:
+		case s.Open && tl.Outcome != pod.Open:
 			t.Fatalf("%s: %s is open\n%s", name, s.Key, printed(tl))
 		case s.ParentKey == "":
 		case !ok:
@@ -126,7 +127,7 @@ func TestAStartIsSoundWhateverIsLostAndConvergesOnceItIsKnown(t *testing.T) {
 		whole := tell(facts, taken)
 		sound(t, name, whole)
 		for range 200 {
-			f := &Facts{}
+			f := &pod.Facts{}
 			var lost []fact
 			facts[0](f)
 			for _, add := range facts[1:] {
@@ -140,9 +141,9 @@ func TestAStartIsSoundWhateverIsLostAndConvergesOnceItIsKnown(t *testing.T) {
 			// The same at a time in the middle of the start, and at one when nobody waits any longer.
 			middle := whole.Spans[0].Start.Add(time.Duration(random.Int64N(int64(whole.Spans[0].Duration() + 1))))
 			sound(t, name, f.Build(middle, 0))
-			late := f.Build(taken.Add(2*DefaultTimeout), 0)
+			late := f.Build(taken.Add(2*pod.DefaultTimeout), 0)
 			sound(t, name, late)
-			if late.Outcome == Open {
+			if late.Outcome == pod.Open {
 				t.Fatalf("%s: still open after the time-out", name)
 			}
 			for _, add := range lost {
@@ -158,8 +159,8 @@ func TestAStartIsSoundWhateverIsLostAndConvergesOnceItIsKnown(t *testing.T) {
 // The streaming watcher exports a span as soon as it is exact; what is known later must not contradict it.
 func TestAnExactSpanDoesNotChangeWhenMoreIsKnown(t *testing.T) {
 	eachCapture(t, func(t *testing.T, name string, facts []fact, taken time.Time) {
-		exact := map[string]Span{}
-		f := &Facts{}
+		exact := map[string]pod.Span{}
+		f := &pod.Facts{}
 		for _, add := range facts {
 			add(f)
 			for _, s := range f.Build(taken, 0).Spans {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package watch
+// Package stream follows one kind of object of the API server without keeping any.
+package stream
 
 import (
 	"context"
@@ -14,60 +15,80 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
 	apiwatch "k8s.io/apimachinery/pkg/watch"
+
+	"go.opentelemetry.io/otel/trace"
 )
 
 // pageSize is how many objects of an initial list are in memory at a time.
 const pageSize = 100
 
-// stream follows one kind of object: a list in pages, then a watch from where the list was, for ever. Unlike a reflector
-// it keeps no object and never holds more than a page; unlike client-go's RetryWatcher it lists again when the watch's
-// version has expired.
-type stream struct {
-	resource string // for metrics and logs
-	selector func() (label, field string)
+// Stream is a list in pages, then a watch from where the list was, for ever. Unlike a reflector it keeps no object and
+// never holds more than a page; unlike client-go's RetryWatcher it lists again when the watch's version has expired.
+type Stream struct {
+	resource string
 	list     func(context.Context, metav1.ListOptions) (runtime.Object, error)
 	watch    func(context.Context, metav1.ListOptions) (apiwatch.Interface, error)
+	batch    batch // of the list or watch that is going on
 
-	upsert func(runtime.Object)
-	remove func(runtime.Object)
-	begin  func() // of a list
-	listed func() // the list is complete
-	failed func(verb string, err error)
-	batch  batch // of the list or watch that is going on
+	Label, Field string // selectors
+	Upsert       func(runtime.Object)
+	Remove       func(runtime.Object)
+	Begin        func() // of a list
+	Listed       func() // the list is complete
+	Failed       func(verb string, err error)
+}
+
+// client is the part of a typed client that a stream needs.
+type client[L runtime.Object] interface {
+	List(ctx context.Context, o metav1.ListOptions) (L, error)
+	Watch(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error)
+}
+
+// Of makes a stream whose callbacks do nothing yet. The resource's name is for errors and, with a tracer, for spans of
+// batches.
+func Of[L runtime.Object](resource string, c client[L], tracer trace.Tracer) *Stream {
+	return &Stream{
+		resource: resource, batch: batch{tracer: tracer, resource: resource},
+		list:   func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return c.List(ctx, o) },
+		watch:  c.Watch,
+		Upsert: func(runtime.Object) {}, Remove: func(runtime.Object) {}, Begin: func() {}, Listed: func() {},
+		Failed: func(string, error) {},
+	}
 }
 
 // errExpired ends a watch whose version the API server no longer has.
 var errExpired = errors.New("the watch's version has expired")
 
-// run follows the objects until the context ends.
-func (s *stream) run(ctx context.Context) {
-	backoff := newBackoff()
+// Run follows the objects until the context ends.
+func (s *Stream) Run(ctx context.Context) {
+	backoff := NewBackoff()
 	for ctx.Err() == nil {
-		version, err := s.listAll(ctx)
+		version, err := s.List(ctx)
 		if err != nil {
 			s.fail(ctx, "list", err)
-			sleep(ctx, backoff.Step())
+			Sleep(ctx, backoff.Step())
 			continue
 		}
-		backoff = newBackoff()
+		backoff = NewBackoff()
 		s.follow(ctx, version)
 	}
 }
 
-func newBackoff() wait.Backoff {
+// NewBackoff is how long to wait between tries of the API server: from 250 ms to 20 s.
+func NewBackoff() wait.Backoff {
 	return wait.Backoff{Duration: 250 * time.Millisecond, Factor: 2, Jitter: 0.3, Steps: 100, Cap: 20 * time.Second}
 }
 
-func (s *stream) fail(ctx context.Context, verb string, err error) {
+func (s *Stream) fail(ctx context.Context, verb string, err error) {
 	if ctx.Err() == nil {
-		s.failed(verb, err)
+		s.Failed(verb, err)
 	}
 }
 
-func (s *stream) listAll(ctx context.Context) (string, error) {
-	s.begin()
-	label, field := s.selector()
-	opts := metav1.ListOptions{LabelSelector: label, FieldSelector: field, Limit: pageSize}
+// List hands over every object there is and returns the version of the list.
+func (s *Stream) List(ctx context.Context) (string, error) {
+	s.Begin()
+	opts := metav1.ListOptions{LabelSelector: s.Label, FieldSelector: s.Field, Limit: pageSize}
 	for {
 		page, err := s.list(ctx, opts)
 		if err != nil {
@@ -78,7 +99,7 @@ func (s *stream) listAll(ctx context.Context) (string, error) {
 			return "", fmt.Errorf("read a list of %s: %w", s.resource, err)
 		}
 		err = meta.EachListItem(page, func(o runtime.Object) error {
-			s.timed(s.upsert, o)
+			s.timed(s.Upsert, o)
 			return nil
 		})
 		s.batch.end()
@@ -86,15 +107,15 @@ func (s *stream) listAll(ctx context.Context) (string, error) {
 			return "", fmt.Errorf("read a list of %s: %w", s.resource, err)
 		}
 		if opts.Continue = list.GetContinue(); opts.Continue == "" {
-			s.listed()
+			s.Listed()
 			return list.GetResourceVersion(), nil
 		}
 	}
 }
 
 // follow watches until the version expires or the context ends.
-func (s *stream) follow(ctx context.Context, version string) {
-	backoff := newBackoff()
+func (s *Stream) follow(ctx context.Context, version string) {
+	backoff := NewBackoff()
 	for ctx.Err() == nil {
 		began := time.Now()
 		err := s.watchOnce(ctx, &version)
@@ -103,20 +124,19 @@ func (s *stream) follow(ctx context.Context, version string) {
 			return
 		case err != nil:
 			s.fail(ctx, "watch", err)
-			sleep(ctx, backoff.Step())
+			Sleep(ctx, backoff.Step())
 		case time.Since(began) < time.Second:
-			sleep(ctx, backoff.Step()) // a server that closes at once must not be hammered
+			Sleep(ctx, backoff.Step()) // a server that closes at once must not be hammered
 		default:
-			backoff = newBackoff()
+			backoff = NewBackoff()
 		}
 	}
 }
 
 // watchOnce is one watch request. Nil: the server closed it, as it does every few minutes.
-func (s *stream) watchOnce(ctx context.Context, version *string) error {
-	label, field := s.selector()
+func (s *Stream) watchOnce(ctx context.Context, version *string) error {
 	w, err := s.watch(ctx, metav1.ListOptions{
-		LabelSelector: label, FieldSelector: field,
+		LabelSelector: s.Label, FieldSelector: s.Field,
 		ResourceVersion: *version, AllowWatchBookmarks: true,
 	})
 	if err != nil {
@@ -134,9 +154,9 @@ func (s *stream) watchOnce(ctx context.Context, version *string) error {
 			}
 			switch e.Type {
 			case apiwatch.Added, apiwatch.Modified:
-				s.timed(s.upsert, e.Object)
+				s.timed(s.Upsert, e.Object)
 			case apiwatch.Deleted:
-				s.timed(s.remove, e.Object)
+				s.timed(s.Remove, e.Object)
 			case apiwatch.Error:
 				return s.watchError(apierrors.FromObject(e.Object))
 			}
@@ -148,7 +168,7 @@ func (s *stream) watchOnce(ctx context.Context, version *string) error {
 }
 
 // timed does something with an object and counts it in.
-func (s *stream) timed(do func(runtime.Object), o runtime.Object) {
+func (s *Stream) timed(do func(runtime.Object), o runtime.Object) {
 	if s.batch.tracer == nil {
 		do(o)
 		return
@@ -158,15 +178,15 @@ func (s *stream) timed(do func(runtime.Object), o runtime.Object) {
 	s.batch.add(begun, time.Now())
 }
 
-func (s *stream) watchError(err error) error {
+func (s *Stream) watchError(err error) error {
 	if apierrors.IsGone(err) || apierrors.IsResourceExpired(err) {
 		return errExpired
 	}
 	return fmt.Errorf("watch %s: %w", s.resource, err)
 }
 
-// sleep waits, less if the context ends.
-func sleep(ctx context.Context, d time.Duration) {
+// Sleep waits, less if the context ends.
+func Sleep(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

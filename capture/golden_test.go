@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package timeline_test
+package capture_test
 
 import (
 	"bytes"
@@ -14,7 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
-	"github.com/coldtrace/coldtrace/watch/timeline"
+	"github.com/coldtrace/coldtrace/capture"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden trees")
@@ -69,12 +69,12 @@ func TestAnEventThatWasCombinedWithSimilarOnesTellsTheSame(t *testing.T) {
 				}
 				e.Message = "(combined from similar events): " + e.Message
 				writeDocument(&combined, marshal(t, &e))
-				if r := timeline.RedactEvent(&e); r != nil {
+				if r := capture.RedactEvent(&e); r != nil {
 					writeDocument(&redacted, marshal(t, r))
 				}
 			}
-			for what, capture := range map[string]*bytes.Buffer{"combined": &combined, "combined and redacted": &redacted} {
-				if got := treeOf(t, capture); !bytes.Equal(got, want) {
+			for what, file := range map[string]*bytes.Buffer{"combined": &combined, "combined and redacted": &redacted} {
+				if got := treeOf(t, file); !bytes.Equal(got, want) {
 					t.Errorf("%s:\n%s\nwant\n%s", what, got, want)
 				}
 			}
@@ -106,9 +106,9 @@ func tree(t *testing.T, path string) []byte {
 	return treeOf(t, f)
 }
 
-func treeOf(t *testing.T, capture io.Reader) []byte {
+func treeOf(t *testing.T, from io.Reader) []byte {
 	t.Helper()
-	starts, err := timeline.FromCapture(capture)
+	starts, err := capture.Starts(from)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package capture
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/yaml"
+
+	"github.com/coldtrace/coldtrace/config"
+	"github.com/coldtrace/coldtrace/endpoint"
+	"github.com/coldtrace/coldtrace/inject"
+	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/startup/pod"
+)
+
+// Header is the first document of a capture. After it come nodes, pods and events as the API server printed them, cut
+// down to what the timeline reads; a pod may come several times, as its versions did.
+type Header struct {
+	metav1.TypeMeta `json:",inline"`
+	Taken           metav1.MicroTime `json:"taken"` // spans that are open are so as of then
+}
+
+// Type of the first document.
+const (
+	APIVersion = "coldtrace.io/v1"
+	Kind       = "Capture"
+)
+
+// SeenAnnotation is, in a capture, when a version of a pod was seen, where that matters.
+const SeenAnnotation = "capture.coldtrace.io/seen"
+
+// Start is the start of one pod of a capture.
+type Start struct {
+	Subject startup.Subject
+	pod.Timeline
+}
+
+// Finished are the spans that the watcher would have exported: those that are not open.
+func (s *Start) Finished() []startup.Span {
+	var out []startup.Span
+	for i := range s.Spans {
+		if !s.Spans[i].Open {
+			out = append(out, s.Spans[i].Span)
+		}
+	}
+	return out
+}
+
+// Starts tells the start of each pod of a capture, in the order of the file, whether the policy would have selected them
+// or not.
+func Starts(r io.Reader) ([]Start, error) {
+	f, err := Read(r)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Start, 0, len(f.Pods))
+	for _, p := range f.Pods {
+		facts := p.Facts(f.Taken)
+		s := Start{Subject: p.subject(f.nodes[facts.Node])}
+		facts.Target, s.Subject.NodeName = s.Subject.ContainerName, facts.Node
+		s.Timeline = facts.Build(f.Taken, 0)
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+// File is a capture as it was read.
+type File struct {
+	Taken time.Time
+	Pods  []*Pod
+	nodes map[string]map[string]string
+}
+
+// Pod is a pod of a capture.
+type Pod struct {
+	Versions []*corev1.Pod // as they came
+	Events   []*corev1.Event
+	gone     bool
+}
+
+// Facts are all that is known of the pod.
+func (p *Pod) Facts(taken time.Time) *pod.Facts {
+	facts := &pod.Facts{}
+	for _, version := range p.Versions {
+		facts.Pod(version, SeenAt(version, taken))
+	}
+	for _, e := range p.Events {
+		facts.Event(e)
+	}
+	if p.gone {
+		facts.Gone(taken)
+	}
+	return facts
+}
+
+// SeenAt is when a version of a pod was seen, if it says so, else when the capture was taken.
+func SeenAt(p *corev1.Pod, taken time.Time) time.Time {
+	if t, err := time.Parse(time.RFC3339Nano, p.Annotations[SeenAnnotation]); err == nil {
+		return t
+	}
+	return taken
+}
+
+func (p *Pod) subject(node map[string]string) startup.Subject {
+	first := p.Versions[0]
+	s := inject.Selected(inject.Request{Pod: endpoint.FromPod(first), Namespace: first.Namespace, Policy: config.Default()})
+	subject := s.Identity.WithNode(node).Subject(string(first.UID), first.Name, "", "", s.Settings.TraceID)
+	subject.InstanceType = endpoint.Identity{}.WithNode(node).InstanceType
+	return subject
+}
+
+// Read reads a capture.
+func Read(r io.Reader) (*File, error) {
+	f := reading{File: &File{nodes: map[string]map[string]string{}}, pods: map[types.UID]*Pod{}}
+	docs := utilyaml.NewYAMLReader(bufio.NewReader(r))
+	for n := 1; ; n++ {
+		doc, err := docs.Read()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err == nil {
+			err = f.add(doc)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read document %d of the capture: %w", n, err)
+		}
+	}
+	if f.Taken.IsZero() {
+		return nil, fmt.Errorf("no %s document: this is no capture", Kind)
+	}
+	return f.File, nil
+}
+
+// reading is a file with the pods that it is known to have.
+type reading struct {
+	*File
+	pods map[types.UID]*Pod
+}
+
+func (f *reading) pod(id types.UID) *Pod {
+	p := f.pods[id]
+	if p == nil {
+		p = &Pod{}
+		f.pods[id] = p
+	}
+	return p
+}
+
+func (f *reading) add(doc []byte) error {
+	var kind metav1.TypeMeta
+	if err := yaml.Unmarshal(doc, &kind); err != nil {
+		return fmt.Errorf("parse: %w", err)
+	}
+	switch kind.Kind {
+	case "":
+		return nil // an empty document, or only comments
+	case Kind:
+		var header Header
+		if err := yaml.UnmarshalStrict(doc, &header); err != nil {
+			return fmt.Errorf("parse: %w", err)
+		}
+		f.Taken = header.Taken.Time
+	case "Node":
+		var node metav1.PartialObjectMetadata
+		if err := yaml.Unmarshal(doc, &node); err != nil {
+			return fmt.Errorf("parse a node: %w", err)
+		}
+		f.nodes[node.Name] = node.Labels
+	case "Pod":
+		version := new(corev1.Pod)
+		if err := yaml.Unmarshal(doc, version); err != nil {
+			return fmt.Errorf("parse a pod: %w", err)
+		}
+		known := f.pod(version.UID)
+		if known.Versions == nil {
+			f.Pods = append(f.Pods, known)
+		}
+		known.Versions = append(known.Versions, version)
+		known.gone = version.Annotations[GoneAnnotation] != ""
+	case "Event":
+		event := new(corev1.Event)
+		if err := yaml.Unmarshal(doc, event); err != nil {
+			return fmt.Errorf("parse an event: %w", err)
+		}
+		known := f.pod(event.InvolvedObject.UID)
+		known.Events = append(known.Events, event)
+	default:
+		return fmt.Errorf("a %s is not part of a capture", kind.Kind)
+	}
+	return nil
+}
+
+// GoneAnnotation marks, in a capture, the last version of a pod that was deleted while it was taken.
+const GoneAnnotation = "capture.coldtrace.io/gone"
