@@ -8,8 +8,8 @@ import (
 	"time"
 
 	engines "github.com/coldtrace/coldtrace/engine"
-	"github.com/coldtrace/coldtrace/engine/recipe"
 	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/startup/container"
 	"github.com/coldtrace/coldtrace/wrapper/process"
 )
 
@@ -42,16 +42,9 @@ func (o *observer) health(ctx context.Context) {
 	for {
 		o.mu.Lock()
 		asks := o.asks()
-		reader := (*recipe.Reader)(nil)
-		if o.story.engine != nil {
-			reader = o.story.engine.reader
-		}
-		initialised, logged := false, false
-		if reader != nil {
-			_, initialised = reader.EngineReady()
-			_, logged = reader.Ready()
-		}
+		engine, server := o.story.Heard()
 		o.mu.Unlock()
+		initialised, logged := !engine.IsZero(), !server.IsZero()
 		if initialised && since.IsZero() {
 			since = time.Now()
 		}
@@ -63,14 +56,15 @@ func (o *observer) health(ctx context.Context) {
 		switch got := o.asked(ctx, asks, probers); {
 		case got.healthy:
 			now := o.clock.now()
-			o.do(func(s *story) { s.answered(now, got.owner) })
+			unseen := ""
+			if got.owner == process.Unknown {
+				unseen = container.Sockets
+			}
+			o.do(func(s *container.Story) { s.Answered(now, unseen) })
 		case logged && (len(asks) == 0 || time.Since(since) > logFallback):
-			o.do(func(s *story) {
-				if s.done {
-					return
-				}
-				if t, ok := s.engine.reader.Ready(); ok && s.role == startup.RoleServer {
-					s.ready(t)
+			o.do(func(s *container.Story) {
+				if _, t := s.Heard(); !t.IsZero() && o.cfg.role == startup.RoleServer {
+					s.Ready(t)
 				}
 			})
 		}
@@ -117,7 +111,7 @@ func (o *observer) processes() map[int]bool {
 func (o *observer) counts(owner process.Owner) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.story.counts(owner)
+	return owner != process.Others && o.story.MayAnswer()
 }
 
 // logFallback is how long the log's word waits for health's: a server may listen where we cannot ask.

@@ -8,7 +8,7 @@ import (
 	"unsafe"
 
 	"github.com/coldtrace/coldtrace/startup"
-	"github.com/coldtrace/coldtrace/wrapper/process"
+	"github.com/coldtrace/coldtrace/startup/container"
 )
 
 // stepped is what time.Now would have returned had somebody set the clock by d before: the wall time moves, the
@@ -34,12 +34,12 @@ func TestAClockThatIsSetDoesNotBendAStart(t *testing.T) {
 			c, began := newClock(base.Add(-20*time.Millisecond).Round(0), base)
 			after := func(d time.Duration) time.Time { return c.at(stepped(base.Add(d), step)) } // the step is right after the anchor
 			var told []startup.Span
-			s := newStory(startup.RoleServer, began, 1, nil, func(spans []startup.Span) { told = append(told, spans...) })
-			p := &process.Process{PID: 7, Argv: []string{"s5cmd", "cp", "s3://b/*", "m"}, Start: after(time.Second)}
-			s.became(p)
+			s := container.New(container.Begin{At: began, Role: startup.RoleServer, Attempt: 1}, func(spans []startup.Span) { told = append(told, spans...) })
+			p := &container.Process{PID: 7, Argv: []string{"s5cmd", "cp", "s3://b/*", "m"}, Start: after(time.Second)}
+			s.Became(p)
 			p.End = after(31 * time.Second)
-			s.exited(p)
-			s.ready(after(60 * time.Second))
+			s.Exited(p)
+			s.Ready(after(60 * time.Second))
 			if len(told) != 2 {
 				t.Fatalf("%+v", told)
 			}

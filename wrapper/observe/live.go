@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/coldtrace/coldtrace/startup/container"
 )
 
 // live is the state of the start for those who look at the container: a small file, and an answer to GET /startupz.
@@ -43,15 +45,14 @@ func newLive(file string, began time.Time) *live {
 
 // update takes the story's state and writes the file if that changed. A file that cannot be written is nobody's to
 // mend from here.
-func (l *live) update(s *story) {
+func (l *live) update(s container.State) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	phase := s.phase()
-	if l.state.State == s.state && l.state.Unobserved == s.unobserved && l.state.Phase == phase && len(l.state.Phases) == len(s.phases) {
+	if l.state.State == s.State && l.state.Unobserved == s.Unobserved && l.state.Phase == s.Phase && len(l.state.Phases) == len(s.Phases) {
 		return
 	}
-	l.state = liveState{State: s.state, Phase: phase, Reason: s.reason, Unobserved: s.unobserved, Phases: make([]livePhase, len(s.phases))}
-	for i, sp := range s.phases {
+	l.state = liveState{State: s.State, Phase: s.Phase, Reason: s.Reason, Unobserved: s.Unobserved, Phases: make([]livePhase, len(s.Phases))}
+	for i, sp := range s.Phases {
 		l.state.Phases[i] = livePhase{sp.Name, sp.Start, sp.Duration().Seconds(), sp.Failure}
 	}
 	l.state.ElapsedSeconds = time.Since(l.began).Seconds()

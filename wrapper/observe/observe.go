@@ -22,6 +22,7 @@ import (
 	"github.com/coldtrace/coldtrace/engine/recipe"
 	"github.com/coldtrace/coldtrace/otlp"
 	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/startup/container"
 	"github.com/coldtrace/coldtrace/wrapper/attempt"
 	"github.com/coldtrace/coldtrace/wrapper/process"
 	"github.com/coldtrace/coldtrace/wrapper/supervise"
@@ -42,7 +43,7 @@ type observer struct {
 	reading sync.WaitGroup // of outputs
 
 	mu    sync.Mutex
-	story *story
+	story *container.Story
 	given engines.Address   // where the server is to be asked; empty: nobody said so
 	own   []engines.Address // where it will answer, by its command line
 	ranOn bool              // the command did, after its start was told
@@ -128,6 +129,9 @@ func (o *observer) patience() time.Duration {
 // the wrapper waits less for us, see its flush time-out.
 const drainTimeout = 15 * time.Minute
 
+// settleEvery is how often the story is asked what has not changed for a while.
+const settleEvery = 2 * time.Second
+
 func (o *observer) observe(control *bufio.Reader) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -136,8 +140,8 @@ func (o *observer) observe(control *bufio.Reader) {
 		named = recipe.ByName(o.cfg.engine)
 	}
 	n := attempt.Count(attempt.Dir, o.cfg.subject.PodUID, o.cfg.subject.ContainerName)
-	o.story = newStory(o.cfg.role, o.began, n, named, o.tell)
-	o.story.measure = o.measure
+	o.story = container.New(container.Begin{At: o.began, Role: o.cfg.role, Attempt: n, Engine: named}, o.tell)
+	o.story.Measure = o.measure
 	o.live = newLive(o.cfg.statusFile, o.began)
 	if a, err := engines.ParseAddress(o.cfg.healthURL); err == nil { // else by the command line
 		o.given = a
@@ -151,7 +155,7 @@ func (o *observer) observe(control *bufio.Reader) {
 	}
 	timeout := time.NewTimer(o.cfg.timeout - time.Since(o.began))
 	defer timeout.Stop()
-	tick := time.NewTicker(settleLook)
+	tick := time.NewTicker(settleEvery)
 	defer tick.Stop()
 	for {
 		select {
@@ -159,9 +163,9 @@ func (o *observer) observe(control *bufio.Reader) {
 			o.forget()
 			return
 		case now := <-tick.C:
-			o.do(func(s *story) { s.settle(o.clock.at(now)) })
+			o.do(func(s *container.Story) { s.Settle(o.clock.at(now)) })
 		case now := <-timeout.C:
-			o.do(func(s *story) { s.end(o.clock.at(now), nil, startup.ReasonTimedOut) })
+			o.do(func(s *container.Story) { s.End(o.clock.at(now), nil, startup.ReasonTimedOut) })
 		}
 	}
 }
@@ -170,19 +174,19 @@ func (o *observer) observe(control *bufio.Reader) {
 func (o *observer) forget() {
 	o.closeOutputs()
 	o.mu.Lock()
-	o.story = o.story.forgotten()
+	o.story = o.story.Forgotten()
 	o.mu.Unlock()
 	debug.FreeOSMemory()
 	supervise.Trim()
 }
 
 // do changes the story and looks whether it is told.
-func (o *observer) do(f func(*story)) {
+func (o *observer) do(f func(*container.Story)) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	f(o.story)
-	o.live.update(o.story)
-	if o.story.done {
+	o.live.update(o.story.State())
+	if o.story.Done() {
 		o.closeOver()
 	}
 }
@@ -202,13 +206,13 @@ func (o *observer) measure(spans []startup.Span) {
 func (o *observer) lines(each func(func([]byte, time.Time)), stream int) {
 	o.mu.Lock()
 	before := o.milestones()
-	each(func(line []byte, at time.Time) { o.story.line(at, stream, line) })
+	each(func(line []byte, at time.Time) { o.story.Line(at, stream, line) })
 	after := o.milestones()
-	if o.story.done {
+	if o.story.Done() {
 		o.closeOver()
 	}
 	if before != after {
-		o.live.update(o.story)
+		o.live.update(o.story.State())
 	}
 	o.mu.Unlock()
 	if before != after {
@@ -226,13 +230,12 @@ func (o *observer) closeOver() {
 
 // milestones counts what should make health be asked. The caller holds mu.
 func (o *observer) milestones() (n int) {
-	if e := o.story.engine; e != nil {
-		if _, ok := e.reader.EngineReady(); ok {
-			n++
-		}
-		if _, ok := e.reader.Ready(); ok {
-			n++
-		}
+	initialised, ready := o.story.Heard()
+	if !initialised.IsZero() {
+		n++
+	}
+	if !ready.IsZero() {
+		n++
 	}
 	return n
 }
@@ -253,15 +256,15 @@ func (o *observer) watch(ctx context.Context) {
 			return
 		}
 		addresses := addressesOf(p.Argv, p.PID)
-		o.do(func(s *story) { o.tree[p.PID] = true; s.became(p); o.answersAt(addresses) })
+		o.do(func(s *container.Story) { o.tree[p.PID] = true; s.Became(&p.Process); o.answersAt(addresses) })
 	}
-	w.Ended = func(p *process.Process) { o.do(func(s *story) { delete(o.tree, p.PID); s.exited(p) }) }
+	w.Ended = func(p *process.Process) {
+		o.do(func(s *container.Story) { delete(o.tree, p.PID); s.Exited(&p.Process) })
+	}
 	if err := w.Run(ctx); err != nil {
-		o.do(func(s *story) {
-			o.tree, s.unobserved = nil, unobservedProcesses
-			if r := recipe.Match(o.start.Argv); r != nil && s.engine == nil {
-				s.runs(r, o.start.Argv, o.began.Add(o.start.Command.Sub(o.start.Wrapper)), nil)
-			}
+		o.do(func(s *container.Story) {
+			o.tree = nil
+			s.Unobserved(o.start.Argv, o.began.Add(o.start.Command.Sub(o.start.Wrapper)))
 			o.answersAt(addressesOf(o.start.Argv, os.Getpid()))
 		})
 	}
@@ -278,7 +281,7 @@ func (o *observer) control(from *bufio.Reader) {
 		}
 		if err != nil {
 			// Without a word the wrapper was killed, and so is its container.
-			o.do(func(s *story) { s.end(o.clock.now(), nil, "killed") })
+			o.do(func(s *container.Story) { s.End(o.clock.now(), nil, "killed") })
 			return
 		}
 	}
@@ -289,17 +292,17 @@ func (o *observer) note(n supervise.Note) {
 	n.At = o.began.Add(n.At.Sub(o.start.Wrapper))
 	if n.Exit != nil || n.Killed != 0 {
 		o.mu.Lock()
-		o.ranOn = o.story.done
+		o.ranOn = o.story.Done()
 		o.mu.Unlock()
 		o.hasten()
 		o.reading.Wait() // the wrapper has closed both
 	}
 	switch {
 	case n.Exit != nil:
-		o.do(func(s *story) { s.end(n.At, &recipe.Exit{Code: *n.Exit}, "") })
+		o.do(func(s *container.Story) { s.End(n.At, &recipe.Exit{Code: *n.Exit}, "") })
 	case n.Killed != 0:
-		o.do(func(s *story) { s.end(n.At, &recipe.Exit{Signal: n.Killed}, "") })
+		o.do(func(s *container.Story) { s.End(n.At, &recipe.Exit{Signal: n.Killed}, "") })
 	case n.Signal != 0:
-		o.do(func(s *story) { s.interrupted(n.At, n.Signal) })
+		o.do(func(s *container.Story) { s.Interrupted(n.At, n.Signal) })
 	}
 }

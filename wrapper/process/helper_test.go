@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/coldtrace/coldtrace/startup/container"
 )
 
 // bin is a folder that every user may look into. In it is this test program, under names that are looked for.
@@ -160,7 +162,7 @@ type sight struct {
 	PID, Parent int
 	Argv        []string
 	Start, End  time.Time
-	IO          IO
+	IO          container.IO
 	Signal      int
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/coldtrace/coldtrace/startup/container"
 	"github.com/coldtrace/coldtrace/wrapper/rawsys"
 )
 
@@ -123,11 +124,8 @@ func (w *Watcher) argv(pid int) []string {
 	return strings.Split(strings.TrimSuffix(string(w.buf[:total]), "\x00"), "\x00")
 }
 
-// IO is what a process has read and written, in bytes, sockets included.
-type IO struct{ Read, Written int64 }
-
 // io reads the counters. The file stays open: a download's is read at each look.
-func (w *Watcher) io(p *Process) (IO, bool) {
+func (w *Watcher) io(p *Process) (container.IO, bool) {
 	path := w.path(p.PID, "/io")
 	if p.iofd < 0 && w.iofds < maxFiles {
 		if p.iofd = rawsys.Open(path); p.iofd >= 0 {
@@ -142,9 +140,9 @@ func (w *Watcher) io(p *Process) (IO, bool) {
 		b, ok = rawsys.ReadFile(path, w.buf)
 	}
 	if !ok {
-		return IO{}, false
+		return container.IO{}, false
 	}
-	var out IO
+	var out container.IO
 	for line := range bytes.SplitSeq(b, []byte{'\n'}) {
 		name, value, ok := bytes.Cut(line, []byte(": "))
 		if !ok {

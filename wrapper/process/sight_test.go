@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/coldtrace/coldtrace/startup/container"
 )
 
 // elsewhere runs the helper that watches ./s5cmd, behind a shell command that prepares where it runs, and returns what it
@@ -146,7 +148,7 @@ func TestAProcessOfAnotherUserIsSeenWithoutItsBytes(t *testing.T) {
 			_ = c.stdin.Close()
 		} else {
 			found = true
-			if s.IO != (IO{}) || s.End.IsZero() {
+			if s.IO != (container.IO{}) || s.End.IsZero() {
 				t.Errorf("%+v", s)
 			}
 		}

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/coldtrace/coldtrace/startup/container"
 	"github.com/coldtrace/coldtrace/wrapper/rawsys"
 )
 
@@ -31,14 +32,7 @@ const (
 
 // Process is one descendant.
 type Process struct {
-	PID     int
-	Parent  int
-	Argv    []string
-	Start   time.Time // of the process or, if it became this program later, of that
-	End     time.Time // zero while it lives
-	IO      IO        // sampled while it lives
-	Signal  int       // that ended it, where its parent had not asked for its status first; else 0
-	Watched bool      // whoever receives it may set it: IO is then sampled at each look
+	container.Process
 
 	seen    time.Time
 	comm    string
@@ -169,7 +163,7 @@ func (w *Watcher) sleep() bool {
 }
 
 func (w *Watcher) add(pid int, s stat, now time.Time) {
-	p := &Process{PID: pid, Parent: s.ppid, comm: s.comm, ticks: s.start, stack: s.stack, seen: now, checked: now, present: true, pidfd: -1, statfd: -1, iofd: -1}
+	p := &Process{Process: container.Process{PID: pid, Parent: s.ppid}, comm: s.comm, ticks: s.start, stack: s.stack, seen: now, checked: now, present: true, pidfd: -1, statfd: -1, iofd: -1}
 	p.Start = started(s.start, w.Clock())
 	if p.Start.IsZero() || p.Start.After(now) || s.start == 0 {
 		p.Start = now

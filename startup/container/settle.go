@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package observe
+package container
 
 import (
 	"maps"
@@ -14,35 +14,34 @@ import (
 // is lost. So what is most likely final is told before it certainly is. Spans that turn out otherwise are told again,
 // under the same ids; nothing is counted twice.
 const (
-	settleLook     = 2 * time.Second
 	settleDownload = 2 * time.Second  // with `set -e`, a failure of the download ends the command long before that
 	settlePhase    = 10 * time.Second // other ranks say the same within that
 )
 
-// interrupted takes a signal that asks for an end. Whether it comes to that is another question: a shell that waits, and
+// Interrupted takes a signal that asks for an end. Whether it comes to that is another question: a shell that waits, and
 // vLLM while it loads, let SIGTERM go by and may be ready a minute later, or be killed with everybody at the end of the
 // grace period. So the end is told as if this were it, early.
-func (s *story) interrupted(at time.Time, signal int) {
+func (s *Story) Interrupted(at time.Time, signal int) {
 	if s.done || s.signal != 0 {
 		return
 	}
 	s.signal = signal
 	var spans []startup.Span
 	as := s.copied()
-	as.tell, as.measure = func(told []startup.Span) { spans = append(spans, told...) }, nil
-	as.end(at, nil, "")
+	as.Tell, as.Measure = func(told []startup.Span) { spans = append(spans, told...) }, nil
+	as.End(at, nil, "")
 	if as.state == "ready" { // and nobody could ask it yet
-		s.end(at, nil, "")
+		s.End(at, nil, "")
 		return
 	}
 	for _, sp := range spans {
 		s.early[sp.Key] = sp
 	}
-	s.tell(spans)
+	s.Tell(spans)
 }
 
 // copied is a story that can end without this one.
-func (s *story) copied() *story {
+func (s *Story) copied() *Story {
 	c := *s
 	c.told, c.early, c.names = maps.Clone(s.told), maps.Clone(s.early), maps.Clone(s.names)
 	c.phases = slices.Clone(s.phases)
@@ -63,8 +62,8 @@ func (s *story) copied() *story {
 	return &c
 }
 
-// settle tells what has not changed for a while.
-func (s *story) settle(now time.Time) {
+// Settle tells what has not changed for a while.
+func (s *Story) Settle(now time.Time) {
 	if s.done {
 		return
 	}
@@ -79,7 +78,7 @@ func (s *story) settle(now time.Time) {
 	}
 	e := s.engine
 	if e == nil && s.guess != nil && s.guess.Recognised() {
-		e = &engine{recipe: s.named, reader: s.guess} // its process may still be seen
+		e = &engine{recipe: s.begin.Engine, reader: s.guess} // its process may still be seen
 	}
 	if e == nil || e.told {
 		return
@@ -94,6 +93,6 @@ func (s *story) settle(now time.Time) {
 		fresh = append(fresh, sp)
 	}
 	if len(fresh) > 0 {
-		s.tell(fresh)
+		s.Tell(fresh)
 	}
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package observe
+package container
 
 import (
 	"fmt"
@@ -16,22 +16,22 @@ import (
 )
 
 // span makes a child of `startup` from the wrapper's own observation.
-func (s *story) span(name string, start, end time.Time, failure string) startup.Span {
+func (s *Story) span(name string, start, end time.Time, failure string) startup.Span {
 	sp := startup.Span{
-		Name: name, Key: startup.Key(s.numbered(name), "", s.attempt),
-		ParentKey: startup.Key(startup.SpanStartup, "", s.attempt),
+		Name: name, Key: startup.Key(s.numbered(name), "", s.begin.Attempt),
+		ParentKey: startup.Key(startup.SpanStartup, "", s.begin.Attempt),
 		Start:     start, End: end, Failure: failure,
 		Attributes: []attribute.KeyValue{attribute.String(startup.AttrTimeSource, string(startup.TimeObserved))},
 	}
-	if s.attempt > 1 {
-		sp.Attributes = append(sp.Attributes, attribute.Int(startup.AttrAttempt, s.attempt))
+	if s.begin.Attempt > 1 {
+		sp.Attributes = append(sp.Attributes, attribute.Int(startup.AttrAttempt, s.begin.Attempt))
 	}
 	sp.Attributes = append(sp.Attributes, s.exitOf(failure)...)
 	return s.inside(sp)
 }
 
 // exitOf is how the command ended, as attributes of what failed with it.
-func (s *story) exitOf(failure string) []attribute.KeyValue {
+func (s *Story) exitOf(failure string) []attribute.KeyValue {
 	switch {
 	case failure == "" || s.exit == nil:
 		return nil
@@ -42,7 +42,7 @@ func (s *story) exitOf(failure string) []attribute.KeyValue {
 }
 
 // numbered tells spans of one name apart: the second download of a start is s5cmd_download/2.
-func (s *story) numbered(name string) string {
+func (s *Story) numbered(name string) string {
 	s.names[name]++
 	if n := s.names[name]; n > 1 {
 		return fmt.Sprintf("%s/%d", name, n)
@@ -51,9 +51,9 @@ func (s *story) numbered(name string) string {
 }
 
 // inside clamps a span into the start it belongs to. A process's start is known to 10 ms, rounded down.
-func (s *story) inside(sp startup.Span) startup.Span {
-	if skew := s.began.Sub(sp.Start); skew > 0 {
-		sp.Start = s.began
+func (s *Story) inside(sp startup.Span) startup.Span {
+	if skew := s.begin.At.Sub(sp.Start); skew > 0 {
+		sp.Start = s.begin.At
 		if skew > 20*time.Millisecond {
 			sp.Attributes = append(sp.Attributes, attribute.Float64(startup.AttrClockSkewSeconds, skew.Seconds()))
 		}
@@ -65,7 +65,7 @@ func (s *story) inside(sp startup.Span) startup.Span {
 }
 
 // say tells spans that were not told before, or have changed since they were told early.
-func (s *story) say(spans ...startup.Span) {
+func (s *Story) say(spans ...startup.Span) {
 	fresh, changed := spans[:0], []startup.Span(nil)
 	for _, sp := range spans {
 		if s.told[sp.Key] {
@@ -79,15 +79,15 @@ func (s *story) say(spans ...startup.Span) {
 		}
 	}
 	if len(changed) > 0 {
-		s.tell(changed)
+		s.Tell(changed)
 	}
-	if len(fresh) > 0 && s.measure != nil {
-		s.measure(fresh)
+	if len(fresh) > 0 && s.Measure != nil {
+		s.Measure(fresh)
 	}
 }
 
 // list keeps a span for the live state.
-func (s *story) list(sp startup.Span) {
+func (s *Story) list(sp startup.Span) {
 	i := slices.IndexFunc(s.phases, func(p startup.Span) bool { return p.Key == sp.Key })
 	if i < 0 {
 		s.phases = append(s.phases, sp)
@@ -97,7 +97,7 @@ func (s *story) list(sp startup.Span) {
 }
 
 // download makes the span of a download; none of one that moved nothing worth mentioning.
-func (s *story) download(d *download, failure string) []startup.Span {
+func (s *Story) download(d *download, failure string) []startup.Span {
 	var parts int64
 	for _, p := range d.parts {
 		parts += p.IO.Written
@@ -126,9 +126,9 @@ func (s *story) download(d *download, failure string) []startup.Span {
 }
 
 // sayEngine tells what the log said.
-func (s *story) sayEngine(r recipe.Result) { s.say(s.engineSpans(s.engine, r)...) }
+func (s *Story) sayEngine(r recipe.Result) { s.say(s.engineSpans(s.engine, r)...) }
 
-func (s *story) engineSpans(e *engine, r recipe.Result) []startup.Span {
+func (s *Story) engineSpans(e *engine, r recipe.Result) []startup.Span {
 	init := e.recipe.Name() + "_init"
 	spans := make([]startup.Span, 0, len(r.Phases)+1)
 	for _, p := range r.Phases {
@@ -136,11 +136,11 @@ func (s *story) engineSpans(e *engine, r recipe.Result) []startup.Span {
 			continue // health knows better
 		}
 		sp := startup.Span{
-			Name: p.Name, Key: startup.Key(p.Key, "", s.attempt), ParentKey: startup.Key(startup.SpanStartup, "", s.attempt),
+			Name: p.Name, Key: startup.Key(p.Key, "", s.begin.Attempt), ParentKey: startup.Key(startup.SpanStartup, "", s.begin.Attempt),
 			Start: p.Start, End: p.End, Failure: p.Failure, Attributes: attributesOf(p.Attributes),
 		}
 		if p.Parent != "" {
-			sp.ParentKey = startup.Key(p.Parent, "", s.attempt)
+			sp.ParentKey = startup.Key(p.Parent, "", s.begin.Attempt)
 		}
 		source := startup.TimeMessageDuration
 		if p.Name == init || p.Name == startup.SpanPythonImport {

@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package observe
+package container
 
 import (
 	"bytes"
 
 	"github.com/coldtrace/coldtrace/startup"
-	"github.com/coldtrace/coldtrace/wrapper/process"
 )
 
 // download is a program that downloads, with the processes that work for it.
 type download struct {
 	tool  *tool
-	proc  *process.Process
-	parts []*process.Process
+	proc  *Process
+	parts []*Process
 	files int64
 	error bool // the tool complained
 }
@@ -36,7 +35,7 @@ func (d *download) line(text []byte) {
 }
 
 // flushDownloads tells the downloads that have ended, and Ray. Those that did not matter are forgotten.
-func (s *story) flushDownloads() {
+func (s *Story) flushDownloads() {
 	if s.ray != nil && !s.ray.end.IsZero() && !s.ray.told {
 		s.sayRay("")
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package observe
+package container
 
 import (
 	"bytes"
@@ -11,21 +11,20 @@ import (
 
 	"github.com/coldtrace/coldtrace/engine/recipe"
 	"github.com/coldtrace/coldtrace/startup"
-	"github.com/coldtrace/coldtrace/wrapper/process"
 )
 
 var dawn = time.Date(2026, 3, 1, 6, 0, 0, 0, time.UTC)
 
 // begun is a story in which a command line has been seen for a second and has said some lines since, one a second.
-func begun(role startup.Role, argv, log string) (s *told, p *process.Process, now time.Time) {
+func begun(role startup.Role, argv, log string) (s *told, p *Process, now time.Time) {
 	s = newTold(dawn)
-	s.role = role
-	p = &process.Process{PID: 7, Argv: strings.Fields(argv), Start: dawn}
-	s.became(p)
+	s.begin.Role = role
+	p = &Process{PID: 7, Argv: strings.Fields(argv), Start: dawn}
+	s.Became(p)
 	now = dawn
 	for line := range strings.Lines(log) {
 		now = now.Add(time.Second)
-		s.line(now, recipe.Stdout, []byte(strings.TrimSuffix(line, "\n")))
+		s.Line(now, recipe.Stdout, []byte(strings.TrimSuffix(line, "\n")))
 	}
 	return s, p, now
 }
@@ -68,7 +67,7 @@ func TestASilentStartIsReadyWhenItAnswersAndInventsNoPhase(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s, _, now := begun(startup.RoleServer, c.argv, c.log)
 			now = now.Add(time.Minute)
-			s.answered(now, process.Ours)
+			s.Answered(now, "")
 			if s.state != "ready" || !s.spans[startup.KeyInContainer][0].End.Equal(now) {
 				t.Fatalf("%s %s", s.state, s.reason)
 			}
@@ -83,12 +82,12 @@ func TestASilentStartIsReadyWhenItAnswersAndInventsNoPhase(t *testing.T) {
 
 func TestAnEngineThatSpeaksHoldsHealthBackUntilItIsUp(t *testing.T) {
 	s, _, now := begun(startup.RoleServer, vllmServe, speaks)
-	if s.answered(now, process.Ours); s.done {
+	if s.Answered(now, ""); s.done {
 		t.Fatal("its own log says that it is not up yet")
 	}
 	now = now.Add(time.Second)
-	s.line(now, recipe.Stdout, []byte(strings.TrimSuffix(initialised, "\n")))
-	if s.answered(now, process.Ours); s.state != "ready" {
+	s.Line(now, recipe.Stdout, []byte(strings.TrimSuffix(initialised, "\n")))
+	if s.Answered(now, ""); s.state != "ready" {
 		t.Error(s.state)
 	}
 }
@@ -116,9 +115,9 @@ func TestWhoServesNothingIsReadyWithItsEngine(t *testing.T) {
 				t.Errorf("%s: done %v", name, s.done)
 			}
 			if timeout {
-				s.end(now.Add(time.Second), nil, startup.ReasonTimedOut)
+				s.End(now.Add(time.Second), nil, startup.ReasonTimedOut)
 			} else {
-				s.settle(now.Add(settlePhase))
+				s.Settle(now.Add(settlePhase))
 			}
 			if s.state != "ready" {
 				t.Errorf("%s: %s %s", name, s.state, s.reason)
@@ -161,7 +160,7 @@ func TestWhatFailsWithTheCommandSaysHowItEnded(t *testing.T) {
 		"gone without a word": {nil, "killed", nil, nil},
 	} {
 		s, _, now := begun(startup.RoleServer, vllmServe, speaks+"(EngineCore pid=9) INFO 03-01 06:00:03 [x.py:1] Starting to load model m...\n")
-		s.end(now, c.exit, c.reason)
+		s.End(now, c.exit, c.reason)
 		for _, key := range []string{startup.KeyInContainer, startup.SpanVLLMInit, startup.SpanModelLoad} {
 			sp, ok := lastOf(s, key)
 			if !ok || sp.Failure == "" || valueOf(sp, startup.AttrExitCode) != c.code || valueOf(sp, startup.AttrSignal) != c.signal {
@@ -193,19 +192,19 @@ func TestAnEngineProcessThatWasKilledIsTheCause(t *testing.T) {
 		"killed, and the cause is named": {"", 9, "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB", "killed"},
 	} {
 		s, p, now := begun(startup.RoleServer, vllmServe, speaks)
-		core := &process.Process{PID: 8, Parent: p.PID, Argv: []string{"VLLM::EngineCore"}, Start: now}
-		s.became(core)
+		core := &Process{PID: 8, Parent: p.PID, Argv: []string{"VLLM::EngineCore"}, Start: now}
+		s.Became(core)
 		say := func(text string) {
 			for line := range bytes.SplitSeq([]byte(text), []byte("\n")) {
 				now = now.Add(time.Millisecond)
-				s.line(now, recipe.Stderr, line)
+				s.Line(now, recipe.Stderr, line)
 			}
 		}
 		say(c.before)
 		core.End, core.Signal = now, c.signal
-		s.exited(core)
+		s.Exited(core)
 		say(c.after)
-		if s.end(now, &recipe.Exit{Code: 1}, ""); s.reason != c.reason {
+		if s.End(now, &recipe.Exit{Code: 1}, ""); s.reason != c.reason {
 			t.Errorf("%s: %s", name, s.reason)
 		}
 	}
@@ -213,9 +212,9 @@ func TestAnEngineProcessThatWasKilledIsTheCause(t *testing.T) {
 
 func TestAnotherServersBannerInTheSameCommandIsNoNewStart(t *testing.T) {
 	s, p, now := begun(startup.RoleServer, vllmServe+" --data-parallel-size 2", speaks+"(EngineCore pid=9) INFO 03-01 06:00:05 [x.py:1] Model loading took 1.5 GiB memory and 2.000000 seconds\n")
-	s.became(&process.Process{PID: 8, Parent: p.PID, Argv: strings.Fields(vllmServe), Start: now})
-	s.line(now.Add(time.Second), recipe.Stdout, []byte("(APIServer pid=8) INFO 03-01 06:00:06 [utils.py:1] vLLM server version 0.31.0, serving model m"))
-	s.ready(now.Add(time.Minute))
+	s.Became(&Process{PID: 8, Parent: p.PID, Argv: strings.Fields(vllmServe), Start: now})
+	s.Line(now.Add(time.Second), recipe.Stdout, []byte("(APIServer pid=8) INFO 03-01 06:00:06 [utils.py:1] vLLM server version 0.31.0, serving model m"))
+	s.Ready(now.Add(time.Minute))
 	if len(s.spans[startup.SpanModelLoad]) != 1 || s.spans[startup.SpanPythonImport][0].End.Sub(dawn) != time.Second {
 		t.Errorf("%+v", s.spans)
 	}
@@ -229,7 +228,7 @@ func TestTheSameStartIsToldTheSameWay(t *testing.T) {
 	}
 	tell := func() (out []startup.Span) {
 		s, _, now := begun(startup.RoleServer, vllmServe, string(log))
-		s.ready(now)
+		s.Ready(now)
 		return s.phases
 	}
 	first := tell()

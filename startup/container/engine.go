@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package observe
+package container
 
 import (
 	"slices"
@@ -9,13 +9,12 @@ import (
 
 	"github.com/coldtrace/coldtrace/engine/recipe"
 	"github.com/coldtrace/coldtrace/startup"
-	"github.com/coldtrace/coldtrace/wrapper/process"
 )
 
 // engine is the model server, and what its log has said.
 type engine struct {
 	recipe *recipe.Recipe
-	proc   *process.Process // nil: only its log is seen
+	proc   *Process // nil: only its log is seen
 	argv   []string
 	start  time.Time
 	reader *recipe.Reader
@@ -24,7 +23,7 @@ type engine struct {
 }
 
 // runs takes a recognised engine. The process may be nil if nobody can see it.
-func (s *story) runs(r *recipe.Recipe, argv []string, start time.Time, p *process.Process) {
+func (s *Story) runs(r *recipe.Recipe, argv []string, start time.Time, p *Process) {
 	s.flushDownloads()
 	if s.ray != nil && s.ray.end.IsZero() && !s.ray.member && !s.ray.proc.End.IsZero() {
 		s.rayComplete(s.ray.proc.End)
@@ -41,13 +40,13 @@ func (s *story) runs(r *recipe.Recipe, argv []string, start time.Time, p *proces
 }
 
 // serves is false for a part of an engine that answers nobody: it is ready when it is initialised.
-func (s *story) serves(e *engine) bool {
-	return s.role == startup.RoleServer && e.recipe.Serves() && !e.reader.Headless()
+func (s *Story) serves(e *engine) bool {
+	return s.begin.Role == startup.RoleServer && e.recipe.Serves() && !e.reader.Headless()
 }
 
 // engineTold ends the start where the engine's own word does. Where it serves, its phases wait for the first answer: the
 // lines around that one belong to them, and vLLM says what it compiled after it said that it is done.
-func (s *story) engineTold(now time.Time) {
+func (s *Story) engineTold(now time.Time) {
 	e := s.engine
 	if e == nil || e.told {
 		return
@@ -58,7 +57,7 @@ func (s *story) engineTold(now time.Time) {
 		ok = ok && e.recipe.ReadyByLog()
 	}
 	if ok {
-		s.ready(at)
+		s.Ready(at)
 	}
 }
 
@@ -66,7 +65,7 @@ func (s *story) engineTold(now time.Time) {
 var workers = []string{"multiprocessing.spawn", "VLLM::", "sglang::"}
 
 // has tells whether a process is of the engine's tree.
-func (e *engine) has(p *process.Process) bool {
+func (e *engine) has(p *Process) bool {
 	if e == nil || e.proc == nil || !e.proc.End.IsZero() || !e.family[p.PID] && !e.family[p.Parent] {
 		return false
 	}
@@ -80,7 +79,7 @@ func (e *engine) has(p *process.Process) bool {
 }
 
 // lost takes the end of a process, which may be one of the engine's.
-func (e *engine) lost(p *process.Process) {
+func (e *engine) lost(p *Process) {
 	if e == nil || !e.family[p.PID] {
 		return
 	}
@@ -91,9 +90,9 @@ func (e *engine) lost(p *process.Process) {
 }
 
 // heardEngine is the engine, even if only its log is seen.
-func (s *story) heardEngine() *engine {
+func (s *Story) heardEngine() *engine {
 	if s.engine == nil && s.guess != nil && s.guess.Recognised() {
-		s.engine = &engine{recipe: s.named, start: s.began, reader: s.guess}
+		s.engine = &engine{recipe: s.begin.Engine, start: s.begin.At, reader: s.guess}
 	}
 	return s.engine
 }

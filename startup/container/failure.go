@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package observe
+package container
 
 import (
 	"fmt"
@@ -17,8 +17,8 @@ const (
 	reasonRay      = "ray_incomplete"
 )
 
-// end ends the start: it failed, was terminated or took too long. exit is nil unless the command has ended.
-func (s *story) end(at time.Time, exit *recipe.Exit, reason string) {
+// End ends the start: it failed, was terminated or took too long. exit is nil unless the command has ended.
+func (s *Story) End(at time.Time, exit *recipe.Exit, reason string) {
 	if s.done {
 		return
 	}
@@ -29,20 +29,20 @@ func (s *story) end(at time.Time, exit *recipe.Exit, reason string) {
 	// It was ready before anybody could ask it. uvicorn says so before it binds its port, and exits with 1 if that is taken.
 	if e != nil && exit != nil && (exit.Code == 0 || reason == startup.ReasonTerminated) {
 		if t, ok := e.reader.Ready(); ok {
-			s.ready(t)
+			s.Ready(t)
 			return
 		}
 	}
 	if e != nil && reason == startup.ReasonTimedOut && !s.serves(e) {
 		if t, ok := e.reader.Initialised(at.Add(settlePhase)); ok { // no other rank will say more
-			s.ready(t)
+			s.Ready(t)
 			return
 		}
 	}
 	if reason == "" {
 		s.exit = exit
 	}
-	if exit != nil && exit.Code == 0 && exit.Signal == 0 && s.role == startup.RoleBatch {
+	if exit != nil && exit.Code == 0 && exit.Signal == 0 && s.begin.Role == startup.RoleBatch {
 		s.finish(at)
 		s.flushDownloads()
 		s.conclude(at, "ready", "")
@@ -77,7 +77,7 @@ func (s *story) end(at time.Time, exit *recipe.Exit, reason string) {
 }
 
 // finish ends what was under way when the command ended well: its end was not seen yet.
-func (s *story) finish(at time.Time) {
+func (s *Story) finish(at time.Time) {
 	for pid, d := range s.loads {
 		delete(s.loads, pid)
 		d.proc.End = at
@@ -88,7 +88,7 @@ func (s *story) finish(at time.Time) {
 	}
 }
 
-func (s *story) blameEngine(e *engine, r recipe.Result, at time.Time, reason string) {
+func (s *Story) blameEngine(e *engine, r recipe.Result, at time.Time, reason string) {
 	engine, initialised := e.reader.EngineReady()
 	init := e.recipe.Name() + "_init"
 	for i := range r.Phases {
@@ -105,7 +105,7 @@ func (s *story) blameEngine(e *engine, r recipe.Result, at time.Time, reason str
 }
 
 // blameOthers ends what was under way, or what ended last before the command failed.
-func (s *story) blameOthers(at time.Time, reason string, blamed bool) {
+func (s *Story) blameOthers(at time.Time, reason string, blamed bool) {
 	for pid, d := range s.loads {
 		delete(s.loads, pid)
 		d.proc.End = at

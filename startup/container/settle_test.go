@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package observe
+package container
 
 import (
 	"bytes"
@@ -10,24 +10,23 @@ import (
 
 	"github.com/coldtrace/coldtrace/engine/recipe"
 	"github.com/coldtrace/coldtrace/startup"
-	"github.com/coldtrace/coldtrace/wrapper/process"
 )
 
 // told is what a story told and counted, by key.
 type told struct {
-	*story
+	*Story
 	spans    map[string][]startup.Span
 	measured map[string]int
 }
 
 func newTold(began time.Time) *told {
 	out := &told{spans: map[string][]startup.Span{}, measured: map[string]int{}}
-	out.story = newStory(startup.RoleServer, began, 1, nil, func(spans []startup.Span) {
+	out.Story = New(Begin{At: began, Role: startup.RoleServer, Attempt: 1}, func(spans []startup.Span) {
 		for _, sp := range spans {
 			out.spans[sp.Key] = append(out.spans[sp.Key], sp)
 		}
 	})
-	out.measure = func(spans []startup.Span) {
+	out.Measure = func(spans []startup.Span) {
 		for _, sp := range spans {
 			out.measured[sp.Key]++
 		}
@@ -42,27 +41,27 @@ func TestWhatIsCompleteIsToldBeforeTheStartIs(t *testing.T) {
 	}
 	base := time.Now()
 	s := newTold(base)
-	d := &process.Process{PID: 6, Argv: []string{"s5cmd", "cp", "s3://b/*", "m"}, Start: base.Add(time.Second)}
-	s.became(d)
+	d := &Process{PID: 6, Argv: []string{"s5cmd", "cp", "s3://b/*", "m"}, Start: base.Add(time.Second)}
+	s.Became(d)
 	d.End = base.Add(5 * time.Second)
-	s.exited(d)
-	s.settle(d.End.Add(settleDownload - time.Millisecond))
+	s.Exited(d)
+	s.Settle(d.End.Add(settleDownload - time.Millisecond))
 	if len(s.spans) != 0 {
 		t.Fatalf("told too early: %v", s.spans)
 	}
-	s.settle(d.End.Add(settleDownload + time.Millisecond))
+	s.Settle(d.End.Add(settleDownload + time.Millisecond))
 	if len(s.spans[startup.SpanS5cmdDownload]) != 1 {
 		t.Fatalf("the download was not told: %v", s.spans)
 	}
-	e := &process.Process{PID: 7, Argv: []string{"python", "-m", "vllm.entrypoints.openai.api_server"}, Start: base.Add(10 * time.Second)}
-	s.became(e)
+	e := &Process{PID: 7, Argv: []string{"python", "-m", "vllm.entrypoints.openai.api_server"}, Start: base.Add(10 * time.Second)}
+	s.Became(e)
 	at := base.Add(20 * time.Second)
 	lines := bytes.Split(log, []byte("\n"))
 	i := 0
 	read := func(until string) {
 		for ; i < len(lines); i++ {
 			at = at.Add(time.Second)
-			s.line(at, 1, lines[i])
+			s.Line(at, 1, lines[i])
 			if until != "" && bytes.Contains(lines[i], []byte(until)) {
 				i++
 				return
@@ -70,13 +69,13 @@ func TestWhatIsCompleteIsToldBeforeTheStartIs(t *testing.T) {
 		}
 	}
 	read("Model loading took")
-	s.settle(at.Add(settlePhase - time.Second))
+	s.Settle(at.Add(settlePhase - time.Second))
 	if len(s.spans[startup.SpanModelLoad]) != 0 {
 		t.Error("another rank could still say that it took longer")
 	}
 	at = at.Add(settlePhase + time.Second)
 	for range 3 {
-		s.settle(at)
+		s.Settle(at)
 	}
 	for _, key := range []string{startup.SpanModelLoad, startup.SpanWeightsLoad, startup.SpanPythonImport} {
 		if len(s.spans[key]) != 1 || s.measured[key] != 0 {
@@ -87,7 +86,7 @@ func TestWhatIsCompleteIsToldBeforeTheStartIs(t *testing.T) {
 		t.Errorf("told before its end: %v", s.spans)
 	}
 	read("")
-	s.ready(at)
+	s.Ready(at)
 	for key, spans := range s.spans {
 		if len(spans) != 1 || s.measured[key] != 1 {
 			t.Errorf("%s was told %d times and counted %d times", key, len(spans), s.measured[key])
@@ -107,21 +106,21 @@ func TestALaunchAfterAFailedOneCorrectsWhatWasToldEarly(t *testing.T) {
 	s := newTold(base)
 	at := base
 	for launch := range 2 {
-		p := &process.Process{PID: 7 + launch, Argv: []string{"python", "-m", "vllm.entrypoints.openai.api_server"}, Start: at}
-		s.became(p)
+		p := &Process{PID: 7 + launch, Argv: []string{"python", "-m", "vllm.entrypoints.openai.api_server"}, Start: at}
+		s.Became(p)
 		for line := range bytes.SplitSeq(log, []byte("\n")) {
 			at = at.Add(time.Second)
-			s.line(at, 1, line)
+			s.Line(at, 1, line)
 			if launch == 0 && bytes.Contains(line, []byte("Model loading took")) {
 				at = at.Add(settlePhase + time.Second)
-				s.settle(at)
+				s.Settle(at)
 				p.End = at
-				s.exited(p)
+				s.Exited(p)
 				break
 			}
 		}
 	}
-	s.ready(at)
+	s.Ready(at)
 	loads := s.spans[startup.SpanModelLoad]
 	if len(loads) != 2 || !loads[0].End.Before(loads[1].Start) || s.measured[startup.SpanModelLoad] != 1 {
 		t.Errorf("%+v, counted %d times", loads, s.measured[startup.SpanModelLoad])
@@ -136,21 +135,21 @@ func TestAStartThatIsToldToEndIsToldAtOnceAndCountedWhenItHasEnded(t *testing.T)
 		then    func(*told)
 		failure string
 	}{
-		"it exits":                {func(s *told) { s.end(at(21), &recipe.Exit{Code: 0}, "") }, "terminated"},
-		"it exits with a failure": {func(s *told) { s.end(at(21), &recipe.Exit{Code: 1}, "") }, "terminated"},
-		"it dies of the signal":   {func(s *told) { s.end(at(21), &recipe.Exit{Signal: 15}, "") }, "terminated"},
-		"all are killed":          {func(s *told) { s.end(at(50), nil, "killed") }, "terminated"},
-		"it goes on forever":      {func(s *told) { s.end(at(900), nil, startup.ReasonTimedOut) }, "timed_out"},
-		"it becomes ready":        {func(s *told) { s.ready(at(40)) }, ""},
+		"it exits":                {func(s *told) { s.End(at(21), &recipe.Exit{Code: 0}, "") }, "terminated"},
+		"it exits with a failure": {func(s *told) { s.End(at(21), &recipe.Exit{Code: 1}, "") }, "terminated"},
+		"it dies of the signal":   {func(s *told) { s.End(at(21), &recipe.Exit{Signal: 15}, "") }, "terminated"},
+		"all are killed":          {func(s *told) { s.End(at(50), nil, "killed") }, "terminated"},
+		"it goes on forever":      {func(s *told) { s.End(at(900), nil, startup.ReasonTimedOut) }, "timed_out"},
+		"it becomes ready":        {func(s *told) { s.Ready(at(40)) }, ""},
 		"it is told again, and becomes ready": {func(s *told) {
-			s.interrupted(at(25), 15)
-			s.ready(at(40))
+			s.Interrupted(at(25), 15)
+			s.Ready(at(40))
 		}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newTold(base)
-			s.became(&process.Process{PID: 6, Argv: []string{"s5cmd", "cp", "s3://b/*", "m"}, Start: at(1)})
-			s.interrupted(at(20), 15)
+			s.Became(&Process{PID: 6, Argv: []string{"s5cmd", "cp", "s3://b/*", "m"}, Start: at(1)})
+			s.Interrupted(at(20), 15)
 			for _, key := range keys {
 				if early := s.spans[key]; len(early) != 1 || early[0].Failure != "terminated" || !early[0].End.Equal(at(20)) {
 					t.Errorf("%s at the signal: %+v", key, early)
@@ -162,7 +161,7 @@ func TestAStartThatIsToldToEndIsToldAtOnceAndCountedWhenItHasEnded(t *testing.T)
 			if c.failure == "" { // what was under way goes on, and ends well
 				d := s.loads[6].proc
 				d.End = at(30)
-				s.exited(d)
+				s.Exited(d)
 			}
 			c.then(s)
 			for _, key := range keys {
