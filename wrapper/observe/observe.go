@@ -59,9 +59,7 @@ func Run(version string) int {
 	// Signals are for the command. This process ends when the wrapper does.
 	signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGPIPE)
 
-	supervise.Trim()
-
-	_ = unix.SetNonblock(supervise.ControlFD, true) // or a thread would block in it, see package rawsys
+	_ = unix.SetNonblock(supervise.ControlFD, true) // or a thread would block in it
 	control := bufio.NewReader(os.NewFile(supervise.ControlFD, "control"))
 	var start supervise.Start
 	line, err := control.ReadBytes('\n')
@@ -105,7 +103,6 @@ func (o *observer) drain() int {
 	if o.cfg.startupz != "" {
 		// Somebody asks as long as the container lives: a kubelet that was restarted probes again.
 		debug.FreeOSMemory()
-		supervise.Trim()
 		<-o.ended
 	}
 	if left != nil {
@@ -177,7 +174,6 @@ func (o *observer) forget() {
 	o.story = o.story.Forgotten()
 	o.mu.Unlock()
 	debug.FreeOSMemory()
-	supervise.Trim()
 }
 
 // do changes the story and looks whether it is told.

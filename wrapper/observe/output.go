@@ -3,12 +3,13 @@
 package observe
 
 import (
+	"errors"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/coldtrace/coldtrace/engine/recipe"
-	"github.com/coldtrace/coldtrace/wrapper/rawsys"
 	"github.com/coldtrace/coldtrace/wrapper/supervise"
 )
 
@@ -26,20 +27,14 @@ const (
 type output struct {
 	fd     int
 	stream int
-	poll   *rawsys.Poll
+	file   *os.File
 }
 
 // openOutputs starts to read the copies of the command's outputs.
 func (o *observer) openOutputs() {
 	for fd, stream := range map[int]int{supervise.StdoutFD: recipe.Stdout, supervise.StderrFD: recipe.Stderr} {
-		poll, err := rawsys.NewPoll()
-		if err != nil {
-			_ = unix.Close(fd) // not observed
-			continue
-		}
-		_ = unix.SetNonblock(fd, true) // /dev/null in a pipe's place doesn't care, here and below
-		poll.AddOnce(fd, fd)
-		o.outputs = append(o.outputs, &output{fd, stream, poll})
+		_ = unix.SetNonblock(fd, true) // /dev/null in a pipe's place doesn't care
+		o.outputs = append(o.outputs, &output{fd, stream, os.NewFile(uintptr(fd), "output")})
 	}
 	for _, out := range o.outputs {
 		o.reading.Go(func() { o.read(out) })
@@ -49,7 +44,7 @@ func (o *observer) openOutputs() {
 // hasten ends all waiting: nothing more is coming, or nobody wants it.
 func (o *observer) hasten() {
 	for _, out := range o.outputs {
-		out.poll.Stop()
+		_ = out.file.SetReadDeadline(time.Unix(1, 0))
 	}
 }
 
@@ -58,41 +53,39 @@ func (o *observer) hasten() {
 func (o *observer) closeOutputs() {
 	o.reading.Wait()
 	for _, out := range o.outputs {
-		_ = unix.Close(out.fd)
-		out.poll.Close()
+		_ = out.file.Close()
 	}
 }
 
 // read passes the lines of one output to the story until its end.
 func (o *observer) read(out *output) {
 	var (
-		split   splitter
-		buf     = make([]byte, 64<<10)
-		stopped bool
-		since   int // bytes since the last pause
+		split splitter
+		buf   = make([]byte, 64<<10)
+		since int // bytes since the last pause
 	)
 	for !o.told() {
-		n := rawsys.Read(out.fd, buf)
+		n, err := out.file.Read(buf)
+		if errors.Is(err, os.ErrDeadlineExceeded) { // hastened: what is there is all
+			n, err = unix.Read(out.fd, buf)
+		}
 		if n > 0 {
 			now := o.clock.now()
 			o.lines(func(line func([]byte, time.Time)) { split.write(buf[:n], now, line) }, out.stream)
 			since += n
 		}
 		switch {
-		case n == 0 || n < 0 && stopped:
+		case n <= 0 && !errors.Is(err, unix.EINTR):
 			o.lines(split.flush, out.stream)
 			return
-		case n == len(buf) || stopped:
-			continue
-		case n < 0:
-			out.poll.Again(out.fd, out.fd)
+		case n == len(buf):
 		case since < floodBytes:
-			out.poll.After(readPause)
+			time.Sleep(readPause)
+			since = 0
 		default:
-			out.poll.After(floodPause)
+			time.Sleep(floodPause)
+			since = 0
 		}
-		since = 0
-		stopped = out.poll.Wait(func(int) {})
 	}
 }
 

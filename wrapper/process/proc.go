@@ -14,7 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/coldtrace/coldtrace/startup/container"
-	"github.com/coldtrace/coldtrace/wrapper/rawsys"
 )
 
 // clockTick is the unit of times in /proc: USER_HZ, 100 on every Linux that Go runs on.
@@ -33,20 +32,29 @@ type stat struct {
 
 func (w *Watcher) path(pid int, file string) string { return w.root + "/" + strconv.Itoa(pid) + file }
 
-func (w *Watcher) stat(pid int) (stat, bool) {
-	b, ok := rawsys.ReadFile(w.path(pid, "/stat"), w.buf)
-	if !ok {
-		return stat{}, false
+// read is a file of /proc, as far as the buffer goes, which the next one takes. Not ok: nothing of it can be read.
+func (w *Watcher) read(path string) (b []byte, ok bool) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, false
 	}
-	return parseStat(b)
+	defer unix.Close(fd)
+	total := 0
+	for total < len(w.buf) {
+		n, err := unix.Read(fd, w.buf[total:])
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || n == 0 {
+			break
+		}
+		total += n
+	}
+	return w.buf[:total], total > 0
 }
 
-// statOf is stat of a process that is known, by the file that is open of it.
-func (w *Watcher) statOf(p *Process) (stat, bool) {
-	if p.statfd < 0 {
-		return w.stat(p.PID)
-	}
-	b, ok := rawsys.Pread(p.statfd, w.buf)
+func (w *Watcher) stat(pid int) (stat, bool) {
+	b, ok := w.read(w.path(pid, "/stat"))
 	if !ok {
 		return stat{}, false
 	}
@@ -56,7 +64,7 @@ func (w *Watcher) statOf(p *Process) (stat, bool) {
 // thread tells whether a number is that of a thread other than the one that its process is named after. Those are not
 // listed, but found by who asks for them.
 func (w *Watcher) thread(pid int) bool {
-	b, ok := rawsys.ReadFile(w.path(pid, "/status"), w.buf)
+	b, ok := w.read(w.path(pid, "/status"))
 	if !ok {
 		return true // it is gone
 	}
@@ -102,43 +110,16 @@ func parseStat(b []byte) (stat, bool) {
 
 // argv reads a command line; a process that is between fork and exec, or a zombie, has its parent's or none.
 func (w *Watcher) argv(pid int) []string {
-	fd, err := unix.Open(w.path(pid, "/cmdline"), unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
+	b, ok := w.read(w.path(pid, "/cmdline"))
+	if !ok {
 		return nil
 	}
-	defer rawsys.Close(&fd)
-	total := 0
-	for total < len(w.buf) {
-		n, err := unix.Read(fd, w.buf[total:])
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil || n == 0 {
-			break
-		}
-		total += n
-	}
-	if total == 0 {
-		return nil
-	}
-	return strings.Split(strings.TrimSuffix(string(w.buf[:total]), "\x00"), "\x00")
+	return strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00")
 }
 
-// io reads the counters. The file stays open: a download's is read at each look.
+// io reads the counters.
 func (w *Watcher) io(p *Process) (container.IO, bool) {
-	path := w.path(p.PID, "/io")
-	if p.iofd < 0 && w.iofds < maxFiles {
-		if p.iofd = rawsys.Open(path); p.iofd >= 0 {
-			w.iofds++
-		}
-	}
-	var b []byte
-	var ok bool
-	if p.iofd >= 0 {
-		b, ok = rawsys.Pread(p.iofd, w.buf)
-	} else {
-		b, ok = rawsys.ReadFile(path, w.buf)
-	}
+	b, ok := w.read(w.path(p.PID, "/io"))
 	if !ok {
 		return container.IO{}, false
 	}
@@ -165,24 +146,17 @@ func (w *Watcher) io(p *Process) (container.IO, bool) {
 // started converts a start in ticks since boot, at this moment. Boot itself is where the two clocks say it is now, to
 // the nanosecond and whatever steps the clock has made; /proc/stat's btime is whole seconds.
 func started(ticks uint64, now time.Time) time.Time {
-	up, ok := rawsys.Boottime()
-	if !ok {
+	var up unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &up) != nil {
 		return time.Time{}
 	}
-	since := up - time.Duration(ticks)*clockTick //nolint:gosec // years of ticks fit
+	since := time.Duration(up.Nano()) - time.Duration(ticks)*clockTick //nolint:gosec // years of ticks fit
 	return now.Add(-since)
 }
 
-// lastPID is the number given last in our PID namespace: while it stays, nobody was born. The file stays open: it is read
-// at each look, and opening it would cost more than reading.
+// lastPID is the number given last in our PID namespace: while it stays, nobody was born.
 func (w *Watcher) lastPID() (int, bool) {
-	if w.loadavg < 0 {
-		w.loadavg = rawsys.Open(w.root + "/loadavg")
-	}
-	if w.loadavg < 0 {
-		return 0, false
-	}
-	b, ok := rawsys.Pread(w.loadavg, w.buf)
+	b, ok := w.read(w.root + "/loadavg")
 	if !ok {
 		return 0, false
 	}

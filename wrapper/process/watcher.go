@@ -14,7 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/coldtrace/coldtrace/startup/container"
-	"github.com/coldtrace/coldtrace/wrapper/rawsys"
 )
 
 // How often is looked. A start is read from /proc and an end is told by a pidfd, whenever that is; a tick bounds how late
@@ -27,7 +26,7 @@ const (
 	youngFor  = 500 * time.Millisecond // a process that young may be about to exec
 	laterLook = time.Second            // how often an older one is asked whether it has become another,
 	laterMany = 20                     // and less often by as many times as there are so many
-	maxFiles  = 64                     // of as many processes files are held open, and of as many the counters
+	maxFiles  = 64                     // of as many processes files are held open
 )
 
 // Process is one descendant.
@@ -42,7 +41,7 @@ type Process struct {
 	shell   bool
 	present bool
 
-	pidfd, statfd, iofd int // negative: not open
+	pidfd int // negative: not open
 }
 
 // Watcher watches the descendants of one process, itself included.
@@ -61,12 +60,9 @@ type Watcher struct {
 	top     int // the process
 	reaper  int // who inherits orphans
 	procs   map[int]*Process
-	unborn  []int        // numbers that were given, but to nobody who could be seen yet
-	quiet   bool         // nobody is looked at more often than once a second
-	last    int          // the number given last; negative: everybody is to be listed
-	loadavg int          // an open file, or negative
-	iofds   int          // open files of counters
-	poll    *rawsys.Poll // for the ends of processes, and the next look
+	unborn  []int // numbers that were given, but to nobody who could be seen yet
+	quiet   bool  // nobody is looked at more often than once a second
+	last    int   // the number given last; negative: everybody is to be listed
 	buf     []byte
 	dirents []byte
 }
@@ -75,7 +71,7 @@ type Watcher struct {
 // not reported itself.
 func New(pid, reaper int) *Watcher {
 	return &Watcher{
-		Guard: &sync.Mutex{}, Clock: time.Now, root: "/proc", top: pid, reaper: reaper, loadavg: -1,
+		Guard: &sync.Mutex{}, Clock: time.Now, root: "/proc", top: pid, reaper: reaper,
 		procs: map[int]*Process{}, last: -1,
 		buf: make([]byte, 16<<10), dirents: make([]byte, 8<<10),
 	}
@@ -88,15 +84,17 @@ func (w *Watcher) Run(ctx context.Context) error {
 	if err := w.visible(); err != nil {
 		return err
 	}
-	var err error
-	if w.poll, err = rawsys.NewPoll(); err != nil {
+	stop, stopper, err := os.Pipe()
+	if err != nil {
 		return fmt.Errorf("wait for processes: %w", err)
 	}
+	defer stop.Close()
+	defer stopper.Close()
 	if err := w.look(w.Clock()); err != nil {
 		return err
 	}
-	defer context.AfterFunc(ctx, w.poll.Stop)()
-	for w.sleep() {
+	defer context.AfterFunc(ctx, func() { stopper.Close() })()
+	for w.sleep(int32(stop.Fd())) { //nolint:gosec // fds are small
 		if err := w.look(w.Clock()); err != nil {
 			return err
 		}
@@ -124,46 +122,50 @@ func (w *Watcher) visible() error {
 }
 
 func (w *Watcher) close() {
-	rawsys.Close(&w.loadavg)
 	for _, p := range w.procs {
-		w.release(p)
-	}
-	if w.poll != nil {
-		w.poll.Close()
+		p.release()
 	}
 }
 
-// sleep waits for the next look, and reports whether there is to be one. A process that ends meanwhile is reported at once.
-func (w *Watcher) sleep() bool {
+// sleep waits for the next look, and reports whether there is to be one: not once the file stop is at its end. A process
+// that ends meanwhile is reported at once.
+func (w *Watcher) sleep(stop int32) bool {
 	wait := tick
 	if w.quiet {
 		wait = quietTick
 	}
-	until := time.Now().Add(wait)
-	w.poll.After(wait)
-	for {
-		gone := 0
-		stopped := w.poll.Wait(func(pid int) {
-			gone++
-			if p := w.procs[pid]; p != nil {
-				if p.Watched {
-					w.sample(p)
-				}
-				w.end(p)
+	for until := time.Now().Add(wait); ; {
+		fds, procs := []unix.PollFd{{Fd: stop, Events: unix.POLLIN}}, []*Process{nil}
+		for _, p := range w.procs {
+			if p.pidfd >= 0 {
+				fds, procs = append(fds, unix.PollFd{Fd: int32(p.pidfd), Events: unix.POLLIN}), append(procs, p) //nolint:gosec // fds are small
 			}
-		})
-		if gone == 0 || stopped {
-			return !stopped
+		}
+		left := unix.NsecToTimespec(max(0, time.Until(until)).Nanoseconds())
+		n, err := unix.Ppoll(fds, &left, nil)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case n <= 0 || fds[0].Revents != 0:
+			return n <= 0
+		}
+		for i, p := range procs[1:] {
+			if fds[i+1].Revents == 0 {
+				continue
+			}
+			if p.Watched {
+				w.sample(p)
+			}
+			w.end(p)
 		}
 		if soon := time.Now().Add(soonTick); soon.Before(until) {
 			until = soon
 		}
-		w.poll.After(time.Until(until)) // it may have been time already: that is told once
 	}
 }
 
 func (w *Watcher) add(pid int, s stat, now time.Time) {
-	p := &Process{Process: container.Process{PID: pid, Parent: s.ppid}, comm: s.comm, ticks: s.start, stack: s.stack, seen: now, checked: now, present: true, pidfd: -1, statfd: -1, iofd: -1}
+	p := &Process{Process: container.Process{PID: pid, Parent: s.ppid}, comm: s.comm, ticks: s.start, stack: s.stack, seen: now, checked: now, present: true, pidfd: -1}
 	p.Start = started(s.start, w.Clock())
 	if p.Start.IsZero() || p.Start.After(now) || s.start == 0 {
 		p.Start = now
@@ -174,20 +176,19 @@ func (w *Watcher) add(pid int, s stat, now time.Time) {
 		p.stack = 0
 	}
 	if len(w.procs) <= maxFiles { // of others the end is seen at the next look but one
-		if p.pidfd = rawsys.PidfdOpen(pid); p.pidfd >= 0 && !w.poll.Add(p.pidfd, pid) {
-			rawsys.Close(&p.pidfd)
+		if fd, err := unix.PidfdOpen(pid, 0); err == nil {
+			p.pidfd = fd
 		}
-		p.statfd = rawsys.Open(w.path(pid, "/stat")) // negative: it is opened each time
 	}
 	w.Became(p)
 }
 
-// release closes the files that are open of a process.
-func (w *Watcher) release(p *Process) {
-	if p.iofd >= 0 {
-		w.iofds--
+// release closes the file that is open of a process.
+func (p *Process) release() {
+	if p.pidfd >= 0 {
+		_ = unix.Close(p.pidfd)
+		p.pidfd = -1
 	}
-	rawsys.Close(&p.pidfd, &p.statfd, &p.iofd)
 }
 
 // shells run other programs in their own place now and then: `bash -c 'a; b'` becomes b.
@@ -209,7 +210,7 @@ func (w *Watcher) check(p *Process, now time.Time) {
 		return
 	}
 	p.checked = now
-	s, ok := w.statOf(p)
+	s, ok := w.stat(p.PID)
 	if !ok || s.start != p.ticks || s.state == 'Z' || s.state == 'X' {
 		w.end(p)
 		return
@@ -252,11 +253,11 @@ func (w *Watcher) end(p *Process) {
 	}
 	w.Guard.Lock()
 	p.End = w.Clock() // not when the look began, before which it was there
-	if s, ok := w.statOf(p); ok && s.start == p.ticks && s.state == 'Z' {
+	if s, ok := w.stat(p.PID); ok && s.start == p.ticks && s.state == 'Z' {
 		p.Signal = s.status & 0x7f
 	}
 	w.Guard.Unlock()
-	w.release(p)
+	p.release()
 	delete(w.procs, p.PID)
 	w.Ended(p)
 }
