@@ -25,6 +25,9 @@ type Policy struct {
 	KnownImages     []KnownImage    `yaml:"knownImages"`
 	CanaryPercent   int             `yaml:"canaryPercent"` // 0 to 100
 	RegistryLookup  bool            `yaml:"registryLookup"`
+
+	// Digest is of the file that a Store read: 12 hex digits of its SHA-256. Else it is empty.
+	Digest string `yaml:"-"`
 }
 
 // OTLP is where telemetry goes.

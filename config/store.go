@@ -5,6 +5,8 @@ package config
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"sync"
@@ -39,13 +41,22 @@ func Open(path string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read policy: %w", err)
 	}
-	policy, err := Parse(data)
+	policy, err := parseFile(data)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	s.last = data
 	s.current.Store(policy)
 	return s, nil
+}
+
+func parseFile(data []byte) (*Policy, error) {
+	policy, err := Parse(data)
+	if err == nil {
+		sum := sha256.Sum256(data)
+		policy.Digest = hex.EncodeToString(sum[:6])
+	}
+	return policy, err
 }
 
 // Policy is the last good one. It is shared: do not change it.
@@ -89,7 +100,7 @@ func (s *Store) reload() {
 	default:
 		s.missing, s.last = false, data
 		var policy *Policy
-		if policy, err = Parse(data); err == nil {
+		if policy, err = parseFile(data); err == nil {
 			s.current.Store(policy)
 		} else {
 			err = fmt.Errorf("%s: %w", s.path, err)

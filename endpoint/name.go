@@ -3,6 +3,7 @@
 package endpoint
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/coldtrace/coldtrace/startup"
@@ -41,10 +42,27 @@ func endpointName(pod *Pod) string {
 	if o == nil {
 		return ""
 	}
-	if hash := pod.Metadata.Labels["pod-template-hash"]; hash != "" {
-		return strings.TrimSuffix(o.Name, "-"+hash)
+	_, name := Workload(pod.Metadata.Labels, o.Kind, o.Name)
+	return name
+}
+
+// Workload is what a person made of which a pod's controller, of the kind and name, is a part: a Deployment rather than one of
+// its ReplicaSets, which a `kubectl rollout restart` replaces. It is told by the labels that the controllers put on pods;
+// where they tell nothing, it is the controller itself.
+func Workload(labels map[string]string, kind, name string) (string, string) {
+	if hash := labels["pod-template-hash"]; hash != "" && kind == "ReplicaSet" {
+		return "Deployment", strings.TrimSuffix(name, "-"+hash)
 	}
-	return o.Name
+	if hash := labels["rollouts-pod-template-hash"]; hash != "" && kind == "ReplicaSet" {
+		return "Rollout", strings.TrimSuffix(name, "-"+hash)
+	}
+	if of := labels["leaderworkerset.sigs.k8s.io/name"]; of != "" {
+		return "LeaderWorkerSet", of
+	}
+	if of := labels["ray.io/originated-from-cr-name"]; of != "" && kind == "RayCluster" {
+		return cmp.Or(labels["ray.io/originated-from-crd"], kind), of
+	}
+	return kind, name
 }
 
 // imageTag is the tag of an image, else the start of its digest, else empty.

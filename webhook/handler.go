@@ -23,6 +23,7 @@ import (
 	"github.com/coldtrace/coldtrace/config"
 	"github.com/coldtrace/coldtrace/endpoint"
 	"github.com/coldtrace/coldtrace/inject"
+	"github.com/coldtrace/coldtrace/webhook/breaker"
 )
 
 // Path is where the API server sends pods.
@@ -64,6 +65,8 @@ type Subject struct {
 	Pod       string // its name, or its generated name's beginning
 	DryRun    bool
 	Owner     Owner
+	Workload  string // see breaker.NameOf; empty for a bare pod
+	Policy    string // the digest of the policy that decided
 }
 
 // Owner is the controller of a pod, empty for a bare one.
@@ -274,7 +277,9 @@ func (h *Handler) review(ctx context.Context, body []byte, late inject.Reason, t
 		return h.unchanged(&subject, req.UID, ReasonDeadline, nil), true
 	}
 	h.observe(&subject, &decision)
-	return answerTo(req.UID, ops, &decision), true
+	a := answerTo(req.UID, ops, &decision)
+	a.policy = subject.Policy
+	return a, true
 }
 
 // decide asks package inject and turns a panic into an error.
@@ -300,6 +305,7 @@ func (h *Handler) decide(req *request, subject *Subject, deadline time.Time) (op
 		in.NoImageVolume = h.config.NoImageVolume(req.Namespace)
 	}
 	h.entrypoint(&in, deadline)
+	subject.Policy = in.Policy.Digest
 	ops, d = inject.Pod(in)
 	return ops, d, nil
 }
@@ -327,6 +333,7 @@ func (h *Handler) respond(ctx context.Context, w http.ResponseWriter, a answer, 
 	end()
 	header := w.Header()
 	header["Content-Type"] = jsonContentType
+	header[PolicyHeader] = []string{a.policy}
 	header["Content-Length"] = []string{strconv.Itoa(len(out))}
 	if h.draining.Load() {
 		header.Set("Connection", "close") // the API server opens its next connection to another replica
@@ -338,6 +345,9 @@ func (h *Handler) respond(ctx context.Context, w http.ResponseWriter, a answer, 
 	return patchBytes
 }
 
+// PolicyHeader of an answer holds the digest of the policy in force. `coldtrace check` waits for the release's.
+const PolicyHeader = "Coldtrace-Policy"
+
 var jsonContentType = []string{"application/json"}
 
 func subjectOf(req *request) Subject {
@@ -348,6 +358,7 @@ func subjectOf(req *request) Subject {
 	}
 	if o := meta.Controller(); o != nil {
 		s.Owner = Owner{APIVersion: o.APIVersion, Kind: o.Kind, Name: o.Name, UID: o.UID}
+		s.Workload = breaker.NameOf(req.Namespace, meta.Labels, o.Kind, o.Name)
 	}
 	return s
 }

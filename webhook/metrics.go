@@ -34,7 +34,7 @@ var (
 )
 
 func init() {
-	ctrlmetrics.Registry.MustRegister(decisions, features, duration, patchSize, events, lookups, leafExpiry, policyGood, evictions)
+	ctrlmetrics.Registry.MustRegister(decisions, features, duration, patchSize, lookups, leafExpiry, policyGood, evictions)
 }
 
 // metrics are the counters of one handler.

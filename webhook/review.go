@@ -92,6 +92,7 @@ type answer struct {
 	patch    []jsonpatch.Operation
 	warnings []string
 	audit    []auditEntry
+	policy   string // see PolicyHeader
 
 	outcome inject.Outcome
 	reason  inject.Reason

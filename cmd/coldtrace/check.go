@@ -37,7 +37,7 @@ func newCheckCommand() *cobra.Command {
 	o := checkOptions{}
 	cmd := &cobra.Command{
 		Use:   "check",
-		Short: "Check an installation from inside the cluster: one admission, one span (helm test runs it)",
+		Short: "Check an installation from inside the cluster: the policy in force, one admission, one span (helm test runs it)",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return check(cmd.Context(), cmd.OutOrStdout(), o) },
 	}
@@ -51,26 +51,29 @@ func newCheckCommand() *cobra.Command {
 }
 
 func check(ctx context.Context, out io.Writer, o checkOptions) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
 	store, err := config.Open(o.policy)
 	if err != nil {
 		return err
+	}
+	target := store.Policy().OTLP
+	if target.Endpoint == "" {
+		return errors.New("there is no OTLP endpoint, so pods are left as they are: set otlp.endpoint, or collector.enabled")
 	}
 	bundle, err := o.caBundle(ctx)
 	if err != nil {
 		return err
 	}
 	host := o.service + "." + o.namespace + ".svc"
-	patched, err := firstAdmission(ctx, host, bundle)
+	patched, err := firstAdmission(ctx, host, bundle, store.Policy().Digest)
 	if err != nil {
 		return fmt.Errorf("admission through %s: %w", host, err)
 	}
 	fmt.Fprintf(out, "admission through https://%s: answered, certificate trusted, %d patch operations\n", host, patched)
 
-	target := store.Policy().OTLP
-	if target.Endpoint == "" || strings.Contains(target.Endpoint, "$(") {
-		fmt.Fprintln(out, "OTLP: not tried, the policy names no endpoint that can be reached from here")
+	if strings.Contains(target.Endpoint, "$(") {
+		fmt.Fprintln(out, "OTLP: not tried, the variables of the endpoint's address are the pods'")
 		return nil
 	}
 	if err := sendSpan(ctx, store.Policy()); err != nil {
@@ -110,23 +113,33 @@ func (o checkOptions) caBundle(ctx context.Context) ([]byte, error) {
 const checkPod = `{"metadata":{"generateName":"coldtrace-check-","annotations":{"coldtrace.io/inject":"true"}},"spec":{"containers":[{"name":"main",` +
 	`"image":"check","command":["python3","-m","vllm.entrypoints.openai.api_server"],"resources":{"limits":{"nvidia.com/gpu":"1"}}}]}}`
 
-// reachableIn is far more than kube-proxy and DNS take to know of replicas that are ready.
-const reachableIn = 30 * time.Second
+// How long to wait for what takes a moment after an installation or an upgrade.
+const (
+	reachableIn = 30 * time.Second // kube-proxy and DNS need far less to know of replicas that are ready
+	inForceIn   = 2 * time.Minute  // old replicas leave; a kubelet brings an edited ConfigMap within 71 s
+)
 
-// firstAdmission tries until the Service can be reached: right after an installation the nodes may not know it yet.
-func firstAdmission(ctx context.Context, host string, bundle []byte) (int, error) {
-	deadline := time.After(reachableIn)
+// errOtherPolicy tells that a replica answers by another policy than the release's.
+var errOtherPolicy = errors.New("the policy in force is not the release's")
+
+// firstAdmission tries until the Service can be reached and answers by the policy of the digest.
+func firstAdmission(ctx context.Context, host string, bundle []byte, digest string) (int, error) {
+	reach, force := time.After(reachableIn), time.After(inForceIn)
 	again := time.NewTicker(500 * time.Millisecond)
 	defer again.Stop()
 	for {
-		patched, err := dryRunAdmission(ctx, host, bundle)
-		if !unreachable(err) {
+		patched, err := dryRunAdmission(ctx, host, bundle, digest)
+		if errors.Is(err, errOtherPolicy) {
+			reach = nil
+		} else if !unreachable(err) {
 			return patched, err
 		}
 		select {
 		case <-again.C:
-		case <-deadline:
+		case <-reach:
 			return 0, fmt.Errorf("not reached within %s: %w", reachableIn, err)
+		case <-force:
+			return 0, fmt.Errorf("after %s: %w", inForceIn, err)
 		case <-ctx.Done():
 			return 0, errors.Join(ctx.Err(), err)
 		}
@@ -141,7 +154,7 @@ func unreachable(err error) bool {
 }
 
 // dryRunAdmission sends what the API server would send for a dry run and gives back how much would be changed.
-func dryRunAdmission(ctx context.Context, host string, bundle []byte) (int, error) {
+func dryRunAdmission(ctx context.Context, host string, bundle []byte, digest string) (int, error) {
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(bundle) {
 		return 0, errors.New("the CA bundle holds no certificate")
@@ -161,6 +174,9 @@ func dryRunAdmission(ctx context.Context, host string, bundle []byte) (int, erro
 		return 0, err
 	}
 	defer resp.Body.Close()
+	if got := resp.Header.Get(webhook.PolicyHeader); got != digest {
+		return 0, fmt.Errorf("%w: %q, not %q", errOtherPolicy, got, digest)
+	}
 	var review struct {
 		Response struct {
 			UID      string

@@ -13,7 +13,11 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/scheme"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/tools/record"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
@@ -165,12 +169,15 @@ func serve(ctx context.Context, o serveOptions) error {
 		return err
 	}
 	nodes := webhook.NewNodes(mgr.GetCache(), clients.Discovery(), policy.Policy, log.WithName("nodes"))
-	events := webhook.NewEvents(clients, log.WithName("events"))
+	broadcaster := record.NewBroadcaster(record.WithContext(ctx))
+	defer broadcaster.Shutdown()
+	broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: clients.CoreV1().Events("")})
+	events := broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "coldtrace"})
 	gate, err := breaker.NewGate(ctx, mgr.GetCache(), log.WithName("breaker"))
 	if err != nil {
 		return err
 	}
-	keeper := breaker.NewKeeper(clients, o.namespace, breaker.DefaultLimits(), log.WithName("breaker"))
+	keeper := breaker.NewKeeper(clients, o.namespace, events, breaker.DefaultLimits(), log.WithName("breaker"))
 	exporter := &policyExporter{policy: policy.Policy, log: log.WithName("exporter")}
 	var self *selfTelemetry
 	if o.selfTraces > 0 {
@@ -187,9 +194,9 @@ func serve(ctx context.Context, o serveOptions) error {
 		Namespace:     namespaces.Annotations,
 		ImageVolumes:  o.imageVolumesFunc(nodes),
 		Entrypoint:    webhook.NewEntrypoints(clients, o.pullSecrets, log.WithName("registry")).Lookup,
-		NoWrapper:     func(s *webhook.Subject) inject.Reason { return gate.NoWrapper(s.Owner.UID) },
+		NoWrapper:     func(s *webhook.Subject) inject.Reason { return gate.NoWrapper(s.Workload) },
 		NoImageVolume: gate.NoImageVolume,
-		Observe:       events.Observe,
+		Observe:       webhook.Events(events),
 		Tracer:        self.tracer("webhook"),
 		Connected:     server.Connected,
 		Started:       started,
@@ -206,7 +213,6 @@ func serve(ctx context.Context, o serveOptions) error {
 		server,
 		onEveryReplica(policy.Run),
 		nodes,
-		events,
 		onEveryReplica(func(ctx context.Context) error {
 			// The manager starts this one after its caches have synced.
 			close(started)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,10 +24,13 @@ func TestAWrapperImageThatCannotBePulledStopsTheWrapperForItsOwner(t *testing.T)
 	in := install(t, 2, nil, patient, "webhook.failurePolicy=Fail", "policy.wrapper.delivery=init-container")
 	ns := labelled(t)
 	controller := true
-	owned := func(name, owner string) *corev1.Pod {
+	// Each pod is of another rollout of its Deployment.
+	owned := func(name, deployment string) *corev1.Pod {
 		pod := endpointPod(name)
+		pod.Labels["pod-template-hash"] = name
+		set := deployment + "-" + name
 		pod.OwnerReferences = []metav1.OwnerReference{{
-			APIVersion: "apps/v1", Kind: "ReplicaSet", Name: owner, UID: types.UID(owner), Controller: &controller,
+			APIVersion: "apps/v1", Kind: "ReplicaSet", Name: set, UID: types.UID(set), Controller: &controller,
 		}}
 		return pod
 	}
@@ -69,7 +73,7 @@ func TestAWrapperImageThatCannotBePulledStopsTheWrapperForItsOwner(t *testing.T)
 	}
 	eventually(t, 10*time.Second, "Event on the owner", func(ctx context.Context) error {
 		list, err := suite.client.CoreV1().Events(ns).List(ctx, metav1.ListOptions{FieldSelector: "reason=ColdtraceBreakerOpen"})
-		if err == nil && (len(list.Items) != 1 || list.Items[0].InvolvedObject.Name != "sick") {
+		if err == nil && (len(list.Items) != 1 || list.Items[0].InvolvedObject.Name != "sick-first" || !strings.Contains(list.Items[0].Message, "rollout restart")) {
 			err = fmt.Errorf("%d Events", len(list.Items))
 		}
 		return err

@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/record"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 
@@ -71,9 +72,9 @@ func NewGate(ctx context.Context, c cache.Cache, log logr.Logger) (*Gate, error)
 	return g, nil
 }
 
-// NoWrapper is the reason for which a pod of the owner goes without; empty: none.
-func (g *Gate) NoWrapper(ownerUID string) inject.Reason {
-	if s := g.state.Load(); s != nil && s.IsOpen(ownerUID) {
+// NoWrapper is the reason for which a pod of the owner (see NameOf) goes without; empty: none.
+func (g *Gate) NoWrapper(owner string) inject.Reason {
+	if s := g.state.Load(); s != nil && s.IsOpen(owner) {
 		return inject.ReasonBreaker
 	}
 	return ""
@@ -111,6 +112,7 @@ func (g *Gate) use(s *State) {
 // Keeper is the leader's half.
 type Keeper struct {
 	client    kubernetes.Interface
+	events    record.EventRecorder
 	namespace string
 	limits    Limits
 	log       logr.Logger
@@ -129,10 +131,10 @@ type report struct {
 
 // NewKeeper makes a keeper; it must be added to the manager.
 func NewKeeper(
-	client kubernetes.Interface, namespace string, limits Limits, log logr.Logger,
+	client kubernetes.Interface, namespace string, events record.EventRecorder, limits Limits, log logr.Logger,
 ) *Keeper {
 	return &Keeper{
-		client: client, namespace: namespace, limits: limits, log: log, now: time.Now,
+		client: client, namespace: namespace, events: events, limits: limits, log: log, now: time.Now,
 		reports: make(chan report, 256), counted: map[string]bool{},
 	}
 }
@@ -146,7 +148,7 @@ func (k *Keeper) Observe(pod *corev1.Pod) {
 	}
 	k.report(report{
 		Report: Report{
-			OwnerUID: string(owner.UID), OwnerName: pod.Namespace + "/" + owner.Name, PodUID: string(pod.UID), Verdict: verdict,
+			Owner: NameOf(pod.Namespace, pod.Labels, owner.Kind, owner.Name), PodUID: string(pod.UID), Verdict: verdict,
 		},
 		owner: *owner, ns: pod.Namespace, id: string(pod.UID) + string(verdict),
 	})
@@ -236,7 +238,7 @@ func (k *Keeper) update(ctx context.Context, r *report) error {
 		k.counted[r.id] = true
 	}
 	if opened {
-		k.tell(ctx, r, all)
+		k.tell(r, all)
 	}
 	return nil
 }
@@ -261,28 +263,28 @@ func (k *Keeper) write(ctx context.Context, object *corev1.ConfigMap, missing bo
 	return nil
 }
 
-// tell writes the log and an Event on the owner.
-func (k *Keeper) tell(ctx context.Context, r *report, all bool) {
-	reason, kept := "ColdtraceBreakerOpen", fmt.Sprintf("for %s, or until ConfigMap %s/%s is deleted", k.limits.Reset, k.namespace, Name)
-	message := fmt.Sprintf("Pods with coldtrace's wrapper failed to start (%s). New pods go without it %s.", r.Verdict, kept)
+// tell writes the log and an Event on the owner, with what there is to do.
+func (k *Keeper) tell(r *report, all bool) {
+	reason, message := "ColdtraceBreakerOpen", fmt.Sprintf(
+		"Pods with coldtrace's wrapper failed to start (%s): %s. New pods of this workload go without it for %s, or until ConfigMap %s/%s is deleted. "+
+			"Pods that wait are not made anew by themselves: `kubectl rollout restart` or delete them.",
+		r.Verdict, advice[r.Verdict], k.limits.Reset, k.namespace, Name)
 	if r.refused {
-		reason, kept = "ColdtraceImageVolumeRefused", fmt.Sprintf("until ConfigMap %s/%s is deleted", k.namespace, Name)
-		message = "A pod was refused for a volume. With delivery auto, new pods of this namespace get coldtrace's wrapper by init container " + kept + "."
+		reason = "ColdtraceImageVolumeRefused"
+		message = fmt.Sprintf("A pod was refused for a volume. With delivery auto, new pods of this namespace get coldtrace's wrapper "+
+			"by init container until ConfigMap %s/%s is deleted.", k.namespace, Name)
 		k.log.Info("A pod was refused for a volume: no image volumes in its namespace", "namespace", r.ns, "owner", r.owner.Name)
 	} else {
-		k.log.Info("The breaker opened: pods go without the wrapper", "namespace", r.ns, "owner", r.owner.Name, "verdict", r.Verdict, "all", all)
+		k.log.Info("The breaker opened: pods go without the wrapper", "workload", r.Owner, "verdict", r.Verdict, "all", all)
 	}
-	now := metav1.NewTime(k.now())
-	_, err := k.client.CoreV1().Events(r.ns).Create(ctx, &corev1.Event{
-		ObjectMeta: metav1.ObjectMeta{GenerateName: "coldtrace-", Namespace: r.ns},
-		InvolvedObject: corev1.ObjectReference{
-			APIVersion: r.owner.APIVersion, Kind: r.owner.Kind, Name: r.owner.Name, UID: r.owner.UID, Namespace: r.ns,
-		},
-		Reason: reason, Type: corev1.EventTypeWarning, Message: message,
-		Source:         corev1.EventSource{Component: "coldtrace"},
-		FirstTimestamp: now, LastTimestamp: now, Count: 1, ReportingController: "coldtrace.io/breaker",
-	}, metav1.CreateOptions{})
-	if err != nil {
-		k.log.V(1).Info("An Event was not written", "namespace", r.ns, "owner", r.owner.Name, "error", err.Error())
-	}
+	k.events.Event(&corev1.ObjectReference{
+		APIVersion: r.owner.APIVersion, Kind: r.owner.Kind, Name: r.owner.Name, UID: r.owner.UID, Namespace: r.ns,
+	}, corev1.EventTypeWarning, reason, message)
+}
+
+// advice is what to look into.
+var advice = map[Verdict]string{
+	NoImage:  "see that the nodes can pull the image that policy field wrapper.image names",
+	NoStart:  "see what `kubectl describe pod` says of the container; annotation coldtrace.io/delivery: \"off\" leaves the command alone",
+	Crashing: "see `kubectl logs --previous`; where pods without the wrapper crash too, it comes back",
 }

@@ -5,6 +5,8 @@ package breaker
 import (
 	"slices"
 	"time"
+
+	"github.com/coldtrace/coldtrace/endpoint"
 )
 
 // Limits of the breaker.
@@ -22,7 +24,7 @@ const maxOwners = 1000
 
 // State is what the ConfigMap holds.
 type State struct {
-	Owners map[string]Owner `json:"owners,omitempty"` // by UID
+	Owners map[string]Owner `json:"owners,omitempty"` // by NameOf
 	All    time.Time        `json:"all,omitzero"`     // since when it is open for all
 	// Refused are the namespaces in which a pod was refused for a volume, since when. They stay: a policy does, and to try
 	// again would cost a pod.
@@ -44,9 +46,17 @@ func (s *State) Refuse(namespace string, now time.Time) bool {
 // IsRefused tells if pods of a namespace can't have an image volume.
 func (s *State) IsRefused(namespace string) bool { return !s.Refused[namespace].IsZero() }
 
+// NameOf names a workload, as the owner of its pods, the same through all rollouts: namespace/Kind/name. Empty for a bare pod.
+func NameOf(namespace string, labels map[string]string, kind, name string) string {
+	if name == "" {
+		return ""
+	}
+	kind, name = endpoint.Workload(labels, kind, name)
+	return namespace + "/" + kind + "/" + name
+}
+
 // Owner is what is known of one owner.
 type Owner struct {
-	Name    string    `json:"name"` // namespace/name, for people
 	Verdict Verdict   `json:"verdict"`
 	Pods    []string  `json:"pods,omitempty"` // that crashed, by UID
 	Seen    time.Time `json:"seen"`           // last
@@ -56,8 +66,9 @@ type Owner struct {
 
 // Report is one pod's verdict.
 type Report struct {
-	OwnerUID, OwnerName, PodUID string
-	Verdict                     Verdict
+	Owner   string // see NameOf
+	PodUID  string
+	Verdict Verdict
 }
 
 // Observe takes a report in and tells whether the state changed, and whether it opened for the owner and for all.
@@ -65,9 +76,9 @@ func (s *State) Observe(r Report, now time.Time, limits Limits) (changed, opened
 	if s.Owners == nil {
 		s.Owners = map[string]Owner{}
 	}
-	o, known := s.Owners[r.OwnerUID]
+	o, known := s.Owners[r.Owner]
 	switch {
-	case r.Verdict == Fine, r.OwnerUID == "":
+	case r.Verdict == Fine, r.Owner == "":
 		return false, false, false
 	case r.Verdict == SameBare:
 		// Only of interest where crashes made us suspect ourselves: they go on without us, so it was not us.
@@ -75,17 +86,17 @@ func (s *State) Observe(r Report, now time.Time, limits Limits) (changed, opened
 			return false, false, false
 		}
 		o.Cleared, o.Open, o.Seen = true, time.Time{}, now
-		s.Owners[r.OwnerUID] = o
+		s.Owners[r.Owner] = o
 		return true, false, false
 	case r.Verdict == Crashing && o.Cleared, slices.Contains(o.Pods, r.PodUID), !o.Open.IsZero():
 		return false, false, false
 	}
-	o.Name, o.Verdict, o.Seen = r.OwnerName, r.Verdict, now
+	o.Verdict, o.Seen = r.Verdict, now
 	o.Pods = append(o.Pods, r.PodUID)
 	if r.Verdict != Crashing || len(o.Pods) >= limits.CrashingPods {
 		o.Open, opened = now, true
 	}
-	s.Owners[r.OwnerUID] = o
+	s.Owners[r.Owner] = o
 	s.bound()
 	if opened && s.All.IsZero() && s.open() >= limits.Owners {
 		s.All, openedAll = now, true
@@ -95,9 +106,9 @@ func (s *State) Observe(r Report, now time.Time, limits Limits) (changed, opened
 
 // Expire closes what has been open for long enough, and forgets.
 func (s *State) Expire(now time.Time, limits Limits) (changed bool) {
-	for uid, o := range s.Owners {
+	for name, o := range s.Owners {
 		if now.Sub(o.Seen) >= limits.Reset {
-			delete(s.Owners, uid)
+			delete(s.Owners, name)
 			changed = true
 		}
 	}
@@ -108,8 +119,8 @@ func (s *State) Expire(now time.Time, limits Limits) (changed bool) {
 }
 
 // IsOpen tells if pods of the owner must go without the wrapper.
-func (s *State) IsOpen(ownerUID string) bool {
-	return !s.All.IsZero() || !s.Owners[ownerUID].Open.IsZero()
+func (s *State) IsOpen(owner string) bool {
+	return !s.All.IsZero() || !s.Owners[owner].Open.IsZero()
 }
 
 func (s *State) open() int {
@@ -126,9 +137,9 @@ func (s *State) open() int {
 func (s *State) bound() {
 	for len(s.Owners) > maxOwners {
 		oldest, at := "", time.Time{}
-		for uid, o := range s.Owners {
+		for name, o := range s.Owners {
 			if oldest == "" || o.Seen.Before(at) {
-				oldest, at = uid, o.Seen
+				oldest, at = name, o.Seen
 			}
 		}
 		delete(s.Owners, oldest)

@@ -16,7 +16,7 @@ import (
 var begin = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 
 func report1(owner string, pod int, v Verdict) Report {
-	return Report{OwnerUID: owner, OwnerName: "ns/" + owner, PodUID: fmt.Sprintf("%s-%d", owner, pod), Verdict: v}
+	return Report{Owner: owner, PodUID: fmt.Sprintf("%s-%d", owner, pod), Verdict: v}
 }
 
 func TestAnImageThatCannotBePulledOpensAtTheFirstPod(t *testing.T) {
