@@ -168,12 +168,14 @@ func withSub(e *entry, words []Word, at int) (*entry, int) {
 	return nil, 0
 }
 
+var nodeRank = []string{"--node-rank", "--node_rank"}
+
 // follower makes a worker of an engine that serves no API: any but the first node of a multi-node deployment.
 func follower(e *entry, args []Word) *entry {
 	if e == nil || e.role != "" || e.engine != VLLM && e.engine != SGLang {
 		return e
 	}
-	rank, err := strconv.Atoi(option(args, []string{"--node-rank", "--node_rank"}))
+	rank, err := strconv.Atoi(first(option(args, nodeRank), "0"))
 	if err == nil && rank > 0 || slices.ContainsFunc(args, func(w Word) bool { return e.engine == VLLM && w.Text == "--headless" }) {
 		return &entry{engine: e.engine, role: startup.RoleWorker}
 	}

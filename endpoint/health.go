@@ -99,13 +99,11 @@ const istioPrefix = "/app-health/"
 // istioOriginal is such a probe as it was, from the sidecar's variable. The sidecar's answer is none of the container's, so
 // without that there is nothing to ask.
 func istioOriginal(spec *PodSpec, path string) *Probe {
-	for _, all := range [...][]Container{spec.Containers, spec.InitContainers} {
-		for i := range all {
-			probes := map[string]*Probe{}
-			value := literalEnv(&all[i], "ISTIO_KUBE_APP_PROBERS")
-			if value != "" && json.Unmarshal([]byte(value), &probes) == nil && probes[path] != nil {
-				return probes[path]
-			}
+	for _, c := range spec.All() {
+		probes := map[string]*Probe{}
+		value := literalEnv(c, "ISTIO_KUBE_APP_PROBERS")
+		if value != "" && json.Unmarshal([]byte(value), &probes) == nil && probes[path] != nil {
+			return probes[path]
 		}
 	}
 	return &Probe{}

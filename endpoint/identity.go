@@ -62,14 +62,14 @@ func Identify(pod *Pod, opts Options) Identity {
 		GPUType:      first(opts.GPUType, gpuTypeOf(&pod.Spec)),
 		InstanceType: placement(&pod.Spec, instanceTypeKeys),
 	}
-	id.Position, id.WithGPU, id.Unread = target(pod, &opts)
+	var d devices
+	id.Position, d, id.WithGPU, id.Unread = target(pod, &opts)
 	id.Region = first(opts.Region, placement(&pod.Spec, regionKeys))
 	if id.Index < 0 {
 		return id
 	}
 	c := pod.Spec.Container(id.Position)
 	id.Container = c.Name
-	d := gpus(pod, c, &opts)
 	id.NumGPUs, id.MIG, id.GPU, id.Claimed = d.count, d.mig, d.has, d.claimed
 	if id.GPUType == "" && id.Claimed {
 		id.GPUType = gpuTypeOfClaims(pod, c)
@@ -136,9 +136,9 @@ func (id Identity) WithNode(labels map[string]string) Identity {
 	return id
 }
 
-// target is where the container stands whose start is traced, nowhere if none can be told, how many have a GPU, and whether
-// one has a claim that may be a GPU's.
-func target(pod *Pod, opts *Options) (at Position, withGPU int, unread bool) {
+// target is where the container stands whose start is traced, nowhere if none can be told, with its GPUs; how many have a GPU,
+// and whether one has a claim that may be a GPU's.
+func target(pod *Pod, opts *Options) (at Position, its devices, withGPU int, unread bool) {
 	nowhere, best := Position{Index: -1}, 0
 	at = nowhere
 	for pos, c := range pod.Spec.Lasting() {
@@ -148,13 +148,13 @@ func target(pod *Pod, opts *Options) (at Position, withGPU int, unread bool) {
 			withGPU++
 		}
 		if rank := rank(c.Name, d.has, opts); rank > best {
-			at, best = pos, rank
+			at, its, best = pos, d, rank
 		}
 	}
 	if best == 1 && withGPU > 1 {
-		return nowhere, withGPU, unread // the container annotation decides
+		return nowhere, its, withGPU, unread // the container annotation decides
 	}
-	return at, withGPU, unread
+	return at, its, withGPU, unread
 }
 
 // rank is how much a container looks like the one that serves; 0: it does not.

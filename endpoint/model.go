@@ -2,7 +2,10 @@
 
 package endpoint
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Options that name the model, the name it is served under first.
 var (
@@ -72,19 +75,26 @@ func sourceName(source string) string {
 	return ""
 }
 
-// option is the first value of an option, in either spelling. Of an option that is given twice the last one counts.
-func option(args []Word, names []string) string {
-	for _, name := range names {
-		for i := len(args) - 1; i >= 0; i-- {
-			if value, ok := strings.CutPrefix(args[i].value(), name+"="); ok {
-				return value
+// option is the value of the first of some options that is given, in either spelling. Of one that is given twice the last
+// counts.
+func option(args []Word, names []string) (value string) {
+	best := len(names)
+	for i := range args {
+		name, of, joined := strings.Cut(args[i].value(), "=")
+		if name == "" || name[0] != '-' {
+			continue
+		}
+		if !joined {
+			if i+1 == len(args) || strings.HasPrefix(args[i+1].value(), "-") {
+				continue
 			}
-			if args[i].value() == name && i+1 < len(args) && !strings.HasPrefix(args[i+1].value(), "-") {
-				return args[i+1].value()
-			}
+			of = args[i+1].value()
+		}
+		if rank := slices.Index(names, name); rank >= 0 && rank <= best {
+			value, best = of, rank
 		}
 	}
-	return ""
+	return value
 }
 
 // positional is the first argument that is neither an option nor an option's value. Subcommands of subcommands are passed

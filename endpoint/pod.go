@@ -87,9 +87,8 @@ func (s *PodSpec) Container(at Position) *Container {
 	return &s.Containers[at.Index]
 }
 
-// Lasting are the containers that stay while the pod does: the ordinary ones, and the restartable init containers (native
-// sidecars), which are containers in all but their place.
-func (s *PodSpec) Lasting() iter.Seq2[Position, *Container] {
+// All are the containers: the ordinary ones, then those that initialise.
+func (s *PodSpec) All() iter.Seq2[Position, *Container] {
 	return func(yield func(Position, *Container) bool) {
 		for i := range s.Containers {
 			if !yield(Position{Index: i}, &s.Containers[i]) {
@@ -97,7 +96,19 @@ func (s *PodSpec) Lasting() iter.Seq2[Position, *Container] {
 			}
 		}
 		for i := range s.InitContainers {
-			if c := &s.InitContainers[i]; c.Sidecar() && !yield(Position{Index: i, Init: true}, c) {
+			if !yield(Position{Index: i, Init: true}, &s.InitContainers[i]) {
+				return
+			}
+		}
+	}
+}
+
+// Lasting are the containers that stay while the pod does: the ordinary ones, and the restartable init containers (native
+// sidecars), which are containers in all but their place.
+func (s *PodSpec) Lasting() iter.Seq2[Position, *Container] {
+	return func(yield func(Position, *Container) bool) {
+		for at, c := range s.All() {
+			if (!at.Init || c.Sidecar()) && !yield(at, c) {
 				return
 			}
 		}

@@ -116,7 +116,7 @@ func scan(text string, v variant, c *Container, params []Word) finding {
 	if err != nil {
 		return finding{problem: ShellSyntax}
 	}
-	w := walker{text: x.text, container: c}
+	w := walker{text: x.text, container: c, stack: make([]syntax.Node, 0, 16)}
 	w.given(params)
 	syntax.Walk(file, w.visit)
 	f := w.finding()
@@ -271,7 +271,7 @@ func (w *walker) call(call *syntax.CallExpr) {
 
 // guessCall is for a command that is in variables: probably known, but nothing to edit.
 func (w *walker) guessCall(words []Word) {
-	if !slices.ContainsFunc(words, func(x Word) bool { return !x.Known }) {
+	if !slices.ContainsFunc(words, func(x Word) bool { return x.guess != "" || x.list != "" }) {
 		return
 	}
 	words = guessed(w.spread(words, w.params))

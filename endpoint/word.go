@@ -16,16 +16,15 @@ import (
 func (w *walker) word(word *syntax.Word) Word {
 	out := Word{end: int(word.End().Offset())}
 	out.ours = w.text[word.Pos().Offset():out.end] == startup.VLLMExecPlaceholder
-	var b strings.Builder
-	if out.Known = w.parts(&b, word.Parts, false); out.Known {
-		out.Text = b.String()
+	text, known := plain(word.Parts, false)
+	if known {
+		out.Text, out.Known = text, true
 		return out
 	}
-	out.prefix = b.String()
+	out.prefix = text
 	out.list, out.split = listOf(word.Parts)
-	b.Reset()
-	if w.guess(&b, word.Parts) {
-		out.guess = b.String()
+	if guess, ok := w.guess(word.Parts); ok {
+		out.guess = guess
 	}
 	return out
 }
@@ -97,74 +96,70 @@ func guessed(words []Word) []Word {
 	return out
 }
 
-func (w *walker) parts(b *strings.Builder, parts []syntax.WordPart, quoted bool) bool {
+// plain is the text of a word that stands for itself; not ok: what it begins with.
+func plain(parts []syntax.WordPart, quoted bool) (text string, ok bool) {
 	for _, part := range parts {
+		of, ok := "", false
 		switch part := part.(type) {
 		case *syntax.Lit:
-			if !literal(b, part.Value, quoted) {
-				return false
-			}
+			of, ok = literal(part.Value, quoted)
 		case *syntax.SglQuoted:
-			if part.Dollar && strings.Contains(part.Value, `\`) {
-				return false
+			if !part.Dollar || !strings.Contains(part.Value, `\`) {
+				of, ok = part.Value, true
 			}
-			b.WriteString(part.Value)
 		case *syntax.DblQuoted:
-			if part.Dollar || !w.parts(b, part.Parts, true) {
-				return false
+			if !part.Dollar {
+				of, ok = plain(part.Parts, true)
 			}
-		default:
-			return false
+		}
+		if text += of; !ok {
+			return text, false
 		}
 	}
-	return true
+	return text, true
 }
 
 // literal removes the backslashes of a literal. Unquoted, what could be a pattern, a brace expansion or a tilde is not
 // known.
-func literal(b *strings.Builder, s string, quoted bool) bool {
+func literal(s string, quoted bool) (text string, ok bool) {
+	from := 0
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
 		case c == '\\' && i+1 < len(s):
 			i++
-			if s[i] == '\n' {
-				continue
+			if quoted && !strings.ContainsRune("\n$`\"\\", rune(s[i])) {
+				continue // "\d" is what it is
 			}
-			if quoted && !strings.ContainsRune("$`\"\\", rune(s[i])) {
-				b.WriteByte('\\')
+			text += s[from : i-1]
+			if from = i; s[i] == '\n' {
+				from++
 			}
-			b.WriteByte(s[i])
 		case !quoted && (c == '*' || c == '?' || c == '[' || c == '{' && strings.ContainsAny(s[i:], ",.") || c == '~' && i == 0):
-			return false
-		default:
-			b.WriteByte(c)
+			return text + s[from:i], false
 		}
 	}
-	return true
+	return text + s[from:], true
 }
 
 // guess is a word's text if its variables are what the string itself or the container's env says. A shell may have
 // changed them since, or it may be a branch that is not taken: good enough for a name, not for a decision.
-func (w *walker) guess(b *strings.Builder, parts []syntax.WordPart) bool {
+func (w *walker) guess(parts []syntax.WordPart) (text string, ok bool) {
 	for _, part := range parts {
+		of := ""
 		switch part := part.(type) {
 		case *syntax.ParamExp:
-			value, ok := w.variable(part)
-			if !ok || b.Len()+len(value) > maxText {
-				return false
-			}
-			b.WriteString(value)
+			of, ok = w.variable(part)
+			ok = ok && len(text)+len(of) <= maxText
 		case *syntax.DblQuoted:
-			if !w.guess(b, part.Parts) {
-				return false
-			}
+			of, ok = w.guess(part.Parts)
 		default:
-			if !w.parts(b, []syntax.WordPart{part}, false) {
-				return false
-			}
+			of, ok = plain([]syntax.WordPart{part}, false)
+		}
+		if text += of; !ok {
+			return "", false
 		}
 	}
-	return true
+	return text, true
 }
 
 // variable is the value of $NAME, ${NAME} or ${NAME:-default}.
@@ -184,11 +179,7 @@ func (w *walker) variable(p *syntax.ParamExp) (string, bool) {
 			return "", false
 		}
 		if value == "" && p.Exp.Word != nil {
-			var b strings.Builder
-			if !w.guess(&b, p.Exp.Word.Parts) {
-				return "", false
-			}
-			value = b.String()
+			value, _ = w.guess(p.Exp.Word.Parts)
 		}
 	}
 	return value, value != ""
@@ -213,18 +204,18 @@ func (w *walker) assign(a *syntax.Assign) {
 	if a.Name == nil || a.Value == nil || a.Index != nil {
 		return
 	}
-	var b strings.Builder
+	value, ok := w.guess(a.Value.Parts)
 	if a.Append {
-		b.WriteString(w.vars[a.Name.Value])
+		value = w.vars[a.Name.Value] + value
 	}
-	if !w.guess(&b, a.Value.Parts) {
+	if !ok || len(value) > maxText {
 		delete(w.vars, a.Name.Value)
 		return
 	}
 	if w.vars == nil {
 		w.vars = map[string]string{}
 	}
-	w.vars[a.Name.Value] = b.String()
+	w.vars[a.Name.Value] = value
 }
 
 func (w *walker) assignList(a *syntax.Assign) {

@@ -41,7 +41,7 @@ func appendValue(b []byte, value any) []byte {
 	switch v := value.(type) {
 	case string:
 		return appendString(b, v)
-	case envVar:
+	case *envVar:
 		return v.appendTo(b)
 	case []envVar:
 		b = append(b, '[')
@@ -60,7 +60,7 @@ func appendValue(b []byte, value any) []byte {
 	return append(b, encoded...)
 }
 
-func (e envVar) appendTo(b []byte) []byte {
+func (e *envVar) appendTo(b []byte) []byte {
 	b = appendString(append(b, `{"name":`...), e.Name)
 	if e.Value != "" {
 		b = appendString(append(b, `,"value":`...), e.Value)

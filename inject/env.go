@@ -55,12 +55,6 @@ func (e *envPlan) value(name, value string) {
 	}
 }
 
-func (e *envPlan) field(name, path string) {
-	if !e.has(name) {
-		e.add = append(e.add, envVar{Name: name, ValueFrom: &envVarSource{fieldRef{"v1", path}}})
-	}
-}
-
 func (e *envPlan) write(p *patch) {
 	if len(e.add) == 0 {
 		return
@@ -70,19 +64,26 @@ func (e *envPlan) write(p *patch) {
 		return
 	}
 	path := p.at("env/-")
-	for _, v := range e.add {
-		p.add(path, v)
+	for i := range e.add {
+		p.add(path, &e.add[i])
 	}
+}
+
+// identity are the fields that tell who the pod is.
+var identity = [...]envVar{
+	fromField(startup.EnvPodUID, "metadata.uid"), fromField(startup.EnvPodName, "metadata.name"), fromField(startup.EnvNodeName, "spec.nodeName"),
+}
+
+func fromField(name, path string) envVar {
+	return envVar{Name: name, ValueFrom: &envVarSource{fieldRef{"v1", path}}}
 }
 
 // identity is who the pod is.
 func (p *patch) identity(env *envPlan) {
 	env.identity = true
-	for _, f := range [...]struct{ name, path string }{
-		{startup.EnvPodUID, "metadata.uid"}, {startup.EnvPodName, "metadata.name"}, {startup.EnvNodeName, "spec.nodeName"},
-	} {
-		if !p.referenced(env, f.name) {
-			env.field(f.name, f.path)
+	for _, v := range identity {
+		if !env.has(v.Name) && !p.referenced(env, v.Name) {
+			env.add = append(env.add, v)
 		}
 	}
 	p.optional(env, startup.EnvGPUType, p.sel.Identity.GPUType)
@@ -118,7 +119,7 @@ func (p *patch) referenced(env *envPlan, name string) bool {
 
 // endpointEnv is where telemetry goes. It and the wrapper's fallback are the values in which $(NAME) is meant.
 func (p *patch) endpointEnv(env *envPlan) {
-	switch r := p.endpointProblem(); {
+	switch r := p.noEndpoint; {
 	case env.has(startup.EnvOTLPEndpoint):
 	case r == "":
 		env.add = append(env.add, envVar{Name: startup.EnvOTLPEndpoint, Value: p.sel.Settings.OTLP.Endpoint})
@@ -255,7 +256,7 @@ func (p *patch) wrapperEnv(env *envPlan) {
 	if n := set.SamplingPriority(); n != startup.KeepPriority {
 		env.value(startup.EnvSamplePriority, strconv.Itoa(n))
 	}
-	if p.endpointProblem() == ReasonEnvFrom && !env.has(startup.EnvFallbackEndpoint) {
+	if p.noEndpoint == ReasonEnvFrom && !env.has(startup.EnvFallbackEndpoint) {
 		env.add = append(env.add, envVar{Name: startup.EnvFallbackEndpoint, Value: set.OTLP.Endpoint})
 	}
 	for _, v := range [...]struct{ name, value string }{
@@ -284,7 +285,7 @@ func (p *patch) wrapperEnv(env *envPlan) {
 // flagMode is what the wrapper is told to do about the flag: nothing where the command must not be touched, or where
 // neither the endpoint nor a sampler may be set, since every request would be traced then.
 func (p *patch) flagMode() config.VLLMFlag {
-	if r := p.endpointProblem(); r != "" && r != ReasonEnvFrom || p.samplerProblem() != "" || p.tracer {
+	if r := p.noEndpoint; r != "" && r != ReasonEnvFrom || p.noSampler != "" || p.tracer {
 		return config.VLLMFlagOff
 	}
 	switch p.sel.Identity.Launch.Site.Problem {

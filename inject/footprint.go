@@ -9,7 +9,9 @@ import (
 )
 
 // volumeSize bounds the volume that the wrapper is copied to.
-var volumeSize = resource.MustParse("64Mi")
+const volumeSize = "64Mi"
+
+var volumeBytes = resource.MustParse(volumeSize)
 
 // minMemory is what the init container needs to run at all.
 var minMemory = resource.MustParse("16Mi")
@@ -28,35 +30,37 @@ const (
 // Not ok: no room.
 func (p *patch) footprint() (*resources, bool) {
 	spec := &p.req.Pod.Spec
-	if bound, ok := storageBound(spec); ok && bound.Cmp(volumeSize) < 0 {
+	if bound, ok := storageBound(spec); ok && bound.Cmp(volumeBytes) < 0 {
 		return nil, false // the wrapper's copy alone could get the pod evicted
 	}
-	out := &resources{Requests: map[string]string{}, Limits: map[string]string{}}
-	for _, r := range [...]struct{ name, most string }{
-		{cpu, p.req.Policy.Wrapper.CPU}, {memory, p.req.Policy.Wrapper.Memory}, {storage, ""},
+	var out resources
+	for _, r := range [...]struct {
+		name, most     string
+		request, limit *string
+	}{
+		{cpu, p.req.Policy.Wrapper.CPU, &out.Requests.CPU, &out.Limits.CPU},
+		{memory, p.req.Policy.Wrapper.Memory, &out.Requests.Memory, &out.Limits.Memory},
+		{storage, "", &out.Requests.Storage, &out.Limits.Storage},
 	} {
-		if !everywhere(spec, r.name) {
+		least, some, everywhere := p.least(r.name)
+		if !everywhere {
 			continue
 		}
-		least, ok := p.least(r.name)
-		if !ok {
+		if !some || r.name == memory && least.tooSmall() {
 			return nil, false
 		}
 		if most, err := resource.ParseQuantity(r.most); err == nil && most.Cmp(least.request) < 0 {
 			least.request, least.limit = most, most
 		}
-		if r.name == memory && least.tooSmall() {
-			return nil, false
-		}
-		out.Requests[r.name] = least.request.String()
+		*r.request = least.request.String()
 		if least.limited {
-			out.Limits[r.name] = least.limit.String()
+			*r.limit = least.limit.String()
 		}
 	}
-	if len(out.Requests) == 0 {
+	if out == (resources{}) {
 		return nil, true
 	}
-	return out, true
+	return &out, true
 }
 
 // share is what a container asks for of one resource.
@@ -69,52 +73,41 @@ type share struct {
 func (s *share) tooSmall() bool { return s.limited && !s.limit.IsZero() && s.limit.Cmp(minMemory) < 0 }
 
 // shareOf is what a container asks for; not ok: nothing, or nothing that can be read. A limit without a request is one.
-func shareOf(c *endpoint.Container, name string) (s share, ok bool) {
-	request, requested := c.Resources.Requests[name]
+func shareOf(c *endpoint.Container, name string) (share, bool) {
 	limit, limited := c.Resources.Limits[name]
+	request, requested := c.Resources.Requests[name]
 	if !requested {
 		request = limit
 	}
-	if s.limited = limited; limited {
-		q, err := resource.ParseQuantity(string(limit))
-		if err != nil {
-			return share{}, false
-		}
-		s.limit = q
+	if !requested && !limited {
+		return share{}, false
 	}
 	q, err := resource.ParseQuantity(string(request))
-	s.request = q
+	s := share{request: q, limit: q, limited: limited}
+	if limited && limit != request && err == nil {
+		s.limit, err = resource.ParseQuantity(string(limit))
+	}
 	return s, err == nil
 }
 
-// least is the smallest share of a resource among the containers that start after the init container. One whose memory is
-// too little to run in is passed over.
-func (p *patch) least(name string) (least share, some bool) {
-	for at, c := range p.req.Pod.Spec.Lasting() {
-		if at.Init && (!p.sel.Identity.Init || at.Index < p.sel.Identity.Index) {
-			continue
-		}
+// least is the smallest share of a resource among the containers that start after the init container, if every container
+// of the pod asks for it. One whose memory is too little to run in is passed over.
+func (p *patch) least(name string) (least share, some, everywhere bool) {
+	target := p.sel.Identity.Position
+	for at, c := range p.req.Pod.Spec.All() {
 		s, ok := shareOf(c, name)
-		if !ok || name == memory && s.tooSmall() {
+		if !ok {
+			return share{}, false, false
+		}
+		after := !at.Init || target.Init && c.Sidecar() && at.Index >= target.Index
+		if !after || name == memory && s.tooSmall() {
 			continue
 		}
 		if !some || s.request.Cmp(least.request) < 0 {
 			least, some = s, true
 		}
 	}
-	return least, some
-}
-
-// everywhere tells if every container of the pod asks for a resource.
-func everywhere(spec *endpoint.PodSpec, name string) bool {
-	for _, list := range [...][]endpoint.Container{spec.InitContainers, spec.Containers} {
-		for i := range list {
-			if _, ok := shareOf(&list[i], name); !ok {
-				return false
-			}
-		}
-	}
-	return true
+	return least, some, true
 }
 
 // storageBound is the local storage by which the kubelet evicts a pod: the sum of the limits that there are.

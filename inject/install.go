@@ -37,8 +37,14 @@ type installContainer struct {
 }
 
 type resources struct {
-	Requests map[string]string `json:"requests,omitempty"`
-	Limits   map[string]string `json:"limits,omitempty"`
+	Requests amounts `json:"requests,omitzero"`
+	Limits   amounts `json:"limits,omitzero"`
+}
+
+type amounts struct {
+	CPU     string `json:"cpu,omitempty"`
+	Storage string `json:"ephemeral-storage,omitempty"`
+	Memory  string `json:"memory,omitempty"`
 }
 
 type securityContext struct {

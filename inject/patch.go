@@ -24,7 +24,9 @@ type patch struct {
 	annotations []annotation
 	inserted    int       // init containers that were put before the target
 	wrap        *wrapping // nil: no wrapper
-	tracer      bool      // another tracer is evident
+	tracer      bool      // vLLM's tracing is wanted, and another tracer is evident
+	noEndpoint  Reason    // why the container will have no OTLP endpoint; empty: it will
+	noSampler   Reason    // why vLLM may have no sampler where the policy wants one; empty: that is not so
 }
 
 type annotation struct{ key, value string }
@@ -85,10 +87,15 @@ func (p *patch) at(field string) string {
 // plan decides the features, each on its own: what cannot be done is noted, the rest is.
 func (p *patch) plan() {
 	p.ops = make([]Operation, 0, 40)
+	p.annotations = make([]annotation, 0, 2)
+	p.decision.Features = make([]Feature, 0, 4)
 	env := newEnvPlan(p.container())
-	p.tracer = otherTracer(p.req.Pod, p.container())
+	id, mode := &p.sel.Identity, p.sel.Settings.VLLMFlag
+	p.tracer = id.Engine == endpoint.VLLM && id.Role == startup.RoleServer && mode != config.VLLMFlagOff && otherTracer(p.req.Pod, p.container())
+	p.noEndpoint = p.endpointProblem()
 	wrap := p.planWrapper(env)
 	p.wrap = wrap
+	p.noSampler = p.samplerProblem()
 	flag := p.planFlag(wrap)
 	if p.req.Policy.Features.Env {
 		p.identity(env)
@@ -165,12 +172,12 @@ func (p *patch) planFlag(wrap *wrapping) *flagEdit {
 		p.note(ReasonTracer, string(FeatureVLLMFlag))
 	case mode == config.VLLMFlagAlways && p.otherParser():
 		p.note(ReasonOtherParser, string(FeatureVLLMFlag))
-	case p.endpointProblem() == ReasonEnvFrom && wrap != nil && mode == config.VLLMFlagAuto && p.samplerProblem() == "":
+	case p.noEndpoint == ReasonEnvFrom && wrap != nil && mode == config.VLLMFlagAuto && p.noSampler == "":
 		return p.autoFlag(wrap)
-	case p.endpointProblem() != "":
-		p.note(p.endpointProblem(), string(FeatureVLLMFlag))
-	case p.samplerProblem() != "":
-		p.note(p.samplerProblem(), string(FeatureVLLMFlag))
+	case p.noEndpoint != "":
+		p.note(p.noEndpoint, string(FeatureVLLMFlag))
+	case p.noSampler != "":
+		p.note(p.noSampler, string(FeatureVLLMFlag))
 	case wrap == nil && (mode == config.VLLMFlagAuto || len(p.container().Command) == 0):
 		p.note(ReasonNoWrapper, string(FeatureVLLMFlag))
 	case mode == config.VLLMFlagAlways && site.Offset < 0:

@@ -56,14 +56,15 @@ func (p *patch) planWrapper(env *envPlan) *wrapping {
 		return no(ReasonInit, c.Name)
 	case id.Engine == "" && !p.req.Policy.Wrapper.UnknownEngines && set.Inject != "true":
 		return no(ReasonEngineUnknown, string(FeatureWrapper))
-	case p.endpointProblem() != "" && p.endpointProblem() != ReasonEnvFrom: // for that there is a variable of our own
-		return no(p.endpointProblem(), string(FeatureWrapper))
+	case p.noEndpoint != "" && p.noEndpoint != ReasonEnvFrom: // for that there is a variable of our own
+		return no(p.noEndpoint, string(FeatureWrapper))
 	case !env.has(startup.EnvPodUID) && !p.req.Policy.Features.Env:
 		return no(ReasonDisabled, string(FeatureEnv))
 	case !env.has(startup.EnvPodUID) && refers(c, startup.EnvPodUID):
 		return no(ReasonReferenced, startup.EnvPodUID)
-	case p.taken() != "":
-		return no(ReasonTaken, p.taken())
+	}
+	if name := p.taken(); name != "" {
+		return no(ReasonTaken, name)
 	}
 	w := &wrapping{}
 	if !id.Launch.Wrapped { // a command copied from an injected pod, without its volume
@@ -154,7 +155,7 @@ func (w *wrapping) write(p *patch) {
 	if w.delivery == config.DeliveryImageVolume {
 		vol.Image = &imageVolume{Reference: pol.Image, PullPolicy: pol.ImagePullPolicy}
 	} else {
-		vol.EmptyDir = &emptyDir{SizeLimit: volumeSize.String()}
+		vol.EmptyDir = &emptyDir{SizeLimit: volumeSize}
 		w.addInstall(p)
 		p.markEvictable()
 	}
@@ -164,8 +165,9 @@ func (w *wrapping) write(p *patch) {
 		p.add(p.at("command"), append(slices.Clone(w.prefix), w.command...))
 		return
 	}
+	command := p.at("command/")
 	for i, word := range w.prefix {
-		p.add(p.at("command/")+strconv.Itoa(i), word)
+		p.add(command+strconv.Itoa(i), word)
 	}
 }
 
