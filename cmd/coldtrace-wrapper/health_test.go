@@ -104,15 +104,16 @@ func TestAServerIsReadyWhereverItAnswers(t *testing.T) {
 	for name, c := range map[string]struct {
 		scheme, host, url string // % is the port
 	}{
-		"HTTP on a port":                  {"http", "127.0.0.1", "http://localhost:%/health"},
-		"HTTP on all addresses":           {"http", "::", "http://localhost:%/health"},
-		"HTTP on the pod's address alone": {"http", "pod", "http://localhost:%/health"},
-		"HTTPS":                           {"https", "127.0.0.1", "https://localhost:%/health"},
-		"HTTP at a Unix socket":           {"http", "/", "http+unix://%:/health"},
-		"gRPC":                            {"grpc", "::1", "grpc://localhost:%/model"},
-		"gRPC with TLS":                   {"grpcs", "127.0.0.1", "grpcs://localhost:%/model"},
-		"gRPC at a Unix socket":           {"grpc", "/", "grpc+unix://%:/model"},
-		"no protocol that is known":       {"http", "127.0.0.1", "tcp://localhost:%"},
+		"HTTP on a port":                   {"http", "127.0.0.1", "http://localhost:%/health"},
+		"HTTP on all addresses":            {"http", "::", "http://localhost:%/health"},
+		"HTTP on the pod's address alone":  {"http", "pod", "http://localhost:%/health"},
+		"HTTP on a loopback address alone": {"http", "127.0.0.2", "http://localhost:%/health"},
+		"HTTPS":                            {"https", "127.0.0.1", "https://localhost:%/health"},
+		"HTTP at a Unix socket":            {"http", "/", "http+unix://%:/health"},
+		"gRPC":                             {"grpc", "::1", "grpc://localhost:%/model"},
+		"gRPC with TLS":                    {"grpcs", "127.0.0.1", "grpcs://localhost:%/model"},
+		"gRPC at a Unix socket":            {"grpc", "/", "grpc+unix://%:/model"},
+		"no protocol that is known":        {"http", "127.0.0.1", "tcp://localhost:%"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -166,6 +167,7 @@ func TestAnEngineIsAskedWhereItsOwnCommandLineSays(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ listen, script string }{ // % is the port
 		"an option, and other numbers":      {"127.0.0.1:%", "exec vllm serve m --port % --max-model-len 256"},
+		"an address of its own choice":      {"127.0.0.2:%", "exec vllm serve m --host 127.0.0.2 --port %"},
 		"a Unix socket in its own folder":   {"own.sock", "mkdir deep; cd deep; exec vllm serve m --uds own.sock"},
 		"a file of options in its folder":   {"127.0.0.1:%", "mkdir deep; cd deep; echo 'port: %' > c.yaml; exec vllm serve m --config c.yaml"},
 		"a variable that its script sets":   {"127.0.0.1:%", "export PORT=%; exec text-generation-launcher --num-shard 4"},

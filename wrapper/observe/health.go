@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -28,6 +29,9 @@ const (
 	healthUrgent = 50 * time.Millisecond // for a while after the engine said that it is initialised
 	urgentFor    = 5 * time.Second
 	healthWait   = time.Second // for one answer
+	// Where several sockets share a port the kernel chooses whose a question is, and that server may not be up yet (vLLM with
+	// two API servers). So many questions wait for healthFirst only: the next may find one that is.
+	impatient = 10
 )
 
 // anyCertificate is what the kubelet accepts as well.
@@ -42,6 +46,8 @@ type prober struct {
 	sockets *process.Sockets
 	conn    net.Conn // of the question under way
 	client  *http.Client
+
+	unanswered int // questions
 }
 
 // answer is what asking once brought.
@@ -91,22 +97,42 @@ func (p *prober) ask(ctx context.Context, pids func() map[int]bool, counts func(
 	ctx, cancel := context.WithTimeout(ctx, healthWait)
 	defer cancel()
 	for _, host := range p.hosts {
-		conn, err := new(net.Dialer).DialContext(ctx, p.network, host)
-		if err != nil {
-			continue
+		if p.askAt(ctx, host, pids, counts, &last) {
+			return last
 		}
-		last.owner = p.sockets.Owner(conn, pids())
-		answered := false
-		if counts(last.owner) {
-			p.conn = conn
-			answered = p.question(ctx, &last)
-		}
-		_ = conn.Close()
-		if answered {
-			break
+	}
+	if p.network == "tcp" { // 127.0.0.2, or an address that came later
+		for _, ip := range p.sockets.At(p.Port) {
+			host := net.JoinHostPort(ip, strconv.Itoa(p.Port))
+			if !slices.Contains(p.hosts, host) && p.askAt(ctx, host, pids, counts, &last) {
+				break
+			}
 		}
 	}
 	return last
+}
+
+// askAt reports whether there was an answer, good or bad.
+func (p *prober) askAt(ctx context.Context, host string, pids func() map[int]bool, counts func(process.Owner) bool, last *answer) (answered bool) {
+	conn, err := new(net.Dialer).DialContext(ctx, p.network, host)
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	last.owner = p.sockets.Owner(conn, pids())
+	if !counts(last.owner) {
+		return false
+	}
+	if p.sockets.Shared && p.unanswered < impatient {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, healthFirst)
+		defer cancel()
+	}
+	p.conn = conn
+	if answered = p.question(ctx, last); !answered {
+		p.unanswered++
+	}
+	return answered
 }
 
 // question asks over the open connection, and reports whether there was an answer, good or bad.

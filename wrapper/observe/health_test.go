@@ -3,13 +3,17 @@
 package observe
 
 import (
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	engines "github.com/coldtrace/coldtrace/engine"
 	"github.com/coldtrace/coldtrace/wrapper/process"
@@ -50,6 +54,7 @@ func TestHealthIsAskedWhereverTheServerListens(t *testing.T) {
 	}{
 		"IPv4":                               {"127.0.0.1:0", false, "http://localhost:%/health", true},
 		"IPv6 alone":                         {"[::1]:0", false, "http://localhost:%/health", true},
+		"another of the loopback addresses":  {"127.0.0.2:0", false, "http://localhost:%/health", true},
 		"any address":                        {"[::]:0", false, "http://localhost:%/health", true},
 		"IPv4 by number":                     {"127.0.0.1:0", false, "http://127.0.0.1:%/health", true},
 		"IPv6 by number":                     {"[::1]:0", false, "http://[::1]:%/health", true},
@@ -81,12 +86,17 @@ func asked(t *testing.T, url string) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := newProber(a).ask(t.Context(), func() map[int]bool { return map[int]bool{os.Getpid(): true} },
-		func(o process.Owner) bool { return o != process.Others })
+	got := askAs(t, newProber(a))
 	if got.healthy && got.owner != process.Ours {
 		t.Errorf("the answer is of owner %v", got.owner)
 	}
 	return got.healthy
+}
+
+func askAs(t *testing.T, p *prober) answer {
+	t.Helper()
+	return p.ask(t.Context(), func() map[int]bool { return map[int]bool{os.Getpid(): true} },
+		func(o process.Owner) bool { return o != process.Others })
 }
 
 func TestHealthIsWhatTheKubeletTakesForIt(t *testing.T) {
@@ -108,5 +118,42 @@ func TestAServerThatDoesNotAnswerIsNotHealthyAndNotWaitedFor(t *testing.T) {
 	began := time.Now()
 	if asked(t, "http://127.0.0.1:"+port+"/health") || time.Since(began) > 5*healthWait {
 		t.Errorf("after %v", time.Since(began))
+	}
+}
+
+func TestAServerThatSharesItsPortWithOneThatIsNotUpYetIsFoundSoon(t *testing.T) {
+	share := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) (err error) {
+		e := c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) })
+		return errors.Join(err, e)
+	}}
+	first, err := share.Listen(t.Context(), "tcp", "127.0.0.1:0") // the kernel takes questions for it, nobody reads them
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	second, err := share.Listen(t.Context(), "tcp", first.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Close()
+	a, err := engines.ParseAddress("http://" + first.Addr().String() + "/health")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, began := newProber(a), time.Now()
+	for range 3 {
+		askAs(t, p)
+	}
+	if took := time.Since(began); took > 2*healthWait {
+		t.Errorf("three questions that nobody answered took %v", took)
+	}
+	p.unanswered = impatient // it is slow, then, and not absent
+	for _, l := range []net.Listener{first, second} {
+		go func() {
+			_ = http.Serve(l, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(3 * healthFirst) })) //nolint:gosec // of this test
+		}()
+	}
+	if !askAs(t, p).healthy {
+		t.Error("an answer that takes its time was not waited for")
 	}
 }

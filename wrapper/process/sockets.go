@@ -31,6 +31,8 @@ const (
 
 // Sockets tells who listens at the other end of a connection within this network namespace. It is for one caller at a time.
 type Sockets struct {
+	Shared bool // several listened where Owner looked last
+
 	root string
 	last struct{ link, name string } // of the socket that was ours when it was last asked
 }
@@ -52,6 +54,7 @@ func (s *Sockets) Owner(c net.Conn, pids map[int]bool) Owner {
 		return Unknown
 	}
 	inodes := s.listeners(netip.AddrPortFrom(remote.Addr().Unmap().WithZone(""), remote.Port()))
+	s.Shared = len(inodes) > 1
 	if len(inodes) == 0 {
 		return Unknown
 	}
@@ -64,29 +67,46 @@ func (s *Sockets) Owner(c net.Conn, pids map[int]bool) Owner {
 	return Ours
 }
 
+// At are the addresses of this machine where somebody listens on a port: those that a socket is bound to by name.
+func (s *Sockets) At(port int) (out []string) {
+	s.each(func(l listener) {
+		if int(l.address.Port()) == port && !l.address.Addr().IsUnspecified() {
+			out = append(out, l.address.Addr().Unmap().String())
+		}
+	})
+	return out
+}
+
+// each passes on all listening sockets.
+func (s *Sockets) each(f func(listener)) {
+	for _, table := range [...]string{"/self/net/tcp", "/self/net/tcp6"} {
+		t, err := os.Open(s.root + table)
+		if err != nil {
+			continue
+		}
+		for l := range listening(t) {
+			f(l)
+		}
+		_ = t.Close()
+	}
+}
+
 // listeners are the inodes of the sockets that get the connections to an address: those bound to it, else those bound to all
 // addresses of its family, else those of IPv6 that take IPv4 as well.
 func (s *Sockets) listeners(to netip.AddrPort) []string {
 	const bound, all, mapped = 0, 1, 2
 	var found [3][]string
-	for _, table := range [...]string{"/self/net/tcp", "/self/net/tcp6"} {
-		f, err := os.Open(s.root + table)
-		if err != nil {
-			continue
+	s.each(func(l listener) {
+		switch a := l.address.Addr().Unmap(); {
+		case l.address.Port() != to.Port():
+		case a == to.Addr():
+			found[bound] = append(found[bound], l.inode)
+		case a.IsUnspecified() && a.Is4() == to.Addr().Is4():
+			found[all] = append(found[all], l.inode)
+		case a.IsUnspecified() && a.Is6():
+			found[mapped] = append(found[mapped], l.inode)
 		}
-		for l := range listening(f) {
-			switch a := l.address.Addr().Unmap(); {
-			case l.address.Port() != to.Port():
-			case a == to.Addr():
-				found[bound] = append(found[bound], l.inode)
-			case a.IsUnspecified() && a.Is4() == to.Addr().Is4():
-				found[all] = append(found[all], l.inode)
-			case a.IsUnspecified() && a.Is6():
-				found[mapped] = append(found[mapped], l.inode)
-			}
-		}
-		_ = f.Close()
-	}
+	})
 	for _, inodes := range found {
 		if len(inodes) > 0 {
 			return inodes
