@@ -61,10 +61,9 @@ func (b *bench) pod(e engine, sh shape, model string, more ...string) (pod, erro
 	}
 	args = append(args, "--port", strconv.Itoa(port), "--enforce-eager", "--max-model-len", "256", "--max-num-seqs", "4")
 	command, rest := sh.command(b.python(e), append(args, more...))
-	return pod{
-		command: command, args: rest, port: port, probe: sh.probe, image: "vllm/vllm-openai:v" + e.version,
-		env: map[string]string{"VLLM_CACHE_ROOT": b.at("work", "cache", e.version)},
-	}, nil
+	env := map[string]string{"VLLM_CACHE_ROOT": b.at("work", "cache", e.version)}
+	maps.Copy(env, e.light)
+	return pod{command: command, args: rest, port: port, probe: sh.probe, image: "vllm/vllm-openai:v" + e.version, env: env}, nil
 }
 
 // readyCells are every version, written in every way, in every silence. A short run takes each pair of two of them about once.

@@ -9,6 +9,8 @@ type engine struct {
 	until   string   // packages are those of that day, which pins them all; the day after the wheel was uploaded
 	extra   []string
 	headed  bool // it has --headless
+	// light keeps the one rank within the engine core, as on a GPU: else there is a third process to import everything (0.32).
+	light map[string]string
 }
 
 // otel is what vLLM's extra of that name asks for, before it became a requirement (0.17).
@@ -19,7 +21,8 @@ var otel = []string{"opentelemetry-sdk", "opentelemetry-exporter-otlp", "opentel
 var engines = []engine{
 	{version: "0.10.2", torch: []string{"torch==2.6.0", "torchvision==0.21.0", "torchaudio==2.6.0"}, until: "2025-12-03", extra: otel},
 	{version: "0.16.0", torch: []string{"torch==2.10.0", "torchvision==0.25.0", "torchaudio==2.10.0"}, until: "2026-04-07", extra: otel, headed: true},
-	{version: "0.32.0", torch: []string{"torch==2.13.0"}, until: "2026-10-22", headed: true},
+	{version: "0.32.0", torch: []string{"torch==2.13.0"}, until: "2026-10-22", headed: true,
+		light: map[string]string{"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}},
 }
 
 // uv installs: a day can be named, and packages of all versions share one cache by hard links.

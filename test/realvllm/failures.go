@@ -136,6 +136,7 @@ func failureCells() (out []cell) {
 func (b *bench) fails(ctx context.Context, name string, e engine, f failure) (o outcome) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	e.light = nil // a worker of its own is one more place to fail
 	model := f.model
 	if model == "" {
 		model = "good"

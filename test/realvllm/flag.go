@@ -95,7 +95,7 @@ func flagCells() (out []cell) {
 
 // clone makes a virtual environment that differs from an engine's in its OpenTelemetry only.
 func (b *bench) clone(ctx context.Context, e engine, d damage) (python string, err error) {
-	from, to := b.at(e.version), b.at("clone")
+	from, to := b.at(e.version), filepath.Join(b.scratch, "clone")
 	if err := os.RemoveAll(to); err != nil {
 		return "", err
 	}

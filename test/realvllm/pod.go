@@ -66,7 +66,7 @@ func (b *bench) injected(ctx context.Context, p pod, endpoint, protocol string) 
 	if err != nil {
 		return nil, nil, err
 	}
-	policy := b.at("work", "policy.yaml")
+	policy := filepath.Join(b.scratch, "policy.yaml")
 	text := fmt.Sprintf("otlp: {endpoint: %q, protocol: %q}\nwrapper: {image: \"example.com/wrapper:1\", unknownEngines: true}\n", endpoint, protocol)
 	if err := os.WriteFile(policy, []byte(text), 0o600); err != nil {
 		return nil, nil, err

@@ -22,7 +22,7 @@ import (
 const (
 	pollEvery = 20 * time.Millisecond
 	// patience is for whatever a start or an end needs on a machine that others use, too.
-	patience = 5 * time.Minute
+	patience = 10 * time.Minute
 )
 
 // line is one line of output and when it came.
@@ -114,7 +114,7 @@ func (s *server) url(path string) string { return "http://127.0.0.1:" + strconv.
 func (s *server) poll(ctx context.Context) {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
-	for s.ask("/health", nil) != nil {
+	for !s.listens() || s.ask("/health", nil) != nil {
 		select {
 		case <-ctx.Done():
 			return
@@ -127,6 +127,15 @@ func (s *server) poll(ctx context.Context) {
 	s.readyAt = time.Now()
 	s.mu.Unlock()
 	close(s.ready)
+}
+
+// listens is a cheap question, for the long time until there is anybody.
+func (s *server) listens() bool {
+	c, err := net.Dial("tcp", "127.0.0.1:"+strconv.Itoa(s.port)) //nolint:noctx // on this machine it is refused at once
+	if err != nil {
+		return false
+	}
+	return c.Close() == nil
 }
 
 // client has no kept connections, so that each question finds out whether the server still takes new ones.
