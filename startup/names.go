@@ -142,6 +142,7 @@ const (
 	TimeObserved        TimeSource = "observed"         // the wrapper's own clock, /proc: 10 ms or better
 	TimeEventName       TimeSource = "event_name"       // the nanoseconds in the name of a kubelet's event
 	TimeEventTime       TimeSource = "event_time"       // eventTime of events.k8s.io: microseconds
+	TimeLog             TimeSource = "log"              // the runtime's stamp of a line of the container's log
 	TimeMessageDuration TimeSource = "message_duration" // a duration stated in an event or log line
 	TimeStatus          TimeSource = "status"           // pod status and metadata: 1 s
 )

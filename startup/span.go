@@ -3,6 +3,7 @@
 package startup
 
 import (
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -26,6 +27,29 @@ type Span struct {
 
 // Duration is never negative.
 func (s Span) Duration() time.Duration { return max(0, s.End.Sub(s.Start)) }
+
+// sourceOrder has the sources of times, the most precise first.
+var sourceOrder = []TimeSource{TimeObserved, TimeEventName, TimeEventTime, TimeLog, TimeMessageDuration, TimeStatus}
+
+// From is the span with the sources of its two ends; the coarser counts for the whole.
+func (s Span) From(start, end TimeSource) Span {
+	if start == end {
+		return s.with(AttrTimeSource, start)
+	}
+	coarser := sourceOrder[max(slices.Index(sourceOrder, start), slices.Index(sourceOrder, end))]
+	return s.with(AttrTimeSource, coarser).with(AttrTimeSourceStart, start).with(AttrTimeSourceEnd, end)
+}
+
+func (s Span) with(key string, source TimeSource) Span {
+	attr := attribute.String(key, string(source))
+	s.Attributes = slices.Clone(s.Attributes)
+	if i := slices.IndexFunc(s.Attributes, func(a attribute.KeyValue) bool { return string(a.Key) == key }); i >= 0 {
+		s.Attributes[i] = attr
+	} else {
+		s.Attributes = append(s.Attributes, attr)
+	}
+	return s
+}
 
 // Event is a point in time within a span.
 type Event struct {

@@ -26,13 +26,9 @@ var ErrNoEngine = errors.New("no engine's start-up log")
 
 // ReadLog reads a captured log: times are those in the lines, and a log that simply ends is judged by how it ends.
 func ReadLog(from io.Reader, o LogOptions) (Result, error) {
-	candidates := All()
-	if o.Engine != "" {
-		r := ByName(o.Engine)
-		if r == nil {
-			return Result{}, fmt.Errorf("unknown engine %q", o.Engine)
-		}
-		candidates = []*Recipe{r}
+	named := ByName(o.Engine)
+	if o.Engine != "" && named == nil {
+		return Result{}, fmt.Errorf("unknown engine %q", o.Engine)
 	}
 	if o.Now.IsZero() {
 		o.Now = time.Now()
@@ -42,13 +38,7 @@ func ReadLog(from io.Reader, o LogOptions) (Result, error) {
 		return Result{}, fmt.Errorf("read log: %w", err)
 	}
 	o.Now = written(log, o)
-	var readers []*Reader
-	for _, c := range candidates {
-		if o.Engine == "" && c.id != c.name {
-			continue // the log of a batch program is its engine's
-		}
-		readers = append(readers, c.NewReader(Options{Embedded: true, Now: o.Now, Location: o.Location}))
-	}
+	readers := Listen(named, Options{Embedded: true, Now: o.Now, Location: o.Location})
 	text := collected(log)
 	lines := splitter{log: text, width: wrapWidth(text)}
 	for line, ok := lines.next(); ok; line, ok = lines.next() {
@@ -56,12 +46,7 @@ func ReadLog(from io.Reader, o LogOptions) (Result, error) {
 			r.Line(o.Now, Stdout, line)
 		}
 	}
-	best := readers[0]
-	for _, r := range readers[1:] {
-		if r.score() > best.score() {
-			best = r
-		}
-	}
+	best := Best(readers)
 	if !best.Recognised() && (o.Engine == "" || len(best.start.failures) == 0) {
 		return Result{}, ErrNoEngine
 	}

@@ -4,8 +4,6 @@ package container
 
 import (
 	"bytes"
-
-	"github.com/coldtrace/coldtrace/startup"
 )
 
 // download is a program that downloads, with the processes that work for it.
@@ -17,19 +15,13 @@ type download struct {
 	error bool // the tool complained
 }
 
-// What s5cmd says.
-var (
-	s5cmdObject = []byte("cp s3://")
-	s5cmdError  = []byte(`ERROR "`)
-)
-
 // line takes what the tool may have said.
 func (d *download) line(text []byte) {
+	said := func(what string) bool { return what != "" && bytes.HasPrefix(text, []byte(what)) }
 	switch {
-	case d.tool.span != startup.SpanS5cmdDownload:
-	case bytes.HasPrefix(text, s5cmdObject):
+	case said(d.tool.object):
 		d.files++
-	case bytes.HasPrefix(text, s5cmdError):
+	case said(d.tool.complaint):
 		d.error = true
 	}
 }

@@ -32,7 +32,11 @@ func TestFactsTellTheirStarts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			compareTree(t, strings.TrimSuffix(path, ".start")+".tree", tree(play(t, string(script))))
+			told := play(t, string(script))
+			compareTree(t, strings.TrimSuffix(path, ".start")+".tree", tree(told))
+			heard := overhear(t, string(script))
+			compareTree(t, strings.TrimSuffix(path, ".start")+".log.tree", tree(heard))
+			agree(t, told, heard)
 		})
 	}
 }

@@ -3,6 +3,7 @@
 package container
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"slices"
@@ -21,7 +22,7 @@ func (s *Story) span(name string, start, end time.Time, failure string) startup.
 		Name: name, Key: startup.Key(s.numbered(name), "", s.begin.Attempt),
 		ParentKey: startup.Key(startup.SpanStartup, "", s.begin.Attempt),
 		Start:     start, End: end, Failure: failure,
-		Attributes: []attribute.KeyValue{attribute.String(startup.AttrTimeSource, string(startup.TimeObserved))},
+		Attributes: []attribute.KeyValue{attribute.String(startup.AttrTimeSource, string(cmp.Or(s.begin.Source, startup.TimeObserved)))},
 	}
 	if s.begin.Attempt > 1 {
 		sp.Attributes = append(sp.Attributes, attribute.Int(startup.AttrAttempt, s.begin.Attempt))
@@ -75,8 +76,8 @@ func (s *Story) say(spans ...startup.Span) {
 		fresh = append(fresh, sp)
 		if was, ok := s.early[sp.Key]; !ok || !reflect.DeepEqual(was, sp) {
 			changed = append(changed, sp)
-			s.list(sp)
 		}
+		s.list(sp)
 	}
 	if len(changed) > 0 {
 		s.Tell(changed)
@@ -142,9 +143,9 @@ func (s *Story) engineSpans(e *engine, r recipe.Result) []startup.Span {
 		if p.Parent != "" {
 			sp.ParentKey = startup.Key(p.Parent, "", s.begin.Attempt)
 		}
-		source := startup.TimeMessageDuration
+		source := cmp.Or(s.begin.Source, startup.TimeMessageDuration)
 		if p.Name == init || p.Name == startup.SpanPythonImport {
-			source = startup.TimeObserved
+			source = cmp.Or(s.begin.Source, startup.TimeObserved)
 		}
 		sp.Attributes = append(sp.Attributes, attribute.String(startup.AttrTimeSource, string(source)))
 		sp.Attributes = append(sp.Attributes, s.exitOf(p.Failure)...)

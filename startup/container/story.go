@@ -24,6 +24,9 @@ type Begin struct {
 	Role    startup.Role
 	Attempt int            // from 1
 	Engine  *recipe.Recipe // by somebody's word; nil: whatever is seen
+	// Source is where the times come from: TimeObserved if it is empty. What the engine's log states by itself is less
+	// precise than an observer's clock, and as precise as the stamps of a log.
+	Source startup.TimeSource
 }
 
 // Story is what is known of one start. It takes what happened, in the order it became known, and tells finished phases.

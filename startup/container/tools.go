@@ -3,6 +3,7 @@
 package container
 
 import (
+	"bytes"
 	"net/url"
 	"path"
 	"slices"
@@ -18,20 +19,33 @@ type tool struct {
 	programs []string   // base names of the program, or of the script that an interpreter runs
 	words    [][]string // each group has one word among the arguments; none: any arguments
 	minor    bool       // also used for small things: counts only if it moved much, or took long
+
+	// What it writes, by which its running is told where processes cannot be seen: the begin of a line for each object,
+	// of a complaint, and of others.
+	object, complaint string
+	says              []string
+	common            bool // engines write the same while they load
 }
 
 // tools are what model servers' images download with. A tool's probe without arguments (`s5cmd > /dev/null ||
 // install it`) is not a download.
 var tools = []tool{
-	{name: "s5cmd", span: startup.SpanS5cmdDownload, programs: []string{"s5cmd"}, words: [][]string{{"cp", "sync", "mv", "run", "cat", "pipe"}}},
-	{name: "azcopy", span: startup.SpanAzcopyDownload, programs: []string{"azcopy"}, words: [][]string{{"copy", "cp", "c", "sync", "s"}}},
-	{name: "gcloud", span: startup.SpanGcloudDownload, programs: []string{"gcloud", "gcloud.py"}, words: [][]string{{"storage"}, {"cp", "rsync"}}},
+	{name: "s5cmd", span: startup.SpanS5cmdDownload, programs: []string{"s5cmd"}, words: [][]string{{"cp", "sync", "mv", "run", "cat", "pipe"}},
+		object: "cp s3://", complaint: `ERROR "`},
+	{name: "azcopy", span: startup.SpanAzcopyDownload, programs: []string{"azcopy"}, words: [][]string{{"copy", "cp", "c", "sync", "s"}},
+		says: []string{"INFO: Scanning...", "Elapsed Time (Minutes):", "Total Number of Bytes Transferred:", "Final Job Status: Completed"}, complaint: "Final Job Status: Failed"},
+	{name: "gcloud", span: startup.SpanGcloudDownload, programs: []string{"gcloud", "gcloud.py"}, words: [][]string{{"storage"}, {"cp", "rsync"}},
+		object: "Copying gs://", says: []string{"Completed files ", "Average throughput: "}, complaint: "ERROR: (gcloud.storage."},
 	{name: "gsutil", span: startup.SpanGcloudDownload, programs: []string{"gsutil", "gsutil.py"}, words: [][]string{{"cp", "rsync"}}},
-	{name: "aws", span: startup.SpanAWSDownload, programs: []string{"aws"}, words: [][]string{{"s3"}, {"cp", "sync", "mv"}}},
-	{name: "huggingface-cli", span: startup.SpanHFDownload, programs: []string{"huggingface-cli", "hf"}, words: [][]string{{"download"}}},
-	{name: "rclone", span: startup.SpanRcloneDownload, programs: []string{"rclone"}, words: [][]string{{"copy", "sync", "copyto"}}},
+	{name: "aws", span: startup.SpanAWSDownload, programs: []string{"aws"}, words: [][]string{{"s3"}, {"cp", "sync", "mv"}},
+		object: "download: s3://", says: []string{"Completed "}, complaint: "download failed: s3://"},
+	{name: "huggingface-cli", span: startup.SpanHFDownload, programs: []string{"huggingface-cli", "hf"}, words: [][]string{{"download"}},
+		says: []string{"Fetching ", "Downloading '"}, common: true},
+	{name: "rclone", span: startup.SpanRcloneDownload, programs: []string{"rclone"}, words: [][]string{{"copy", "sync", "copyto"}},
+		says: []string{"Transferred: "}},
 	{name: "curl", span: startup.SpanCurlDownload, programs: []string{"curl"}, minor: true},
-	{name: "wget", span: startup.SpanWgetDownload, programs: []string{"wget"}, minor: true},
+	{name: "wget", span: startup.SpanWgetDownload, programs: []string{"wget"}, minor: true,
+		says: []string{"Saving to: "}},
 }
 
 // downloadOf names the tool that a command line downloads with, nil if it doesn't.
@@ -40,6 +54,21 @@ func downloadOf(argv []string) *tool {
 	for i := range tools {
 		t := &tools[i]
 		if slices.Contains(t.programs, program) && t.does(args) {
+			return t
+		}
+	}
+	return nil
+}
+
+// saying is the tool that writes such a line, nil if none does. command is what the container runs, as far as it is known.
+func saying(line []byte, command string) *tool {
+	line = bytes.TrimLeft(line, " ")
+	for i := range tools {
+		t := &tools[i]
+		named := slices.ContainsFunc(t.programs, func(p string) bool { return strings.Contains(command, p) })
+		if (!t.common || named) && slices.ContainsFunc(append([]string{t.object, t.complaint}, t.says...), func(s string) bool {
+			return s != "" && bytes.HasPrefix(line, []byte(s))
+		}) {
 			return t
 		}
 	}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package recipe
+
+// Listen makes readers of one log: of the named engine's, or of every engine's where nobody knows whose log it is.
+func Listen(named *Recipe, o Options) []*Reader {
+	if named != nil {
+		return []*Reader{named.NewReader(o)}
+	}
+	var out []*Reader
+	for _, r := range All() {
+		if r.id == r.name { // the log of a batch program is its engine's
+			out = append(out, r.NewReader(o))
+		}
+	}
+	return out
+}
+
+// Best is the reader that recognised most.
+func Best(readers []*Reader) *Reader {
+	best := readers[0]
+	for _, r := range readers[1:] {
+		if r.score() > best.score() {
+			best = r
+		}
+	}
+	return best
+}
+
+// Recipe is what the reader reads by.
+func (r *Reader) Recipe() *Recipe { return r.recipe }
+
+// Introduced says whether the engine said that it begins. A log whose head is gone tells of what came later alone.
+func (r *Reader) Introduced() bool {
+	return r.start.passed(markLaunch) || r.start.passed(markEngine)
+}

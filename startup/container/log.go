@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package container
+
+import (
+	"bytes"
+	"slices"
+	"time"
+
+	"github.com/coldtrace/coldtrace/engine/recipe"
+	"github.com/coldtrace/coldtrace/startup"
+)
+
+// Run is what is known of one run of a container beside its log.
+type Run struct {
+	Begin               // Engine: the one that its command starts, if that is known
+	Command string      // what it runs, as far as the pod says
+	Ended   time.Time   // zero: it runs
+	Exit    recipe.Exit // where it ended
+	Ready   time.Time   // when the kubelet found it ready; zero: it never did, or nobody knows
+	// StartedBy and EndedBy are where Begin.At, and Ended or Ready, come from.
+	StartedBy, EndedBy startup.TimeSource
+}
+
+// Log tells the story of a run from its log, as the container runtime stamped it. No process is seen: what a download tool
+// or an engine writes says that it runs.
+//
+//	started          cp s3://…    cp s3://…         INFO vLLM …          INFO init engine …    Application startup complete.
+//	├─ s5cmd_download ───────────────┤├─ vllm_init ─────────────────────────────┤├─ server_ready ──┤
+//	                                  ├─ python_import ─┤
+type Log struct {
+	run   Run
+	story *Story
+	ears  []*recipe.Reader // of what may be an engine's; nil: nobody but tools has spoken since
+	since time.Time        // whoever speaks next began then
+	load  *download        // that speaks
+	first time.Time        // line
+	ready time.Time        // by the engine's word
+	// Strange counts lines from before the run: the log is that of another attempt, or clocks disagree.
+	Strange int
+}
+
+// Margins of a log.
+const (
+	lateWords = time.Second     // after an engine is up it may say more of its start
+	readyMiss = 5 * time.Second // more than the kubelet's status, with its whole seconds, may be early
+	otherRun  = 2 * time.Second // a line that is older than the run by that much is not the run's
+	longHead  = 2 * time.Minute // without a word; after that a line that is no introduction says that the head is gone
+)
+
+// NewLog begins to read.
+func NewLog(run Run) *Log {
+	run.Source = startup.TimeLog
+	named := run.Engine
+	run.Engine = nil // the log shows which of its lines are whose
+	l := &Log{run: run, story: New(run.Begin, func([]startup.Span) {}), since: run.At}
+	l.run.Engine = named
+	return l
+}
+
+// Line takes a line, by its stamp, and reports whether there is more to be known.
+func (l *Log) Line(at time.Time, text []byte) (more bool) {
+	switch {
+	case l.story.done:
+		return false
+	case at.Before(l.run.At.Add(-otherRun)):
+		l.Strange++
+		return true
+	case l.first.IsZero():
+		l.first = at
+		if at.Before(l.run.At) { // the event follows the start, and the status has whole seconds
+			l.run.At, l.story.begin.At, l.since = at, at, at
+		}
+	case !l.ready.IsZero() && at.Sub(l.ready) > lateWords, !l.run.Ready.IsZero() && at.Sub(l.run.Ready) > readyMiss:
+		l.Finish(at)
+		return false
+	}
+	for piece := range bytes.FieldsFuncSeq(text, func(c rune) bool { return c == '\r' || c == '\n' }) {
+		l.piece(at, piece)
+	}
+	return !l.story.done
+}
+
+func (l *Log) piece(at time.Time, text []byte) {
+	s := l.story
+	if s.engine == nil {
+		if t := saying(text, l.run.Command); t != nil {
+			l.download(t, at, text)
+			return
+		}
+		if l.ray(at, text) {
+			return
+		}
+	}
+	if l.ears == nil {
+		l.ears = recipe.Listen(l.run.Engine, recipe.Options{Start: l.since, Location: time.UTC})
+	}
+	for _, ear := range l.ears {
+		ear.Line(at, recipe.Stdout, text)
+	}
+	if best := recipe.Best(l.ears); best.Recognised() {
+		l.engine(at, best)
+	}
+}
+
+// download takes what a tool says. It began when the one before it ended, and its last word is its end.
+func (l *Log) download(t *tool, at time.Time, text []byte) {
+	s := l.story
+	if l.load == nil || l.load.tool != t {
+		l.downloaded()
+		p := &Process{PID: 1, Start: l.since}
+		l.load = &download{tool: t, proc: p}
+		s.loads[p.PID] = l.load
+	}
+	l.load.line(bytes.TrimLeft(text, " "))
+	l.load.proc.End, l.since, l.ears = at, at, nil
+}
+
+func (l *Log) downloaded() {
+	if l.load != nil {
+		l.story.Exited(l.load.proc)
+		l.load = nil
+	}
+}
+
+// rayComplete is what the script of a cluster's head says when all nodes are there (vLLM's example, model-engine's init_ray.sh).
+var rayComplete = []byte("ray cluster is initialized")
+
+// ray takes what the setting up of a cluster says, and reports whether that is what the line is.
+func (l *Log) ray(at time.Time, text []byte) bool {
+	member := l.run.Role == startup.RoleWorker
+	if !bytes.Contains(text, rayLine) && !bytes.Contains(text, rayComplete) {
+		return false
+	}
+	if member == bytes.Contains(text, rayComplete) {
+		return true // a head has started, and waits for others
+	}
+	l.downloaded()
+	s := l.story
+	s.ray = &rayPhase{proc: &Process{}, member: member, start: l.since}
+	s.flushDownloads()
+	s.rayComplete(at)
+	l.since, l.ears = at, nil
+	return true
+}
+
+// engine takes that an engine speaks, or that it is another one than was thought.
+func (l *Log) engine(at time.Time, reader *recipe.Reader) {
+	s := l.story
+	l.downloaded()
+	s.flushDownloads()
+	if s.engine == nil || s.engine.reader != reader {
+		s.engine = &engine{recipe: reader.Recipe(), start: l.since, reader: reader}
+	}
+	if !s.serves(s.engine) {
+		s.engineTold(at)
+	} else if ready, ok := reader.Ready(); ok && l.ready.IsZero() {
+		l.ready = ready
+	}
+}
+
+// HeadGone tells that the begin of the run is no longer in the log.
+func (l *Log) HeadGone() bool {
+	return l.first.Sub(l.run.At) > longHead && (l.story.engine == nil || !l.story.engine.reader.Introduced())
+}
+
+// Engine is the name of the engine that was recognised; empty: none was.
+func (l *Log) Engine() string {
+	if l.story.engine == nil {
+		return ""
+	}
+	return l.story.engine.recipe.Name()
+}
+
+// Finish ends the story as far as it goes: there are no more lines now.
+func (l *Log) Finish(now time.Time) {
+	s := l.story
+	if s.done {
+		return
+	}
+	gone := l.HeadGone()
+	if gone {
+		s.engine, s.loads, s.ended, l.ready = nil, map[int]*download{}, nil, time.Time{}
+	} else if s.engine == nil && l.run.Engine != nil && l.ears != nil { // it began, by its command, and said nothing of its own
+		l.engine(now, l.ears[0])
+	}
+	died := !l.run.Ended.IsZero() && l.run.Exit != (recipe.Exit{})
+	switch {
+	case !l.ready.IsZero() && !(died && l.run.Ready.IsZero() && l.run.Ended.Sub(l.ready) < otherRun): // the port was taken
+		l.downloaded()
+		s.Ready(l.ready)
+	case !l.run.Ready.IsZero():
+		l.downloaded()
+		s.Ready(l.run.Ready)
+	case l.run.Ended.IsZero():
+		s.Settle(now)
+	case !gone: // else it may have been ready
+		s.End(l.run.Ended, &l.run.Exit, "")
+	}
+}
+
+// goesOn marks spans that do, while they are made.
+const goesOn = "\x00"
+
+// Spans are the spans that have ended, and those that go on now.
+func (l *Log) Spans(now time.Time) (ended, open []startup.Span) {
+	s := l.story
+	told := s.phases
+	if !s.done && l.run.Ended.IsZero() {
+		as := s.copied()
+		as.Tell, as.phases, as.early = func([]startup.Span) {}, nil, nil
+		as.End(now, nil, goesOn)
+		told = append(slices.DeleteFunc(slices.Clone(told), func(sp startup.Span) bool { return !s.told[sp.Key] }), as.phases...)
+	}
+	for _, sp := range told {
+		if sp.Failure == goesOn {
+			sp.Failure = ""
+			open = append(open, l.sourced(sp))
+		} else {
+			ended = append(ended, l.sourced(sp))
+		}
+	}
+	return ended, open
+}
+
+// sourced says of a span where its edges come from: those of the run are not from its log.
+func (l *Log) sourced(sp startup.Span) startup.Span {
+	start, end := startup.TimeLog, startup.TimeLog
+	if sp.Start.Equal(l.run.At) && l.run.StartedBy != "" && !sp.Start.Equal(l.first) {
+		start = l.run.StartedBy
+	}
+	if (sp.End.Equal(l.run.Ready) || sp.End.Equal(l.run.Ended)) && l.run.EndedBy != "" {
+		end = l.run.EndedBy
+	}
+	return sp.From(start, end)
+}
