@@ -51,6 +51,16 @@ func (s Span) with(key string, source TimeSource) Span {
 	return s
 }
 
+// Get is the value of one of the span's own attributes; the zero Value if it has none of the key.
+func (s Span) Get(key string) attribute.Value {
+	for _, a := range s.Attributes {
+		if string(a.Key) == key {
+			return a.Value
+		}
+	}
+	return attribute.Value{}
+}
+
 // Event is a point in time within a span.
 type Event struct {
 	Name       string

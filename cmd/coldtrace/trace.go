@@ -22,6 +22,7 @@ import (
 )
 
 type traceFlags struct {
+	source    source
 	selection trace.Selection
 	html      string
 	width     int
@@ -34,27 +35,36 @@ type traceFlags struct {
 func newTraceCommand() *cobra.Command {
 	var flags traceFlags
 	cmd := &cobra.Command{
-		Use:   "trace FILE…",
-		Short: "Draw a cold start as a waterfall, from OTLP JSON, an answer of Tempo or Jaeger, or a capture",
-		Long: `Draw a cold start as a waterfall. A FILE ("-": standard input) holds one of these, which need not be said:
+		Use:   "trace [POD | KIND/NAME | FILE]…",
+		Short: "Draw a cold start as a waterfall: of any pod in a cluster, or from a file",
+		Long: `Draw a cold start as a waterfall.
+
+Of a pod, running, failed or long ready, with nothing installed: NAME, pod/NAME, or the pods of a deploy, rs, sts, ds, job, lws,
+isvc or raycluster; with -l those with labels; with nothing all pods of the namespace. What happened around the
+containers is read from the pod and its events, what happened inside from the container's log.
+
+A FILE ("-": standard input) holds one of these, which need not be said:
 
   OTLP JSON     as the OpenTelemetry Collector's file exporter writes it, in any layout
   an answer     of Tempo (/api/traces/ID, /api/v2/traces/ID) or Jaeger (/api/traces/ID), or a download from their UIs
   a capture     of coldtrace capture: what the watcher would tell of it, and what still goes on
 
 Of several starts, all are listed and the newest is drawn.`,
-		Example: `  coldtrace trace traces.jsonl
+		Example: `  coldtrace trace deploy/llama -n models
+  coldtrace trace -n models -l app=llama --since 2h
+  coldtrace trace traces.jsonl
   coldtrace trace traces.jsonl --pod models/llama-3-1-8b-6d5f-x2x7k --html start.html
   kubectl exec -n observability collector-0 -- cat /data/traces.jsonl | coldtrace trace -
   curl -s http://tempo:3200/api/traces/5a44de008fd208065638a802730aea79 | coldtrace trace -`,
-		Args: cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, files []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if flags.follow {
-				return followTrace(cmd, files, flags)
+				return followTrace(cmd, args, flags)
 			}
-			return runTrace(cmd, files, flags)
+			return runTrace(cmd, args, flags)
 		},
+		ValidArgsFunction: flags.source.completePods,
 	}
+	flags.source.flags(cmd)
 	f := cmd.Flags()
 	f.StringVar(&flags.selection.TraceID, "trace-id", "", "draw the trace with this id, or this beginning of one")
 	f.StringVar(&flags.selection.PodUID, "pod-uid", "", "draw the start of the pod with this UID")
@@ -70,8 +80,8 @@ Of several starts, all are listed and the newest is drawn.`,
 	return cmd
 }
 
-func runTrace(cmd *cobra.Command, files []string, flags traceFlags) error {
-	spans, readErr := readSpans(cmd, files)
+func runTrace(cmd *cobra.Command, args []string, flags traceFlags) error {
+	spans, readErr := readSpans(cmd, args, &flags.source)
 	all := trace.Build(spans)
 	traces, others := flags.selection.Apply(all)
 	if len(traces) == 0 {
@@ -166,11 +176,21 @@ func (f traceFlags) terminal(out io.Writer) trace.Options {
 const mostProblems = 5
 
 // readSpans reads what can be read. What can't is said on standard error; the error is of files that couldn't be read.
-func readSpans(cmd *cobra.Command, files []string) ([]*trace.Span, error) {
+func readSpans(cmd *cobra.Command, args []string, from *source) ([]*trace.Span, error) {
 	var (
-		all  []*trace.Span
-		errs []error
+		all          []*trace.Span
+		errs         []error
+		files, names = from.split(cmd, args)
 	)
+	if len(names) > 0 || len(files) == 0 {
+		starts, err := from.starts(cmd, names)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		for i := range starts {
+			all = append(all, drawn(&starts[i])...)
+		}
+	}
 	for _, name := range files {
 		spans, problems, err := readFile(cmd, name)
 		all = append(all, spans...)
@@ -219,15 +239,7 @@ func readCapture(name string, r io.Reader) ([]*trace.Span, []trace.Problem, erro
 	}
 	var all []*trace.Span
 	for i := range starts {
-		spans := make([]startup.Span, len(starts[i].Spans))
-		for n := range spans {
-			spans[n] = starts[i].Spans[n].Span
-		}
-		drawn := trace.FromStart(starts[i].Subject, startup.ServiceWatcher, spans)
-		for n := range drawn {
-			drawn[n].Open = starts[i].Spans[n].Open
-		}
-		all = append(all, drawn...)
+		all = append(all, spansOf(starts[i].Subject, startup.ServiceWatcher, starts[i].Spans)...)
 	}
 	return all, nil, nil
 }

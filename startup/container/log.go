@@ -18,6 +18,7 @@ type Run struct {
 	Ended   time.Time   // zero: it runs
 	Exit    recipe.Exit // where it ended
 	Ready   time.Time   // when the kubelet found it ready; zero: it never did, or nobody knows
+	Probed  bool        // it asked: without a probe it finds everything ready that runs
 	// StartedBy and EndedBy are where Begin.At, and Ended or Ready, come from.
 	StartedBy, EndedBy startup.TimeSource
 }
@@ -71,7 +72,7 @@ func (l *Log) Line(at time.Time, text []byte) (more bool) {
 		if at.Before(l.run.At) { // the event follows the start, and the status has whole seconds
 			l.run.At, l.story.begin.At, l.since = at, at, at
 		}
-	case !l.ready.IsZero() && at.Sub(l.ready) > lateWords, !l.run.Ready.IsZero() && at.Sub(l.run.Ready) > readyMiss:
+	case !l.ready.IsZero() && at.Sub(l.ready) > lateWords, l.run.Probed && !l.run.Ready.IsZero() && at.Sub(l.run.Ready) > readyMiss:
 		l.Finish(at)
 		return false
 	}
@@ -164,6 +165,19 @@ func (l *Log) HeadGone() bool {
 	return l.first.Sub(l.run.At) > longHead && (l.story.engine == nil || !l.story.engine.reader.Introduced())
 }
 
+// Done tells that nothing more is to be known.
+func (l *Log) Done() bool { return l.story.done }
+
+// Empty tells that the log has no line of the run.
+func (l *Log) Empty() bool { return l.first.IsZero() }
+
+// Unheard ends the story of a run whose log nobody could read: when it began and ended is all there is.
+func (l *Log) Unheard(now time.Time) {
+	l.run.Engine, l.ears, l.ready = nil, nil, time.Time{}
+	l.story.engine, l.story.loads, l.story.ended = nil, map[int]*download{}, nil
+	l.Finish(now)
+}
+
 // Engine is the name of the engine that was recognised; empty: none was.
 func (l *Log) Engine() string {
 	if l.story.engine == nil {
@@ -189,7 +203,7 @@ func (l *Log) Finish(now time.Time) {
 	case !l.ready.IsZero() && !(died && l.run.Ready.IsZero() && l.run.Ended.Sub(l.ready) < otherRun): // the port was taken
 		l.downloaded()
 		s.Ready(l.ready)
-	case !l.run.Ready.IsZero():
+	case !l.run.Ready.IsZero() && (l.run.Probed || s.engine == nil):
 		l.downloaded()
 		s.Ready(l.run.Ready)
 	case l.run.Ended.IsZero():

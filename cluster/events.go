@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"context"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/coldtrace/coldtrace/startup/pod"
+)
+
+// events are those of some pods.
+type events struct {
+	byPod   map[types.UID][]*corev1.Event
+	missing map[string]Missing // by namespace
+}
+
+func (e *events) of(p *corev1.Pod) ([]*corev1.Event, Missing) {
+	return e.byPod[p.UID], e.missing[p.Namespace]
+}
+
+// pageSize is how many objects are asked for at a time.
+const pageSize = 500
+
+// events reads the events of pods: of a few by name, of many by namespace.
+func (r *Reader) events(ctx context.Context, pods []corev1.Pod) *events {
+	out := &events{byPod: map[types.UID][]*corev1.Event{}, missing: map[string]Missing{}}
+	asked := map[string][]*corev1.Pod{}
+	for i := range pods {
+		asked[pods[i].Namespace] = append(asked[pods[i].Namespace], &pods[i])
+	}
+	for namespace, of := range asked {
+		fields := []string{pod.EventFields}
+		if len(of) <= fewPods {
+			fields = nil
+			for _, p := range of {
+				fields = append(fields, pod.EventFields+",involvedObject.uid="+string(p.UID))
+			}
+		}
+		for _, f := range fields {
+			if err := r.page(ctx, namespace, f, out); err != nil {
+				out.missing[namespace] = unread("events", err)
+				break
+			}
+		}
+	}
+	return out
+}
+
+func (r *Reader) page(ctx context.Context, namespace, fields string, out *events) error {
+	o := metav1.ListOptions{FieldSelector: fields, Limit: pageSize}
+	for {
+		list, err := r.Client.CoreV1().Events(namespace).List(ctx, o)
+		if err != nil {
+			return err //nolint:wrapcheck // told by what it is, see unread
+		}
+		for i := range list.Items {
+			e := &list.Items[i]
+			out.byPod[e.InvolvedObject.UID] = append(out.byPod[e.InvolvedObject.UID], e)
+		}
+		if o.Continue = list.Continue; o.Continue == "" {
+			return nil
+		}
+	}
+}

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/resource"
+	"k8s.io/client-go/kubernetes"
+)
+
+// Choice is which pods are meant, as kubectl takes it.
+type Choice struct {
+	Names     []string // NAME, KIND/NAME or KIND NAME…; none: all pods
+	Selector  string   // labels
+	Namespace string
+	All       bool          // namespaces
+	Since     time.Duration // only pods that were created since then; 0: all
+}
+
+// byLabel are kinds without a selector of their own, by the label that their pods have.
+var byLabel = map[string]string{
+	"LeaderWorkerSet":  "leaderworkerset.sigs.k8s.io/name",
+	"InferenceService": "serving.kserve.io/inferenceservice",
+	"RayCluster":       "ray.io/cluster",
+	"JobSet":           "jobset.sigs.k8s.io/jobset-name",
+}
+
+// kind is a word that names one to kubectl: deploy, deployments.apps.
+var kind = regexp.MustCompile(`^(?i)(pods?|po|deploy(ments?)?|rs|replicasets?|sts|statefulsets?|ds|daemonsets?|jobs?|lws|leaderworkersets?|isvc|inferenceservices?|rayclusters?|jobsets?)(\.[a-z0-9.-]+)?$`)
+
+// IsKind tells whether a word names a kind of what has pods.
+func IsKind(word string) bool { return kind.MatchString(word) }
+
+// Pods are the pods that are meant, the oldest first.
+func Pods(ctx context.Context, getter genericclioptions.RESTClientGetter, client kubernetes.Interface, c Choice, now time.Time) ([]corev1.Pod, error) {
+	var (
+		pods []corev1.Pod
+		err  error
+	)
+	if len(c.Names) == 0 {
+		namespace := c.Namespace
+		if c.All {
+			namespace = metav1.NamespaceAll
+		}
+		pods, err = list(ctx, client, namespace, c.Selector)
+	} else {
+		pods, err = named(ctx, getter, client, c)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if c.Since > 0 {
+		pods = slices.DeleteFunc(pods, func(p corev1.Pod) bool { return now.Sub(p.CreationTimestamp.Time) > c.Since })
+	}
+	slices.SortStableFunc(pods, func(a, b corev1.Pod) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
+	return pods, nil
+}
+
+func list(ctx context.Context, client kubernetes.Interface, namespace, selector string) (pods []corev1.Pod, err error) {
+	o := metav1.ListOptions{LabelSelector: selector, Limit: pageSize}
+	for {
+		page, err := client.CoreV1().Pods(namespace).List(ctx, o)
+		if err != nil {
+			return nil, fmt.Errorf("list pods: %w", err)
+		}
+		pods = append(pods, page.Items...)
+		if o.Continue = page.Continue; o.Continue == "" {
+			return pods, nil
+		}
+	}
+}
+
+// named are the pods of the objects that are named, each once.
+func named(ctx context.Context, getter genericclioptions.RESTClientGetter, client kubernetes.Interface, c Choice) ([]corev1.Pod, error) {
+	if c.All || c.Selector != "" {
+		return nil, errors.New("a name, or -l and -A: not both")
+	}
+	names := slices.Clone(c.Names)
+	if !IsKind(names[0]) {
+		for i, name := range names {
+			if !strings.Contains(name, "/") {
+				names[i] = "pod/" + name
+			}
+		}
+	}
+	found := resource.NewBuilder(getter).Unstructured().NamespaceParam(c.Namespace).DefaultNamespace().
+		ResourceTypeOrNameArgs(true, names...).ContinueOnError().Flatten().Do()
+	infos, err := found.Infos()
+	if err != nil {
+		return nil, err //nolint:wrapcheck // says it as kubectl does
+	}
+	var (
+		out  []corev1.Pod
+		seen = map[string]bool{}
+	)
+	for _, info := range infos {
+		pods, err := podsOf(ctx, client, info.Object.(*unstructured.Unstructured))
+		if err != nil {
+			return nil, err
+		}
+		for i := range pods {
+			if id := string(pods[i].UID); !seen[id] {
+				seen[id] = true
+				out = append(out, pods[i])
+			}
+		}
+	}
+	return out, nil
+}
+
+func podsOf(ctx context.Context, client kubernetes.Interface, o *unstructured.Unstructured) ([]corev1.Pod, error) {
+	if o.GetKind() == "Pod" {
+		var p corev1.Pod
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &p); err != nil {
+			return nil, fmt.Errorf("read pod %s: %w", o.GetName(), err)
+		}
+		return []corev1.Pod{p}, nil
+	}
+	selector, err := selectorOf(o)
+	if err != nil {
+		return nil, err
+	}
+	return list(ctx, client, o.GetNamespace(), selector)
+}
+
+// selectorOf selects an object's pods: by its own selector, or the label that its controller gives them.
+func selectorOf(o *unstructured.Unstructured) (string, error) {
+	if label, ok := byLabel[o.GetKind()]; ok {
+		return labels.Set{label: o.GetName()}.String(), nil
+	}
+	raw, ok, err := unstructured.NestedMap(o.Object, "spec", "selector")
+	if err != nil || !ok {
+		return "", fmt.Errorf("%s %s has no pods that could be found by it", strings.ToLower(o.GetKind()), o.GetName())
+	}
+	var s metav1.LabelSelector
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(raw, &s); err != nil {
+		return "", fmt.Errorf("read the selector of %s: %w", o.GetName(), err)
+	}
+	selector, err := metav1.LabelSelectorAsSelector(&s)
+	if err != nil {
+		return "", fmt.Errorf("read the selector of %s: %w", o.GetName(), err)
+	}
+	return selector.String(), nil
+}

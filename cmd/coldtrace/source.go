@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/coldtrace/coldtrace/cluster"
+	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/startup/pod"
+	"github.com/coldtrace/coldtrace/trace"
+)
+
+// source is where starts come from: files, or pods of a cluster, with kubectl's own flags.
+type source struct {
+	config   *genericclioptions.ConfigFlags
+	selector string
+	all      bool
+	since    time.Duration
+	reader   cluster.Reader
+}
+
+func (s *source) flags(cmd *cobra.Command) {
+	s.config = genericclioptions.NewConfigFlags(true).WithWrapConfigFn(func(c *rest.Config) *rest.Config {
+		c.QPS, c.Burst = 200, 400 // a few requests a pod, of as many pods as there are
+		return c
+	})
+	f := cmd.Flags()
+	s.config.AddFlags(f)
+	f.StringVarP(&s.selector, "selector", "l", "", "pods with these labels")
+	f.BoolVarP(&s.all, "all-namespaces", "A", false, "pods of all namespaces")
+	f.DurationVar(&s.since, "since", 0, "only pods that were created since then, such as 2h")
+	f.BoolVarP(&s.reader.Previous, "previous", "p", false, "also read the log of the container's attempt before the last one")
+	f.StringVarP(&s.reader.Container, "container", "c", "", "the container whose log is read (default: the one that serves)")
+	f.Int64Var(&s.reader.MaxLogBytes, "max-log-bytes", cluster.DefaultMaxLogBytes, "read no more of a log, from its begin")
+	_ = cmd.RegisterFlagCompletionFunc("namespace", s.completeNamespaces)
+}
+
+// split tells files from what is in a cluster. What is there as a file, or looks like one, is a file.
+func (s *source) split(cmd *cobra.Command, args []string) (files, names []string) {
+	for i, arg := range args {
+		_, err := os.Stat(arg)
+		kind, _, slash := strings.Cut(arg, "/")
+		switch {
+		case arg == "-", err == nil && !(slash && cluster.IsKind(kind)):
+			files = append(files, arg)
+		case slash && !cluster.IsKind(kind):
+			files = append(files, arg)
+		case !s.asked(cmd) && !(i > 0 && len(names) > 0) && slices.Contains([]string{".json", ".jsonl", ".yaml", ".yml", ".ndjson"}, filepath.Ext(arg)):
+			files = append(files, arg)
+		default:
+			names = append(names, arg)
+		}
+	}
+	return files, names
+}
+
+// asked tells whether a flag was given that only a cluster has a use for.
+func (s *source) asked(cmd *cobra.Command) bool {
+	return slices.ContainsFunc([]string{"namespace", "all-namespaces", "selector", "context", "kubeconfig", "previous", "container"},
+		func(name string) bool { return cmd.Flags().Changed(name) })
+}
+
+// client is a client of the cluster, and the namespace that is meant.
+func (s *source) client() (kubernetes.Interface, string, error) {
+	cfg, err := s.config.ToRESTConfig()
+	if clientcmd.IsEmptyConfig(err) {
+		return nil, "", errors.New("there is no kubeconfig: set KUBECONFIG or give --kubeconfig")
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("load kubeconfig: %w", err)
+	}
+	client, err := kubernetes.NewForConfig(cfg)
+	if err != nil {
+		return nil, "", fmt.Errorf("make a client: %w", err)
+	}
+	namespace, _, err := s.config.ToRawKubeConfigLoader().Namespace()
+	if err != nil {
+		return nil, "", fmt.Errorf("find the namespace: %w", err)
+	}
+	return client, namespace, nil
+}
+
+// pods are those that are meant.
+func (s *source) pods(ctx context.Context, names []string) ([]corev1.Pod, error) {
+	client, namespace, err := s.client()
+	if err != nil {
+		return nil, err
+	}
+	s.reader.Client, s.reader.Now = client, time.Now
+	pods, err := cluster.Pods(ctx, s.config, client, cluster.Choice{
+		Names: names, Selector: s.selector, Namespace: namespace, All: s.all, Since: s.since,
+	}, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	if len(pods) == 0 {
+		return nil, fmt.Errorf("there are no such pods in %s", cmp.Or(map[bool]string{true: "any namespace"}[s.all], "namespace "+namespace))
+	}
+	return pods, nil
+}
+
+// starts reads the starts of pods. What is missing of them is said on standard error.
+func (s *source) starts(cmd *cobra.Command, names []string) ([]cluster.Start, error) {
+	pods, err := s.pods(cmd.Context(), names)
+	if err != nil {
+		return nil, err
+	}
+	starts := s.reader.Starts(cmd.Context(), pods)
+	for _, missing := range cluster.Lacking(starts) {
+		cmd.PrintErrln("coldtrace:", missing)
+	}
+	return starts, nil
+}
+
+// drawn are the spans of a start, as exporters would have sent them, and those that go on.
+func drawn(s *cluster.Start) []*trace.Span {
+	return append(spansOf(s.Subject, startup.ServiceWatcher, s.Outside), spansOf(s.Subject, startup.ServiceWrapper, s.Inside)...)
+}
+
+func spansOf(subject startup.Subject, service string, of []pod.Span) []*trace.Span {
+	spans := make([]startup.Span, len(of))
+	for i := range of {
+		spans[i] = of[i].Span
+	}
+	out := trace.FromStart(subject, service, spans)
+	for i := range out {
+		out[i].Open = of[i].Open
+	}
+	return out
+}
