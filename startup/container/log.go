@@ -36,6 +36,7 @@ type Log struct {
 	since time.Time        // whoever speaks next began then
 	load  *download        // that speaks
 	first time.Time        // line
+	last  time.Time        // line: the clock of whoever reads may be behind
 	ready time.Time        // by the engine's word
 	// Strange counts lines from before the run: the log is that of another attempt, or clocks disagree.
 	Strange int
@@ -76,6 +77,7 @@ func (l *Log) Line(at time.Time, text []byte) (more bool) {
 		l.Finish(at)
 		return false
 	}
+	l.last = at
 	for piece := range bytes.FieldsFuncSeq(text, func(c rune) bool { return c == '\r' || c == '\n' }) {
 		l.piece(at, piece)
 	}
@@ -192,6 +194,7 @@ func (l *Log) Finish(now time.Time) {
 	if s.done {
 		return
 	}
+	now = l.later(now)
 	gone := l.HeadGone()
 	if gone {
 		s.engine, s.loads, s.ended, l.ready = nil, map[int]*download{}, nil, time.Time{}
@@ -213,13 +216,23 @@ func (l *Log) Finish(now time.Time) {
 	}
 }
 
+// later is now, or the last that was heard.
+func (l *Log) later(now time.Time) time.Time {
+	for _, t := range []time.Time{l.run.At, l.last} {
+		if t.After(now) {
+			now = t
+		}
+	}
+	return now
+}
+
 // goesOn marks spans that do, while they are made.
 const goesOn = "\x00"
 
 // Spans are the spans that have ended, and those that go on now.
 func (l *Log) Spans(now time.Time) (ended, open []startup.Span) {
 	s := l.story
-	told := s.phases
+	told, now := s.phases, l.later(now)
 	if !s.done && l.run.Ended.IsZero() {
 		as := s.copied()
 		as.Tell, as.phases, as.early = func([]startup.Span) {}, nil, nil

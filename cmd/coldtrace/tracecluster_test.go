@@ -1,0 +1,458 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+)
+
+// bare is a cluster in which nothing is installed: an API server, and the part of a kubelet that it asks for logs.
+type bare struct {
+	t       *testing.T
+	env     *envtest.Environment
+	client  kubernetes.Interface
+	admin   string // kubeconfig
+	audit   string // file
+	kubelet *kubelet
+}
+
+// kubelet answers as one does for the logs of containers.
+type kubelet struct {
+	mu     sync.Mutex
+	logs   map[string]string // by NAMESPACE/POD/CONTAINER, a trailing "?previous" for the attempt before
+	silent bool
+	asked  int
+	atOnce int
+	most   int
+}
+
+func (k *kubelet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	k.mu.Lock()
+	k.asked++
+	k.atOnce++
+	k.most = max(k.most, k.atOnce)
+	key := strings.TrimPrefix(r.URL.Path, "/containerLogs/")
+	if r.URL.Query().Get("previous") == "true" {
+		key += "?previous"
+	}
+	log, ok := k.logs[key]
+	silent := k.silent
+	k.mu.Unlock()
+	defer func() {
+		k.mu.Lock()
+		k.atOnce--
+		k.mu.Unlock()
+	}()
+	switch {
+	case silent:
+		panic(http.ErrAbortHandler)
+	case !ok:
+		http.Error(w, "there is no such log", http.StatusNotFound)
+		return
+	case r.URL.Query().Get("timestamps") != "true":
+		http.Error(w, "stamps were not asked for", http.StatusBadRequest)
+		return
+	}
+	if limit, err := strconv.Atoi(r.URL.Query().Get("limitBytes")); err == nil {
+		log = log[:min(limit, len(log))]
+	}
+	_, _ = w.Write([]byte(log))
+}
+
+const auditEverything = `apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules: [{level: Metadata}]
+`
+
+func newBare(t *testing.T) *bare {
+	t.Helper()
+	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
+		t.Skip("KUBEBUILDER_ASSETS is not set: `make test` sets it")
+	}
+	dir := t.TempDir()
+	b := &bare{t: t, audit: filepath.Join(dir, "audit.log"), admin: filepath.Join(dir, "admin"), kubelet: &kubelet{logs: map[string]string{}}}
+	b.write(filepath.Join(dir, "audit.yaml"), auditEverything)
+	b.env = &envtest.Environment{ControlPlaneStartTimeout: 2 * time.Minute, ControlPlaneStopTimeout: time.Minute}
+	api := b.env.ControlPlane.GetAPIServer().Configure()
+	api.Append("audit-log-path", b.audit)
+	api.Append("audit-policy-file", filepath.Join(dir, "audit.yaml"))
+	api.Append("kubelet-preferred-address-types", "InternalIP")
+	cfg, err := b.env.Start()
+	if err != nil {
+		t.Fatalf("start the API server: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := b.env.Stop(); err != nil {
+			t.Errorf("stop the API server: %v", err)
+		}
+	})
+	cfg.QPS, cfg.Burst = 1000, 2000
+	b.client = kubernetes.NewForConfigOrDie(cfg)
+	b.write(b.admin, string(b.kubeconfig("operator", "system:masters")))
+	b.node()
+	return b
+}
+
+func (b *bare) write(path, text string) {
+	b.t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bare) kubeconfig(name string, groups ...string) []byte {
+	b.t.Helper()
+	user, err := b.env.AddUser(envtest.User{Name: name, Groups: groups}, nil)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	config, err := user.KubeConfig()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return config
+}
+
+// person is the kubeconfig of somebody with a few rights.
+func (b *bare) person(name, namespace string, rules ...rbacv1.PolicyRule) string {
+	b.t.Helper()
+	path := filepath.Join(b.t.TempDir(), name)
+	b.write(path, string(b.kubeconfig(name)))
+	ctx := b.t.Context()
+	must(b.t, ignore(b.client.RbacV1().Roles(namespace).Create(ctx, &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: name}, Rules: rules}, metav1.CreateOptions{})))
+	must(b.t, ignore(b.client.RbacV1().RoleBindings(namespace).Create(ctx, &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: name}, RoleRef: rbacv1.RoleRef{APIGroup: "rbac.authorization.k8s.io", Kind: "Role", Name: name},
+		Subjects: []rbacv1.Subject{{Kind: "User", Name: name, APIGroup: "rbac.authorization.k8s.io"}},
+	}, metav1.CreateOptions{})))
+	return path
+}
+
+func ignore[T any](_ T, err error) error { return err }
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (b *bare) node() {
+	b.t.Helper()
+	server := httptest.NewTLSServer(b.kubelet)
+	b.t.Cleanup(server.Close)
+	host, port, err := net.SplitHostPort(server.Listener.Addr().String())
+	must(b.t, err)
+	number, err := strconv.Atoi(port)
+	must(b.t, err)
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "gpu-1", Labels: map[string]string{"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"}}}
+	node, err = b.client.CoreV1().Nodes().Create(b.t.Context(), node, metav1.CreateOptions{})
+	must(b.t, err)
+	node.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: host}}
+	node.Status.DaemonEndpoints.KubeletEndpoint.Port = int32(number)
+	must(b.t, ignore(b.client.CoreV1().Nodes().UpdateStatus(b.t.Context(), node, metav1.UpdateOptions{})))
+}
+
+func (b *bare) namespace(name string) {
+	b.t.Helper()
+	ctx := b.t.Context()
+	must(b.t, ignore(b.client.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})))
+}
+
+// begin is a pod whose command is nobody's but its image's, scheduled and running since a second after its creation.
+func (b *bare) begin(namespace, name string, change func(*corev1.Pod)) *corev1.Pod {
+	b.t.Helper()
+	p := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace, Labels: map[string]string{"app": "llama"}},
+		Spec: corev1.PodSpec{NodeName: "gpu-1", Containers: []corev1.Container{{
+			Name: "main", Image: "vllm/vllm-openai:v0.19.0", Args: []string{"--model", "m"},
+			Resources:      corev1.ResourceRequirements{Limits: corev1.ResourceList{"nvidia.com/gpu": resource.MustParse("1")}},
+			ReadinessProbe: &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/health", Port: intstr.FromInt32(8000)}}},
+		}}},
+	}
+	if change != nil {
+		change(p)
+	}
+	status := p.Status
+	p, err := b.client.CoreV1().Pods(namespace).Create(b.t.Context(), p, metav1.CreateOptions{})
+	must(b.t, err)
+	started := metav1.NewTime(p.CreationTimestamp.Add(time.Second))
+	p.Status = status
+	p.Status.Phase = corev1.PodRunning
+	p.Status.Conditions = append(p.Status.Conditions, corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: p.CreationTimestamp})
+	if len(p.Status.ContainerStatuses) == 0 {
+		p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "main", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: started}}}}
+	}
+	return b.status(p)
+}
+
+func (b *bare) status(p *corev1.Pod) *corev1.Pod {
+	b.t.Helper()
+	p, err := b.client.CoreV1().Pods(p.Namespace).UpdateStatus(b.t.Context(), p, metav1.UpdateOptions{})
+	must(b.t, err)
+	return p
+}
+
+// ready says that the kubelet found a pod ready that many seconds after its creation.
+func (b *bare) ready(p *corev1.Pod, seconds int) *corev1.Pod {
+	b.t.Helper()
+	p.Status.Conditions = append(p.Status.Conditions, corev1.PodCondition{
+		Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(p.CreationTimestamp.Add(time.Duration(seconds) * time.Second)),
+	})
+	return b.status(p)
+}
+
+// happened adds an event of the kubelet's, so long after the pod's creation.
+func (b *bare) happened(p *corev1.Pod, reason, message string, after time.Duration) {
+	b.t.Helper()
+	at := p.CreationTimestamp.Add(after)
+	must(b.t, ignore(b.client.CoreV1().Events(p.Namespace).Create(b.t.Context(), &corev1.Event{
+		ObjectMeta:     metav1.ObjectMeta{Name: fmt.Sprintf("%s.%x", p.Name, at.UnixNano()), Namespace: p.Namespace},
+		InvolvedObject: corev1.ObjectReference{Kind: "Pod", Name: p.Name, Namespace: p.Namespace, UID: p.UID, FieldPath: "spec.containers{main}"},
+		Reason:         reason, Message: message, FirstTimestamp: metav1.NewTime(at.Truncate(time.Second)), LastTimestamp: metav1.NewTime(at), Count: 1,
+		Source: corev1.EventSource{Component: "kubelet"},
+	}, metav1.CreateOptions{})))
+}
+
+// vllm is what a vLLM writes from its container's start on: seconds, and a line.
+var vllm = []struct {
+	after float64
+	text  string
+}{
+	{6, "(APIServer pid=1) INFO 03-01 06:00:05 [api_server.py:1] vLLM API server version 0.19.0"},
+	{9, "(EngineCore pid=9) INFO 03-01 06:00:09 [core.py:1] Initializing a V1 LLM engine (v0.19.0) with config: model='m', secret='hunter2'"},
+	{11, "(EngineCore pid=9) INFO 03-01 06:00:11 [gpu_model_runner.py:1] Starting to load model m..."},
+	{13, "(EngineCore pid=9) INFO 03-01 06:00:13 [gpu_model_runner.py:1] Model loading took 1.50 GiB memory and 1.900000 seconds"},
+	{20, "(EngineCore pid=9) INFO 03-01 06:00:20 [monitor.py:1] torch.compile takes 6.50 s in total"},
+	{25.2, "(EngineCore pid=9) INFO 03-01 06:00:25 [core.py:1] init engine (profile, create kv cache, warmup model) took 12.10 seconds"},
+	{26, "(APIServer pid=1) INFO:     Application startup complete."},
+}
+
+// said is the log of a container that started a second after its pod's creation, up to that many lines.
+func said(p *corev1.Pod, lines int, more ...string) string {
+	var out strings.Builder
+	last := p.CreationTimestamp.Add(time.Second)
+	for _, l := range vllm[:lines] {
+		last = p.CreationTimestamp.Add(time.Second + time.Duration(l.after*float64(time.Second)) + 123456789)
+		fmt.Fprintf(&out, "%s %s\n", last.UTC().Format(time.RFC3339Nano), l.text)
+	}
+	for _, text := range more {
+		last = last.Add(100 * time.Millisecond)
+		fmt.Fprintf(&out, "%s %s\n", last.UTC().Format(time.RFC3339Nano), text)
+	}
+	return out.String()
+}
+
+func (b *bare) log(p *corev1.Pod, previous bool, text string) {
+	key := p.Namespace + "/" + p.Name + "/main"
+	if previous {
+		key += "?previous"
+	}
+	b.kubelet.mu.Lock()
+	defer b.kubelet.mu.Unlock()
+	b.kubelet.logs[key] = text
+}
+
+func TestAnyPodOfAClusterIsDrawnWithNothingInstalled(t *testing.T) {
+	b := newBare(t)
+	b.namespace("models")
+	as := func(kubeconfig string, args ...string) (string, string, error) {
+		return drawTrace(t, "", append([]string{"--kubeconfig", kubeconfig, "--width", "100", "-n", "models"}, args...)...)
+	}
+	terminated := func(p *corev1.Pod, code int32, reason string) corev1.ContainerState {
+		return corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code, Reason: reason,
+			StartedAt: metav1.NewTime(p.CreationTimestamp.Add(time.Second)), FinishedAt: metav1.NewTime(p.CreationTimestamp.Add(16 * time.Second))}}
+	}
+	full := b.begin("models", "full", nil)
+	b.happened(full, "Pulled", `Successfully pulled image "vllm/vllm-openai:v0.19.0" in 500ms (500ms including waiting). Image size: 9900000000 bytes.`, 900*time.Millisecond)
+	b.happened(full, "Started", "Container started", 1010*time.Millisecond)
+	b.ready(full, 28)
+	b.log(full, false, said(full, len(vllm), slices.Repeat([]string{"INFO: 10.0.0.1 GET /health 200"}, 50)...))
+
+	failed := b.begin("models", "failed", nil)
+	failed.Status.ContainerStatuses[0] = corev1.ContainerStatus{
+		Name: "main", RestartCount: 2, LastTerminationState: terminated(failed, 1, "Error"),
+		State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}},
+	}
+	failed = b.status(failed)
+	b.log(failed, false, said(failed, 3, "(EngineCore pid=9) torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB"))
+
+	going := b.begin("models", "going", nil)
+	b.log(going, false, said(going, 3))
+
+	rotated := b.ready(b.begin("models", "rotated", nil), 28)
+	b.log(rotated, false, rotated.CreationTimestamp.Add(time.Hour).UTC().Format(time.RFC3339Nano)+" INFO: 10.0.0.1 GET /health 200\n")
+
+	unknown := b.ready(b.begin("models", "unknown", func(p *corev1.Pod) { p.Spec.Containers[0].Image = "own:1" }), 5)
+	b.log(unknown, false, unknown.CreationTimestamp.Add(2*time.Second).UTC().Format(time.RFC3339Nano)+" hello\n")
+
+	b.ready(b.begin("models", "mute", nil), 5) // the kubelet has no log of it
+
+	some := rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get", "list"}}
+	visitor := b.person("visitor", "models", some)
+
+	for name, c := range map[string]struct {
+		as   string
+		args []string
+		want []string // in the drawing
+		says []string // on standard error
+		not  []string // in either
+	}{
+		"a pod without a command": {
+			b.admin, []string{"full"},
+			[]string{"ready after 29.0 s", "1 × h100", "image_pull main", "9.9 GB", "startup ", "vllm_init", "python_import", "model_load", "torch_compile", "server_ready"},
+			nil, []string{"hunter2", "coldtrace:"},
+		},
+		"one that failed": {
+			b.admin, []string{"pod/failed"},
+			[]string{"cuda_out_of_memory", "#3", "model_load"},
+			[]string{"of 3 attempts the log of the last one was read: --previous reads one more"}, nil,
+		},
+		"one that goes on": {b.admin, []string{"going"}, []string{"still starting", "vllm_init", "model_load", "going on"}, nil, nil},
+		"a log whose begin is gone": {
+			b.admin, []string{"rotated"}, []string{"ready after", "startup "},
+			[]string{"the begin of the log of container main was rotated away"}, []string{"vllm_init"},
+		},
+		"an engine that nobody knows": {b.admin, []string{"unknown"}, []string{"ready after", "startup "}, []string{"no engine was recognised", "coldtrace.io/engine"}, nil},
+		"no events":                   {b.admin, []string{"mute"}, []string{"ready after"}, []string{"there are no events of mute", "the log of container main"}, nil},
+		"no right to read anything but pods": {
+			visitor, []string{"full"}, []string{"ready after", "startup "},
+			[]string{"no right to read events: coldtrace rights prints the Role", "no right to read the log of container main"}, []string{"vllm_init"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out, errs, err := as(c.as, c.args...)
+			if err != nil {
+				t.Fatal(err, errs)
+			}
+			for _, want := range c.want {
+				if !strings.Contains(out, want) {
+					t.Errorf("the drawing lacks %q:\n%s%s", want, out, errs)
+				}
+			}
+			for _, want := range c.says {
+				if strings.Count(errs, want) != 1 {
+					t.Errorf("it does not say once %q:\n%s", want, errs)
+				}
+			}
+			for _, not := range c.not {
+				if strings.Contains(out+errs, not) {
+					t.Errorf("it says %q:\n%s%s", not, out, errs)
+				}
+			}
+		})
+	}
+	t.Run("a node that does not answer", func(t *testing.T) {
+		b.kubelet.mu.Lock()
+		b.kubelet.silent = true
+		b.kubelet.mu.Unlock()
+		defer func() {
+			b.kubelet.mu.Lock()
+			b.kubelet.silent = false
+			b.kubelet.mu.Unlock()
+		}()
+		out, errs, err := as(b.admin, "full")
+		if err != nil || !strings.Contains(out, "ready after") || !strings.Contains(errs, "the node does not answer for the log of container main") {
+			t.Errorf("%v\n%s%s", err, out, errs)
+		}
+	})
+	t.Run("the pods of an owner, a label or a namespace", func(t *testing.T) {
+		labels := map[string]string{"app": "llama"}
+		must(t, ignore(b.client.AppsV1().Deployments("models").Create(t.Context(), &appsv1.Deployment{
+			ObjectMeta: metav1.ObjectMeta{Name: "llama"},
+			Spec: appsv1.DeploymentSpec{Selector: &metav1.LabelSelector{MatchLabels: labels}, Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.PodSpec{Containers: full.Spec.Containers},
+			}},
+		}, metav1.CreateOptions{})))
+		for _, args := range [][]string{{"deploy/llama"}, {"deployment", "llama"}, {"-l", "app=llama"}, {}} {
+			out, errs, err := as(b.admin, append(args, "--list")...)
+			if err != nil || strings.Count(out, "models/") != 6 {
+				t.Errorf("%v: %v\n%s%s", args, err, out, errs)
+			}
+		}
+		for _, args := range [][]string{{"nobody"}, {"deploy/nobody"}, {"-l", "app=nobody"}, {"configmap/kube-root-ca.crt"}} {
+			if _, _, err := as(b.admin, args...); err == nil {
+				t.Errorf("%v: no error", args)
+			}
+		}
+	})
+	t.Run("nothing was written", func(t *testing.T) {
+		for _, user := range []string{"visitor", "operator"} {
+			verbs := b.verbs(user)
+			if len(verbs) == 0 {
+				t.Errorf("the audit log has nothing of %s", user)
+			}
+			for verb, n := range verbs {
+				if !slices.Contains([]string{"get", "list", "watch"}, verb) {
+					t.Errorf("%s: %d times %s", user, n, verb)
+				}
+			}
+		}
+	})
+}
+
+// verbs are what a user's requests were.
+func (b *bare) verbs(user string) map[string]int {
+	b.t.Helper()
+	f, err := os.Open(b.audit)
+	must(b.t, err)
+	defer f.Close()
+	out := map[string]int{}
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var e struct {
+			Verb string
+			User struct{ Username string }
+		}
+		must(b.t, json.Unmarshal(lines.Bytes(), &e))
+		if e.User.Username == user {
+			out[e.Verb]++
+		}
+	}
+	return out
+}
+
+// A namespace of 1,000 pods, with the API server and the kubelet on loopback.
+func TestANamespaceOfAThousandPodsIsSummarised(t *testing.T) {
+	if os.Getenv("COLDTRACE_SCALE_PODS") == "" {
+		t.Skip("COLDTRACE_SCALE_PODS=1000 says that there is time for it")
+	}
+	b := newBare(t)
+	b.namespace("many")
+	n, err := strconv.Atoi(os.Getenv("COLDTRACE_SCALE_PODS"))
+	must(t, err)
+	for i := range n {
+		p := b.ready(b.begin("many", fmt.Sprintf("llama-%04d", i), nil), 28)
+		b.log(p, false, said(p, len(vllm)))
+	}
+	began := time.Now()
+	out, errs, err := drawTrace(t, "", "--kubeconfig", b.admin, "-n", "many", "--list")
+	took := time.Since(began)
+	t.Logf("%d pods in %v, at most %d logs at a time", n, took, b.kubelet.most)
+	if err != nil || strings.Count(out, "many/") != n || b.kubelet.most > 32 || took > 15*time.Second {
+		t.Errorf("%v\n%.2000s%.2000s", err, out, errs)
+	}
+}
