@@ -103,6 +103,18 @@ func (s *launch) partsMissing() bool {
 	return len(s.parts) < int(s.expected["engines"])
 }
 
+// partFailed says whether one of several engines has failed, and never said that it is initialised as another has.
+func (s *launch) partFailed() bool {
+	for _, f := range s.failures {
+		for rank := range s.parts {
+			if f.class > interrupted && !s.parts[f.rank] && siblings(rank, f.rank) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // rankWithin is the rank that a line in JSON states, as TGI's spans and loggers with a process's id do.
 func rankWithin(text []byte) string {
 	for _, key := range [...]string{`"rank":`, `"process":`, `"pid":`} {

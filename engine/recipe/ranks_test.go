@@ -73,6 +73,9 @@ func TestARankThatFailsOrIntroducesItselfLateResetsNothing(t *testing.T) {
 				t.Errorf("%s %q", got.Outcome, got.Reason)
 			}
 			for _, p := range got.Phases {
+				if p.Name == startup.SpanServerReady || p.Name == startup.SpanVLLMInit && (p.Failure != "") != (c.outcome == OutcomeFailed) {
+					t.Errorf("%+v", p)
+				}
 				if p.Name == startup.SpanPythonImport && p.End.Sub(p.Start) != c.imports {
 					t.Errorf("imported for %v, want %v", p.End.Sub(p.Start), c.imports)
 				}

@@ -141,7 +141,11 @@ func (r *Reader) phases(died string, end time.Time) []Phase {
 		}
 		begin = end // no line has a time: all that is known is how long things took
 	}
-	init := Phase{Name: r.recipe.name + "_init", Start: begin, End: s.engineTime()}
+	engine := s.engineTime()
+	if died != "" && s.partFailed() {
+		engine = time.Time{} // one of several was initialised, the engine never
+	}
+	init := Phase{Name: r.recipe.name + "_init", Start: begin, End: engine}
 	open := ""
 	if init.End.IsZero() {
 		init.End, init.Failure = later(end, begin), died
@@ -164,7 +168,7 @@ func (r *Reader) phases(died string, end time.Time) []Phase {
 	}
 	init.End = later(init.End, init.Start) // stamps and the clock may disagree
 	out = append(out, init)
-	if engine := s.engineTime(); r.options.Embedded && !engine.IsZero() {
+	if r.options.Embedded && !engine.IsZero() {
 		switch {
 		case !s.ready.IsZero():
 			out = append(out, Phase{Name: startup.SpanServerReady, Start: engine, End: later(s.ready, engine)})

@@ -22,6 +22,7 @@ func (s *Story) End(at time.Time, exit *recipe.Exit, reason string) {
 	if s.done {
 		return
 	}
+	s.exit = exit
 	if s.signal != 0 && reason != startup.ReasonTimedOut { // that is why, whatever else is said now
 		exit, reason = &recipe.Exit{Signal: s.signal}, startup.ReasonTerminated
 	}
@@ -38,9 +39,6 @@ func (s *Story) End(at time.Time, exit *recipe.Exit, reason string) {
 			s.Ready(t)
 			return
 		}
-	}
-	if reason == "" {
-		s.exit = exit
 	}
 	if exit != nil && exit.Code == 0 && exit.Signal == 0 && s.begin.Role == startup.RoleBatch {
 		s.finish(at)
@@ -95,6 +93,7 @@ func (s *Story) blameEngine(e *engine, r recipe.Result, at time.Time, reason str
 		p := &r.Phases[i]
 		if !initialised && p.Name == init || p.Failure != "" {
 			p.Failure = reason
+			initialised = initialised && p.Name != init
 		}
 	}
 	e.told = true

@@ -148,18 +148,25 @@ func TestAServerWithoutHTTPIsReadyByItsOwnWord(t *testing.T) {
 
 func TestWhatFailsWithTheCommandSaysHowItEnded(t *testing.T) {
 	for name, c := range map[string]struct {
+		told         int // a signal that asks for an end
 		exit         *recipe.Exit
 		reason       string
 		code, signal any
 	}{
-		"a status":            {&recipe.Exit{Code: 3}, "", int64(3), nil},
-		"killed":              {&recipe.Exit{Signal: 9}, "", int64(137), int64(9)},
-		"killed, in a shell":  {&recipe.Exit{Code: 137}, "", int64(137), nil},
-		"told to end":         {&recipe.Exit{Signal: 15}, startup.ReasonTerminated, nil, nil},
-		"nobody waited":       {nil, startup.ReasonTimedOut, nil, nil},
-		"gone without a word": {nil, "killed", nil, nil},
+		"a status":                       {0, &recipe.Exit{Code: 3}, "", int64(3), nil},
+		"killed":                         {0, &recipe.Exit{Signal: 9}, "", int64(137), int64(9)},
+		"killed, in a shell":             {0, &recipe.Exit{Code: 137}, "", int64(137), nil},
+		"told to end":                    {15, &recipe.Exit{Signal: 15}, "", int64(143), int64(15)},
+		"told to end, which it notices":  {2, &recipe.Exit{Code: 130}, "", int64(130), nil},
+		"told to end, and well":          {15, &recipe.Exit{}, "", int64(0), nil},
+		"told to end, and not ended yet": {15, nil, "", nil, nil},
+		"nobody waited":                  {0, nil, startup.ReasonTimedOut, nil, nil},
+		"gone without a word":            {0, nil, "killed", nil, nil},
 	} {
 		s, _, now := begun(startup.RoleServer, vllmServe, speaks+"(EngineCore pid=9) INFO 03-01 06:00:03 [x.py:1] Starting to load model m...\n")
+		if c.told != 0 {
+			s.Interrupted(now, c.told)
+		}
 		s.End(now, c.exit, c.reason)
 		for _, key := range []string{startup.KeyInContainer, startup.SpanVLLMInit, startup.SpanModelLoad} {
 			sp, ok := lastOf(s, key)

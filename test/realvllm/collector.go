@@ -4,9 +4,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -38,21 +40,13 @@ const (
 	slack = 500 * time.Millisecond
 )
 
-// collectorCells compare the end of a server whose collector is away with that of a bare one, which is run once a version.
+// collectorCells compare the end of a server whose collector is away with that of a bare one beside it.
 func collectorCells() (out []cell) {
 	for i, e := range engines {
-		ends := map[bool]*ending{}
 		for j, a := range absences {
 			name := fmt.Sprintf("collector/%s/%s", e.version, a)
 			out = append(out, cell{name: name, short: a.short && (i+j)%2 == 0, engine: e, run: func(ctx context.Context, b *bench) outcome {
-				if ends[a.traced] == nil {
-					bare, err := b.end(ctx, name+" bare", e, a, true)
-					if err != nil {
-						return failed(err)
-					}
-					ends[a.traced] = bare
-				}
-				return b.endsAsSoon(ctx, name, e, a, ends[a.traced])
+				return b.endsAsSoon(ctx, name, e, a)
 			}})
 		}
 	}
@@ -104,13 +98,17 @@ func (b *bench) end(ctx context.Context, name string, e engine, a absence, bare 
 		return nil, err
 	}
 	out.code, out.complaints = s.code(), s.complaints()
-	b.sweep()
 	return out, nil
 }
 
-func (b *bench) endsAsSoon(ctx context.Context, name string, e engine, a absence, bare *ending) (o outcome) {
-	got, err := b.end(ctx, name, e, a, false)
-	if err != nil {
+func (b *bench) endsAsSoon(ctx context.Context, name string, e engine, a absence) (o outcome) {
+	var bare, got *ending
+	var errs [2]error
+	var both sync.WaitGroup
+	both.Go(func() { bare, errs[0] = b.end(ctx, name+" bare", e, a, true) })
+	both.Go(func() { got, errs[1] = b.end(ctx, name, e, a, false) })
+	both.Wait()
+	if err := errors.Join(errs[:]...); err != nil {
 		return failed(err)
 	}
 	o.own, o.told = bare.took, got.took

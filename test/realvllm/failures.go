@@ -110,8 +110,8 @@ var failures = []failure{
 	{name: "engine core killed at its first line", poke: kill(engineLine), codes: []int{1}, told: "^(killed|engine_failed)$", at: "^(vllm_init|worker_launch)$"},
 	{name: "engine core killed after its cache", poke: kill(cacheLine), codes: []int{1}, told: "^(killed|engine_failed)$",
 		at: "^(vllm_init|kv_cache_init|warmup|kernel_warmup)$", short: true},
-	{name: "SIGINT while it loads", poke: send(syscall.SIGINT), codes: []int{130}, told: "^terminated$", at: "^(vllm_init|worker_launch)$"},
-	{name: "SIGTERM while it loads", poke: sendAgain, codes: []int{0, 143}, told: "^(terminated|)$", at: "^(vllm_init|worker_launch|)$"},
+	{name: "SIGINT while it loads", poke: send(syscall.SIGINT), codes: []int{130}, told: "^terminated$", at: "^(vllm_init|worker_launch|server_ready)$"},
+	{name: "SIGTERM while it loads", poke: sendAgain, codes: []int{0, 143}, told: "^(terminated|)$", at: "^(vllm_init|worker_launch|server_ready|)$"},
 	// The second rank finds no processors to bind to, while the first goes on.
 	{name: "one of two ranks fails", only: "0.16.0", args: []string{"--data-parallel-size", "2"}, env: map[string]string{"VLLM_CPU_OMP_THREADS_BIND": "0"},
 		codes: []int{1}, told: "^python_exception:IndexError$", at: "^(vllm_init|worker_launch)$", short: true},
@@ -199,12 +199,16 @@ func (b *bench) fails(ctx context.Context, name string, e engine, f failure) (o 
 
 // blame holds what was told of a failure against what is right.
 func (b *bench) blame(o *outcome, f failure, collector *otlptest.Receiver) {
-	whole, ok := collector.WaitSpan(toldWithin, startup.SpanStartup)
-	if !ok {
+	if _, ok := collector.WaitSpan(toldWithin, startup.SpanStartup); !ok {
 		o.fault("nothing told")
 		return
 	}
-	spans := collector.Spans()
+	final := map[string]otlptest.Span{} // what was told early is told again if it turned out otherwise
+	for _, s := range collector.Spans() {
+		final[s.ID] = s
+	}
+	spans := slices.Collect(maps.Values(final))
+	whole := spans[slices.IndexFunc(spans, func(s otlptest.Span) bool { return s.Name == startup.SpanStartup })]
 	var inner []string
 	for _, s := range spans {
 		blamed := s.Error != "" && s.Name != startup.SpanStartup
