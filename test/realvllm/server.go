@@ -42,6 +42,7 @@ type server struct {
 
 	ready  chan struct{} // closed at the first 200
 	exited chan struct{}
+	output sync.WaitGroup // of what it started, too, which may outlive it
 
 	mu      sync.Mutex
 	readyAt time.Time
@@ -74,7 +75,7 @@ func (b *bench) launch(ctx context.Context, name string, argv, env []string, por
 	}
 	b.own.Store(s.cmd.Process.Pid, true)
 	for i, r := range readers {
-		go s.read(r, i == 1)
+		s.output.Go(func() { s.read(r, i == 1) })
 	}
 	go func() {
 		_ = s.cmd.Wait() // its code is read from the state
@@ -261,8 +262,10 @@ var (
 	bars   = regexp.MustCompile(`\[[^\]]*(it/s|s/it|\?)[^\]]*\]`)
 )
 
-// complaints are the lines of standard error, without what differs from run to run, and how often each came.
+// complaints are the lines of standard error, without what differs from run to run, and how often each came. Python's resource
+// tracker ends after the server, and may have something to say.
 func (s *server) complaints() map[string]int {
+	s.output.Wait()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := map[string]int{}
