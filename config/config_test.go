@@ -204,7 +204,7 @@ func TestPodWinsOverNamespaceOverPolicy(t *testing.T) {
 		t.Fatalf("warnings are %q", warnings)
 	}
 	for i := range want {
-		if !strings.Contains(warnings[i], want[i]) {
+		if !strings.Contains(warnings[i].Text, want[i]) {
 			t.Errorf("warning %d is %q, want %q", i, warnings[i], want[i])
 		}
 	}

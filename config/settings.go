@@ -45,9 +45,15 @@ func (s *Settings) SamplingPriority() int {
 	return startup.KeepPriority
 }
 
+// Warning is about one annotation that has no effect.
+type Warning struct {
+	Annotation string
+	Text       string // for the person who wrote it; it may quote the value
+}
+
 // Settings are the policy's, then the namespace's annotations, then the pod's. What is unknown or bad is named in a
 // warning; the rest applies.
-func (p *Policy) Settings(namespace, pod map[string]string) (Settings, []string) {
+func (p *Policy) Settings(namespace, pod map[string]string) (Settings, []Warning) {
 	s := Settings{
 		Region:          p.Region,
 		Delivery:        p.Wrapper.Delivery,
@@ -65,7 +71,10 @@ func (p *Policy) Settings(namespace, pod map[string]string) (Settings, []string)
 	return s, s.apply(warnings, "pod", pod)
 }
 
-func (s *Settings) apply(warnings []string, whose string, annotations map[string]string) []string {
+func (s *Settings) apply(warnings []Warning, whose string, annotations map[string]string) []Warning {
+	warn := func(key, format string, args ...any) {
+		warnings = append(warnings, Warning{key, fmt.Sprintf("coldtrace: "+whose+" annotation %q ", key) + fmt.Sprintf(format, args...)})
+	}
 	first := len(warnings)
 	for key, value := range annotations {
 		name, ours := strings.CutPrefix(key, Prefix)
@@ -75,18 +84,18 @@ func (s *Settings) apply(warnings []string, whose string, annotations map[string
 		i := slices.IndexFunc(Annotations, func(a Annotation) bool { return a.Name == name })
 		switch {
 		case i < 0:
-			warnings = append(warnings, fmt.Sprintf("coldtrace: %s annotation %q is unknown%s", whose, key, suggestion(name)))
+			warn(key, "is unknown%s", suggestion(name))
 		case Annotations[i].PodOnly && whose == "namespace":
-			warnings = append(warnings, fmt.Sprintf("coldtrace: namespace annotation %q has an effect on pods only", key))
+			warn(key, "has an effect on pods only")
 		default:
 			before := *s
 			if err := Annotations[i].set(s, value); err != nil {
 				*s = before
-				warnings = append(warnings, fmt.Sprintf("coldtrace: %s annotation %q is ignored: %s", whose, key, err))
+				warn(key, "is ignored: %s", err)
 			}
 		}
 	}
-	slices.Sort(warnings[first:]) // the order of a map is random
+	slices.SortFunc(warnings[first:], func(a, b Warning) int { return strings.Compare(a.Text, b.Text) }) // the order of a map is random
 	return warnings
 }
 

@@ -42,11 +42,15 @@ type Selection struct {
 	Warnings []string
 }
 
+// maxAnnotationNotes bounds what a pod full of annotations makes of the status annotation.
+const maxAnnotationNotes = 4
+
 // Selected tells whether a pod is an endpoint whose start is traced, and what it is. The canary does not matter here:
 // the watcher's spans cost a pod nothing.
 func Selected(req Request) Selection {
 	s := Selection{}
-	s.Settings, s.Warnings = req.Policy.Settings(req.NamespaceAnnotations, req.Pod.Metadata.Annotations)
+	var warnings []config.Warning
+	s.Settings, warnings = req.Policy.Settings(req.NamespaceAnnotations, req.Pod.Metadata.Annotations)
 	known := s.image(req)
 	s.Identity = endpoint.Identify(req.Pod, endpoint.Options{
 		Namespace:    req.Namespace,
@@ -71,6 +75,12 @@ func Selected(req Request) Selection {
 	}
 	if known && selected {
 		s.Notes = append(s.Notes, Note{Reason: ReasonKnownImage})
+	}
+	for i, w := range warnings {
+		s.Warnings = append(s.Warnings, w.Text)
+		if i < maxAnnotationNotes {
+			s.Notes = append(s.Notes, Note{ReasonAnnotation, w.Annotation})
+		}
 	}
 	return s
 }

@@ -10,6 +10,7 @@ const (
 	ReasonNoGPU            Reason = "no-gpu"
 	ReasonClaim            Reason = "gpu-by-claim"
 	ReasonUnknownClaim     Reason = "claim-unknown"
+	ReasonAnnotation       Reason = "annotation-ignored"
 	ReasonContainer        Reason = "container-not-found"
 	ReasonAmbiguous        Reason = "several-gpu-containers"
 	ReasonNotAnEndpoint    Reason = "not-an-endpoint"
@@ -75,6 +76,7 @@ var Vocabulary = []Explanation{
 	{ReasonEngine, "The target container starts an engine that coldtrace knows.", ""},
 	{ReasonForced, "The pod or its namespace says `coldtrace.io/inject: \"true\"`.", ""},
 	{ReasonOptedOut, "The pod or its namespace says `coldtrace.io/inject: \"false\"`.", ""},
+	{ReasonAnnotation, "An annotation under `coldtrace.io/` is unknown, has a bad value, or has an effect on pods only; the rest applies.", "Correct it: docs/annotations.md lists all, and a `kubectl apply --dry-run=server` of the pod says what is wrong with it."},
 	{ReasonNoGPU, "No container of the pod has a GPU in its limits or claims.", "If it uses a GPU by another name, add that to the policy's `selection.gpuResources`."},
 	{ReasonClaim, "The GPU comes from a resource claim. How many and which stands in the claim or its template, which admission does not read: the number is left out, the type is the one that the names tell until the node or the driver tells it.", ""},
 	{ReasonUnknownClaim, "No container has a GPU in its limits, and what one's resource claim is for is neither in its name nor clear from the command.", "Name the container in `coldtrace.io/container` if it is a GPU, or say `coldtrace.io/inject: \"true\"`."},

@@ -45,6 +45,9 @@ func warnings(d *inject.Decision) []string {
 		if len(out) >= most {
 			break
 		}
+		if n.Reason == inject.ReasonAnnotation { // is among d.Warnings, in full
+			continue
+		}
 		if d.Outcome != inject.Failed && (d.Outcome == inject.Already || advice(n.Reason) == "") {
 			continue
 		}

@@ -121,6 +121,8 @@ func (o *offline) explainLive(ctx context.Context, w io.Writer, kubeconfig, name
 		fmt.Fprint(w, "The pod has no status annotation: the webhook did not see it when it was created.\n\n")
 	}
 	o.explain(ctx, w, "Pod "+ns+"/"+name, req)
+	hash := inject.Selected(req).Settings.TraceID
+	fmt.Fprintf(w, "\n  Trace %s (docs/find-a-trace.md says where to look)\n", hash.TraceID(string(pod.UID)))
 	return nil
 }
 

@@ -83,7 +83,7 @@ func (in *installed) apply(req *inject.Request, pod *corev1.Pod) {
 	if owner == nil {
 		owner = &metav1.OwnerReference{}
 	}
-	if in.breaker.IsOpen(string(owner.UID)) {
+	if in.breaker.IsOpen(breaker.NameOf(pod.Namespace, pod.Labels, owner.Kind, owner.Name)) {
 		req.NoWrapper = inject.ReasonBreaker
 	}
 }

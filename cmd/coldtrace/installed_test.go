@@ -9,13 +9,21 @@ import (
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/webhook/breaker"
 )
 
 func TestALivePodIsExplainedByWhatIsInstalled(t *testing.T) {
 	s := newSite(t)
 	pod := s.schedule(t, "llama")
+	patch := `{"metadata":{"labels":{"pod-template-hash":"5d4f"},"ownerReferences":[
+		{"apiVersion":"apps/v1","kind":"ReplicaSet","name":"llama-5d4f","uid":"u","controller":true}]}}`
+	pod, err := s.client.CoreV1().Pods(pod.Namespace).Patch(t.Context(), pod.Name, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	explain := func(args ...string) string {
 		t.Helper()
 		text, _, err := output(t, newExplainCommand(), "", append([]string{"--kubeconfig", s.kubeconfig, "-n", pod.Namespace, pod.Name}, args...)...)
@@ -28,7 +36,7 @@ func TestALivePodIsExplainedByWhatIsInstalled(t *testing.T) {
 		t.Errorf("nothing is installed, and it does not say so:\n%s", text)
 	}
 	none := admissionv1.SideEffectClassNone
-	_, err := s.client.AdmissionregistrationV1().MutatingWebhookConfigurations().Create(t.Context(), &admissionv1.MutatingWebhookConfiguration{
+	_, err = s.client.AdmissionregistrationV1().MutatingWebhookConfigurations().Create(t.Context(), &admissionv1.MutatingWebhookConfiguration{
 		ObjectMeta: metav1.ObjectMeta{Name: "tracing-coldtrace", Labels: map[string]string{"app.kubernetes.io/name": "coldtrace"}},
 		Webhooks: []admissionv1.MutatingWebhook{{
 			Name: "inject.coldtrace.io", SideEffects: &none, AdmissionReviewVersions: []string{"v1"},
@@ -44,7 +52,7 @@ func TestALivePodIsExplainedByWhatIsInstalled(t *testing.T) {
 	}
 	for name, data := range map[string]map[string]string{
 		"tracing-coldtrace-policy": {"policy.yaml": "otlp: {endpoint: 'http://own.example:4317'}\nwrapper: {image: w}\n"},
-		breaker.Name:               {"state.json": `{"all":"2026-05-01T12:00:00Z"}`},
+		breaker.Name:               {"state.json": `{"owners":{"models/Deployment/llama":{"verdict":"wrapper-image","open":"2026-05-01T12:00:00Z"}}}`},
 	} {
 		_, err := s.client.CoreV1().ConfigMaps("coldtrace").Create(t.Context(),
 			&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}, Data: data}, metav1.CreateOptions{})
@@ -53,7 +61,7 @@ func TestALivePodIsExplainedByWhatIsInstalled(t *testing.T) {
 		}
 	}
 	text := explain()
-	for what, want := range map[string]string{"the policy": "http://own.example:4317", "the breaker": "circuit-breaker"} {
+	for what, want := range map[string]string{"the policy": "http://own.example:4317", "the breaker": "circuit-breaker", "the trace": startup.MD5.TraceID(string(pod.UID)).String()} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%s that is installed is not what it goes by:\n%s", what, text)
 		}
