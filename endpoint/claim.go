@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/coldtrace/coldtrace/engine"
 	"github.com/coldtrace/coldtrace/startup/gpuname"
 )
 
@@ -40,7 +41,7 @@ func claims(pod *Pod, c *Container, opts *Options) (gpu, unread bool) {
 
 func startsEngine(c *Container, opts *Options) bool {
 	l := launch(c, opts.Entrypoint, opts.Cmd)
-	return l.Engine != "" || !l.Known && engineOfImage(c.Image) != ""
+	return l.Engine != "" || !l.Known && engine.OfImage(imageRepository(c.Image)) != ""
 }
 
 // claimed is what a use of a claim is about: its request's name decides, then the names of the claim.

@@ -15,7 +15,7 @@ import (
 // less than an engine does leave it to the wrapper, which sees the engine's real arguments: tcpSocket, since a port may be
 // open long before anybody answers, and exec.
 func healthURL(pod *Pod, c *Container, engineName string) string {
-	known := engine.ByName(engineName) != nil || engineName == Triton
+	known := engine.ByName(engineName) != nil
 	for _, probe := range [...]*Probe{c.ReadinessProbe, c.StartupProbe} {
 		if probe == nil {
 			continue

@@ -7,6 +7,7 @@ package endpoint
 import (
 	"strings"
 
+	"github.com/coldtrace/coldtrace/engine"
 	"github.com/coldtrace/coldtrace/startup"
 )
 
@@ -82,7 +83,7 @@ func Identify(pod *Pod, opts Options) Identity {
 	id.Launch = launch(c, opts.Entrypoint, opts.Cmd)
 	id.Engine = first(opts.Engine, id.Launch.Engine)
 	if id.Engine == "" && !id.Launch.Known {
-		id.Engine = engineOfImage(c.Image)
+		id.Engine = engine.OfImage(imageRepository(c.Image))
 	}
 	id.Role = opts.Role
 	if id.Role == "" {

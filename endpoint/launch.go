@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/coldtrace/coldtrace/engine"
 	"github.com/coldtrace/coldtrace/engine/pid1"
 	"github.com/coldtrace/coldtrace/startup"
 )
@@ -91,7 +92,7 @@ func launch(c *Container, entrypoint, cmd []string) Launch {
 	case l.Site.Problem == PlaceholderPresent:
 	case mentionsFlag(c, argv):
 		l.Site.Problem = FlagPresent
-	case l.Site.Problem == NoProblem && l.Engine == VLLM && l.readsConfig(c, argv):
+	case l.Site.Problem == NoProblem && l.Engine == engine.VLLM && l.readsConfig(c, argv):
 		l.Site.Problem = ConfigFile
 	}
 	return l
@@ -147,39 +148,37 @@ func escape(s string) string { return strings.ReplaceAll(s, "$", "$$") }
 
 func launchOf(argv []string, c *Container) Launch {
 	all := words(argv, c)
-	at, ok := skipLaunchers(all)
+	texts := textsOf(all)
+	at, ok := engine.Behind(texts)
 	if !ok || at >= len(all) {
 		return hint(argv, c, Launch{Site: Site{Problem: DynamicCommand}})
 	}
-	if sh := shellOf(all[at:]); sh != nil {
-		l := Launch{}
-		if !elsewhere(argv[:at]) {
-			l.Shell = argv[at]
-		}
-		if sh.script < 0 { // a script file
-			if e, token := match(all[at:]); e != nil {
-				l.Engine, l.Role, l.Args = e.engine, e.role, all[at+token+1:]
-				l.Site = Site{Problem: ScriptUnknown}
-				return l
-			}
-			return hint(argv, c, l)
-		}
-		text := argv[at+sh.script]
-		found := scan(text, sh.variant, c, all[at+sh.script+1:])
+	l := Launch{Site: Site{Problem: NoEngine}}
+	sh := shellOf(all[at:])
+	if sh != nil && !slices.ContainsFunc(argv[:at], engine.Elsewhere) && !assigned(argv[:at]) {
+		l.Shell = argv[at]
+	}
+	if sh != nil && sh.script >= 0 {
+		script := at + sh.script
+		found := scan(argv[script], sh.language, c, all[script+1:])
 		if sh.traced && found.problem == NoProblem {
 			found.problem = Xtrace
 		}
 		l.Engine, l.Role, l.Args, l.Source = found.engine, found.role, found.args, found.source
-		l.Site = Site{Problem: found.problem, Word: at + sh.script, Offset: found.offset, Front: found.front}
-		return hint(argv, c, l)
-	}
-	if e, token := match(all[at:]); e != nil {
-		return Launch{
-			Engine: e.engine, Role: e.role, Args: all[at+token+1:],
-			Site: Site{Word: at + token, Offset: -1},
+		l.Site = Site{Problem: found.problem, Word: script, Offset: found.offset, Front: found.front}
+	} else if s := match(all, texts, at); s != nil {
+		l.Engine, l.Role, l.Args = s.engine.Called(), s.role, s.args
+		l.Site = Site{Word: s.token, Offset: -1}
+		if sh != nil {
+			l.Site = Site{Problem: ScriptUnknown}
 		}
 	}
-	return hint(argv, c, Launch{Site: Site{Problem: NoEngine}})
+	return hint(argv, c, l)
+}
+
+// assigned tells if launchers set variables, which may be the PATH by which they find the command.
+func assigned(launchers []string) bool {
+	return slices.ContainsFunc(launchers, engine.Assigns) && slices.ContainsFunc(launchers, func(w string) bool { return strings.Contains(w, "=") })
 }
 
 // hint names the engine where its own simple command was not found: behind a program that is not known, in a variable, an
@@ -206,26 +205,25 @@ func hint(argv []string, c *Container, l Launch) Launch {
 // has.
 func anywhere(argv []string, c *Container) Launch {
 	joined := strings.Join(argv, " ")
-	if !mentionsEngine(joined) {
+	if !engine.Mentioned(joined) {
 		return Launch{}
 	}
 	all := words(argv, c)
+	texts := textsOf(all)
 	for i := 1; i < len(all); i++ {
-		if e, token := match(all[i:]); e != nil {
-			return Launch{Engine: e.engine, Role: e.role, Args: all[i+token+1:]}
+		if s := match(all, texts, i); s != nil {
+			return Launch{Engine: s.engine.Called(), Role: s.role, Args: s.args}
 		}
 	}
 	for i, text := range argv {
 		if strings.ContainsAny(text, " \t\n") {
-			if f := scan(text, either, c, all[i+1:]); f.engine != "" {
+			if f := scan(text, engine.POSIXOrBash, c, all[i+1:]); f.engine != "" {
 				return Launch{Engine: f.engine, Role: f.role, Args: f.args, Source: f.source}
 			}
 		}
 	}
-	for _, h := range hints {
-		if _, rest, ok := strings.Cut(joined, h.text); ok {
-			return Launch{Engine: h.engine, Args: looseWords(rest)}
-		}
+	if name, rest := engine.Hinted(joined); name != "" {
+		return Launch{Engine: name, Args: looseWords(rest)}
 	}
 	return Launch{}
 }

@@ -5,6 +5,8 @@ package endpoint
 import (
 	"slices"
 	"strings"
+
+	"github.com/coldtrace/coldtrace/engine"
 )
 
 // Options that name the model, the name it is served under first.
@@ -18,29 +20,26 @@ var (
 	}
 )
 
-// positionalModel are the engines whose first argument that is no option's is the model.
-var positionalModel = map[string]bool{VLLM: true, LMDeploy: true, TensorRTLLM: true, TGI: true}
-
 // modelName is the name the model is served under, else the model itself, else what env says, else the image.
-func modelName(c *Container, l *Launch, engine string) string {
+func modelName(c *Container, l *Launch, name string) string {
 	if v := option(l.Args, servedFlags); v != "" {
 		return v
 	}
 	if v := publicName(option(l.Args, modelFlags)); v != "" {
 		return v
 	}
-	if positionalModel[engine] {
+	if engine.Positional(name) {
 		if v := publicName(positional(l.Args)); v != "" {
 			return v
 		}
 	}
-	for _, name := range modelEnv {
-		value, _, _ := strings.Cut(literalEnv(c, name), ",") // NIM takes several names
+	for _, variable := range modelEnv {
+		value, _, _ := strings.Cut(literalEnv(c, variable), ",") // NIM takes several names
 		if v := publicName(value); v != "" {
 			return v
 		}
 	}
-	if v := sourceName(l.Source); v != "" || engine != NIM {
+	if v := sourceName(l.Source); v != "" || name != engine.NIM {
 		return v
 	}
 	return nimModel(c.Image)
@@ -138,7 +137,7 @@ func publicName(model string) string {
 	path := strings.HasPrefix(model, "/") || strings.HasPrefix(model, ".") || strings.Contains(model, "://") || strings.Count(model, "/") > 1
 	model = strings.TrimRight(model, "/")
 	if path {
-		model = base(model)
+		model = engine.Base(model)
 	}
 	if genericNames[model] || model == "." || model == ".." {
 		return ""

@@ -9,45 +9,25 @@ import (
 
 	"mvdan.cc/sh/v3/syntax"
 
+	"github.com/coldtrace/coldtrace/engine"
 	"github.com/coldtrace/coldtrace/startup"
 )
 
-// variant is a shell language; 0 is none.
-type variant int
-
-const (
-	posix variant = iota + 1
-	bash
-	either // sh: POSIX, but on many images it is bash
-)
-
-func isShell(program string) variant {
-	switch program {
-	case "bash":
-		return bash
-	case "sh":
-		return either
-	case "dash", "ash":
-		return posix
-	}
-	return 0
-}
-
 // invocation is a shell's command line.
 type invocation struct {
-	variant variant
-	script  int // index of the string after -c; -1: it runs a file
-	traced  bool
+	language engine.Language
+	script   int // index of the string after -c; -1: it runs a file
+	traced   bool
 }
 
 // shellOf reads `bash -lc STRING`, `sh -euo pipefail -c STRING`, `bash -c -- STRING`, `bash FILE`; nil if it is not a
 // shell or something in it is not known.
 func shellOf(words []Word) *invocation {
-	v := isShell(base(words[0].Text))
-	if v == 0 {
+	language := engine.Shell(engine.Base(words[0].Text))
+	if language == "" {
 		return nil
 	}
-	inv := &invocation{variant: v, script: -1}
+	inv := &invocation{language: language, script: -1}
 	command := false
 	for i := 1; i < len(words); i++ {
 		w := words[i]
@@ -90,16 +70,16 @@ type finding struct {
 
 var parsers = sync.Pool{New: func() any { return syntax.NewParser() }}
 
-func parse(text string, v variant) (*syntax.File, error) {
+func parse(text string, language engine.Language) (*syntax.File, error) {
 	p := parsers.Get().(*syntax.Parser)
 	defer parsers.Put(p)
-	lang := syntax.LangBash
-	if v != bash {
-		lang = syntax.LangPOSIX
+	variant := syntax.LangBash
+	if language != engine.Bash {
+		variant = syntax.LangPOSIX
 	}
-	syntax.Variant(lang)(p)
+	syntax.Variant(variant)(p)
 	file, err := p.Parse(strings.NewReader(text), "")
-	if err != nil && v == either {
+	if err != nil && language == engine.POSIXOrBash {
 		syntax.Variant(syntax.LangBash)(p)
 		file, err = p.Parse(strings.NewReader(text), "")
 	}
@@ -107,12 +87,12 @@ func parse(text string, v variant) (*syntax.File, error) {
 }
 
 // scan finds the engine in a shell string that is given params, $0 first. A string without any engine's words is not parsed.
-func scan(text string, v variant, c *Container, params []Word) finding {
-	if !mentionsEngine(text) && !refersToEngine(text, c, params) {
+func scan(text string, language engine.Language, c *Container, params []Word) finding {
+	if !engine.Mentioned(text) && !refersToEngine(text, c, params) {
 		return finding{problem: NoEngine}
 	}
 	x := expand(text, c)
-	file, err := parse(x.text, v)
+	file, err := parse(x.text, language)
 	if err != nil {
 		return finding{problem: ShellSyntax}
 	}
@@ -139,22 +119,13 @@ func scan(text string, v variant, c *Container, params []Word) finding {
 	return f
 }
 
-func mentionsEngine(text string) bool {
-	for _, word := range [...]string{"vllm", "sglang", "text-generation", "text_generation", "text-embeddings", "triton", "trtllm", "tensorrt_llm", "lightllm", "lmdeploy", "huggingfaceserver", "dynamo.", "init_ray.sh", "multi-node-serving.sh", "ray start", "start_server.sh", "start-server.sh", "ollama", "llama"} {
-		if strings.Contains(text, word) {
-			return true
-		}
-	}
-	return false
-}
-
 // refersToEngine tells if a string without any engine's words may get them from its parameters or variables.
 func refersToEngine(text string, c *Container, params []Word) bool {
 	if strings.IndexByte(text, '$') < 0 {
 		return false
 	}
-	return slices.ContainsFunc(params, func(w Word) bool { return mentionsEngine(w.Text) }) ||
-		slices.ContainsFunc(c.Env, func(e EnvVar) bool { return strings.Contains(text, e.Name) && mentionsEngine(e.Value) })
+	return slices.ContainsFunc(params, func(w Word) bool { return engine.Mentioned(w.Text) }) ||
+		slices.ContainsFunc(c.Env, func(e EnvVar) bool { return strings.Contains(text, e.Name) && engine.Mentioned(e.Value) })
 }
 
 // walker collects the simple commands of a shell string that start an engine.
@@ -239,34 +210,44 @@ func (w *walker) call(call *syntax.CallExpr) {
 	case name != "":
 		w.called(name, words[1:])
 	}
-	at, ok := skipLaunchers(words)
+	texts := textsOf(words)
+	at, ok := engine.Behind(texts)
 	if !ok || at >= len(words) {
 		w.guessCall(words)
 		return
 	}
-	problem := w.context()
 	rest := words[at:]
 	if rest[0].Text == "eval" {
-		w.nested(rest[1:], bash, Eval, nil)
+		w.nested(rest[1:], engine.Bash, Eval, nil)
 		return
 	}
 	if sh := shellOf(rest); sh != nil && sh.script >= 0 {
-		w.nested(rest[sh.script:sh.script+1], sh.variant, NestedShell, rest[sh.script+1:])
+		w.nested(rest[sh.script:sh.script+1], sh.language, NestedShell, rest[sh.script+1:])
 		return
 	}
-	e, token := match(rest)
-	if e == nil {
+	s := match(words, texts, at)
+	if s == nil {
 		w.download(rest, nodes[at:])
 		w.guessCall(words)
 		return
 	}
-	if problem == NoProblem && e.engine == VLLM && hidden(words[:at], rest[0].Text) {
-		problem = DynamicCommand
+	f := s.finding(w.context())
+	f.offset, f.front, f.program = words[s.token].end, int(nodes[at].Pos().Offset()), rest[0].Text
+	if f.problem == NoProblem && f.engine == engine.VLLM && hidden(texts[:at], f.program) {
+		f.problem = DynamicCommand
 	}
-	w.add(finding{
-		engine: e.engine, role: e.role, args: rest[token+1:], offset: rest[token].end, problem: problem,
-		front: int(nodes[at].Pos().Offset()), program: rest[0].Text,
-	})
+	w.add(f)
+}
+
+// hidden tells if launchers look for the command where the wrapper would not, or give it another name: it cannot stand in
+// front of it. (bash's exec makes a relative path absolute.)
+func hidden(launchers []string, command string) bool {
+	for i, l := range launchers {
+		if engine.Elsewhere(l) || l == "exec" && (i+1 < len(launchers) || strings.HasPrefix(command, ".")) {
+			return true
+		}
+	}
+	return false
 }
 
 // guessCall is for a command that is in variables: probably known, but nothing to edit.
@@ -274,14 +255,13 @@ func (w *walker) guessCall(words []Word) {
 	if !slices.ContainsFunc(words, func(x Word) bool { return x.guess != "" || x.list != "" }) {
 		return
 	}
-	words = guessed(w.spread(words, w.params))
-	at, ok := skipLaunchers(words)
-	if !ok || at >= len(words) {
-		return
+	if s := start(guessed(w.spread(words, w.params))); s != nil {
+		w.add(s.finding(DynamicCommand))
 	}
-	if e, token := match(words[at:]); e != nil {
-		w.add(finding{engine: e.engine, role: e.role, args: words[at+token+1:], problem: DynamicCommand})
-	}
+}
+
+func (s *started) finding(p Problem) finding {
+	return finding{engine: s.engine.Called(), role: s.role, args: s.args, problem: p}
 }
 
 func (w *walker) add(f finding) {
@@ -318,7 +298,7 @@ func (w *walker) function() string {
 
 // nested looks into a string that another shell will read. What it finds can be named but not edited: its text is
 // quoted here.
-func (w *walker) nested(words []Word, v variant, problem Problem, params []Word) {
+func (w *walker) nested(words []Word, language engine.Language, problem Problem, params []Word) {
 	words = w.spread(words, w.params)
 	texts := make([]string, len(words))
 	for i, word := range words {
@@ -327,10 +307,10 @@ func (w *walker) nested(words []Word, v variant, problem Problem, params []Word)
 		}
 	}
 	text := strings.Join(texts, " ")
-	if w.depth > 8 || !mentionsEngine(text) {
+	if w.depth > 8 || !engine.Mentioned(text) {
 		return
 	}
-	file, err := parse(text, v)
+	file, err := parse(text, language)
 	if err != nil {
 		return
 	}

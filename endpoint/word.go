@@ -9,6 +9,7 @@ import (
 
 	"mvdan.cc/sh/v3/syntax"
 
+	"github.com/coldtrace/coldtrace/engine"
 	"github.com/coldtrace/coldtrace/startup"
 )
 
@@ -240,7 +241,7 @@ var downloaders = map[string]bool{"s5cmd": true, "azcopy": true, "gcloud": true,
 
 // download remembers what a downloader fetches: the first address among its words.
 func (w *walker) download(words []Word, nodes []*syntax.Word) {
-	program := base(words[0].Text)
+	program := engine.Base(words[0].Text)
 	if (program == "hf" || program == "huggingface-cli") && len(words) > 2 && words[1].Text == "download" {
 		if name := words[2].value(); name != "" && name[0] != '-' {
 			w.source = hub + name

@@ -3,154 +3,160 @@
 package engine
 
 import (
-	"path"
-	"regexp"
 	"slices"
 	"strings"
 )
 
-// Process is one shape of an engine's command line.
+// Process is one shape of an engine's command line. It has a module, a script or a command.
 type Process struct {
-	Module   string // python -m MODULE
-	Script   string // python …/SCRIPT, or …/SCRIPT itself
-	Command  string // …/COMMAND, with or without an interpreter before it
-	Word     string // that must follow the command: a subcommand
-	Argument string // a regexp that one of the arguments must match
+	Module  string   // python -m MODULE
+	Script  string   // an interpreter or a shell and …/SCRIPT, or …/SCRIPT itself
+	Command string   // …/COMMAND, with or without an interpreter before it
+	Word    string   // a subcommand: the first argument that is no option
+	Options []string // one of which must be among the arguments, alone or with a value
 }
 
-// launchers start the rest of their arguments; their own options end at the first word that is not one. Values of
-// options given as a separate word are listed, as they would be taken for the command.
-var launchers = map[string][]string{
-	"env":                      {"-u", "--unset", "-C", "--chdir", "-S"},
-	"ddtrace-run":              nil,
-	"opentelemetry-instrument": {"--traces_exporter", "--metrics_exporter", "--service_name"},
-	"dumb-init":                {"-r", "--rewrite"},
-	"tini":                     {"-p", "-e"},
-	"nice":                     {"-n"},
-	"ionice":                   {"-c", "-n"},
-	"taskset":                  nil, // its mask is a word of its own, skipped below
-	"numactl":                  {"-N", "-m", "-C", "-i", "-p"},
-	"nohup":                    nil,
-	"stdbuf":                   {"-i", "-o", "-e"},
-	"time":                     nil,
-	"timeout":                  {"-s", "-k"}, // and a duration
-	"exec":                     nil,
-	"setsid":                   nil,
-	"nsys":                     nil,
-	"uv":                       nil, // uv run
-	"coldtrace-wrapper":        nil,
-	"graphsignal-run":          nil,
-	"catchsegv":                nil,
-	"trtllm-llmapi-launch":     nil,
+// shape is a process and whose it is.
+type shape struct {
+	engine  *Engine
+	process *Process
 }
 
-var (
-	assignment = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*=`)
-	python     = regexp.MustCompile(`^(python|pypy)[0-9.]*$`)
-	skipped    = regexp.MustCompile(`^([0-9][0-9.a-fx,-]*[smhd]?|run|profile|--)$`) // timeout 5m, taskset 0xff, uv run
-)
+// processes are all by module or base name. Those with particular options come first: vllm serve --grpc before vllm
+// serve.
+var processes = func() map[string][]shape {
+	out := map[string][]shape{}
+	for _, particular := range [...]bool{true, false} {
+		for i := range table {
+			for n := range table[i].Processes {
+				p := &table[i].Processes[n]
+				if name := p.Module + Base(p.Script) + p.Command; particular == (p.Options != nil) {
+					out[name] = append(out[name], shape{&table[i], p})
+				}
+			}
+		}
+	}
+	return out
+}()
 
-// Match names the engine that argv starts, nil if it is none that is known, and the arguments after its program or module.
-// It sees through interpreters, paths, env and the launchers that replace themselves by their arguments. A shell is not an
-// engine, whatever its script says: its children are asked in their turn.
+// Match names the engine that argv starts, nil if it is none that is known, and the arguments after its program, module or
+// subcommand. It sees through launchers, interpreters and paths. A shell is not an engine, whatever its script says: its
+// children are asked in their turn.
 func Match(argv []string) (*Engine, []string) {
-	rest := strip(argv)
-	if len(rest) == 0 {
+	at, ok := Behind(argv)
+	if !ok {
 		return nil, nil
 	}
-	module, script, args := program(rest)
-	for _, particular := range [...]bool{true, false} { // vllm serve --grpc before vllm serve
-		for i := range table {
-			for _, p := range table[i].Processes {
-				if particular == (p.Argument != "") && p.matches(module, script, args) {
-					return &table[i], args
-				}
-			}
-		}
+	e, token := Program(argv[at:])
+	if e == nil {
+		return nil, nil
 	}
-	return nil, nil
+	return e, argv[at+token+1:]
 }
 
-// strip removes what only starts the rest.
-func strip(argv []string) []string {
-	for len(argv) > 0 {
-		valued, is := launchers[path.Base(argv[0])]
-		switch {
-		case assignment.MatchString(argv[0]):
-			argv = argv[1:]
-			continue
-		case !is:
-			return argv
-		}
-		argv = argv[1:]
-		for len(argv) > 0 {
-			word := argv[0]
-			if strings.HasPrefix(word, "-") && word != "--" {
-				if slices.Contains(valued, word) && len(argv) > 1 {
-					argv = argv[1:]
-				}
-			} else if !skipped.MatchString(word) {
-				break
-			}
-			argv = argv[1:]
-		}
+// Program is Match for a command without launchers; token is the index of the program, module or subcommand. A word may be
+// unknown.
+func Program(argv []string) (e *Engine, token int) {
+	if len(argv) == 0 || unknown(argv[0]) {
+		return nil, 0
 	}
-	return nil
-}
-
-// program takes a command line apart: the module of python -m, or the program or script, and its arguments.
-func program(argv []string) (module, script string, args []string) {
-	if !python.MatchString(path.Base(argv[0])) {
-		return "", path.Base(argv[0]), argv[1:]
-	}
-	for i := 1; i < len(argv); i++ {
-		switch word := argv[i]; {
-		case word == "-m":
-			if i+1 < len(argv) {
-				return argv[i+1], "", argv[i+2:]
-			}
-			return "", "", nil
-		case strings.HasPrefix(word, "-m"):
-			return word[2:], "", argv[i+1:]
-		case word == "-c":
-			return "", "", nil
-		case word == "-X" || word == "-W":
-			i++
-		case strings.HasPrefix(word, "-") && strings.HasSuffix(word, "m") && !strings.HasPrefix(word, "--"): // -um
-			if i+1 < len(argv) {
-				return argv[i+1], "", argv[i+2:]
-			}
-			return "", "", nil
-		case !strings.HasPrefix(word, "-"):
-			// A launcher script run by its interpreter: python /usr/bin/ddtrace-run python -m …
-			if inner := argv[i:]; launched(inner[0]) {
-				if inner = strip(inner); len(inner) > 0 {
-					return program(inner)
-				}
-				return "", "", nil
-			}
-			return "", path.Base(word), argv[i+1:]
-		}
-	}
-	return "", "", nil
-}
-
-func launched(word string) bool {
-	_, is := launchers[path.Base(word)]
-	return is
-}
-
-func (p Process) matches(module, script string, args []string) bool {
+	program := Base(argv[0])
 	switch {
-	case p.Module != "" && p.Module != module:
-		return false
-	case p.Script != "" && p.Script != script:
-		return false
-	case p.Command != "" && p.Command != script:
-		return false
+	case IsPython(program):
+		return pythons(argv)
+	case Shell(program) != "" && len(argv) > 1 && !unknown(argv[1]): // it runs a script file
+		return find("", argv, 1)
 	}
-	if p.Word != "" && !slices.Contains(args[:min(len(args), 4)], p.Word) {
-		return false
-	}
-	return p.Argument == "" || slices.ContainsFunc(args, regexp.MustCompile(p.Argument).MatchString)
+	return find("", argv, 0)
 }
+
+// find looks up a module, or the program or script at an index.
+func find(module string, argv []string, at int) (e *Engine, token int) {
+	name := module
+	if module == "" {
+		name = Base(argv[at])
+	}
+	args := argv[at+1:]
+	for _, s := range processes[name] {
+		p := s.process
+		switch {
+		case (p.Module != "") != (module != ""):
+			continue
+		case p.Script != "" && argv[at] != p.Script && !strings.HasSuffix(argv[at], "/"+p.Script):
+			continue
+		case p.Options != nil && !slices.ContainsFunc(args, p.particular):
+			continue
+		case p.Word == "":
+			return s.engine, at
+		}
+		sub := slices.IndexFunc(args, func(a string) bool { return !strings.HasPrefix(a, "-") })
+		if sub >= 0 && args[sub] == p.Word {
+			return s.engine, at + 1 + sub
+		}
+	}
+	return nil, 0
+}
+
+// particular tells one of the options, with a value or without.
+func (p *Process) particular(arg string) bool {
+	return slices.ContainsFunc(p.Options, func(o string) bool {
+		rest, ok := strings.CutPrefix(arg, o)
+		return ok && (rest == "" || rest == Unknown || rest[0] == '=')
+	})
+}
+
+// pythons reads the interpreter's own options up to the module or the script.
+func pythons(argv []string) (e *Engine, token int) {
+	for i := 1; i < len(argv); i++ {
+		word := argv[i]
+		cluster := strings.HasPrefix(word, "-") && !strings.HasPrefix(word, "--")
+		switch {
+		case unknown(word):
+			return nil, 0
+		case word == "-X", word == "-W", word == "--check-hash-based-pycs":
+			i++
+		case word == "-", strings.HasPrefix(word, "-c"), cluster && strings.HasSuffix(word, "c"):
+			return nil, 0
+		case strings.HasPrefix(word, "-m") && len(word) > 2:
+			return find(word[2:], argv, i)
+		case cluster && strings.HasSuffix(word, "m"):
+			if i+1 < len(argv) && !unknown(argv[i+1]) {
+				return find(argv[i+1], argv, i+1)
+			}
+			return nil, 0
+		case strings.HasPrefix(word, "-"):
+		default: // python /usr/local/bin/vllm serve, python /usr/bin/ddtrace-run python -m …
+			at, ok := Behind(argv[i:])
+			if !ok || at == 0 || i+at >= len(argv) {
+				return find("", argv, i)
+			}
+			e, token := Program(argv[i+at:])
+			return e, i + at + token
+		}
+	}
+	return nil, 0
+}
+
+// IsPython tells an interpreter by its base name: python, python3.12, pypy3.
+func IsPython(program string) bool {
+	rest, ok := strings.CutPrefix(program, "python")
+	if !ok {
+		rest, ok = strings.CutPrefix(program, "pypy")
+	}
+	return ok && strings.Trim(rest, "0123456789.") == ""
+}
+
+// Language is what a shell reads; empty: nothing that is known.
+type Language string
+
+// Languages. POSIXOrBash is sh's: on many images it is bash.
+const (
+	POSIX       Language = "posix"
+	Bash        Language = "bash"
+	POSIXOrBash Language = "posix or bash"
+)
+
+var shells = map[string]Language{"bash": Bash, "sh": POSIXOrBash, "dash": POSIX, "ash": POSIX}
+
+// Shell is the language of a shell by its base name.
+func Shell(program string) Language { return shells[program] }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/coldtrace/coldtrace/config"
 	"github.com/coldtrace/coldtrace/endpoint"
+	"github.com/coldtrace/coldtrace/engine"
 	"github.com/coldtrace/coldtrace/engine/tracer"
 	"github.com/coldtrace/coldtrace/startup"
 )
@@ -193,7 +194,7 @@ func (p *patch) sampling(env *envPlan, flag *flagEdit) {
 		name, ratio = sampler, arg
 	}
 	switch {
-	case p.sel.Identity.Engine != endpoint.VLLM || p.sel.Identity.Role != startup.RoleServer || set.VLLMFlag == config.VLLMFlagOff:
+	case p.sel.Identity.Engine != engine.VLLM || p.sel.Identity.Role != startup.RoleServer || set.VLLMFlag == config.VLLMFlagOff:
 	case !p.req.Policy.Features.RequestSampling || set.RequestSampling.Sampler == "off":
 		p.note(ReasonDisabled, string(FeatureSampling))
 	case p.req.Pod.Metadata.Annotations[config.StatusAnnotation] != "" && env.has(name):
@@ -244,7 +245,7 @@ func (p *patch) wrapperEnv(env *envPlan) {
 	if set.TraceID != startup.MD5 {
 		env.value(startup.EnvTraceIDHash, string(set.TraceID))
 	}
-	if id.Engine == endpoint.VLLM && id.Role == startup.RoleServer {
+	if id.Engine == engine.VLLM && id.Role == startup.RoleServer {
 		env.value(startup.EnvVLLMFlag, string(p.flagMode()))
 	}
 	if set.Timeout > 0 {
@@ -297,7 +298,7 @@ func (p *patch) flagMode() config.VLLMFlag {
 
 // recipes are the engines whose logs the wrapper can read. It recognises what else it knows by argv.
 var recipes = []string{
-	endpoint.VLLM, endpoint.SGLang, endpoint.TGI, endpoint.TensorRTLLM, endpoint.LightLLM, endpoint.LMDeploy,
+	"vllm", "sglang", "tgi", "tensorrt_llm", "lightllm", "lmdeploy",
 }
 
 // isTrue reads a variable of the pod's own.

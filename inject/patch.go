@@ -11,6 +11,7 @@ import (
 
 	"github.com/coldtrace/coldtrace/config"
 	"github.com/coldtrace/coldtrace/endpoint"
+	"github.com/coldtrace/coldtrace/engine"
 	"github.com/coldtrace/coldtrace/engine/server"
 	"github.com/coldtrace/coldtrace/startup"
 )
@@ -91,7 +92,7 @@ func (p *patch) plan() {
 	p.decision.Features = make([]Feature, 0, 4)
 	env := newEnvPlan(p.container())
 	id, mode := &p.sel.Identity, p.sel.Settings.VLLMFlag
-	p.tracer = id.Engine == endpoint.VLLM && id.Role == startup.RoleServer && mode != config.VLLMFlagOff && otherTracer(p.req.Pod, p.container())
+	p.tracer = id.Engine == engine.VLLM && id.Role == startup.RoleServer && mode != config.VLLMFlagOff && otherTracer(p.req.Pod, p.container())
 	p.noEndpoint = p.endpointProblem()
 	wrap := p.planWrapper(env)
 	p.wrap = wrap
@@ -158,7 +159,7 @@ func (p *patch) planFlag(wrap *wrapping) *flagEdit {
 	switch {
 	case mode == config.VLLMFlagOff:
 		p.note(ReasonFlagMode, string(FeatureVLLMFlag))
-	case id.Engine != endpoint.VLLM:
+	case id.Engine != engine.VLLM:
 		p.note(ReasonNotVLLM, "")
 	case id.Role != startup.RoleServer:
 		p.note(ReasonNotServer, string(id.Role))
@@ -213,7 +214,7 @@ func frontEdit(site endpoint.Site, wrap *wrapping) *flagEdit {
 // otherParser tells if it is not vLLM's Python front end that reads the arguments. What a script may export counts.
 func (p *patch) otherParser() bool {
 	c := p.container()
-	names := func(s string) bool { return strings.Contains(s, server.Rust) }
+	names := func(s string) bool { return strings.Contains(s, server.Rust) || strings.Contains(s, server.GRPC) }
 	args := p.sel.Identity.Launch.Args
 	return slices.ContainsFunc(c.Command, names) || slices.ContainsFunc(c.Args, names) ||
 		slices.ContainsFunc(args, func(w endpoint.Word) bool { return server.OtherParser(w.Text) }) ||

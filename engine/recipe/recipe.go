@@ -33,6 +33,9 @@ type Recipe struct {
 // Name is the engine's: vllm, sglang, tgi, tensorrt_llm, lightllm, lmdeploy. Its init span is Name() + "_init".
 func (r *Recipe) Name() string { return r.name }
 
+// Engine is what the engine is called at admission, too: nim and triton have their recipes from what they run.
+func (r *Recipe) Engine() string { return engines.ByName(r.id).Called() }
+
 // Serves is false for batch programs: they are ready when their engine is.
 func (r *Recipe) Serves() bool { return engines.ByName(r.id).Serves() }
 

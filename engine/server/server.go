@@ -32,16 +32,11 @@ var Scripts = []string{"vllm_server.py", "vllm_omni_server.py", "vllm_startup_wr
 // APIServer is one more, by the end of its path: other engines have an api_server.py, too.
 const APIServer = "vllm/entrypoints/openai/api_server.py"
 
-// Elsewhere are launchers that look for their command where their own configuration says, run it on other machines, or
-// are allowed certain commands only: what they will find cannot be told from in front of them, and nothing may stand
-// between them and it.
-var Elsewhere = map[string]bool{
-	"sudo": true, "busybox": true, "uv": true, "poetry": true, "pipenv": true, "pixi": true, "conda": true, "micromamba": true, "mpirun": true,
-	"trtllm-llmapi-launch": true,
-}
-
 // Rust is the variable that gives vLLM a front end in Rust.
 const Rust = "VLLM_USE_RUST_FRONTEND"
+
+// GRPC is in the name of vLLM's modules that serve gRPC only.
+const GRPC = ".grpc_server"
 
 // OtherParser tells whether an argument makes vLLM hand its arguments to somebody else, whose parser does not know the
 // flag: its gRPC server, vLLM Omni.

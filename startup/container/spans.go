@@ -150,7 +150,7 @@ func (s *Story) engineSpans(e *engine, r recipe.Result) []startup.Span {
 		sp.Attributes = append(sp.Attributes, attribute.String(startup.AttrTimeSource, string(source)))
 		sp.Attributes = append(sp.Attributes, s.exitOf(p.Failure)...)
 		if p.Name == init {
-			sp.Attributes = append(sp.Attributes, attribute.String(startup.AttrEngine, e.recipe.Name()))
+			sp.Attributes = append(sp.Attributes, attribute.String(startup.AttrEngine, e.recipe.Engine()))
 			sp.Attributes = append(sp.Attributes, attributesOf(r.Figures)...)
 			if r.Version != "" {
 				sp.Attributes = append(sp.Attributes, attribute.String(startup.AttrEngineVersion, r.Version))

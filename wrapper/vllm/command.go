@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/coldtrace/coldtrace/engine"
 	"github.com/coldtrace/coldtrace/engine/server"
 	"github.com/coldtrace/coldtrace/engine/tracer"
 )
@@ -29,7 +30,7 @@ type site struct {
 func find(words []string) (site, bool) {
 	var assigned environment
 	for i, w := range words {
-		if server.Elsewhere[path.Base(w)] || path.Base(w) == "env" && strings.HasPrefix(next(words, i+1), "-") {
+		if engine.Elsewhere(w) || path.Base(w) == "env" && strings.HasPrefix(next(words, i+1), "-") {
 			return site{}, false
 		}
 		if strings.IndexByte(w, '=') > 0 && w[0] != '-' {
