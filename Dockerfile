@@ -17,9 +17,7 @@ ARG TARGETOS TARGETARCH
 ARG VERSION=dev
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
     export GOOS=$TARGETOS GOARCH=$TARGETARCH && \
-    go build -trimpath -tags grpcnotrace -ldflags "-s -w -X main.version=$VERSION" -o /out/ ./cmd/coldtrace && \
-    go build -trimpath -tags grpcnotrace -o /out/ ./cmd/coldtrace-wrapper \
-    -ldflags "-s -w -X github.com/coldtrace/coldtrace/wrapper/launch.Version=$VERSION"
+    go build -trimpath -tags grpcnotrace -ldflags "-s -w -X main.version=$VERSION" -o /out/ ./cmd/...
 RUN printf 'root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/:/sbin/nologin\n' >/out/passwd && \
     printf 'root:x:0:\nnonroot:x:65532:\n' >/out/group
 
@@ -31,6 +29,7 @@ LABEL org.opencontainers.image.title="coldtrace-wrapper" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.source="https://github.com/coldtrace/coldtrace"
 COPY --from=build /out/coldtrace-wrapper /coldtrace-wrapper
+COPY --from=build /out/coldtrace-observer /coldtrace-observer
 USER 65532:65532
 ENTRYPOINT ["/coldtrace-wrapper"]
 

@@ -5,9 +5,9 @@ SHELL := /bin/bash
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 BIN     := $(CURDIR)/.cluster/bin
-# grpcnotrace leaves out gRPC's own trace pages, and with them html/template: 3 MB of the wrapper.
+# grpcnotrace leaves out gRPC's own trace pages, and with them html/template: 3 MB of the observer.
 GOBUILD := CGO_ENABLED=0 go build -trimpath -tags grpcnotrace
-LDFLAGS := -s -w
+LDFLAGS = -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 30s
 # Modules of their own, each with dependencies that must not meet the product's.
 MODULES := test/cluster test/collector test/kubelet test/istio test/s3 test/images/dockerfile test/bench/report
@@ -54,9 +54,8 @@ real-vllm: build ## Real engines from PyPI on this machine's processors, against
 	go run ./test/realvllm $(if $(SHORT),-short) $(if $(CELLS),-cells '$(CELLS)')
 
 .PHONY: build
-build: ## Both binaries, into bin/
-	$(GOBUILD) -ldflags "$(LDFLAGS) -X main.version=$(VERSION)" -o bin/ ./cmd/coldtrace
-	$(GOBUILD) -ldflags "$(LDFLAGS) -X github.com/coldtrace/coldtrace/wrapper/launch.Version=$(VERSION)" -o bin/ ./cmd/coldtrace-wrapper
+build: ## All binaries, into bin/
+	$(GOBUILD) -ldflags "$(LDFLAGS)" -o bin/ ./cmd/...
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint ## gofmt, go vet, golangci-lint

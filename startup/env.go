@@ -2,6 +2,11 @@
 
 package startup
 
+import (
+	"slices"
+	"strings"
+)
+
 // Environment that the webhook adds to the target container and the wrapper reads. None replaces one that is there.
 const (
 	EnvPodUID       = "POD_UID"
@@ -63,8 +68,28 @@ const (
 	RoleBatch  Role = "batch"
 )
 
-// Where the wrapper lies in a container, whichever way it got there.
+// Where the wrapper's two programs lie in a container, whichever way they got there.
 const (
-	MountPath   = "/coldtrace"
-	WrapperPath = MountPath + "/coldtrace-wrapper"
+	MountPath    = "/coldtrace"
+	WrapperName  = "coldtrace-wrapper"
+	WrapperPath  = MountPath + "/" + WrapperName
+	ObserverName = "coldtrace-observer"
 )
+
+// Environ is a process's environment, as NAME=VALUE.
+type Environ []string
+
+// Get is the value of the first entry of a name, which libc takes; empty if there is none.
+func (e Environ) Get(name string) string {
+	for _, v := range e {
+		if value, ok := strings.CutPrefix(v, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// Has tells whether there is an entry of a name.
+func (e Environ) Has(name string) bool {
+	return slices.ContainsFunc(e, func(v string) bool { return strings.HasPrefix(v, name+"=") })
+}

@@ -33,6 +33,14 @@ func ParseHash(s string) (Hash, error) {
 	return "", fmt.Errorf("unknown trace id hash %q: use %q or %q", s, MD5, SHA256)
 }
 
+// HashOf is ParseHash where nobody is there to be told: what is unknown is MD5.
+func HashOf(s string) Hash {
+	if h, err := ParseHash(s); err == nil {
+		return h
+	}
+	return MD5
+}
+
 // TraceID is the first 16 bytes of the hash of the pod's UID, as the API server prints it: lower case with dashes.
 func (h Hash) TraceID(podUID string) trace.TraceID {
 	return trace.TraceID(h.sum(podUID)[:16])

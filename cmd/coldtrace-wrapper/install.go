@@ -4,47 +4,29 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 
 	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/wrapper/wholefile"
 )
 
-// install copies this program into a directory, whole or not at all.
-func install(dir string) (err error) {
+// install copies the two programs into a directory, each whole or not at all. This one comes last: where it is, all is.
+func install(dir string) error {
 	self, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)
 	}
-	from, err := os.Open(self)
-	if err != nil {
-		return fmt.Errorf("open this program: %w", err)
-	}
-	defer from.Close()
-	to, err := os.CreateTemp(dir, ".coldtrace-*")
-	if err != nil {
-		return fmt.Errorf("create a file: %w", err)
-	}
-	defer func() {
+	for _, name := range []string{startup.ObserverName, startup.WrapperName} {
+		from, err := os.Open(filepath.Join(filepath.Dir(self), name))
 		if err != nil {
-			_ = os.Remove(to.Name())
+			return fmt.Errorf("open a program: %w", err)
 		}
-	}()
-	if _, err = io.Copy(to, from); err != nil {
-		_ = to.Close()
-		return fmt.Errorf("copy this program: %w", err)
-	}
-	// The container may run as any user.
-	if err = to.Chmod(0o755); err != nil {
-		_ = to.Close()
-		return fmt.Errorf("make the copy executable: %w", err)
-	}
-	if err = to.Close(); err != nil {
-		return fmt.Errorf("write the copy: %w", err)
-	}
-	if err = os.Rename(to.Name(), filepath.Join(dir, filepath.Base(startup.WrapperPath))); err != nil {
-		return fmt.Errorf("name the copy: %w", err)
+		err = wholefile.Write(filepath.Join(dir, name), from, 0o755) // the container may run as any user
+		from.Close()
+		if err != nil {
+			return fmt.Errorf("copy %s: %w", name, err)
+		}
 	}
 	return nil
 }

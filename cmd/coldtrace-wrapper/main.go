@@ -1,25 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command coldtrace-wrapper runs inside the container: it starts the container's command unchanged and tells where the
-// time until it is ready goes. See README.md.
+// Command coldtrace-wrapper runs inside the container: it starts the container's command unchanged, and beside it
+// coldtrace-observer, which tells where the time until it is ready goes. See README.md.
 package main
 
 import (
 	"fmt"
 	"os"
 
-	// For most commands the program ends in this package's init, before the packages below are initialised.
-	"github.com/coldtrace/coldtrace/wrapper/launch"
-
-	"github.com/coldtrace/coldtrace/wrapper/forward"
-	"github.com/coldtrace/coldtrace/wrapper/observe"
 	"github.com/coldtrace/coldtrace/wrapper/supervise"
 )
 
+// version of the build, which the linker stamps. A pod's launcher asks for it before each start, to see whether this
+// program can run.
+var version = "dev"
+
 const usage = `usage:
   coldtrace-wrapper run [--] CMD [ARG…]   run CMD unchanged and trace its start
-  coldtrace-wrapper install DIR           copy this program into DIR
-  coldtrace-wrapper probe                 exit 0: this program can be executed here
+  coldtrace-wrapper install DIR           copy this program and coldtrace-observer, which lies beside it, into DIR
   coldtrace-wrapper version               print the version
 `
 
@@ -29,10 +27,12 @@ func main() {
 		command = os.Args[1]
 	}
 	switch command {
-	case supervise.ObserveArg:
-		os.Exit(observe.Run(launch.Version))
-	case supervise.ForwardArg:
-		os.Exit(forward.Run(os.NewFile(supervise.InboxFD, "inbox"), os.Stdin))
+	case "run":
+		os.Exit(supervise.Run(os.Args[2:]))
+	case "version":
+		if _, err := fmt.Println(version); err != nil {
+			os.Exit(1)
+		}
 	case "install":
 		// An init container that fails blocks the pod or, in a LeaderWorkerSet, restarts its whole group. The pod's
 		// launcher copes with a wrapper that is not there.
@@ -44,6 +44,9 @@ func main() {
 	case "help", "-h", "--help":
 		fmt.Print(usage)
 	default:
+		if command != "" && supervise.InShell() {
+			os.Exit(supervise.Become(os.Args[1:]))
+		}
 		fmt.Fprint(os.Stderr, usage)
 		os.Exit(64) // EX_USAGE
 	}

@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/coldtrace/coldtrace/startup"
 )
 
 // wrapper is the built program: what it promises, it promises as a process.
@@ -42,9 +44,8 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	wrapper = filepath.Join(dir, "coldtrace-wrapper")
-	build := exec.Command("go", "build", "-trimpath", "-tags", "grpcnotrace",
-		"-ldflags", "-s -w", "-o", wrapper, ".")
+	wrapper = filepath.Join(dir, startup.WrapperName)
+	build := exec.Command("go", "build", "-trimpath", "-tags", "grpcnotrace", "-ldflags", "-s -w", "-o", dir, ".", "../coldtrace-observer")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
@@ -219,22 +220,80 @@ func TestWithoutADestinationTheWrapperIsGone(t *testing.T) {
 	}
 }
 
-func TestInstallCopiesTheProgramAndNeverFails(t *testing.T) {
+func TestWhateverIsWrongWithTheObserverTheCommandRuns(t *testing.T) {
+	t.Parallel()
+	script := []string{"bash", "-c", "seq 1 20000; echo err >&2; sleep 0.3; echo more; exit 7"}
+	bare := run(t, quiet(), script, "")
+	for name, c := range map[string]struct {
+		observer string // empty: there is none
+		mode     os.FileMode
+		gone     bool // the wrapper is, too
+	}{
+		"it is missing":           {"", 0, true},
+		"it is not executable":    {"#!/bin/sh\n", 0o644, true},
+		"it is for nobody's kind": {"\x7fELF?", 0o755, false},
+		"it ends at once":         {"#!/bin/sh\nexit 1\n", 0o755, false},
+		"it is killed":            {"#!/bin/sh\nkill -9 $$\n", 0o755, false},
+		"it hangs":                {"#!/bin/sh\nexec sleep 60\n", 0o755, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			wrapper := filepath.Join(dir, startup.WrapperName)
+			program, err := os.ReadFile(wrapped()[0])
+			if err == nil {
+				err = os.WriteFile(wrapper, program, 0o755)
+			}
+			if err == nil && c.observer != "" {
+				err = os.WriteFile(filepath.Join(dir, startup.ObserverName), []byte(c.observer), c.mode)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if with := run(t, quiet(), append([]string{wrapper, "run", "--"}, script...), ""); with != bare {
+				t.Errorf("bare %s\nwith %s", brief(bare), brief(with))
+			}
+			cmd := exec.Command(wrapper, "run", "--", "sh", "-c", "echo $$")
+			cmd.Env = quiet()
+			out, err := cmd.Output()
+			if err != nil || (strings.TrimSpace(string(out)) == strconv.Itoa(cmd.Process.Pid)) != c.gone {
+				t.Errorf("the command is process %q of %d, %v", out, cmd.Process.Pid, err)
+			}
+			if c.gone {
+				return
+			}
+			// Where nobody passes vLLM's spans on, it is told so, and need not wait.
+			ask := `: vllm "${COLDTRACE_VLLM_EXEC:+}"; for i in {1..20}; do curl -s -o /dev/null -m 20 "$COLDTRACE_VLLM_INBOX"; [ $? = 7 ] && echo refused && exit; done`
+			if c.observer == "#!/bin/sh\nexec sleep 60\n" {
+				return // it might do so yet
+			}
+			if o := run(t, quiet(), []string{wrapper, "run", "--", "bash", "-c", ask}, ""); o.stdout != "refused\n" {
+				t.Errorf("%+v", o)
+			}
+		})
+	}
+}
+
+func TestInstallCopiesTheProgramsAndNeverFails(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	if o := run(t, quiet(), []string{wrapper, "install", dir}, ""); o.code != 0 || o.stderr != "" {
 		t.Fatalf("%+v", o)
 	}
 	entries, err := os.ReadDir(dir)
-	if err != nil || len(entries) != 1 {
+	if err != nil || len(entries) != 2 {
 		t.Fatalf("%v %v", entries, err)
 	}
-	info, err := entries[0].Info()
-	if err != nil || info.Mode() != 0o755 {
-		t.Fatalf("%v %v", info.Mode(), err)
+	for _, e := range entries {
+		if info, err := e.Info(); err != nil || info.Mode() != 0o755 {
+			t.Errorf("%v %v", info.Mode(), err)
+		}
 	}
-	if o := run(t, quiet(), []string{filepath.Join(dir, "coldtrace-wrapper"), "probe"}, ""); o.code != 0 {
+	if o := run(t, quiet(), []string{filepath.Join(dir, startup.WrapperName), "version"}, ""); o.code != 0 || o.stdout != "dev\n" {
 		t.Errorf("the copy does not run: %+v", o)
+	}
+	if o := run(t, quiet(), []string{filepath.Join(dir, startup.ObserverName)}, ""); o.code != 64 || o.stdout != "" {
+		t.Errorf("the observer's copy does not run: %+v", o)
 	}
 	for name, args := range map[string][]string{
 		"a folder that is not there": {"/no/such/folder"}, "a file": {wrapper}, "no argument": {}, "two arguments": {dir, dir},
@@ -246,17 +305,18 @@ func TestInstallCopiesTheProgramAndNeverFails(t *testing.T) {
 	}
 }
 
-func TestTheCommandStartsBeforeTheLibraries(t *testing.T) {
+// What the supervisor imports is initialised before the command starts, and held as long as it runs.
+func TestTheSupervisorImportsLittle(t *testing.T) {
 	t.Parallel()
-	cmd := exec.Command(wrapper, "probe")
-	cmd.Env = append(quiet(), "GODEBUG=inittrace=1")
-	out, err := cmd.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "init ") {
-		t.Fatalf("%v %s", err, out)
+	out, err := exec.Command("go", "list", "-deps", ".").Output()
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, heavy := range []string{"init google.golang.org/grpc ", "/proto/otlp/", "yaml", "init net/http ", "coldtrace/engine/recipe"} {
-		if strings.Contains(string(out), heavy) {
-			t.Errorf("%q is initialised before the command is started", heavy)
+	for pkg := range strings.FieldsSeq(string(out)) {
+		for _, heavy := range []string{"go.opentelemetry.io/otel/sdk", "go.opentelemetry.io/proto", "google.golang.org", "net/http", "regexp", "yaml"} {
+			if pkg == heavy || strings.HasPrefix(pkg, heavy+"/") || heavy == "yaml" && strings.Contains(pkg, heavy) {
+				t.Errorf("%s is too much", pkg)
+			}
 		}
 	}
 }

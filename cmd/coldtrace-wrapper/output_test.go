@@ -14,9 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -190,41 +188,5 @@ func TestASocketAsOutputGetsAllOfIt(t *testing.T) {
 	_ = cmd.Wait()
 	if err != nil || len(b) != 1288895+4 || !bytes.HasSuffix(b, []byte("\n200000\nend\n")) || status(cmd.ProcessState) != 3 {
 		t.Errorf("%d bytes, %v, exit %d", len(b), err, status(cmd.ProcessState))
-	}
-}
-
-func TestAChildThatOutlivesTheCommandWritesOn(t *testing.T) {
-	t.Parallel()
-	for name, prefix := range map[string][]string{"bare": nil, "wrapped": {wrapper, "run", "--"}} {
-		argv := append(slices.Clone(prefix), "bash", "-c", `exec 3<&0; { read line <&3; seq 1 100000; echo late; } & echo early; exit 4`)
-		cmd := exec.Command(argv[0], argv[1:]...)
-		cmd.Env, cmd.SysProcAttr = quiet(), &syscall.SysProcAttr{Setsid: true}
-		in, err := cmd.StdinPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		r, w, err := os.Pipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		cmd.Stdout = w
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		_ = w.Close()
-		state, err := cmd.Process.Wait()
-		if err != nil || state.ExitCode() != 4 {
-			t.Errorf("%s: %v, %v", name, state, err)
-		}
-		if _, err := in.Write([]byte("go\n")); err != nil {
-			t.Fatal(err)
-		}
-		_ = r.SetReadDeadline(time.Now().Add(30 * time.Second))
-		b, err := io.ReadAll(r) // ends when the child has
-		if err != nil || len(b) != 6+588895+5 || !bytes.HasSuffix(b, []byte("\n100000\nlate\n")) {
-			t.Errorf("%s: %d bytes, %v", name, len(b), err)
-		}
-		_ = r.Close()
-		_ = in.Close()
 	}
 }

@@ -27,7 +27,8 @@ const (
 // TestAnAnnotationDecidesWhatDatadogGetsOfAStart goes the whole way: annotation, injected variable, wrapper, collector,
 // Datadog's intake.
 func TestAnAnnotationDecidesWhatDatadogGetsOfAStart(t *testing.T) {
-	coldtrace, wrapper := program(t, "coldtrace"), program(t, "coldtrace-wrapper")
+	paths := programs(t, "coldtrace", "coldtrace-wrapper", "coldtrace-observer")
+	coldtrace, wrapper := paths[0], paths[1]
 	for name, values := range map[string]string{
 		"every trace":         "collector: {datadog: {enabled: true}}",
 		"the volume is bound": "collector: {datadog: {enabled: true}}\ntraceVolume: {enabled: true, keepPercent: 0}",
@@ -102,16 +103,22 @@ func datadogID(uid string) uint64 {
 }
 
 // program is built of the product, as it is shipped.
-func program(t *testing.T, name string) string {
+// programs builds them into one folder, where the wrapper looks for the observer, and returns their paths.
+func programs(t *testing.T, names ...string) []string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), name)
-	cmd := exec.Command("go", "build", "-trimpath", "-tags", "grpcnotrace", "-o", path, "./cmd/"+name)
+	dir := t.TempDir()
+	args := []string{"build", "-trimpath", "-tags", "grpcnotrace", "-o", dir}
+	paths := make([]string, len(names))
+	for i, name := range names {
+		args, paths[i] = append(args, "./cmd/"+name), filepath.Join(dir, name)
+	}
+	cmd := exec.Command("go", args...)
 	cmd.Dir = "../.."
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build %s: %v\n%s", name, err, out)
+		t.Fatalf("build %q: %v\n%s", names, err, out)
 	}
-	return path
+	return paths
 }
 
 const pod = `

@@ -24,10 +24,11 @@ type program struct {
 }
 
 var programs = map[string]program{
-	"coldtrace":         {pkg: "./cmd/coldtrace", version: "main.version=%s"},
-	"coldtrace-wrapper": {pkg: "./cmd/coldtrace-wrapper", version: "github.com/coldtrace/coldtrace/wrapper/launch.Version=%s"},
-	"sim":               {pkg: "./test/sim"},
-	"s5cmd":             {module: "test/s3", pkg: "github.com/peak/s5cmd/v2", version: "github.com/peak/s5cmd/v2/version.Version=v2.3.0"},
+	"coldtrace":          {pkg: "./cmd/coldtrace", version: "main.version=%s"},
+	"coldtrace-wrapper":  {pkg: "./cmd/coldtrace-wrapper", version: "main.version=%s"},
+	"coldtrace-observer": {pkg: "./cmd/coldtrace-observer", version: "main.version=%s"},
+	"sim":                {pkg: "./test/sim"},
+	"s5cmd":              {module: "test/s3", pkg: "github.com/peak/s5cmd/v2", version: "github.com/peak/s5cmd/v2/version.Version=v2.3.0"},
 }
 
 // workshop builds programs, each once.

@@ -64,15 +64,17 @@ func coldtraceImage(ctx context.Context, s *workshop, arch string) (plan, error)
 	return draw(v1.Config{Entrypoint: []string{"/coldtrace"}, User: nonroot, WorkingDir: "/", Env: []string{paths}}, base, program)
 }
 
-// wrapperImage holds one file: mounted as an image volume at /coldtrace, or run as an init container that copies itself.
+// wrapperImage holds two files: mounted as an image volume at /coldtrace, or run as an init container that copies both.
 func wrapperImage(ctx context.Context, s *workshop, arch string) (plan, error) {
-	binary, err := s.binary(ctx, "coldtrace-wrapper", arch)
-	if err != nil {
-		return plan{}, err
+	programs := Tree{}
+	for _, name := range []string{"coldtrace-wrapper", "coldtrace-observer"} {
+		binary, err := s.binary(ctx, name, arch)
+		if err != nil {
+			return plan{}, err
+		}
+		programs.Add(name, binary)
 	}
-	program := Tree{}
-	program.Add("coldtrace-wrapper", binary)
-	return draw(v1.Config{Entrypoint: []string{"/coldtrace-wrapper"}, User: nonroot, WorkingDir: "/"}, program)
+	return draw(v1.Config{Entrypoint: []string{"/coldtrace-wrapper"}, User: nonroot, WorkingDir: "/"}, programs)
 }
 
 // simImage is a vLLM image without a model, a GPU or Python: laid out as vLLM's own images are, with s5cmd where

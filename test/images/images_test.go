@@ -39,7 +39,7 @@ func TestImagesComeBackFromARegistryAsTheyAreDescribed(t *testing.T) {
 		only  bool // nothing else is in it
 	}{
 		"coldtrace":         {user: "65532:65532", files: []string{"/coldtrace", "/etc/passwd"}},
-		"coldtrace-wrapper": {user: "65532:65532", files: []string{"/coldtrace-wrapper"}, only: true},
+		"coldtrace-wrapper": {user: "65532:65532", files: []string{"/coldtrace-wrapper", "/coldtrace-observer"}, only: true},
 		"sim": {files: []string{
 			"/bin/bash", "/bin/sh", "/usr/bin/base64", "/bin/sleep", "/bin/cat", "/usr/bin/env", "/bin/ls", "/workspace/s5cmd",
 			"/usr/bin/python", "/usr/bin/python3", "/usr/local/bin/vllm", "/usr/local/bin/text-generation-launcher",

@@ -8,6 +8,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"github.com/coldtrace/coldtrace/wrapper/wholefile"
 )
 
 // Dir is where the count is kept.
@@ -30,19 +32,7 @@ func Next(dir, podUID, container string) int {
 // Count is Next, and keeps it. Where it cannot be kept, each start is the first.
 func Count(dir, podUID, container string) int {
 	n := Next(dir, podUID, container)
-	temp, err := os.CreateTemp(dir, ".coldtrace-*")
-	if err != nil {
-		return 1
-	}
-	_, err = temp.WriteString(podUID + " " + strconv.Itoa(n) + "\n")
-	if closed := temp.Close(); err == nil {
-		err = closed
-	}
-	if err == nil {
-		err = os.Rename(temp.Name(), file(dir, container))
-	}
-	if err != nil {
-		_ = os.Remove(temp.Name())
+	if wholefile.Write(file(dir, container), strings.NewReader(podUID+" "+strconv.Itoa(n)+"\n"), 0o600) != nil {
 		return 1
 	}
 	return n

@@ -43,11 +43,7 @@ func Run(listener, end *os.File) int {
 	if err != nil {
 		return 1 // the wrapper's own telemetry has the same destination, and nobody reads our output
 	}
-	hash, err := startup.ParseHash(os.Getenv(startup.EnvTraceIDHash))
-	if err != nil {
-		hash = startup.MD5
-	}
-	start := hash.TraceID(os.Getenv(startup.EnvPodUID))
+	start := startup.HashOf(os.Getenv(startup.EnvTraceIDHash)).TraceID(os.Getenv(startup.EnvPodUID))
 	b := box{queue: make(chan *collector.ExportTraceServiceRequest, maxQueue)}
 	sent := make(chan struct{})
 	go func() {

@@ -56,11 +56,7 @@ func fromEnv() config {
 	}
 	c.subject.NumGPUs, _ = strconv.Atoi(get(startup.EnvNumGPUs))
 	c.subject.SamplingPriority, _ = strconv.Atoi(get(startup.EnvSamplePriority))
-	hash, err := startup.ParseHash(get(startup.EnvTraceIDHash))
-	if err != nil {
-		hash = startup.MD5
-	}
-	c.subject.Hash = hash
+	c.subject.Hash = startup.HashOf(get(startup.EnvTraceIDHash))
 	return c
 }
 

@@ -3,14 +3,14 @@
 package observe
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
-	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/coldtrace/coldtrace/startup/container"
+	"github.com/coldtrace/coldtrace/wrapper/wholefile"
 )
 
 // live is the state of the start for those who look at the container: a small file, and an answer to GET /startupz.
@@ -67,24 +67,7 @@ func (l *live) write() error {
 	if err != nil {
 		return err
 	}
-	temp, err := os.CreateTemp(filepath.Dir(l.file), ".coldtrace-*")
-	if err != nil {
-		return err
-	}
-	_, err = temp.Write(append(b, '\n'))
-	if err2 := temp.Close(); err == nil {
-		err = err2
-	}
-	if err == nil {
-		err = os.Chmod(temp.Name(), 0o644)
-	}
-	if err == nil {
-		err = os.Rename(temp.Name(), l.file)
-	}
-	if err != nil {
-		_ = os.Remove(temp.Name())
-	}
-	return err
+	return wholefile.Write(l.file, bytes.NewReader(append(b, '\n')), 0o644)
 }
 
 // serve answers until this process ends.

@@ -36,31 +36,3 @@ func (c *credit) wait(tap int) bool {
 	c.last = time.Now()
 	return err == nil && n > 0
 }
-
-// ration bounds the bytes that the observer is given: a burst of 100,000 lines at once, and in the long run far more than
-// any start says. A flood beyond that has nothing to tell, and reading all of it takes a processor from the command.
-type ration struct {
-	left int64
-	last time.Time
-	none bool // until there is some again
-}
-
-const (
-	rationMax  = 12 << 20 // bytes
-	rationRate = 8 << 20  // bytes per second
-	rationSome = 1 << 20
-)
-
-func newRation() ration { return ration{left: rationMax, last: time.Now()} }
-
-// used reports whether the observer has had what it may have for now.
-func (r *ration) used() bool {
-	if !r.none && r.left > 0 {
-		return false
-	}
-	now := time.Now()
-	r.left = min(rationMax, r.left+int64(now.Sub(r.last).Seconds()*rationRate))
-	r.last = now
-	r.none = r.left < rationSome
-	return r.none
-}

@@ -10,70 +10,42 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/coldtrace/coldtrace/startup"
 )
 
-// Names of the environment, as in package startup, which this one must not import: see package launch. A test compares
-// them.
 const (
-	envPodUID       = "POD_UID"
-	envEndpoint     = "OTEL_EXPORTER_OTLP_ENDPOINT"
-	envFallback     = "COLDTRACE_OTLP_ENDPOINT"
-	envUpstream     = "ENABLE_STARTUP_METRICS" // model-engine's own, not of package startup
-	envFlushTimeout = "COLDTRACE_FLUSH_TIMEOUT"
-	envVLLMFlag     = "COLDTRACE_VLLM_FLAG"
-	envPriority     = "COLDTRACE_SAMPLING_PRIORITY"
-	envTraceIDHash  = "COLDTRACE_TRACE_ID_HASH"
-	envContainer    = "COLDTRACE_CONTAINER"
-	envPodName      = "POD_NAME"
-	envNodeName     = "NODE_NAME"
-	envNamespace    = "COLDTRACE_NAMESPACE"
-	envCluster      = "COLDTRACE_CLUSTER_NAME"
-	envGPUType      = "GPU_TYPE"
-	envDefault      = "COLDTRACE_DEFAULT_"
-	envExec         = "COLDTRACE_VLLM_EXEC"
-	envSampler      = "COLDTRACE_VLLM_SAMPLER"
-	envSamplerArg   = "COLDTRACE_VLLM_SAMPLER_ARG"
+	envUpstream = "ENABLE_STARTUP_METRICS" // model-engine's own
 
 	// Between the wrapper and EnvVLLMExec's program, and nobody else.
 	envInbox       = "COLDTRACE_VLLM_INBOX"
 	envTraceparent = "COLDTRACE_VLLM_TRACEPARENT"
 
-	defaultFlushTimeout = 2 * time.Second
-	maxFlushTimeout     = 10 * time.Second // a pod's grace is 30 s, and may be spent
+	maxFlushTimeout = 10 * time.Second // a pod's grace is 30 s, and may be spent
 )
 
 // environ is the environment byte for byte. Go's own copy lacks repeated names, which shells and libc treat each in
 // their way.
-func environ() []string {
+func environ() startup.Environ {
 	raw, err := os.ReadFile("/proc/self/environ")
 	if err != nil || len(raw) == 0 {
 		return syscall.Environ()
 	}
 	parts := bytes.Split(bytes.TrimSuffix(raw, []byte{0}), []byte{0})
-	env := make([]string, len(parts))
+	env := make(startup.Environ, len(parts))
 	for i, p := range parts {
 		env[i] = string(p)
 	}
 	return env
 }
 
-// lookup finds the first entry of a name, as libc does.
-func lookup(env []string, name string) string {
-	for _, e := range env {
-		if v, ok := strings.CutPrefix(e, name+"="); ok {
-			return v
-		}
-	}
-	return ""
-}
-
 // withDefaults sets what the webhook would have set, had it known what is absent.
-func withDefaults(env []string) []string {
+func withDefaults(env startup.Environ) startup.Environ {
 	out := env
 	for _, e := range env {
-		if v, ok := strings.CutPrefix(e, envDefault); ok {
+		if v, ok := strings.CutPrefix(e, startup.EnvDefault); ok {
 			name, value, _ := strings.Cut(v, "=")
-			if value != "" && !has(out, name) && (name != "AWS_REGION" || !has(out, "AWS_DEFAULT_REGION")) {
+			if value != "" && !out.Has(name) && (name != startup.EnvAWSRegion || !out.Has("AWS_DEFAULT_REGION")) {
 				out = append(slices.Clip(out), v)
 			}
 		}
@@ -81,22 +53,18 @@ func withDefaults(env []string) []string {
 	return out
 }
 
-func has(env []string, name string) bool {
-	return slices.ContainsFunc(env, func(e string) bool { return strings.HasPrefix(e, name+"=") })
-}
-
 // idle tells that there is nothing to do: nowhere to send telemetry to, no identity to send it under, or an endpoint that
 // sends the same spans itself, which admission can't see where the variable comes from a ConfigMap.
-func idle(env []string) bool {
-	if upstream, err := strconv.ParseBool(lookup(env, envUpstream)); err == nil && upstream {
+func idle(env startup.Environ) bool {
+	if upstream, err := strconv.ParseBool(env.Get(envUpstream)); err == nil && upstream {
 		return true
 	}
-	return lookup(env, envEndpoint) == "" && lookup(env, envFallback) == "" || lookup(env, envPodUID) == ""
+	return env.Get(startup.EnvOTLPEndpoint) == "" && env.Get(startup.EnvFallbackEndpoint) == "" || env.Get(startup.EnvPodUID) == ""
 }
 
-func flushTimeout(env []string) time.Duration {
-	if d, err := time.ParseDuration(lookup(env, envFlushTimeout)); err == nil && d >= 0 {
+func flushTimeout(env startup.Environ) time.Duration {
+	if d, err := time.ParseDuration(env.Get(startup.EnvFlushTimeout)); err == nil && d >= 0 {
 		return min(d, maxFlushTimeout)
 	}
-	return defaultFlushTimeout
+	return startup.DefaultFlushTimeout
 }

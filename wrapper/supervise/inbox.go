@@ -7,18 +7,9 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
-)
-
-// Arguments and file descriptors of the process that passes vLLM's spans on.
-const (
-	ForwardArg = "forward"
-
-	EndFD   = 0 // at its end when the wrapper ends
-	InboxFD = 3 // listens
 )
 
 const (
@@ -90,41 +81,21 @@ func (b *inbox) listen() {
 	}()
 }
 
-func readable(fd uintptr) bool {
-	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}} //nolint:gosec // fds are small
-	n, err := unix.Poll(fds, 0)
-	return err == nil && n > 0
-}
-
-// forward starts who passes on.
-func (b *inbox) forward(env []string) {
-	if b.started++; b.started > maxForwarders {
-		closeAll(b.fd) // vLLM is told at once that nobody is there, and need not wait
-		return
-	}
+// passOn starts who passes on. Where that can't be, vLLM is told at once that nobody is there, and need not wait.
+func (s *supervisor) passOn() {
+	b := s.inbox
 	var p [2]int
-	if unix.Pipe2(p[:], unix.O_CLOEXEC) != nil {
+	if b.started++; b.started > maxForwarders || unix.Pipe2(p[:], unix.O_CLOEXEC) != nil {
+		closeAll(b.fd)
 		return
 	}
 	defer closeAll(p[0])
-	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
-	if err == nil {
-		defer closeAll(null)
-		var exe string
-		if exe, err = executable(); err == nil {
-			b.pid, err = syscall.ForkExec(exe, []string{os.Args[0], ForwardArg}, &syscall.ProcAttr{
-				Env:   append([]string{"GOMAXPROCS=1"}, env...),
-				Files: []uintptr{uintptr(p[0]), uintptr(null), uintptr(null), uintptr(b.fd)}, //nolint:gosec // fds are small
-				Sys:   &syscall.SysProcAttr{Setsid: true},
-			})
-		}
-	}
+	pid, err := s.spawn(ForwardArg, p[0], b.fd)
 	if err != nil {
-		b.pid = 0
-		closeAll(p[1])
+		closeAll(p[1], b.fd)
 		return
 	}
-	b.end, b.gone = p[1], make(chan struct{})
+	b.pid, b.end, b.gone = pid, p[1], make(chan struct{})
 }
 
 // reaped tells whether a process that ended was the forwarder. The next connection starts another.

@@ -3,17 +3,14 @@
 package supervise
 
 import (
-	"crypto/fips140"
-	"crypto/md5" //nolint:gosec // an identifier, see package startup
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
+	"net/url"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 
+	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/wrapper/attempt"
 	"github.com/coldtrace/coldtrace/wrapper/gpu"
 	"github.com/coldtrace/coldtrace/wrapper/vllm"
@@ -21,7 +18,7 @@ import (
 
 // prepare is the command line and environment that the command gets. Whatever goes wrong in finding more, it gets
 // what it would have got.
-func (s *supervisor) prepare() (argv, env []string) {
+func (s *supervisor) prepare() (argv []string, env startup.Environ) {
 	argv, env = s.argv, s.env
 	defer func() {
 		if recover() != nil {
@@ -29,10 +26,10 @@ func (s *supervisor) prepare() (argv, env []string) {
 		}
 	}()
 	added := slices.Clip(s.env)
-	if !has(s.env, envGPUType) {
+	if !s.env.Has(startup.EnvGPUType) {
 		if t := gpu.Type(gpu.Dir); t != "" {
 			s.start.GPUType = t
-			added = append(added, envGPUType+"="+t)
+			added = append(added, startup.EnvGPUType+"="+t)
 		}
 	}
 	if !slices.ContainsFunc(s.argv, func(a string) bool { return strings.Contains(a, "vllm") }) {
@@ -42,11 +39,9 @@ func (s *supervisor) prepare() (argv, env []string) {
 	if s.inbox == nil {
 		return s.argv, added
 	}
-	if slices.ContainsFunc(s.argv, func(a string) bool { return strings.Contains(a, "${"+envExec+":+") }) {
-		if exe, err := os.Readlink("/proc/self/exe"); err == nil { // decided where the shell starts it
-			added = append(added, envExec+"="+exe, envInbox+"="+s.inbox.URL, envTraceparent+"="+s.traceparent())
-		}
-		return s.argv, added
+	if slices.ContainsFunc(s.argv, func(a string) bool { return strings.Contains(a, "${"+startup.EnvVLLMExec+":+") }) {
+		// It is decided where the shell starts it.
+		return s.argv, append(added, startup.EnvVLLMExec+"="+self(), envInbox+"="+s.inbox.URL, envTraceparent+"="+s.traceparent())
 	}
 	o := offer(added)
 	o.Endpoint, o.Traceparent = s.inbox.URL, s.traceparent()
@@ -59,46 +54,34 @@ func (s *supervisor) prepare() (argv, env []string) {
 }
 
 // offer is what vLLM can be given, as the environment says.
-func offer(env []string) vllm.Offer {
+func offer(env startup.Environ) vllm.Offer {
 	return vllm.Offer{
-		Mode: lookup(env, envVLLMFlag), Endpoint: lookup(env, envInbox), Traceparent: lookup(env, envTraceparent),
-		Sampler: lookup(env, envSampler), SamplerArg: lookup(env, envSamplerArg), Attributes: attributes(env),
+		Mode: env.Get(startup.EnvVLLMFlag), Endpoint: env.Get(envInbox), Traceparent: env.Get(envTraceparent),
+		Sampler: env.Get(startup.EnvVLLMSampler), SamplerArg: env.Get(startup.EnvVLLMSamplerArg), Attributes: attributes(env),
 	}
 }
 
 // attributes are the pod's, encoded as OTEL_RESOURCE_ATTRIBUTES is: all but what is unreserved in a URL as %XX.
-func attributes(env []string) string {
-	var b strings.Builder
+func attributes(env startup.Environ) string {
+	var out []string
 	for _, a := range [...]struct{ key, name string }{
-		{"k8s.pod.uid", envPodUID}, {"k8s.pod.name", envPodName}, {"k8s.namespace.name", envNamespace}, {"k8s.node.name", envNodeName},
-		{"k8s.container.name", envContainer}, {"k8s.cluster.name", envCluster},
+		{"k8s.pod.uid", startup.EnvPodUID}, {"k8s.pod.name", startup.EnvPodName}, {"k8s.namespace.name", startup.EnvNamespace},
+		{"k8s.node.name", startup.EnvNodeName}, {"k8s.container.name", startup.EnvContainer}, {"k8s.cluster.name", startup.EnvClusterName},
 	} {
-		value := lookup(env, a.name)
-		if value == "" {
-			continue
-		}
-		if b.Len() > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteString(a.key + "=")
-		for _, c := range []byte(value) {
-			if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~", c) >= 0 {
-				b.WriteByte(c)
-			} else {
-				b.WriteString("%" + strings.ToUpper(hex.EncodeToString([]byte{c})))
-			}
+		if value := env.Get(a.name); value != "" {
+			out = append(out, a.key+"="+strings.ReplaceAll(url.QueryEscape(value), "+", "%20"))
 		}
 	}
-	return b.String()
+	return strings.Join(out, ",")
 }
 
 // InShell tells whether a shell runs this program in front of vLLM's command.
-func InShell() bool { return os.Getenv(envExec) != "" }
+func InShell() bool { return os.Getenv(startup.EnvVLLMExec) != "" }
 
 // Become is what a shell runs in front of vLLM's command: it becomes that command, with what its installation can take.
 func Become(args []string) int {
 	env := environ()
-	argv, given := args, env
+	argv, given := args, []string(env)
 	func() {
 		defer func() {
 			if recover() != nil {
@@ -125,30 +108,10 @@ func become(argv, env []string) error {
 // that ends vllm_init. It is empty, and vLLM traces no loading, where the start's trace is
 // to be dropped: its spans would stay without it, since they know no sampling.priority.
 func (s *supervisor) traceparent() string {
-	if strings.HasPrefix(lookup(s.env, envPriority), "-") {
+	if strings.HasPrefix(s.env.Get(startup.EnvSamplePriority), "-") {
 		return ""
 	}
-	uid := lookup(s.env, envPodUID)
-	key := "in_container_startup"
-	if n := attempt.Next(attempt.Dir, uid, lookup(s.env, envContainer)); n > 1 {
-		key += "#" + strconv.Itoa(n)
-	}
-	sum := md5Sum
-	switch lookup(s.env, envTraceIDHash) {
-	case "", "md5":
-	case "sha256":
-		sum = sha256Sum
-	}
-	return "00-" + hex.EncodeToString(sum(uid)[:16]) + "-" + hex.EncodeToString(sum(uid + ":" + key)[:8]) + "-01"
-}
-
-func md5Sum(s string) []byte {
-	var sum [md5.Size]byte
-	fips140.WithoutEnforcement(func() { sum = md5.Sum([]byte(s)) }) //nolint:gosec // see the import
-	return sum[:]
-}
-
-func sha256Sum(s string) []byte {
-	sum := sha256.Sum256([]byte(s))
-	return sum[:]
+	uid, hash := s.env.Get(startup.EnvPodUID), startup.HashOf(s.env.Get(startup.EnvTraceIDHash))
+	key := startup.Key(startup.SpanStartup, "", attempt.Next(attempt.Dir, uid, s.env.Get(startup.EnvContainer)))
+	return "00-" + hash.TraceID(uid).String() + "-" + hash.SpanID(uid, key).String() + "-01"
 }

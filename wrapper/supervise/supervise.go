@@ -6,14 +6,17 @@ import (
 	"errors"
 	"os"
 	"runtime"
+	"strconv"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/coldtrace/coldtrace/startup"
 )
 
-// Run is `coldtrace-wrapper run [--] CMD…` with words of os.Args, and returns the exit code. Where there is
-// nothing to tell, or the command has to be the first process, it becomes the command and does not return.
+// Run is `coldtrace-wrapper run [--] CMD…` with words of os.Args, and returns the exit code. Where there is nothing to
+// tell or nobody to tell it, or the command has to be the first process, it becomes the command and does not return.
 func Run(args []string) int {
 	if len(args) > 0 && args[0] == "--" {
 		args = args[1:]
@@ -23,23 +26,41 @@ func Run(args []string) int {
 		return exitUsage
 	}
 	started := time.Now()
-	env := withDefaults(environ())
-	if idle(env) || insists(args, env) {
+	env, observer := withDefaults(environ()), observerFile()
+	if idle(env) || observer == "" || insists(args, env) {
 		err := become(args, env)
 		complain(args[0] + ": " + err.Error())
 		return exitOf(err)
 	}
 	args = takeWords(args)
-	s := &supervisor{argv: args, env: env, first: os.Getpid() == 1, start: Start{Argv: args, Wrapper: started}}
+	s := &supervisor{argv: args, env: env, observerFile: observer, first: os.Getpid() == 1, start: Start{Argv: args, Wrapper: started}}
 	return s.run()
+}
+
+// inherited lists the descriptors from 3 on that came with this program, and that the command gets as well: those that stay
+// open over exec. Without /proc nobody knows them.
+func inherited() (fds []int) {
+	entries, _ := os.ReadDir("/proc/self/fd") // see above
+	for _, e := range entries {
+		fd, err := strconv.Atoi(e.Name())
+		if err != nil || fd < 3 {
+			continue
+		}
+		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
+			fds = append(fds, fd)
+		}
+	}
+	return fds
 }
 
 func complain(message string) { _, _ = os.Stderr.WriteString("coldtrace-wrapper: " + message + "\n") }
 
 // supervisor is the state of one run.
 type supervisor struct {
-	argv, env []string
-	start     Start
+	argv         []string
+	env          startup.Environ
+	observerFile string
+	start        Start
 
 	pid       int // the command's; it stays ours until it is reaped
 	exited    bool
@@ -56,7 +77,6 @@ type supervisor struct {
 	signals  *signals
 	streams  []*stream
 	ends     []int // the command's ends of the pipes
-	taps     []tap
 	observer *observer
 	observed bool // it was started, or could not be
 	inbox    *inbox
@@ -92,9 +112,9 @@ func (s *supervisor) run() int {
 	s.signals.started()
 	closeAll(s.ends...)
 	closeAll(held...)
-	s.taps = tapAll(s.streams)
 	for _, st := range s.streams {
 		st.open()
+		st.observe()
 		go s.pump(st)
 	}
 	release(0)
@@ -113,7 +133,7 @@ const observerDelay = 20 * time.Millisecond
 // observe starts the observer. Without one the command runs on, and that is what matters.
 func (s *supervisor) observe() {
 	s.observed = true
-	o, err := startObserver(s.start, s.env, s.taps)
+	o, err := s.startObserver()
 	if err == nil {
 		s.observer = o
 		return
@@ -129,7 +149,6 @@ func (s *supervisor) plumb() []uintptr {
 	files := []uintptr{0, 1, 2}
 	for fd := 1; fd <= 2; fd++ {
 		if isTerminal(fd) {
-			s.start.TTY = true
 			continue
 		}
 		if fd == 2 && len(s.streams) == 1 && sameFile(1, 2) {
@@ -152,9 +171,6 @@ func (s *supervisor) plumb() []uintptr {
 func (s *supervisor) pump(st *stream) {
 	defer close(st.done)
 	st.run()
-	if st.left && !s.first {
-		_ = startRelay(st.in, st.out)
-	}
 	_ = st.file.Close()
 	release(st.out)
 	if st.both {
@@ -170,7 +186,6 @@ func (s *supervisor) supervise(observe <-chan time.Time) {
 			s.shell = s.shellName()
 			s.observe()
 			runtime.GOMAXPROCS(1) // another thread would be woken with each line, to look for more to do
-			Trim()
 		case n := <-s.signals.forward:
 			s.forward(n.(syscall.Signal)) //nolint:forcetypeassert // there is no other os.Signal
 		case <-s.signals.children:
@@ -180,7 +195,7 @@ func (s *supervisor) supervise(observe <-chan time.Time) {
 				_ = syscall.Kill(s.observer.pid, syscall.SIGKILL)
 			}
 		case <-s.inbox.knocked():
-			s.inbox.forward(s.env)
+			s.passOn()
 		}
 	}
 }

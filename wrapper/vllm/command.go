@@ -12,10 +12,8 @@ import (
 	"github.com/coldtrace/coldtrace/engine"
 	"github.com/coldtrace/coldtrace/engine/server"
 	"github.com/coldtrace/coldtrace/engine/tracer"
+	"github.com/coldtrace/coldtrace/startup"
 )
-
-// Flag asks for request tracing. As in package startup, which is too heavy to import here; a test compares them.
-const Flag = "--otlp-traces-endpoint"
 
 // site is where a command line names vLLM's server.
 type site struct {
@@ -121,7 +119,9 @@ func before(words []string) string {
 
 // flagged tells whether somebody has asked for request tracing already, in sight or in a variable.
 func flagged(argv, env []string) bool {
-	has := func(s string) bool { return strings.Contains(s, Flag) || strings.Contains(s, "otlp_traces_endpoint") }
+	has := func(s string) bool {
+		return strings.Contains(s, startup.VLLMTracesFlag) || strings.Contains(s, "otlp_traces_endpoint")
+	}
 	return slices.ContainsFunc(argv, has) || slices.ContainsFunc(env, has)
 }
 

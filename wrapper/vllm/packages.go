@@ -6,8 +6,11 @@ import (
 	"bufio"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/coldtrace/coldtrace/startup"
 )
 
 // folders are the places an interpreter imports from.
@@ -40,11 +43,11 @@ func (f folders) has(module string) bool {
 // importFolders are where the interpreter that a command names would look, in its order, and that interpreter's name,
 // python3.12; nil if that is not clear.
 func importFolders(interpreter string, env environment) (out folders, python string) {
-	file := env.which(interpreter)
-	if file == "" || env.get("PYTHONHOME") != "" {
+	file := which(env, interpreter)
+	if file == "" || env.Get("PYTHONHOME") != "" {
 		return nil, ""
 	}
-	out = append(out, splitList(env.get("PYTHONPATH"))...)
+	out = append(out, filepath.SplitList(env.Get("PYTHONPATH"))...)
 	prefix := path.Dir(path.Dir(file))
 	if home, system, ok := virtual(prefix); ok {
 		v := versionOf(file, prefix)
@@ -64,7 +67,7 @@ func importFolders(interpreter string, env environment) (out folders, python str
 	if v == "" {
 		return nil, ""
 	}
-	if home := env.get("HOME"); home != "" && env.get("PYTHONNOUSERSITE") == "" {
+	if home := env.Get("HOME"); home != "" && env.Get("PYTHONNOUSERSITE") == "" {
 		out = append(out, path.Join(home, ".local/lib", v, "site-packages"))
 	}
 	for _, dir := range []string{
@@ -145,30 +148,17 @@ func shebang(file string) string {
 }
 
 // environment is the command's.
-type environment []string
-
-func (e environment) get(name string) string {
-	for _, v := range e {
-		if value, ok := strings.CutPrefix(v, name+"="); ok {
-			return value
-		}
-	}
-	return ""
-}
-
-func (e environment) has(name string) bool {
-	return slices.ContainsFunc(e, func(v string) bool { return strings.HasPrefix(v, name+"=") })
-}
+type environment = startup.Environ
 
 // which finds a program as the shell does.
-func (e environment) which(name string) string {
+func which(e environment, name string) string {
 	if name == "" {
 		return ""
 	}
 	if strings.Contains(name, "/") {
 		return absolute(name)
 	}
-	for _, dir := range splitList(e.get("PATH")) {
+	for _, dir := range filepath.SplitList(e.Get("PATH")) {
 		file := path.Join(dir, name)
 		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
 			return absolute(file)
@@ -176,8 +166,6 @@ func (e environment) which(name string) string {
 	}
 	return ""
 }
-
-// What follows is path/filepath's, which is initialised after most of the program: see package launch.
 
 // entriesOf are the names in a folder with a beginning and an end.
 func entriesOf(dir, prefix, suffix string) (out []string) {
@@ -208,20 +196,8 @@ func resolve(file string) string {
 	return file
 }
 
+// absolute is empty where the working directory is not known.
 func absolute(file string) string {
-	if path.IsAbs(file) {
-		return path.Clean(file)
-	}
-	dir, err := os.Getwd()
-	if err != nil {
-		return ""
-	}
-	return path.Join(dir, file)
-}
-
-func splitList(s string) []string {
-	if s == "" {
-		return nil
-	}
-	return strings.Split(s, ":")
+	abs, _ := filepath.Abs(file) // see above
+	return abs
 }

@@ -67,7 +67,7 @@ func (v version) tracesLoading() bool { return v.since(16, 0) }
 func (s site) tracing(e environment) (v version, ok bool) {
 	interpreter := s.interpreter
 	if s.program != "" {
-		interpreter = shebang(e.which(s.program))
+		interpreter = shebang(which(e, s.program))
 	}
 	dirs, python := importFolders(interpreter, e)
 	if dirs == nil {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/coldtrace/coldtrace/engine/server"
+	"github.com/coldtrace/coldtrace/startup"
 )
 
 // Modes of the flag, the values of COLDTRACE_VLLM_FLAG.
@@ -70,16 +71,16 @@ func Prepare(argv, env []string, o Offer) Plan {
 	if !ok {
 		return p
 	}
-	own := e.has(envTracesEndpoint)
-	other := slices.ContainsFunc(argv[where.after:], server.OtherParser) || e.has(server.Rust) && server.RustFrontEnd(e.get(server.Rust))
+	own := e.Has(envTracesEndpoint)
+	other := slices.ContainsFunc(argv[where.after:], server.OtherParser) || e.Has(server.Rust) && server.RustFrontEnd(e.Get(server.Rust))
 	switch {
-	case e.has(envTracesProtocol) && e.get(envTracesProtocol) != protocol && !own:
+	case e.Has(envTracesProtocol) && e.Get(envTracesProtocol) != protocol && !own:
 	case o.Mode == auto && v.flagWorks() && !own && !other:
 		p.Flag = true
 		p.sample(o)
-		p.Argv = slices.Insert(slices.Clone(argv), where.after+1, Flag+"="+o.Endpoint)
+		p.Argv = slices.Insert(slices.Clone(argv), where.after+1, startup.VLLMTracesFlag+"="+o.Endpoint)
 		p.set(envTracesProtocol, protocol)
-	case v.tracesLoading() && o.Traceparent != "" && !e.has("TRACEPARENT") && !e.has("traceparent"):
+	case v.tracesLoading() && o.Traceparent != "" && !e.Has("TRACEPARENT") && !e.Has("traceparent"):
 		p.Load = true
 		p.describe(o)
 		p.set("TRACEPARENT", o.Traceparent)
@@ -96,7 +97,7 @@ func Prepare(argv, env []string, o Offer) Plan {
 // user's would change the user's.
 func (p *Plan) sample(o Offer) {
 	p.describe(o)
-	if e := environment(p.Env); o.Sampler == "" || e.has(envSampler) || e.has(envSamplerArg) {
+	if e := environment(p.Env); o.Sampler == "" || e.Has(envSampler) || e.Has(envSamplerArg) {
 		return
 	}
 	p.set(envSampler, o.Sampler)
@@ -108,10 +109,10 @@ func (p *Plan) sample(o Offer) {
 // describe says whose spans these are, where nobody has.
 func (p *Plan) describe(o Offer) {
 	e := environment(p.Env)
-	if !e.has(envService) && !strings.Contains(e.get(envAttributes), "service.name=") {
+	if !e.Has(envService) && !strings.Contains(e.Get(envAttributes), "service.name=") {
 		p.set(envService, "vllm")
 	}
-	if !e.has(envAttributes) && o.Attributes != "" {
+	if !e.Has(envAttributes) && o.Attributes != "" {
 		p.set(envAttributes, o.Attributes)
 	}
 }
@@ -119,14 +120,14 @@ func (p *Plan) describe(o Offer) {
 // local tells whether Python would ask our end of the line itself and not a proxy.
 func local(e environment, endpoint string) bool {
 	for _, name := range []string{"http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"} {
-		if e.get(name) == "" {
+		if e.Get(name) == "" {
 			continue
 		}
 		_, host, _ := strings.Cut(endpoint, "://")
 		host, _, _ = strings.Cut(host, ":")
-		direct := e.get("no_proxy")
-		if !e.has("no_proxy") {
-			direct = e.get("NO_PROXY")
+		direct := e.Get("no_proxy")
+		if !e.Has("no_proxy") {
+			direct = e.Get("NO_PROXY")
 		}
 		return slices.ContainsFunc(strings.Split(direct, ","), func(d string) bool {
 			d = strings.TrimSpace(d)

@@ -61,7 +61,7 @@ func TestTheFlagIsGivenByVersion(t *testing.T) {
 			"behind a launcher": {"dumb-init", "--", "python", "-u", "-m", "vllm_server"},
 		} {
 			p := Prepare(argv, environmentOf(root), offer(auto))
-			if p.Flag != want || slices.Contains(p.Argv, Flag+"="+inbox) != want {
+			if p.Flag != want || slices.Contains(p.Argv, startup.VLLMTracesFlag+"="+inbox) != want {
 				t.Errorf("%s, %s: flag %v, want %v: %q", version, name, p.Flag, want, p.Argv)
 			}
 			if got := added(environmentOf(root), p.Env); want && !slices.Equal(got, withFlag) {
@@ -73,7 +73,7 @@ func TestTheFlagIsGivenByVersion(t *testing.T) {
 
 func TestEveryServerInTheTableGetsTheFlagAfterItsOwnWords(t *testing.T) {
 	root := installed(t, healthy("0.19.0"))
-	const flag = Flag + "=" + inbox
+	const flag = startup.VLLMTracesFlag + "=" + inbox
 	for module, sub := range server.Modules {
 		argv := []string{"python", "-X", "dev", "-m", module}
 		if sub != "" {
@@ -111,7 +111,7 @@ func TestTheServerIsFoundInEverySpelling(t *testing.T) {
 		{"numactl", "-m", "0", "python", "-m", "vllm_server"}, {root + "/bin/vllm", "serve"}, {"python", root + "/bin/vllm", "serve"},
 		{"/usr/bin/tini", "-s", "--", "nice", "-n", "5", "vllm", "serve"},
 	} {
-		if p := Prepare(argv, environmentOf(root), offer(auto)); !slices.Equal(p.Argv, append(slices.Clone(argv), Flag+"="+inbox)) {
+		if p := Prepare(argv, environmentOf(root), offer(auto)); !slices.Equal(p.Argv, append(slices.Clone(argv), startup.VLLMTracesFlag+"="+inbox)) {
 			t.Errorf("%q became %q", argv, p.Argv)
 		}
 	}
@@ -124,8 +124,8 @@ func TestWhatIsNotClearIsLeftAlone(t *testing.T) {
 		argv []string
 		env  []string
 	}{
-		"the flag is there":                   {argv: append(slices.Clone(m), Flag, "http://x:4317")},
-		"the flag is in a variable":           {argv: m, env: []string{"ARGS=" + Flag + "=x"}},
+		"the flag is there":                   {argv: append(slices.Clone(m), startup.VLLMTracesFlag, "http://x:4317")},
+		"the flag is in a variable":           {argv: m, env: []string{"ARGS=" + startup.VLLMTracesFlag + "=x"}},
 		"a file of arguments":                 {argv: append(slices.Clone(m), "--config", "f.yaml")},
 		"a file of arguments, joined":         {argv: append(slices.Clone(m), "--config=f.yaml")},
 		"another module":                      {argv: []string{"python", "-m", "vllm_batch"}},
@@ -229,12 +229,12 @@ func TestTheSamplerComesWithTheFlagOnlyAndAsAPair(t *testing.T) {
 		want []string
 	}{
 		"with the flag":                      {[]string{"vllm", "serve"}, "", auto, pair},
-		"with the flag that was asked for":   {[]string{"vllm", "serve", Flag + "=x"}, "", always, pair},
-		"with a flag of the pod's own":       {[]string{"vllm", "serve", Flag + "=x"}, "", auto, nil},
+		"with the flag that was asked for":   {[]string{"vllm", "serve", startup.VLLMTracesFlag + "=x"}, "", always, pair},
+		"with a flag of the pod's own":       {[]string{"vllm", "serve", startup.VLLMTracesFlag + "=x"}, "", auto, nil},
 		"without it":                         {[]string{"vllm", "serve"}, "", "off", nil},
 		"beside a sampler":                   {[]string{"vllm", "serve"}, "OTEL_TRACES_SAMPLER=always_on", auto, nil},
 		"beside an argument":                 {[]string{"vllm", "serve"}, "OTEL_TRACES_SAMPLER_ARG=1", auto, nil},
-		"another tracer, the flag asked for": {[]string{"ddtrace-run", "vllm", "serve", Flag + "=x"}, "", always, nil},
+		"another tracer, the flag asked for": {[]string{"ddtrace-run", "vllm", "serve", startup.VLLMTracesFlag + "=x"}, "", always, nil},
 	} {
 		env := environmentOf(root)
 		if c.env != "" {
@@ -283,10 +283,4 @@ func TestADecisionTakesMilliseconds(t *testing.T) {
 		t.Errorf("%v", best)
 	}
 	t.Log(best)
-}
-
-func TestVocabulary(t *testing.T) {
-	if Flag != startup.VLLMTracesFlag {
-		t.Error("the flag's name differs from package startup's")
-	}
 }

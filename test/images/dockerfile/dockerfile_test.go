@@ -95,7 +95,7 @@ func TestTheBuilderIsPinnedAndCrossCompiles(t *testing.T) {
 func TestTheBuildContextHoldsWhatTheCompilerAsksFor(t *testing.T) {
 	context := t.TempDir()
 	copyContext(t, context)
-	cmd := exec.Command("go", "list", "-deps", "./cmd/coldtrace", "./cmd/coldtrace-wrapper")
+	cmd := exec.Command("go", "list", "-deps", "./cmd/...")
 	cmd.Dir = context
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-mod=readonly -buildvcs=false", "GOWORK=off")
 	if out, err := cmd.CombinedOutput(); err != nil {
