@@ -158,6 +158,9 @@ type failure struct {
 // fail notes what may have been the cause, and reports whether it did.
 func (s *launch) fail(at time.Time, f failure) bool {
 	s.prompt = prompt{} // whatever was said before is not of another launch
+	if f.reason == "port_in_use" && f.hard {
+		s.ready, s.readyStamp = time.Time{}, "" // its server said that it is up before it tried to listen
+	}
 	if !s.ready.IsZero() || len(s.failures) >= 64 {
 		return false
 	}

@@ -100,9 +100,14 @@ func TestOutcomeAndReasonOfAStart(t *testing.T) {
 		"the port is taken": {log: start + before(finish, "(APIServer pid=1) INFO:") +
 			"(APIServer pid=1) ERROR:    [Errno 98] error while attempting to bind on address ('0.0.0.0', 8000): address already in use\n",
 			exit: &Exit{Code: 1}, outcome: OutcomeFailed, reason: "port_in_use"},
-		"a crash that is dumped after all":  {log: start + finish + "(EngineCore_DP0 pid=2) ERROR 03-01 12:01:00 [dump_input.py:1] Dumping input data for V1 LLM engine (v0.13.0) with config: model='m'\n" + traceback("(EngineCore_DP0 pid=2) ", "RuntimeError: x"), exit: &Exit{Code: 1}, outcome: OutcomeReady},
-		"another implementation of a model": {log: start + "WARNING 03-01 12:00:09 [utils.py:1] XForCausalLM has no vLLM implementation, falling back to Transformers implementation.\n", outcome: OutcomeTruncated},
-		"no implementation of a model":      {log: start + "ValueError: XForCausalLM has no vLLM implementation and the Transformers implementation is not compatible with vLLM.\n", outcome: OutcomeFailed, reason: "model_unsupported", died: "kv_cache_init"},
+		"the port is taken, which uvicorn finds when all else is up": {log: start + finish +
+			"(APIServer pid=1) ERROR:    [Errno 98] error while attempting to bind on address ('0.0.0.0', 8000): address already in use\n" +
+			"(APIServer pid=1) INFO:     Waiting for application shutdown.\n",
+			exit: &Exit{Code: 1}, outcome: OutcomeFailed, reason: "port_in_use"},
+		"another port is taken, while it serves": {log: start + finish + "OSError: [Errno 98] Address already in use\n", exit: &Exit{Code: 1}, outcome: OutcomeReady},
+		"a crash that is dumped after all":       {log: start + finish + "(EngineCore_DP0 pid=2) ERROR 03-01 12:01:00 [dump_input.py:1] Dumping input data for V1 LLM engine (v0.13.0) with config: model='m'\n" + traceback("(EngineCore_DP0 pid=2) ", "RuntimeError: x"), exit: &Exit{Code: 1}, outcome: OutcomeReady},
+		"another implementation of a model":      {log: start + "WARNING 03-01 12:00:09 [utils.py:1] XForCausalLM has no vLLM implementation, falling back to Transformers implementation.\n", outcome: OutcomeTruncated},
+		"no implementation of a model":           {log: start + "ValueError: XForCausalLM has no vLLM implementation and the Transformers implementation is not compatible with vLLM.\n", outcome: OutcomeFailed, reason: "model_unsupported", died: "kv_cache_init"},
 		"a length that is overridden": {log: start + "WARNING 03-01 12:00:09 [model.py:1] User-specified max_model_len (9000) is greater than the derived max_model_len (max_position_embeddings=4096).\n" +
 			"(EngineCore_DP0 pid=2) ERROR 03-01 12:00:20 [core.py:1] ValueError: 4.7 GiB KV cache is needed, which is larger than the available KV cache memory (1.0 GiB).\n",
 			outcome: OutcomeFailed, reason: "kv_cache_too_small", died: "kv_cache_init"},

@@ -23,6 +23,8 @@ const (
 	pollEvery = 20 * time.Millisecond
 	// patience is for whatever a start or an end needs on a machine that others use, too.
 	patience = 10 * time.Minute
+	// lastWords is for those who hold a server's outputs when it has ended.
+	lastWords = 10 * time.Second
 )
 
 // line is one line of output and when it came.
@@ -42,7 +44,7 @@ type server struct {
 
 	ready  chan struct{} // closed at the first 200
 	exited chan struct{}
-	output sync.WaitGroup // of what it started, too, which may outlive it
+	silent chan struct{} // closed when its outputs are: what it started may outlive it
 
 	mu      sync.Mutex
 	readyAt time.Time
@@ -53,7 +55,7 @@ type server struct {
 
 // launch starts a command. Where port is 0 nobody asks it for health.
 func (b *bench) launch(ctx context.Context, name string, argv, env []string, port int) (*server, error) {
-	s := &server{name: name, port: port, ready: make(chan struct{}), exited: make(chan struct{}), grown: make(chan struct{})}
+	s := &server{name: name, port: port, ready: make(chan struct{}), silent: make(chan struct{}), exited: make(chan struct{}), grown: make(chan struct{})}
 	var err error
 	if s.log, err = os.Create(b.at("log", regexp.MustCompile(`[^\w.]+`).ReplaceAllString(name, "-")+".log")); err != nil {
 		return nil, err
@@ -74,9 +76,14 @@ func (b *bench) launch(ctx context.Context, name string, argv, env []string, por
 		return nil, err
 	}
 	b.own.Store(s.cmd.Process.Pid, true)
+	var outputs sync.WaitGroup
 	for i, r := range readers {
-		s.output.Go(func() { s.read(r, i == 1) })
+		outputs.Go(func() { s.read(r, i == 1) })
 	}
+	go func() {
+		outputs.Wait()
+		close(s.silent)
+	}()
 	go func() {
 		_ = s.cmd.Wait() // its code is read from the state
 		s.mu.Lock()
@@ -265,7 +272,10 @@ var (
 // complaints are the lines of standard error, without what differs from run to run, and how often each came. Python's resource
 // tracker ends after the server, and may have something to say.
 func (s *server) complaints() map[string]int {
-	s.output.Wait()
+	select {
+	case <-s.silent:
+	case <-time.After(lastWords):
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := map[string]int{}
