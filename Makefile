@@ -50,7 +50,7 @@ certmanager: cluster-assets ## cert-manager's own controllers issue, inject and 
 	COLDTRACE_CERTMANAGER=1 KUBEBUILDER_ASSETS=$(BIN) go test -count 1 -timeout 20m -v -run CertManager ./test/webhook
 
 .PHONY: real-vllm
-real-vllm: build ## Real engines from PyPI on this machine's processors, against a clock of our own (hours; SHORT=1, CELLS=regexp)
+real-vllm: build ## Real engines from PyPI on this machine's processors, against a clock of our own (an hour on two cores; SHORT=1, CELLS=regexp)
 	go run ./test/realvllm $(if $(SHORT),-short) $(if $(CELLS),-cells '$(CELLS)')
 
 .PHONY: build
