@@ -26,7 +26,8 @@ import (
 // down to what the timeline reads; a pod may come several times, as its versions did.
 type Header struct {
 	metav1.TypeMeta `json:",inline"`
-	Taken           metav1.MicroTime `json:"taken"` // spans that are open are so as of then
+	Probes          bool             `json:"probes,omitempty"` // containers are told with which probes they have
+	Taken           metav1.MicroTime `json:"taken"`            // spans that are open are so as of then
 }
 
 // Type of the first document.
@@ -143,7 +144,8 @@ func Read(r io.Reader) (*File, error) {
 // reading is a file with the pods that it is known to have.
 type reading struct {
 	*File
-	pods map[types.UID]*Pod
+	pods   map[types.UID]*Pod
+	probes bool
 }
 
 func (f *reading) pod(id types.UID) *Pod {
@@ -168,7 +170,7 @@ func (f *reading) add(doc []byte) error {
 		if err := yaml.UnmarshalStrict(doc, &header); err != nil {
 			return fmt.Errorf("parse: %w", err)
 		}
-		f.Taken = header.Taken.Time
+		f.Taken, f.probes = header.Taken.Time, header.Probes
 	case "Node":
 		var node metav1.PartialObjectMetadata
 		if err := yaml.Unmarshal(doc, &node); err != nil {
@@ -179,6 +181,11 @@ func (f *reading) add(doc []byte) error {
 		version := new(corev1.Pod)
 		if err := yaml.Unmarshal(doc, version); err != nil {
 			return fmt.Errorf("parse a pod: %w", err)
+		}
+		for i := range version.Spec.Containers {
+			if c := &version.Spec.Containers[i]; !f.probes { // nobody wrote down whether it has one
+				c.ReadinessProbe = &corev1.Probe{}
+			}
 		}
 		known := f.pod(version.UID)
 		if known.Versions == nil {

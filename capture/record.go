@@ -133,7 +133,7 @@ func placeLabels(labels map[string]string) map[string]string {
 func (r *recorder) write(ctx context.Context, client kubernetes.Interface, out io.Writer) error {
 	docs := []any{Header{
 		TypeMeta: metav1.TypeMeta{APIVersion: APIVersion, Kind: Kind},
-		Taken:    metav1.NowMicro(),
+		Taken:    metav1.NowMicro(), Probes: true,
 	}}
 	for _, name := range slices.Sorted(maps.Keys(r.nodes)) {
 		node, err := client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})

@@ -3,6 +3,7 @@
 package capture
 
 import (
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -26,9 +27,10 @@ func redactPod(p *corev1.Pod) *corev1.Pod {
 		},
 		Spec: corev1.PodSpec{
 			NodeName: p.Spec.NodeName, NodeSelector: p.Spec.NodeSelector,
-			SchedulingGates: p.Spec.SchedulingGates, RestartPolicy: p.Spec.RestartPolicy,
-			InitContainers: redactContainers(p.Spec.InitContainers),
-			Containers:     redactContainers(p.Spec.Containers),
+			SchedulingGates: p.Spec.SchedulingGates, RestartPolicy: p.Spec.RestartPolicy, ReadinessGates: p.Spec.ReadinessGates,
+			TerminationGracePeriodSeconds: p.Spec.TerminationGracePeriodSeconds,
+			InitContainers:                redactContainers(p.Spec.InitContainers),
+			Containers:                    redactContainers(p.Spec.Containers),
 		},
 		Status: corev1.PodStatus{
 			Phase: p.Status.Phase, Reason: p.Status.Reason, Conditions: p.Status.Conditions,
@@ -46,8 +48,11 @@ func redactPod(p *corev1.Pod) *corev1.Pod {
 			out.Spec.Volumes = append(out.Spec.Volumes, corev1.Volume{Name: v.Name, VolumeSource: corev1.VolumeSource{Image: v.Image}})
 		}
 	}
+	out.Status.Conditions = slices.Clone(out.Status.Conditions)
 	for i := range out.Status.Conditions {
-		out.Status.Conditions[i].Message = ""
+		if c := &out.Status.Conditions[i]; c.Type != corev1.PodScheduled || c.Reason != corev1.PodReasonUnschedulable {
+			c.Message = "" // else it is the scheduler's
+		}
 	}
 	return out
 }
@@ -55,9 +60,14 @@ func redactPod(p *corev1.Pod) *corev1.Pod {
 func redactContainers(in []corev1.Container) []corev1.Container {
 	out := make([]corev1.Container, 0, len(in))
 	for i := range in {
-		out = append(out, corev1.Container{
-			Name: in[i].Name, Image: in[i].Image, RestartPolicy: in[i].RestartPolicy, Resources: in[i].Resources,
-		})
+		c := corev1.Container{Name: in[i].Name, Image: in[i].Image, RestartPolicy: in[i].RestartPolicy, Resources: in[i].Resources}
+		if in[i].ReadinessProbe != nil {
+			c.ReadinessProbe = &corev1.Probe{}
+		}
+		if in[i].StartupProbe != nil {
+			c.StartupProbe = &corev1.Probe{}
+		}
+		out = append(out, c)
 	}
 	return out
 }
@@ -67,14 +77,16 @@ func redactStatuses(in []corev1.ContainerStatus) []corev1.ContainerStatus {
 	for i := range in {
 		s := corev1.ContainerStatus{
 			Name: in[i].Name, State: *in[i].State.DeepCopy(), LastTerminationState: *in[i].LastTerminationState.DeepCopy(),
-			RestartCount: in[i].RestartCount, Ready: in[i].Ready,
+			RestartCount: in[i].RestartCount, Ready: in[i].Ready, Started: in[i].Started,
 		}
 		for _, state := range []*corev1.ContainerState{&s.State, &s.LastTerminationState} {
 			if state.Waiting != nil {
-				state.Waiting.Message = ""
+				state.Waiting.Message = pod.Cause(state.Waiting.Message)
 			}
-			if state.Terminated != nil { // a termination message is the container's own words
-				state.Terminated.Message, state.Terminated.ContainerID = "", ""
+			if t := state.Terminated; t != nil { // a termination message is the container's own words, unless it never ran
+				if t.Message, t.ContainerID = pod.Cause(t.Message), ""; !pod.CouldNotStart(t.Reason) {
+					t.Message = ""
+				}
 			}
 		}
 		out = append(out, s)

@@ -83,8 +83,21 @@ func TestQueriesSayWhatIsMeant(t *testing.T) {
 		promQL string
 	}{
 		"a percentile of what was sent over OTLP is of a native histogram": {
-			dashboard.Query{Metric: "a.b", Stat: dashboard.P95, By: []string{"x"}, Where: []dashboard.Match{{Label: "reason", Value: ""}}},
-			`histogram_quantile(0.95, sum by (x) ((increase(a_b{reason="",V}[1h]) and a_b{reason="",V} offset 1h) or a_b{reason="",V}))`,
+			dashboard.Query{Metric: "startup.phase.duration_seconds", Stat: dashboard.P95, By: []string{"x"}, Where: []dashboard.Match{{Label: "reason", Value: ""}}},
+			`histogram_quantile(0.95, sum by (x) ((increase(P{reason="",V}[1h]) and P{reason="",V} offset 1h) or P{reason="",V}))`,
+		},
+		"what a start spends on each phase is a sum for each start": {
+			dashboard.Query{
+				Metric: "startup.phase.duration_seconds", Stat: dashboard.Share, By: []string{"phase"},
+				Per: []dashboard.Match{{Label: "phase", Value: "pod_startup"}},
+			},
+			`sum by (phase) (histogram_sum((increase(P{V}[1h]) and P{V} offset 1h) or P{V})) / ignoring (phase) group_left ` +
+				`sum (histogram_count((increase(P{phase="pod_startup",V}[1h]) and P{phase="pod_startup",V} offset 1h) or P{phase="pod_startup",V}))`,
+		},
+		"a variable that the metric has no label for would leave the panel empty": {
+			dashboard.Query{Metric: "startup.image_pull.duration_seconds", Stat: dashboard.Recorded},
+			`sum (histogram_count((increase(startup_image_pull_duration_seconds{endpoint_name=~"$endpoint_name"}[1h]) and ` +
+				`startup_image_pull_duration_seconds{endpoint_name=~"$endpoint_name"} offset 1h) or startup_image_pull_duration_seconds{endpoint_name=~"$endpoint_name"}))`,
 		},
 		"a percentile of what is served is of a classic one": {
 			dashboard.Query{Metric: "a_b", Stat: dashboard.P99},
@@ -99,7 +112,7 @@ func TestQueriesSayWhatIsMeant(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			variables := `endpoint_name=~"$endpoint_name",model_name=~"$model_name",gpu_type=~"$gpu_type",region=~"$region"`
-			if want := strings.ReplaceAll(tt.promQL, "V", variables); tt.query.PromQL("1h") != want {
+			if want := strings.NewReplacer("V}", variables+"}", "P{", "startup_phase_duration_seconds{").Replace(tt.promQL); tt.query.PromQL("1h") != want {
 				t.Errorf("query %s, want %s", tt.query.PromQL("1h"), want)
 			}
 		})

@@ -53,6 +53,11 @@ func (p Panel) datadog() (object, bool) {
 			query["aggregator"] = map[bool]string{true: "sum", false: "max"}[q.Stat == Recorded || q.Stat == Increase]
 			formula["limit"] = object{"count": 10, "order": "desc"}
 		}
+		if q.Stat == Share {
+			per, _ := Query{Metric: q.Metric, Stat: Recorded, Where: q.Per}.datadog()
+			queries = append(queries, object{"data_source": "metrics", "name": name + "_per", "query": per})
+			formula["formula"] = name + " / " + name + "_per"
+		}
 		if q.Name != "" {
 			formula["alias"] = q.Name
 		}
@@ -85,6 +90,8 @@ func (q Query) datadog() (string, bool) {
 		statistic = "p99"
 	case Mean:
 		statistic = "avg"
+	case Share:
+		statistic, suffix = "sum", ".as_count()"
 	case Recorded:
 		statistic, suffix = "count", ".as_count()"
 	case Increase:
@@ -123,10 +130,8 @@ func (q Query) scope() string {
 		}
 		out = append(out, sign+m.Label+":"+value)
 	}
-	if q.sent() {
-		for _, v := range variables {
-			out = append(out, "$"+v)
-		}
+	for _, v := range q.variables() {
+		out = append(out, "$"+v)
 	}
 	if len(out) == 0 {
 		return "*"

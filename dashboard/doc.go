@@ -4,6 +4,12 @@
 // for Datadog. The description is in panels.go; a panel more there is a panel more in both.
 package dashboard
 
+import (
+	"slices"
+
+	"github.com/coldtrace/coldtrace/startup"
+)
+
 // Title is the name of the dashboards.
 const Title = "coldtrace: where cold starts go"
 
@@ -67,6 +73,8 @@ const (
 	Increase
 	// Max is the largest value of a gauge.
 	Max
+	// Share is the sum of a histogram's values for each value that another, Per, got: what a start spends on each phase.
+	Share
 	// Until is how many seconds are left until the smallest value of a gauge that is a time.
 	Until
 )
@@ -79,6 +87,8 @@ type Query struct {
 	Stat   Stat
 	// Where are conditions that all have to be true.
 	Where []Match
+	// Per are the conditions of what Share counts.
+	Per []Match
 	// By are the labels that each have a line of their own.
 	By []string
 	// Name comes before the labels' values in the legend.
@@ -102,3 +112,8 @@ type Spans struct {
 
 // variables are the labels that a dashboard can be restricted to.
 var variables = []string{"endpoint_name", "model_name", "gpu_type", "region"}
+
+// variables are those that the metric has as labels: another one would leave the panel empty.
+func (q Query) variables() []string {
+	return slices.DeleteFunc(slices.Clone(variables), func(v string) bool { return !slices.Contains(startup.LabelsOf(q.Metric), v) })
+}

@@ -6,7 +6,7 @@ import "github.com/coldtrace/coldtrace/startup"
 
 // Rows are the dashboard.
 func Rows() []Row {
-	return []Row{starts(), parts(), failures(), health()}
+	return []Row{now(), starts(), failures(), parts(), health()}
 }
 
 func phase(name string) []Match { return []Match{{Label: startup.LabelPhase, Value: name}} }
@@ -23,40 +23,71 @@ func percentiles(metric string, where []Match, by ...string) []Query {
 	}
 }
 
+// now is what goes on: whoever opens the dashboard in trouble looks for that.
+func now() Row {
+	return Row{Title: "Now", Panels: []Panel{
+		{
+			Title: "Starts going on", Unit: Count, Shape: Stack, Help: "By the phase that they are in.",
+			Queries: []Query{{Metric: "coldtrace_watch_starts_in_flight", Stat: Max, By: []string{"phase"}}},
+		},
+		{
+			Title: "Oldest start going on", Unit: Seconds, Help: "Its age, by the phase that it is in.",
+			Queries: []Query{{Metric: "coldtrace_watch_oldest_start_seconds", Stat: Max, By: []string{"phase"}}},
+		},
+		{
+			Title: "Failures", Unit: Count, Shape: Stack, Help: "Attempts that failed, and starts that failed without one. Deletions are none.",
+			Queries: []Query{{Metric: "coldtrace_watch_failures_total", Stat: Increase, By: []string{"endpoint_name", "reason", "cause"}}},
+		},
+		{
+			Title: "Starts", Unit: Count, Shape: Stack, Help: "Starts that ended, by outcome.",
+			Queries: []Query{{Metric: "coldtrace_watch_starts_total", Stat: Increase, By: []string{"outcome"}}},
+		},
+		{Title: "Phases that go on for long", Spans: &Spans{Name: startup.SpanInProgress}},
+	}}
+}
+
+// covered are the phases whose time others tell: what holds several, and the parts of what is one. Without them each second
+// is in one phase.
+var covered = []string{
+	startup.SpanPodStartup, startup.SpanPodReady, startup.SpanStartup,
+	"vllm_init", "sglang_init", "tgi_init", "tensorrt_llm_init", "lightllm_init", "lmdeploy_init",
+	startup.SpanSchedulingGated, startup.SpanNodeProvisioning, startup.SpanImagePullQueued,
+	startup.SpanWeightsLoad, startup.SpanHFDownload, "encoder_profiling",
+}
+
 func starts() Row {
-	whole := succeeded(startup.SpanPodStartup)
+	whole := []Match{{Label: startup.AttrOutcome, Value: startup.OutcomeReady}}
 	var panels []Panel
 	for _, by := range []struct{ title, label string }{
 		{"model", startup.AttrModelName}, {"GPU type", startup.AttrGPUType}, {"region", startup.AttrRegion},
 	} {
 		panels = append(panels, Panel{
 			Title: "Start by " + by.title, Unit: Seconds,
-			Help:    "From the pod's creation until it is ready, of starts that succeeded.",
-			Queries: percentiles(startup.MetricPhaseDuration, whole, by.label),
+			Help:    "From the pod's creation until it is ready, failed attempts included. Pods that nothing probes are not among them: nobody told Kubernetes when they served.",
+			Queries: percentiles(startup.MetricTotalDuration, whole, by.label),
 		})
+	}
+	succeeded := []Match{{Label: startup.AttrReason, Value: ""}}
+	for _, name := range covered {
+		succeeded = append(succeeded, Match{Label: startup.LabelPhase, Not: true, Value: name})
 	}
 	return Row{Title: "Starts", Panels: append(panels,
 		Panel{
 			Title: "Where the time goes", Unit: Seconds, Shape: Stack,
-			Help: "The mean of each phase. Phases lie within one another: vllm_init holds model_load, torch_compile and " +
-				"cuda_graph_capture; startup holds downloads, vllm_init and server_ready.",
+			Help: "Seconds of each phase for each pod that was started. No phase lies within another here, so they add up; " +
+				"hf_download is part of model_load.",
 			Queries: []Query{{
-				Metric: startup.MetricPhaseDuration, Stat: Mean, By: []string{startup.LabelPhase},
-				Where: []Match{
-					{Label: startup.LabelPhase, Not: true, Value: startup.SpanPodStartup},
-					{Label: startup.LabelPhase, Not: true, Value: startup.SpanStartup},
-					{Label: startup.AttrReason, Value: ""},
-				},
+				Metric: startup.MetricPhaseDuration, Stat: Share, By: []string{startup.LabelPhase}, Where: succeeded, Per: phase(startup.SpanPodStartup),
 			}},
 		},
 		Panel{
 			Title: "Slowest endpoints", Unit: Seconds, Shape: Top,
 			Help:    "The 95th percentile from creation to ready.",
-			Queries: []Query{{Metric: startup.MetricPhaseDuration, Stat: P95, Where: whole, By: []string{startup.AttrEndpointName}}},
+			Queries: []Query{{Metric: startup.MetricTotalDuration, Stat: P95, Where: whole, By: []string{startup.AttrEndpointName}}},
 		},
 		Panel{
-			Title: "Starts", Unit: Count, Shape: Stack, Help: "Starts that ended, by outcome.",
-			Queries: []Query{{Metric: "coldtrace_watch_starts_total", Stat: Increase, By: []string{"outcome"}}},
+			Title: "Attempts of starts that succeeded", Unit: Count, Shape: Stack, Help: "How often the endpoint's container was started.",
+			Queries: []Query{{Metric: startup.MetricTotalDuration, Stat: Recorded, Where: whole, By: []string{startup.LabelAttempts}}},
 		},
 	)}
 }
@@ -86,7 +117,7 @@ func parts() Row {
 		},
 		{
 			Title: "In the container", Unit: Seconds, Help: "From the container's first process until the server answers, of starts that succeeded.",
-			Queries: percentiles(startup.MetricTotalDuration, []Match{{Label: startup.AttrOutcome, Value: startup.OutcomeReady}}, startup.AttrEndpointName),
+			Queries: percentiles(startup.MetricPhaseDuration, succeeded(startup.SpanStartup), startup.AttrEndpointName),
 		},
 	}}
 }
@@ -103,8 +134,8 @@ func failures() Row {
 		{
 			Title: "Endpoints that fail", Unit: Count, Shape: Top,
 			Queries: []Query{{
-				Metric: startup.MetricPhaseDuration, Stat: Recorded, By: []string{startup.AttrEndpointName, startup.AttrReason},
-				Where: append(phase(startup.SpanPodStartup), failed...),
+				Metric: startup.MetricTotalDuration, Stat: Recorded, By: []string{startup.AttrEndpointName, startup.AttrReason},
+				Where: append([]Match{{Label: startup.AttrOutcome, Not: true, Value: startup.OutcomeDeleted}}, failed...),
 			}},
 		},
 		{Title: "Failed starts", Spans: &Spans{Name: startup.SpanPodStartup, Failed: true}},
@@ -148,10 +179,6 @@ func health() Row {
 				{Metric: "coldtrace_watch_api_errors_total", Stat: Increase, Name: "API errors", By: []string{"resource", "verb"}},
 				{Metric: "coldtrace_breaker_open_owners", Stat: Max, Name: "owners without the wrapper"},
 			},
-		},
-		{
-			Title: "Starts going on now", Unit: Count, Shape: Stack,
-			Queries: []Query{{Metric: "coldtrace_watch_starts_in_flight", Stat: Max, By: []string{"phase"}}},
 		},
 		{
 			Title: "Checkpoint", Unit: Bytes, Help: "A ConfigMap can hold 1 MiB.",

@@ -25,6 +25,9 @@ func (q Query) PromQL(window string) string {
 		return "histogram_quantile(" + quantile + ", sum" + by(append(slices.Clone(q.By), "le")) + " (" + q.grown(name+"_bucket", window) + "))"
 	case Mean:
 		return "sum" + by(q.By) + " (histogram_sum(" + q.grown(name, window) + ")) / sum" + by(q.By) + " (histogram_count(" + q.grown(name, window) + "))"
+	case Share:
+		per := Query{Metric: q.Metric, Stat: Recorded, Where: q.Per}
+		return "sum" + by(q.By) + " (histogram_sum(" + q.grown(name, window) + ")) / ignoring (" + strings.Join(q.By, ", ") + ") group_left " + per.PromQL(window)
 	case Recorded:
 		return "sum" + by(q.By) + " (histogram_count(" + q.grown(name, window) + "))"
 	case Increase:
@@ -53,10 +56,8 @@ func (q Query) matchers() string {
 		}
 		out = append(out, fmt.Sprintf("%s%s%q", m.Label, sign, m.Value))
 	}
-	if q.sent() {
-		for _, v := range variables {
-			out = append(out, v+`=~"$`+v+`"`)
-		}
+	for _, v := range q.variables() {
+		out = append(out, v+`=~"$`+v+`"`)
 	}
 	if len(out) == 0 {
 		return ""

@@ -152,6 +152,9 @@ func TestMetricLabelsAreThoseTheCodeGives(t *testing.T) {
 	given := map[string]string{}
 	for _, name := range constants(t, "Span") {
 		span := startup.Span{Name: name, Attributes: []attribute.KeyValue{attribute.Float64(startup.AttrThroughputMBps, 1)}}
+		if name == startup.SpanPodStartup {
+			span.Attributes = append(span.Attributes, attribute.String(startup.AttrOutcome, startup.OutcomeReady))
+		}
 		failed := span
 		failed.Failure = "f"
 		for _, m := range append(startup.Measurements(subject, span), startup.Measurements(subject, failed)...) {

@@ -173,7 +173,7 @@ func TestABadBatchStopsNobody(t *testing.T) {
 	if err := q.Flush(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Spans()) != 1 || len(r.Points()) != 2 || q.Dropped() != 2 || len(dropped) != 1 {
+	if len(r.Spans()) != 1 || len(r.Points()) != 1 || q.Dropped() != 2 || len(dropped) != 1 {
 		t.Errorf("%d spans, %d points, %d dropped: %v", len(r.Spans()), len(r.Points()), q.Dropped(), dropped)
 	}
 }

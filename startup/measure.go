@@ -3,6 +3,8 @@
 package startup
 
 import (
+	"slices"
+	"strconv"
 	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -18,70 +20,105 @@ type Measurement struct {
 	Span trace.SpanContext
 }
 
+// metricLabels are the labels of each metric, those of the subject first.
+var metricLabels = map[string][]string{
+	MetricPhaseDuration:      {AttrEndpointName, AttrModelName, AttrGPUType, AttrRegion, LabelPhase, AttrReason},
+	MetricTotalDuration:      {AttrEndpointName, AttrModelName, AttrGPUType, AttrRegion, AttrOutcome, AttrReason, LabelAttempts},
+	MetricPodPendingDuration: {AttrEndpointName, AttrNamespace},
+	MetricImagePullDuration:  {AttrEndpointName, AttrImageTag},
+	MetricVLLMInitDuration:   {AttrEndpointName, AttrModelName, AttrGPUType, AttrNumGPUs},
+	MetricDownloadDuration:   {AttrEndpointName, AttrModelName, AttrRegion},
+	MetricDownloadThroughput: {AttrEndpointName, AttrModelName, AttrRegion},
+}
+
+// LabelsOf are the labels that values of the metric can have, nil if it is none of ours.
+func LabelsOf(metric string) []string { return metricLabels[metric] }
+
 // Measurements are the histogram values that a finished span stands for. startup.phase.duration_seconds has all of them,
-// failures with the label reason; startup.total.duration_seconds has every start, by outcome. The other metrics are of
-// phases that succeeded alone: a download that broke off after a second was not a quick one.
+// failures with the label reason; startup.total.duration_seconds has every start of a pod from its creation, by outcome,
+// attempts and, where it failed, reason. The other metrics are of phases that succeeded alone: a download that broke off
+// after a second was not a quick one.
 //
-// A label whose value is unknown is absent. No label names a pod.
+// A label whose value is unknown is absent. No label names a pod. A phase that goes on is none to measure yet.
 func Measurements(subject Subject, s Span) []Measurement {
-	exemplar := subject.SpanContext(s.Key)
-	if subject.SamplingPriority < 0 { // nobody will find the span
-		exemplar = trace.SpanContext{}
+	if s.Name == SpanInProgress {
+		return nil
 	}
-	own := func(metric string, value float64, labels ...string) Measurement {
-		return Measurement{Metric: metric, Value: value, Labels: subject.labels(labels...), Span: exemplar}
-	}
-	seconds := s.Duration().Seconds()
-	phase := own(MetricPhaseDuration, seconds, AttrEndpointName, AttrModelName, AttrGPUType, AttrRegion)
-	phase.Labels = append(phase.Labels, attribute.String(LabelPhase, s.Name))
-	if s.Failure != "" {
-		phase.Labels = append(phase.Labels, attribute.String(AttrReason, s.Failure))
-	}
-	out := []Measurement{phase}
+	m := measuring{subject: subject, span: &s}
+	m.add(MetricPhaseDuration, s.Duration().Seconds())
 	switch {
-	case s.Name == SpanStartup:
-		total := own(MetricTotalDuration, seconds, AttrEndpointName, AttrModelName, AttrGPUType, AttrRegion)
-		total.Labels = append(total.Labels, attribute.String(AttrOutcome, outcomeOf(s.Failure)))
-		out = append(out, total)
+	case s.Name == SpanPodStartup:
+		m.add(MetricTotalDuration, s.Duration().Seconds())
 	case s.Failure != "":
 	case s.Name == SpanPodPending:
-		out = append(out, own(MetricPodPendingDuration, seconds, AttrEndpointName, AttrNamespace))
+		m.add(MetricPodPendingDuration, s.Duration().Seconds())
 	case s.Name == SpanImagePull:
-		out = append(out, own(MetricImagePullDuration, seconds, AttrEndpointName, AttrImageTag))
+		m.add(MetricImagePullDuration, s.Duration().Seconds())
 	case s.Name == SpanVLLMInit:
-		out = append(out, own(MetricVLLMInitDuration, seconds, AttrEndpointName, AttrModelName, AttrGPUType, AttrNumGPUs))
+		m.add(MetricVLLMInitDuration, s.Duration().Seconds())
 	case strings.HasSuffix(s.Name, "_download"):
-		out = append(out, own(MetricDownloadDuration, seconds, AttrEndpointName, AttrModelName, AttrRegion))
-		for _, a := range s.Attributes {
-			if a.Key == AttrThroughputMBps {
-				out = append(out, own(MetricDownloadThroughput, a.Value.AsFloat64(), AttrEndpointName, AttrModelName, AttrRegion))
-			}
+		m.add(MetricDownloadDuration, s.Duration().Seconds())
+		if v, ok := s.Attribute(AttrThroughputMBps); ok {
+			m.add(MetricDownloadThroughput, v.AsFloat64())
 		}
+	}
+	return m.out
+}
+
+type measuring struct {
+	subject Subject
+	span    *Span
+	out     []Measurement
+}
+
+func (m *measuring) add(metric string, value float64) {
+	names := metricLabels[metric]
+	var labels []attribute.KeyValue
+	for _, a := range append(m.subject.Attributes(), m.span.labels()...) {
+		if slices.Contains(names, string(a.Key)) {
+			labels = append(labels, a)
+		}
+	}
+	exemplar := m.subject.SpanContext(m.span.Key)
+	if m.subject.SamplingPriority < 0 { // nobody will find the span
+		exemplar = trace.SpanContext{}
+	}
+	m.out = append(m.out, Measurement{Metric: metric, Value: value, Labels: labels, Span: exemplar})
+}
+
+// labels are what a span itself gives to metrics.
+func (s *Span) labels() []attribute.KeyValue {
+	out := []attribute.KeyValue{attribute.String(LabelPhase, s.Name)}
+	if s.Failure != "" {
+		out = append(out, attribute.String(AttrReason, s.Failure))
+	}
+	if outcome, ok := s.Attribute(AttrOutcome); ok {
+		out = append(out, attribute.String(AttrOutcome, outcome.AsString()), attribute.String(LabelAttempts, s.attempts(outcome.AsString())))
 	}
 	return out
 }
 
-// outcomeOf is the outcome of a container's start whose span has the reason.
-func outcomeOf(failure string) string {
-	switch failure {
-	case "":
-		return OutcomeReady
-	case ReasonTimedOut:
-		return OutcomeTimedOut
-	case ReasonTerminated:
-		return OutcomeDeleted
+// mostAttempts is the last number that has a value of its own in LabelAttempts.
+const mostAttempts = 5
+
+func (s *Span) attempts(outcome string) string {
+	failed, _ := s.Attribute(AttrFailedAttempts)
+	n := failed.AsInt64()
+	if n == 0 || outcome != OutcomeFailed {
+		n++ // the one that did not fail
 	}
-	return OutcomeFailed
+	if n >= mostAttempts {
+		return strconv.Itoa(mostAttempts) + "+"
+	}
+	return strconv.FormatInt(n, 10)
 }
 
-func (s Subject) labels(names ...string) []attribute.KeyValue {
-	out := make([]attribute.KeyValue, 0, len(names)+1)
-	for _, a := range s.Attributes() {
-		for _, name := range names {
-			if string(a.Key) == name {
-				out = append(out, a)
-			}
+// Attribute finds an attribute of the span itself.
+func (s *Span) Attribute(key string) (attribute.Value, bool) {
+	for _, a := range s.Attributes {
+		if string(a.Key) == key {
+			return a.Value, true
 		}
 	}
-	return out
+	return attribute.Value{}, false
 }

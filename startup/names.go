@@ -14,6 +14,8 @@ const (
 	SpanInitContainer     = "init_container"
 	SpanContainerCreating = "container_creating"
 	SpanPodReady          = "pod_ready"
+	SpanRestartBackoff    = "restart_backoff"
+	SpanInProgress        = "in_progress"
 )
 
 // Spans of the wrapper. An engine's init span is its recipe's name followed by "_init", a download's its tool's
@@ -79,7 +81,13 @@ const (
 	AttrTimeSourceEnd       = "time.source.end"
 	AttrTimePrecision       = "time.precision_seconds" // watcher: float64, of the coarser edge
 	AttrOutcome             = "outcome"                // pod_startup: one of the Outcome constants
-	AttrWaitingReason       = "waiting_reason"         // image_pull that did not end: why the kubelet said it waits
+	AttrWaitingReason       = "waiting_reason"         // a phase that did not end well: why the kubelet said it waits
+	AttrWaitingFor          = "waiting_for"            // pod_ready, init_container that did not end: what holds the pod up, a list
+	AttrCause               = "cause"                  // beside a reason: what the registry, runtime or kubelet gave as its cause
+	AttrEndedBy             = "ended_by"               // pod_startup that failed: deleted or timed_out, where that ended it
+	AttrFailedAttempts      = "failed_attempts"        // pod_startup: int, of the endpoint's container
+	AttrPhase               = "phase"                  // in_progress: the name of the phase
+	AttrProbe               = "probe"                  // of the event probe_failed: startup, liveness, readiness
 	AttrRestarts            = "restarts"               // pod_startup: int, of all containers together
 	AttrReasons             = "reasons"                // failed_scheduling: list of words
 	AttrCount               = "count"                  // of an event that was repeated: int, how often
@@ -88,6 +96,7 @@ const (
 // Outcomes of a start: AttrOutcome.
 const (
 	OutcomeReady     = "ready"
+	OutcomeStarted   = "started"   // pod_startup: its containers run, and no probe tells Kubernetes when they serve
 	OutcomeCompleted = "completed" // pod_startup: all containers ended well before the pod was ever Ready
 	OutcomeFailed    = "failed"
 	OutcomeDeleted   = "deleted" // it was told to end before it was ready
@@ -109,6 +118,7 @@ const (
 	EventVolumeFailed   = "volume_failed"         // sandbox_creating
 	EventSandboxFailed  = "sandbox_failed"        // sandbox_creating
 	EventPullFailed     = "image_pull_failed"     // image_pull
+	EventProbeFailed    = "probe_failed"          // pod_ready, init_container
 	EventContainerEnded = "container_terminated"  // pod_startup
 )
 
@@ -122,7 +132,8 @@ const (
 	MetricImagePullDuration  = "startup.image_pull.duration_seconds"
 	MetricPhaseDuration      = "startup.phase.duration_seconds"
 
-	LabelPhase = "phase"
+	LabelPhase    = "phase"
+	LabelAttempts = "attempts" // of startup.total: how often the endpoint's container was started; 5+ for five and more
 )
 
 // Services: the resource attribute service.name.

@@ -21,8 +21,8 @@ type attempt struct {
 }
 
 const (
-	spanAttempt        = "attempt"         // the row over the spans of one, made up here
-	spanRestartBackoff = "restart_backoff" // the kubelet's waiting between two
+	spanAttempt        = "attempt"                  // the row over the spans of one, made up here
+	spanRestartBackoff = startup.SpanRestartBackoff // the kubelet's waiting between two, made up where no watcher told it
 )
 
 // findAttempts sorts the spans of each attempt together, by number.
@@ -173,7 +173,7 @@ func (t *Trace) groupAttempts() {
 			root.Children = append(root.Children, group)
 			last = group
 		}
-		if s := root.state(); last != nil && last.Failed && backoff && !root.Missing && s != stateReady && s != stateCompleted && s != stateFailed {
+		if s := root.state(); last != nil && last.Failed && backoff && !root.Missing && !s.well() && s != stateFailed {
 			root.waits(last, root.End, t.attempts[len(t.attempts)-1].number+1).Open = root.Open
 		}
 		slices.SortStableFunc(root.Children, earlier)

@@ -3,6 +3,7 @@
 package trace
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ type state string
 const (
 	stateGoing     state = ""
 	stateReady     state = "ready"
+	stateStarted   state = "started" // it runs, and nothing probes it
 	stateCompleted state = "completed"
 	stateFailed    state = "failed"
 	stateDeleted   state = "deleted"
@@ -25,7 +27,7 @@ const (
 
 // words are what a person calls a state.
 var words = map[state]string{
-	stateGoing: "still starting", stateReady: "ready", stateCompleted: "completed", stateFailed: "failed",
+	stateGoing: "still starting", stateReady: "ready", stateStarted: "running", stateCompleted: "completed", stateFailed: "failed",
 	stateDeleted: "deleted", stateTimedOut: "timed out",
 }
 
@@ -63,6 +65,9 @@ func (o Outcome) text(after string) string {
 		return joinedBy(": ", words[o.state], o.waiting)
 	case !o.Failed():
 		text := words[o.state] + after
+		if o.state == stateStarted {
+			text += "; no probe tells when it serves"
+		}
 		if o.attempts > 1 {
 			text += fmt.Sprintf(", %d attempts", o.attempts)
 		}
@@ -130,11 +135,14 @@ func (t *Trace) Outcome() Outcome {
 		switch {
 		case !a.failed || o.endedIt(a.culprit, root):
 			continue
-		case i == len(t.attempts)-1 && (o.state == stateReady || o.state == stateCompleted):
+		case i == len(t.attempts)-1 && o.state.well():
 			o.state = stateFailed
 		}
 		o.failed++
 		blamed = append(blamed, a.culprit)
+	}
+	if o.state == stateStarted && t.served() {
+		o.state = stateReady
 	}
 	if c := culprit(t.Roots); o.Failed() && c != nil && !o.endedIt(c, root) && !slices.ContainsFunc(blamed, func(n *Node) bool { return n.telling() >= c.telling() }) {
 		blamed = []*Node{c}
@@ -149,8 +157,21 @@ func (t *Trace) Outcome() Outcome {
 	return o
 }
 
+// well says whether the start succeeded, as far as Kubernetes knows.
+func (s state) well() bool { return s == stateReady || s == stateStarted || s == stateCompleted }
+
+// served says whether the wrapper saw the last attempt's server answer, or its batch job's engine get ready.
+func (t *Trace) served() bool {
+	if len(t.attempts) == 0 {
+		return false
+	}
+	return slices.ContainsFunc(t.attempts[len(t.attempts)-1].nodes, func(n *Node) bool {
+		return n.Name == startup.SpanStartup && !n.Failed && !n.Open
+	})
+}
+
 func (n *Node) state() state {
-	said := state(n.own(startup.AttrOutcome))
+	said := state(cmp.Or(n.own(startup.AttrEndedBy), n.own(startup.AttrOutcome)))
 	_, known := words[said]
 	switch {
 	case n.Missing || n.Open:
@@ -167,7 +188,7 @@ func (n *Node) state() state {
 func (o Outcome) endedIt(n, root *Node) bool {
 	switch o.state {
 	case stateDeleted:
-		return n.telling() < exitCodes || n.Reason() == "terminated" || n != root && n.Reason() == root.Reason()
+		return n.telling() < exitCodes || n.Reason() == "terminated" || n != root && n.Reason() == root.Reason() && root.own(startup.AttrEndedBy) == ""
 	case stateTimedOut:
 		return n.telling() < exitCodes
 	}
@@ -228,17 +249,22 @@ func (n *Node) hasOpen() bool {
 
 // why is what the cluster says a phase waits for.
 func (n *Node) why() string {
-	for _, e := range slices.Backward(n.Events) {
-		if e.Name != startup.EventFailedSchedule {
-			continue
-		}
+	reasons := n.own(startup.AttrReasons)
+	for _, e := range n.Events {
 		for _, a := range e.Attributes {
-			if a.Key == startup.AttrReasons {
-				return strings.Trim(a.Text(), "[]")
+			if e.Name == startup.EventFailedSchedule && a.Key == startup.AttrReasons {
+				reasons = a.Text()
 			}
 		}
 	}
-	return n.own(startup.AttrWaitingReason)
+	why := cmp.Or(strings.Trim(reasons, "[]"), n.own(startup.AttrWaitingReason))
+	if cause := n.own(startup.AttrCause); cause != "" {
+		why = joinedBy(": ", cmp.Or(why, n.own(startup.AttrReason)), cause)
+	}
+	if holders := strings.Trim(n.own(startup.AttrWaitingFor), "[]"); holders != "" {
+		why = joinedBy(", ", why, "waits for "+holders)
+	}
+	return strings.TrimPrefix(why, ", ")
 }
 
 // took is how long it was to the outcome. A wrapper may have gone on watching a pod that was ready.

@@ -77,7 +77,7 @@ func build(id string, spans []*Span) *Trace {
 	t := &Trace{ID: id}
 	nodes := map[string]*Node{}
 	var order []*Node
-	for _, s := range spans {
+	for _, s := range withOpen(spans) {
 		n, seen := nodes[s.ID]
 		switch {
 		case !seen:
@@ -102,7 +102,9 @@ func build(id string, spans []*Span) *Trace {
 			t.End = n.End
 		}
 	}
+	t.coverServing()
 	t.findAttempts()
+	t.findReadinessWait()
 	t.groupAttempts()
 	t.silence()
 	t.assignExclusive()

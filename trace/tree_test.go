@@ -162,7 +162,7 @@ func TestTheShortestOpenSpanExplainsTheTime(t *testing.T) {
 	for _, n := range built.Phases() {
 		got = append(got, n.Name+" "+seconds(n.Exclusive))
 	}
-	if want := "torch_compile 50.0 s, vllm_init 20.0 s, pod_ready 5.00 s"; strings.Join(got, ", ") != want {
+	if want := "torch_compile 50.0 s, vllm_init 20.0 s, readiness_wait 5.00 s"; strings.Join(got, ", ") != want {
 		t.Errorf("phases %q, want %q", got, want)
 	}
 	if got := built.Uncovered(); got != 25*time.Second {

@@ -35,10 +35,9 @@ func (w *Watcher) work(ctx context.Context) {
 
 // parcel is what one export carries.
 type parcel struct {
-	subject startup.Subject
-	spans   []startup.Span
-	outcome pod.Outcome
-	over    bool // it includes all that was left of the start
+	choice
+	subject  startup.Subject
+	timeline pod.Timeline // that they are of
 }
 
 // deliver exports what is complete of one start. It returns after how long there is more to look at, 0 for when there is news.
@@ -124,54 +123,36 @@ func (w *Watcher) pick(id types.UID) (*parcel, time.Duration) {
 	if s == nil || s.facts == nil {
 		return nil, 0
 	}
-	if n := w.namespaces[s.facts.Namespace]; n == nil || !n.listed() {
+	switch n := w.namespaces[s.facts.Namespace]; {
+	case s.parked && w.cfg.Clock.Since(s.facts.Created()) > s.timeout:
+		w.forget(id, s)
+		return nil, 0
+	case n == nil || !n.listed():
 		return nil, 0 // the lists' ends put all starts of the namespace into the queue
 	}
 	now := w.cfg.Clock.Now()
 	t := s.facts.Build(now, s.timeout)
 	s.phase = t.Phase
-	p := &parcel{subject: s.subject, outcome: t.Outcome, over: t.Outcome != pod.Open}
-	if !p.over && !s.node {
+	if t.Outcome == pod.Open && !s.node {
 		// The event that the pod was scheduled may come before the pod that says where. A repeat of the span after a
 		// crash would know the node, and not be the same.
 		return nil, 0
 	}
-	var again time.Duration
-	for i := len(t.Spans) - 1; i >= 0; i-- { // the root is the first, and goes last
-		span := &t.Spans[i]
-		key := hashKey(span.Key)
-		if span.Open || s.isDelivered(key) || i == 0 && !p.over {
-			continue
-		}
-		if span.Witnessed && s.facts.Witnessed() != s.saved {
-			// A time of this process's own must be in the checkpoint before anybody is told: after a crash nothing else
-			// could tell it the same way again. The checkpoint puts the start into the queue.
-			p.over, w.dirty = false, true
-			continue
-		}
-		if !span.Exact {
-			if left, ok := s.settled(key, now, w.cfg.Settle); !ok {
-				p.over = false
-				again = max(again, left)
-				continue
-			}
-		}
-		p.spans = append(p.spans, span.Span)
-	}
-	s.picked = true // not to be shed meanwhile
-	if p.over && !s.ended {
+	c := s.choose(t, s.facts.Witnessed(), now, w.cfg.Settle)
+	w.dirty = w.dirty || c.note
+	s.picked = len(c.spans) > 0 // not to be shed meanwhile
+	if c.whole && !s.ended {
 		s.ended = true
 		w.waiting++
 		w.shed()
 	}
-	if len(p.spans) == 0 {
-		if p.over {
+	if len(c.spans) == 0 {
+		if c.whole {
 			w.finish(id, s)
 		}
-		s.picked = false
-		return nil, again
+		return nil, c.again
 	}
-	return p, again
+	return &parcel{subject: s.subject, choice: c, timeline: t}, c.again
 }
 
 // unpick lets go of what pick gave.
@@ -192,7 +173,7 @@ func (w *Watcher) delivered(id types.UID, p *parcel) {
 		return
 	}
 	w.dirty = true
-	if p.over {
+	if p.whole {
 		w.remember(id, s)
 		w.finish(id, s)
 		return

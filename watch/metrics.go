@@ -17,6 +17,7 @@ import (
 type metrics struct {
 	watcher      *Watcher
 	starts       *prometheus.CounterVec
+	failures     *prometheus.CounterVec
 	phases       *prometheus.HistogramVec
 	spans        *prometheus.CounterVec
 	measurements *prometheus.CounterVec
@@ -28,6 +29,7 @@ type metrics struct {
 	size         prometheus.Gauge
 	endpoints    capped
 	inFlight     *prometheus.Desc
+	oldest       *prometheus.Desc
 	waiting      prometheus.Collector
 }
 
@@ -44,10 +46,12 @@ func newMetrics(w *Watcher) *metrics {
 	m := &metrics{
 		watcher: w,
 		starts:  counter("starts_total", "Starts that ended, by outcome.", "outcome"),
+		failures: counter("failures_total", "Attempts that failed, and starts that failed without one, by the typed reason and, where it is known, its cause. A deletion is none.",
+			"endpoint_name", "reason", "cause"),
 		phases: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:                        "coldtrace_watch_phase_duration_seconds", // not the name of what goes out over OTLP, which may come to the same Prometheus
-			Help:                        "Duration of the phases of a start that the watcher sees.",
-			Buckets:                     []float64{0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1200, 3600},
+			Help:                        "Duration of the phases of a start that the watcher sees, by result: ok, failed, deleted where the pod's deletion ended it.",
+			Buckets:                     phaseBuckets,
 			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160,
 		}, []string{"phase", "endpoint_name", "result"}),
 		spans:        counter("spans_total", "Spans, by what became of them: exported, refused by the receiver for good, dropped because their pod was gone after an outage.", "result"),
@@ -73,6 +77,7 @@ func newMetrics(w *Watcher) *metrics {
 			Help: "Starts that wait to be exported, and histogram values that do.",
 		}, w.queued),
 		inFlight: prometheus.NewDesc("coldtrace_watch_starts_in_flight", "Starts going on now, by phase.", []string{"phase"}, nil),
+		oldest:   prometheus.NewDesc("coldtrace_watch_oldest_start_seconds", "Age of the oldest start going on now, by phase.", []string{"phase"}, nil),
 	}
 	m.zero()
 	return m
@@ -80,7 +85,7 @@ func newMetrics(w *Watcher) *metrics {
 
 // zero begins every series whose labels are known: a rate needs the value before the first.
 func (m *metrics) zero() {
-	for _, o := range []pod.Outcome{pod.Ready, pod.Completed, pod.Failed, pod.Deleted, pod.TimedOut} {
+	for _, o := range []pod.Outcome{pod.Ready, pod.Started, pod.Completed, pod.Failed, pod.Deleted, pod.TimedOut} {
 		m.starts.WithLabelValues(string(o))
 	}
 	for _, result := range []string{"exported", "refused", "dropped"} {
@@ -102,7 +107,7 @@ func (m *metrics) zero() {
 
 func (m *metrics) register(r prometheus.Registerer) error {
 	for _, c := range []prometheus.Collector{
-		m.starts, m.phases, m.spans, m.measurements, m.retries, m.rederived, m.apiErrors, m.lag, m.checkpoint, m.size, m.waiting, inFlight{m},
+		m.starts, m.failures, m.phases, m.spans, m.measurements, m.retries, m.rederived, m.apiErrors, m.lag, m.checkpoint, m.size, m.waiting, inFlight{m},
 	} {
 		if err := r.Register(c); err != nil {
 			return fmt.Errorf("register the watcher's metrics: %w", err)
@@ -111,22 +116,66 @@ func (m *metrics) register(r prometheus.Registerer) error {
 	return nil
 }
 
+// phaseBuckets are from 50 ms to two hours, each 15 % longer than the one before: a percentile read from them is off by no
+// more. Who scrapes native histograms gets those instead.
+var phaseBuckets = prometheus.ExponentialBucketsRange(0.05, 7200, 86)
+
 // exported counts what the receiver accepted. Lag is told of phases that ended on this watcher's watch only.
 func (m *metrics) exported(p *parcel, now, began time.Time) {
 	m.spans.WithLabelValues("exported").Add(float64(len(p.spans)))
-	for _, s := range p.spans {
-		result := "ok"
-		if s.Failure != "" {
-			result = "failed"
+	cut := map[string]bool{}
+	for i := range p.timeline.Spans {
+		cut[p.timeline.Spans[i].Key] = p.timeline.Spans[i].Cut
+	}
+	for i := range p.spans {
+		s := &p.spans[i]
+		if s.Name == startup.SpanInProgress {
+			continue
 		}
+		result := resultOf(s, cut[s.Key])
 		m.phases.WithLabelValues(s.Name, m.endpoints.value(p.subject.EndpointName), result).Observe(s.Duration().Seconds())
 		if s.End.After(began) {
 			m.lag.Observe(max(0, now.Sub(s.End).Seconds()))
 		}
 		if s.Name == startup.SpanPodStartup {
-			m.starts.WithLabelValues(string(p.outcome)).Inc()
+			m.starts.WithLabelValues(string(p.timeline.Outcome)).Inc()
+		}
+		if result == resultFailed && isFailure(s) {
+			cause, _ := s.Attribute(startup.AttrCause)
+			m.failures.WithLabelValues(m.endpoints.value(p.subject.EndpointName), s.Failure, cause.AsString()).Inc()
 		}
 	}
+}
+
+// Results of phases.
+const (
+	resultOK      = "ok"
+	resultFailed  = "failed"
+	resultDeleted = "deleted"
+)
+
+func resultOf(s *startup.Span, cut bool) string {
+	switch {
+	case s.Failure == "":
+		return resultOK
+	case cut:
+		return resultDeleted
+	}
+	return resultFailed
+}
+
+// isFailure says whether a span that failed stands for a failure that no other one stands for: an attempt of the endpoint's
+// container, or a start of which none failed.
+func isFailure(s *startup.Span) bool {
+	switch s.Name {
+	case startup.SpanPodReady, startup.SpanContainerCreating:
+		_, exited := s.Attribute(startup.AttrExitCode)
+		return exited
+	case startup.SpanPodStartup:
+		_, attempts := s.Attribute(startup.AttrFailedAttempts)
+		return !attempts
+	}
+	return false
 }
 
 // capped lets the first values of a label through.
@@ -154,26 +203,31 @@ func (c *capped) value(v string) string {
 type inFlight struct{ m *metrics }
 
 // Describe implements prometheus.Collector.
-func (c inFlight) Describe(ch chan<- *prometheus.Desc) { ch <- c.m.inFlight }
+func (c inFlight) Describe(ch chan<- *prometheus.Desc) {
+	ch <- c.m.inFlight
+	ch <- c.m.oldest
+}
 
 // Collect implements prometheus.Collector.
 func (c inFlight) Collect(ch chan<- prometheus.Metric) {
-	byPhase := map[string]int{}
+	number, oldest := map[string]int{}, map[string]float64{}
 	for _, phase := range []string{
 		startup.SpanPodPending, startup.SpanSchedulingGated, startup.SpanNodeProvisioning, startup.SpanSandboxCreating,
-		startup.SpanImagePull, startup.SpanInitContainer, startup.SpanContainerCreating, startup.SpanPodReady,
+		startup.SpanImagePull, startup.SpanInitContainer, startup.SpanContainerCreating, startup.SpanPodReady, startup.SpanRestartBackoff,
 	} {
-		byPhase[phase] = 0
+		number[phase], oldest[phase] = 0, 0
 	}
 	w := c.m.watcher
 	w.mu.Lock()
 	for _, s := range w.starts {
-		if !s.ended && s.phase != "" {
-			byPhase[s.phase]++
+		if !s.ended && !s.parked && s.facts != nil && s.phase != "" {
+			number[s.phase]++
+			oldest[s.phase] = max(oldest[s.phase], w.cfg.Clock.Since(s.facts.Created()).Seconds())
 		}
 	}
 	w.mu.Unlock()
-	for phase, n := range byPhase {
-		ch <- prometheus.MustNewConstMetric(c.m.inFlight, prometheus.GaugeValue, float64(n), phase)
+	for phase := range number {
+		ch <- prometheus.MustNewConstMetric(c.m.inFlight, prometheus.GaugeValue, float64(number[phase]), phase)
+		ch <- prometheus.MustNewConstMetric(c.m.oldest, prometheus.GaugeValue, oldest[phase], phase)
 	}
 }

@@ -5,9 +5,11 @@ package watch
 import (
 	"context"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/coldtrace/coldtrace/startup/pod"
 	"github.com/coldtrace/coldtrace/watch/stream"
@@ -75,7 +77,8 @@ func (w *Watcher) enter(ctx context.Context, o *corev1.Namespace) {
 	})
 }
 
-// leave forgets a namespace that lost its label or is gone.
+// leave forgets a namespace that lost its label or is gone. Its starts stay until their time is over: should the label come
+// back, what was sent of them must not be told another way.
 func (w *Watcher) leave(name string) {
 	w.mu.Lock()
 	n := w.namespaces[name]
@@ -89,10 +92,25 @@ func (w *Watcher) leave(name string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for id, s := range w.starts {
-		if s.subject.Namespace == name { // of one that was shed there are no facts
-			w.forget(id, s)
+		if s.subject.Namespace == name {
+			w.park(id, s)
 		}
 	}
+}
+
+// park sets a start aside whose namespace is not watched. One that was shed has nothing to be told from. The caller holds
+// the lock.
+func (w *Watcher) park(id types.UID, s *start) {
+	if s.facts == nil || s.facts.Created().IsZero() {
+		w.forget(id, s)
+		return
+	}
+	if s.ended {
+		s.ended = false
+		w.waiting--
+	}
+	s.parked = true
+	w.queue.AddAfter(id, s.timeout-w.cfg.Clock.Since(s.facts.Created())+time.Second)
 }
 
 func (w *Watcher) leaveOthers(than map[string]bool) {
@@ -106,8 +124,8 @@ func (w *Watcher) leaveOthers(than map[string]bool) {
 	stopping := than == nil
 	w.namespacesListed = !stopping
 	for id, s := range w.starts { // restored ones, whose namespace lost its label meanwhile
-		if !stopping && w.namespaces[s.subject.Namespace] == nil {
-			w.forget(id, s)
+		if !stopping && w.namespaces[s.subject.Namespace] == nil && !s.parked {
+			w.park(id, s)
 		}
 	}
 	w.mu.Unlock()

@@ -5,7 +5,10 @@ package watch
 import (
 	"context"
 	"testing"
+	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 
@@ -14,13 +17,23 @@ import (
 )
 
 // A start that was shed in an outage of the receiver has no facts until it is read again.
-func TestANamespaceThatLosesItsLabelInAnOutageTakesItsStartsWithIt(t *testing.T) {
+// One whose pod is known waits for the label to come back: what was sent of it must not be told another way.
+func TestANamespaceThatLosesItsLabelTakesWhatWasShedWithItAndParksTheRest(t *testing.T) {
 	w := &Watcher{cfg: Config{Clock: clock.RealClock{}}}
 	w.begin()
 	ctx, stop := context.WithCancel(t.Context())
 	w.namespaces["left"] = &namespace{name: "left", stop: stop, marks: map[uid]uint8{}}
+	w.namespaces["kept"] = &namespace{name: "kept"}
+	known := func(namespace string, age time.Duration) *start {
+		s := &start{facts: &pod.Facts{}, subject: startup.Subject{Namespace: namespace}, timeout: time.Hour}
+		s.facts.Pod(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+			Namespace: namespace, CreationTimestamp: metav1.NewTime(time.Now().Add(-age)),
+		}}, time.Now())
+		return s
+	}
 	for id, s := range map[types.UID]*start{
-		"whole":     {facts: &pod.Facts{Namespace: "left"}, subject: startup.Subject{Namespace: "left"}},
+		"known":     known("left", time.Minute),
+		"too old":   known("left", 2*time.Hour),
 		"shed":      {subject: startup.Subject{Namespace: "left"}},
 		"elsewhere": {subject: startup.Subject{Namespace: "kept"}},
 	} {
@@ -30,7 +43,21 @@ func TestANamespaceThatLosesItsLabelInAnOutageTakesItsStartsWithIt(t *testing.T)
 	if ctx.Err() == nil {
 		t.Error("its streams go on")
 	}
-	if len(w.starts) != 1 || w.starts["elsewhere"] == nil {
+	for id := range w.starts {
+		w.pick(id)
+	}
+	if len(w.starts) != 2 || w.starts["elsewhere"] == nil || w.starts["known"] == nil {
 		t.Errorf("starts %v are left", w.starts)
+	}
+	if s := w.starts["known"]; s == nil || !s.parked || w.starts["elsewhere"].parked {
+		t.Error("the wrong start is parked")
+	}
+	// The label is back, and the pod is not: nobody saw how it ended.
+	n := &namespace{name: "left", marks: map[uid]uint8{}, podsKnown: make(chan struct{})}
+	w.namespaces["left"] = n
+	w.beginPods(n)
+	w.podsListed(n)
+	if w.starts["known"] != nil {
+		t.Error("a start is told of which nobody saw the end")
 	}
 }

@@ -53,8 +53,8 @@ func (w *Watcher) adopt(r *record) {
 	now := w.cfg.Clock.Now()
 	for _, sr := range r.Starts {
 		s := &start{
-			facts: pod.FromStub(sr.Stub), subject: sr.Subject, timeout: sr.Timeout, delivered: sr.Delivered,
-			saved: sr.Witness, gone: sr.Gone != 0,
+			facts: pod.FromStub(sr.Stub), subject: sr.Subject, timeout: sr.Timeout, gone: sr.Gone != 0,
+			ledger: ledger{delivered: sr.Delivered, saved: sr.Witness},
 		}
 		id := types.UID(sr.UID)
 		w.starts[id] = s

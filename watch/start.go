@@ -3,8 +3,6 @@
 package watch
 
 import (
-	"hash/fnv"
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -18,46 +16,17 @@ import (
 
 // start is one that is in flight, or that has ended and waits for the receiver.
 type start struct {
+	ledger
 	facts      *pod.Facts // nil: to be read from the API again
 	subject    startup.Subject
 	timeout    time.Duration
 	gone       bool  // the pod no longer exists
+	parked     bool  // its namespace has lost the label; it may come back
 	node       bool  // the node's labels have been asked for
 	ended      bool  // counted as waiting
 	picked     bool  // a worker is about to export a part of it
 	generation uint8 // of the list of pods it was last seen in
 	phase      string
-	delivered  []keyHash // spans that the receiver accepted
-	settling   []settling
-	saved      pod.Witness // what the last checkpoint holds of it
-}
-
-// keyHash stands for a span's key, of which one pod has few.
-type keyHash uint32
-
-func hashKey(key string) keyHash {
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(key))
-	return keyHash(h.Sum32())
-}
-
-// settling is a span that waits for events, and since when.
-type settling struct {
-	key   keyHash
-	since time.Time
-}
-
-func (s *start) isDelivered(k keyHash) bool { return slices.Contains(s.delivered, k) }
-
-// settled tells whether a span has waited long enough for better edges, and if not, how long it still has to.
-func (s *start) settled(k keyHash, now time.Time, settle time.Duration) (time.Duration, bool) {
-	i := slices.IndexFunc(s.settling, func(x settling) bool { return x.key == k })
-	if i < 0 {
-		s.settling = append(s.settling, settling{k, now})
-		return settle, false
-	}
-	left := settle - now.Sub(s.settling[i].since)
-	return left, left <= 0
 }
 
 // pod takes a version of a pod.
@@ -83,7 +52,7 @@ func (w *Watcher) pod(n *namespace, p *corev1.Pod) {
 		w.dirty = true
 		w.queue.AddAfter(p.UID, s.timeout-now.Sub(p.CreationTimestamp.Time))
 	}
-	s.generation = n.generation
+	s.generation, s.parked = n.generation, false
 	if s.facts == nil {
 		return // it will be read again anyhow
 	}
@@ -176,6 +145,10 @@ func (w *Watcher) podsListed(n *namespace) {
 			continue
 		}
 		if s.generation != n.generation {
+			if s.parked { // nobody saw it end
+				w.forget(id, s)
+				continue
+			}
 			if s.facts.Created().IsZero() { // shed before the restart: there is nothing left to tell it from
 				w.metrics.spans.WithLabelValues("dropped").Inc()
 				w.forget(id, s)

@@ -23,6 +23,8 @@ type Span struct {
 	Exact bool
 	// Witnessed tells that an edge is from the observer's own clock, see Witness.
 	Witnessed bool
+	// Cut tells that the phase did not fail: the pod's deletion ended it.
+	Cut bool
 }
 
 // Timeline is one start.
@@ -73,6 +75,8 @@ type builder struct {
 	runs      [][]run
 	spans     []Span
 	phase     string
+	blocked   string // why the kubelet could not go on with a phase that was open when the start ended
+	blockedBy causes
 }
 
 // skewTolerance is more than the rounding of status explains.
@@ -189,19 +193,17 @@ func (b *builder) finish() Timeline {
 	}
 	root.Name, root.Key = startup.SpanPodStartup, startup.Key(startup.SpanPodStartup, "", 1)
 	root.Start, root.End = b.f.created.time(), max(end, b.f.created).time()
-	root.Failure = b.end.reason
 	root.Attributes = timeAttributes(byStatus, byStatus)
-	if !root.Open {
-		root.Attributes = append(root.Attributes, attribute.String(startup.AttrOutcome, string(b.end.outcome)))
-	}
 	b.runsOnRoot(&root)
+	outcome := b.verdict(&root)
+	root.Cut = outcome == Deleted
 	if b.offset > 0 {
 		root.Attributes = append(root.Attributes, attribute.Float64(startup.AttrClockSkewSeconds, b.offset.seconds()))
 	}
 	slices.SortStableFunc(b.spans, func(x, y Span) int {
 		return cmp.Or(x.Start.Compare(y.Start), y.End.Compare(x.End), cmp.Compare(x.Key, y.Key))
 	})
-	t := Timeline{Outcome: b.end.outcome, Spans: append([]Span{root}, b.spans...)}
+	t := Timeline{Outcome: outcome, Spans: append([]Span{root}, b.spans...)}
 	if root.Open {
 		t.Phase = b.phase
 	}
@@ -219,34 +221,63 @@ func (b *builder) startsExact() bool {
 	return true
 }
 
-// runsOnRoot tells on the root how often containers ran and how those runs ended that ended badly.
+// runsOnRoot tells on the root how often containers ran, and of each the last run that ended badly: that is what status
+// has, whoever looks and since when. Of the others their own spans tell.
 func (b *builder) runsOnRoot(root *Span) {
 	restarts := 0
-	for i, runs := range b.runs {
-		last := 1
-		for _, r := range runs {
-			if b.end.outcome != Open && r.started.at > b.end.at {
-				continue
-			}
-			last = max(last, r.number)
-			root.Exact = root.Exact && r.image.there.known()
-			if r.failure == "" || b.end.outcome != Open && r.finished.at > b.end.at {
-				continue
-			}
+	for i := range b.runs {
+		last, failed := b.lastRuns(i)
+		if failed != nil {
 			root.Events = append(root.Events, startup.Event{
 				Name: startup.EventContainerEnded,
-				Time: max(r.finished.at, b.f.created).time(),
+				Time: max(failed.finished.at, b.f.created).time(),
 				Attributes: []attribute.KeyValue{
 					attribute.String(startup.AttrContainerName, b.f.containers[i].name),
-					attribute.Int(startup.AttrAttempt, r.number),
-					attribute.String(startup.AttrReason, r.failure),
-					attribute.Int(startup.AttrExitCode, r.exit),
+					attribute.Int(startup.AttrAttempt, failed.number),
+					attribute.String(startup.AttrReason, failed.failure),
+					attribute.Int(startup.AttrExitCode, failed.exit),
 				},
 			})
 		}
-		restarts += last - 1
+		if last == nil {
+			continue
+		}
+		restarts += last.number - 1
+		root.Exact = root.Exact && (!last.known || last.image.there.known())
 	}
 	if restarts > 0 {
 		root.Attributes = append(root.Attributes, attribute.Int(startup.AttrRestarts, restarts))
 	}
+}
+
+// lastRuns are the last run of a container that is one of the start, and the last that failed within it; nil if there is
+// none.
+func (b *builder) lastRuns(i int) (last, failed *run) {
+	for n := range b.runs[i] {
+		r := &b.runs[i][n]
+		if b.end.outcome != Open && r.started.at > b.end.at {
+			break
+		}
+		if last = r; r.failure != "" && b.within(i, n) {
+			failed = r
+		}
+	}
+	return last, failed
+}
+
+// within says whether run n of a container ended as a part of the start. What ends in the second in which the pod is
+// deleted is ended by that, and what ends in the second in which it is ready was ready, unless another run followed.
+func (b *builder) within(i, n int) bool {
+	runs := b.runs[i]
+	r := &runs[n]
+	switch b.end.outcome {
+	case Open:
+		return r.ended
+	case Deleted:
+		return r.ended && r.finished.at < b.end.asked
+	case Ready:
+		followed := n+1 < len(runs) && runs[n+1].started.at <= b.end.at
+		return r.ended && (r.finished.at < b.end.asked || followed && r.finished.at <= b.end.at)
+	}
+	return r.ended && r.finished.at <= b.end.at
 }

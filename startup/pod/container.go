@@ -3,6 +3,9 @@
 package pod
 
 import (
+	"cmp"
+	"slices"
+
 	"go.opentelemetry.io/otel/attribute"
 
 	"github.com/coldtrace/coldtrace/startup"
@@ -13,18 +16,104 @@ func (b *builder) container(i int) {
 	c := &b.f.containers[i]
 	for n := range b.runs[i] {
 		r := &b.runs[i][n]
-		b.imagePull(c.name, r, c.waiting)
-		b.creating(i, r, c.waiting)
-		if c.role == roleInit {
+		if n > 0 {
+			b.backoff(c, &b.runs[i][n-1], r)
+		}
+		b.imagePull(c.name, r, c.waits.of(r), c.waits.causesOf(r))
+		b.creating(i, r)
+		if c.role == roleInit && !r.lost() {
 			b.add(draft{
 				name: startup.SpanInitContainer, of: c.name, attempt: r.number,
 				start: r.started, end: r.finished,
-				exact:   r.started.src < byStatus,
+				exact:   r.started.src < byStatus && !r.ended,
 				failure: r.failure,
 				attrs:   exitCode(r),
+				events:  b.probeNotes(i, r),
 			})
 		}
 	}
+	if c.role == roleSidecar {
+		b.sidecar(i)
+	}
+	if n := len(b.runs[i]); b.end.mayRestart() && n > 0 {
+		if last := &b.runs[i][n-1]; last.ended && b.f.policy.restarts(c.role, last.failure != "") {
+			b.backoff(c, last, &run{number: last.number + 1, known: true})
+		}
+	}
+}
+
+// mayRestart says whether a container that had ended by then could still be started again.
+func (e ending) mayRestart() bool {
+	return e.outcome == Open || e.outcome == Deleted || e.outcome == TimedOut
+}
+
+// backoff is the kubelet's waiting between two runs. It ends with the container's start, which status has: what events say
+// of the time between is of the last repetition alone.
+func (b *builder) backoff(c *container, ended, next *run) {
+	end := next.started
+	if !end.known() {
+		end = next.finished // it could not be started
+	}
+	after := b.end.outcome != Open && !b.end.mayRestart() && end.at > b.end.at
+	if next.known && ended.ended && !after && (end.known() || !next.replaced) {
+		why := c.waits.of(next)
+		waits := b.settled(cmp.Or(why.worst(true), why.worst(false)))
+		b.add(draft{
+			name: startup.SpanRestartBackoff, of: c.name, attempt: next.number,
+			start: ended.finished, end: end,
+			unfinished: cmp.Or(waits, "CrashLoopBackOff"), waits: waits, causes: c.waits.causesOf(next),
+		})
+	}
+}
+
+// sidecarFloor is the least time for which a sidecar holds up what comes after it that is told.
+const sidecarFloor = 2 * second
+
+// sidecar is the wait for a sidecar's startup probe: until then the kubelet does not turn to the next container.
+func (b *builder) sidecar(i int) {
+	start, next := b.runs[i][0].started, edge{}
+	for j := i + 1; j < len(b.runs); j++ {
+		r := &b.runs[j][0]
+		if sign := r.image.pulling.or(r.image.there).or(r.started); sign.known() && (!next.known() || sign.at < next.at) {
+			next = sign
+		}
+	}
+	if b.runs[i][0].number != 1 || next.known() && next.at < start.at+sidecarFloor {
+		return
+	}
+	d := draft{name: startup.SpanInitContainer, of: b.f.containers[i].name, attempt: 1, start: start, end: next}
+	d.exact = start.src < byStatus && next.src < byStatus
+	if d.events = b.probeNotes(i, &b.runs[i][0]); !b.f.containers[i].has(traitStarted) {
+		d.waits = "startup_probe"
+	}
+	b.add(d)
+}
+
+// probeNotes are the probes that failed in a run, each once: how often is known only for now.
+func (b *builder) probeNotes(i int, r *run) []startup.Event {
+	var out []startup.Event
+	seen := [len(probes)]bool{}
+	for n := range b.f.events {
+		e := &b.f.events[n]
+		at := b.node(edge{e.first, e.source}).at
+		if e.kind != kindProbeFailed || int(e.container) != i || seen[e.probe] || at < r.started.at {
+			continue
+		}
+		if end := b.until(r); end != 0 && at > end {
+			continue
+		}
+		seen[e.probe] = true
+		out = append(out, b.note(startup.EventProbeFailed, at, 0, attribute.String(startup.AttrProbe, probes[e.probe])))
+	}
+	return out
+}
+
+// until is when a run, as far as it is one of the start, was over; 0 if it is not.
+func (b *builder) until(r *run) nanos {
+	if r.ended {
+		return r.finished.at
+	}
+	return b.end.at
 }
 
 func exitCode(r *run) []attribute.KeyValue {
@@ -36,12 +125,12 @@ func exitCode(r *run) []attribute.KeyValue {
 
 // imagePull runs from the first Pulling to Pulled; failures and back-offs between them are part of it, since the pod waits
 // for the image all the while.
-func (b *builder) imagePull(of string, r *run, waits waiting) {
+func (b *builder) imagePull(of string, r *run, waits waiting, why causes) {
 	im := &r.image
 	d := draft{name: startup.SpanImagePull, of: of, attempt: r.number, start: im.pulling, end: im.there}
-	d.unfinished = waits.worst(true)
+	d.unfinished = b.settled(waits.worst(true))
 	if d.unfinished == "" && len(im.failures) > 0 {
-		d.unfinished = "ErrImagePull"
+		d.unfinished = b.settled(errImagePull)
 	}
 	switch {
 	case im.there.known() && im.cached && !d.start.known():
@@ -55,14 +144,31 @@ func (b *builder) imagePull(of string, r *run, waits waiting) {
 	}
 	d.exact = d.start.src < byStatus && im.there.known() && d.end.src < byStatus
 	d.attrs = im.attributes()
-	if d.unfinished != "" && !im.there.known() && !r.started.known() {
-		d.attrs = append(d.attrs, attribute.String(startup.AttrWaitingReason, d.unfinished))
+	if !im.there.known() && !r.started.known() {
+		d.waits, d.causes = d.unfinished, why
 	}
 	for _, e := range im.failures {
-		d.events = append(d.events, b.note(startup.EventPullFailed, e.first+b.offset, e.count))
+		// How often is for a pull that goes on to fail: a later run may add to the count.
+		count := int32(0)
+		if d.waits != "" {
+			count, d.causes = e.count, d.causes|e.causes
+		}
+		note := b.note(startup.EventPullFailed, e.first+b.offset, count)
+		if cause := e.causes.first(); cause != "" {
+			note.Attributes = append(note.Attributes, attribute.String(startup.AttrCause, cause))
+		}
+		d.events = append(d.events, note)
 	}
 	b.add(d)
 	b.pullQueued(of, r, d.start)
+}
+
+// settled is the reason once the start is over. The kubelet says one of two by turns, and which was seen is chance.
+func (b *builder) settled(reason string) string {
+	if reason == errImagePull && b.end.outcome != Open {
+		return imagePullBackOff
+	}
+	return reason
 }
 
 // queueFloor is the least wait for other pulls that is one: the kubelet cuts both durations to milliseconds.
@@ -101,7 +207,8 @@ func (im *image) attributes() []attribute.KeyValue {
 }
 
 // creating runs from the image to Started.
-func (b *builder) creating(i int, r *run, waits waiting) {
+func (b *builder) creating(i int, r *run) {
+	c := &b.f.containers[i]
 	start := r.image.there
 	if !start.known() && r.number == 1 && r.started.known() && !r.image.pulling.known() {
 		start = b.before(i)
@@ -110,13 +217,19 @@ func (b *builder) creating(i int, r *run, waits waiting) {
 		start.at = r.started.at
 	}
 	d := draft{
-		name: startup.SpanContainerCreating, of: b.f.containers[i].name, attempt: r.number,
+		name: startup.SpanContainerCreating, of: c.name, attempt: r.number,
 		start: start, end: r.started,
-		exact:      start.src < byStatus && r.started.src < byStatus,
-		unfinished: waits.worst(false),
+		exact: start.src < byStatus && r.started.src < byStatus,
 	}
-	if !r.started.known() && r.ended { // the runtime could not start it
-		d.end, d.failure, d.attrs = r.finished, r.failure, exitCode(r)
+	switch {
+	case r.started.known():
+	case r.ended: // the runtime could not start it
+		d.end, d.failure, d.attrs, d.causes = r.finished, r.failure, exitCode(r), r.causes
+	case r.lost():
+		return
+	default:
+		d.unfinished, d.causes = c.waits.of(r).worst(false), c.waits.causesOf(r)
+		d.waits = d.unfinished
 	}
 	b.add(d)
 }
@@ -143,42 +256,59 @@ func (b *builder) before(i int) edge {
 // imageVolume adds the pull of a volume's image.
 func (b *builder) imageVolume(i int) {
 	r := run{number: 1, image: b.image(func(e *event) bool { return e.container < 0 && int(e.volume) == i }, 0, maxNanos)}
-	b.imagePull(b.f.volumes[i].name, &r, 0)
+	b.imagePull(b.f.volumes[i].name, &r, 0, 0)
 }
 
 // readiness is the target container's way from Started to the pod's Ready condition, one span for each of its runs.
 func (b *builder) readiness() {
-	target := max(0, b.f.container(b.f.Target))
-	if b.f.container(b.f.Target) < 0 {
-		for i := range b.f.containers {
-			if b.f.containers[i].role == roleMain {
-				target = i
-				break
-			}
-		}
-	}
+	target := b.target()
 	if target >= len(b.runs) {
 		return
 	}
 	for n := range b.runs[target] {
 		r := &b.runs[target][n]
+		if r.lost() {
+			continue
+		}
 		d := draft{
 			name: startup.SpanPodReady, attempt: r.number,
-			start: r.started,
-			exact: r.started.src < byStatus,
+			start:   r.started,
+			exact:   r.started.src < byStatus && !r.ended, // an event may tell who ended it
+			holders: b.holders(),
 		}
 		switch {
-		case r.ended && (b.end.outcome != Ready || r.finished.at <= b.end.at):
+		case r.ended && (b.end.outcome != Ready || b.within(target, n)):
 			d.end, d.failure, d.attrs = r.finished, r.failure, exitCode(r)
 			if d.failure == "" && b.end.outcome != Completed {
 				d.failure = "exit_code=0"
 			}
-		case n+1 < len(b.runs[target]) && (b.end.outcome == Open || b.runs[target][n+1].started.at <= b.end.at):
-			// It ended, since there is a next run, but nobody saw how.
-			d.end, d.failure = b.runs[target][n+1].started, "restarted"
 		case b.end.outcome == Ready:
 			d.end, d.exact = status(b.end.at), d.exact && b.startsExact()
 		}
+		d.events = b.probeNotes(target, r)
 		b.add(d)
 	}
+}
+
+// target is the index of the container whose start is traced.
+func (b *builder) target() int {
+	if i := b.f.container(b.f.Target); i >= 0 {
+		return i
+	}
+	return max(0, slices.IndexFunc(b.f.containers, func(c container) bool { return c.role == roleMain }))
+}
+
+// holders are what the pod's Ready condition waits for: containers that were never ready, then gates.
+func (b *builder) holders() (names []string) {
+	for i := range b.f.containers {
+		if c := &b.f.containers[i]; c.role == roleMain && !c.has(traitReady) {
+			names = append(names, c.name)
+		}
+	}
+	for i, gate := range b.f.readyGates {
+		if i < 32 && b.f.readyGated&(1<<i) == 0 {
+			names = append(names, gate)
+		}
+	}
+	return names
 }

@@ -14,10 +14,13 @@ type draft struct {
 	parent     string // a key; empty: pod_startup
 	attempt    int
 	start, end edge
-	exact      bool   // no event to come would tell the edges better
-	witnessed  bool   // an edge is the observer's own
-	failure    string // how it ended
-	unfinished string // why, if the start ends before it does; empty: the start's own reason
+	exact      bool     // no event to come would tell the edges better
+	witnessed  bool     // an edge is the observer's own
+	failure    string   // how it ended
+	unfinished string   // why, if the start ends before it does; empty: the start's own reason
+	waits      string   // what the kubelet says it waits for, if it has not ended or did not end well
+	causes     causes   // of failure, unfinished or waits
+	holders    []string // what holds it up, while it is open
 	attrs      []attribute.KeyValue
 	events     []startup.Event
 }
@@ -34,18 +37,21 @@ func (b *builder) add(d draft) {
 		if b.end.outcome == Ready {
 			skew, d.end.at = d.end.at-b.end.at, b.end.at
 		} else {
-			d.end, d.failure, d.attrs = edge{}, "", nil // the start ended first; what came later is none of it
+			d.end, d.failure, d.attrs, d.causes = edge{}, "", nil, 0 // the start ended first; what came later is none of it
 		}
 	}
+	stopped := !d.end.known() // it goes on, or ended with the start
 	switch {
-	case d.end.known():
+	case !stopped:
 	case over:
 		d.end, s.Witnessed = status(b.end.at), s.Witnessed || b.end.witnessed
 		s.Exact = b.end.outcome != Ready && (d.start.src < byStatus || d.name == startup.SpanPodPending) &&
 			(d.name != startup.SpanImagePull || d.unfinished != "") // the event that says why may be on its way
 		d.failure = d.unfinished
 		if d.failure == "" {
-			d.failure = b.end.reason
+			d.failure, s.Cut = b.end.reason, b.end.outcome == Deleted
+		} else if b.end.reason != "" && d.name != startup.SpanRestartBackoff { // which follows a failure and is none
+			b.blocked, b.blockedBy = d.failure, d.causes
 		}
 		if b.end.reason == "" {
 			d.failure = ""
@@ -65,7 +71,7 @@ func (b *builder) add(d draft) {
 		s.ParentKey = startup.Key(startup.SpanPodStartup, "", 1)
 	}
 	s.Start, s.End, s.Failure, s.Events = start.time(), end.time(), d.failure, d.events
-	s.Attributes = d.attributes()
+	s.Attributes = d.attributes(stopped, s.Open)
 	if b.offset > 0 && d.name != startup.SpanPodPending && d.parent == "" {
 		skew = max(skew, b.offset)
 	}
@@ -75,7 +81,7 @@ func (b *builder) add(d draft) {
 	b.spans = append(b.spans, s)
 }
 
-func (d *draft) attributes() []attribute.KeyValue {
+func (d *draft) attributes(stopped, open bool) []attribute.KeyValue {
 	attrs := timeAttributes(d.start.src, d.end.src)
 	if d.of != "" {
 		attrs = append(attrs, attribute.String(startup.AttrContainerName, d.of))
@@ -83,7 +89,17 @@ func (d *draft) attributes() []attribute.KeyValue {
 	if d.attempt > 1 {
 		attrs = append(attrs, attribute.Int(startup.AttrAttempt, d.attempt))
 	}
-	return append(attrs, d.attrs...)
+	attrs = append(attrs, d.attrs...)
+	if stopped && d.waits != "" {
+		attrs = append(attrs, attribute.String(startup.AttrWaitingReason, d.waits))
+	}
+	if open && len(d.holders) > 0 {
+		attrs = append(attrs, attribute.StringSlice(startup.AttrWaitingFor, d.holders))
+	}
+	if cause := d.causes.first(); cause != "" && (stopped || d.failure != "") {
+		attrs = append(attrs, attribute.String(startup.AttrCause, cause))
+	}
+	return attrs
 }
 
 func timeAttributes(start, end source) []attribute.KeyValue {

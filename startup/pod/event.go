@@ -33,6 +33,8 @@ const (
 	kindVolumeAttached
 	kindVolumeFailed
 	kindSandboxFailed
+	kindProbeKill   // a container is told to end because of a probe
+	kindProbeFailed // not yet
 	kindUnschedulable
 )
 
@@ -44,6 +46,8 @@ type event struct {
 	container int8   // index, -1: none
 	volume    int8   // index of an image volume, -1: none
 	why       unschedulable
+	causes    causes
+	probe     probe
 	count     int32
 	first     nanos
 	last      nanos // whole seconds
@@ -93,12 +97,15 @@ var kinds = map[string]kind{
 	"FailedCreatePodSandBox":        kindSandboxFailed,
 	"FailedCreatePodSandbox":        kindSandboxFailed,
 	"FailedPodSandBoxStatus":        kindSandboxFailed,
+	"Killing":                       kindProbeKill,
+	"Unhealthy":                     kindProbeFailed,
 	"NetworkNotReady":               kindSandboxFailed,
 	"FailedPrepareDynamicResources": kindSandboxFailed,
 }
 
-// EventFields leave the server what is not about pods, and the reason that a slow start repeats most.
-const EventFields = "involvedObject.kind=Pod,reason!=Unhealthy,reason!=BackOff,reason!=Killing"
+// EventFields leave the server what is not about pods, and what status tells as well. A probe that fails again and again is
+// kept: the kubelet writes at most 25 events of a pod at once, then one in five minutes.
+const EventFields = "involvedObject.kind=Pod,reason!=BackOff"
 
 // Event adds what one event of the pod tells and reports whether that was new. The pod's containers must be known
 // for an event of a container to count, so add a version of the pod first.
@@ -146,6 +153,26 @@ const aggregation = "(combined from similar events): "
 // text is what an event says, whether or not the recorder combined it with others.
 func text(e *corev1.Event) string { return strings.TrimPrefix(e.Message, aggregation) }
 
+// probe is one of a container's.
+type probe uint8
+
+// probes are the kubelet's words for them, and ours.
+var probes = [...]string{1: "startup", 2: "liveness", 3: "readiness"}
+
+// probeTexts are how the kubelet tells that a probe failed, and that it ends a container for that.
+var probeTexts = map[kind]*regexp.Regexp{
+	kindProbeFailed: regexp.MustCompile(`^(?i)(startup|liveness|readiness) probe (?:failed|errored)`),
+	kindProbeKill:   regexp.MustCompile(`failed (startup|liveness) probe`),
+}
+
+func (k kind) probe(said string) probe {
+	m := probeTexts[k].FindStringSubmatch(said)
+	if m == nil {
+		return 0
+	}
+	return probe(slices.Index(probes[:], strings.ToLower(m[1]))) //nolint:gosec // few
+}
+
 // pullFailure is the beginning of the kubelet's text; what the registry answered follows it.
 var pullFailure = regexp.MustCompile(`^Failed to pull image "[^"]*"`)
 
@@ -159,6 +186,11 @@ func Needed(e *corev1.Event) (said string, ok bool) {
 		return text(e), true
 	case kindPullFailed:
 		said = pullFailure.FindString(text(e))
+		return strings.TrimSpace(said + ": " + Cause(text(e))), said != ""
+	case kindVolumeFailed:
+		return Cause(text(e)), true
+	case kindProbeKill, kindProbeFailed:
+		said = probeTexts[kinds[e.Reason]].FindString(text(e))
 		return said, said != ""
 	}
 	return "", true
@@ -196,7 +228,14 @@ func (f *Facts) distil(e *corev1.Event) (event, bool) {
 		if !strings.HasPrefix(said, "Failed to pull image") {
 			return event{}, false
 		}
-		fact.volume = f.imageVolume(said)
+		fact.volume, fact.causes = f.imageVolume(said), cause(said)
+	case kindVolumeFailed:
+		fact.causes = cause(said)
+	case kindProbeKill, kindProbeFailed:
+		// "Killing" is also said of containers that end with their pod.
+		if fact.probe = k.probe(said); fact.probe == 0 {
+			return event{}, false
+		}
 	case kindUnschedulable:
 		fact.why = whyUnschedulable(said)
 		f.gated = f.gated || fact.why == becauseGated

@@ -33,6 +33,12 @@ type Facts struct {
 	reason     string // of a failed pod: Evicted, OutOfcpu, UnexpectedAdmissionError
 	disruption string // reason of the DisruptionTarget condition: PreemptionByScheduler, DeletionByTaintManager
 
+	policy      restartPolicy
+	grace       nanos         // that a container which is told to end has
+	readyGates  []string      // conditions beside the containers' that Ready needs
+	readyGated  uint32        // the set of them that were met
+	unscheduled unschedulable // what the PodScheduled condition gave as reasons
+
 	containers []container // init containers first, in the order of the spec
 	volumes    []imageVolume
 	events     []event // sorted, at most maxEvents
@@ -62,8 +68,40 @@ const (
 type container struct {
 	name     string
 	role     role
-	waiting  waiting // every reason it was seen to wait for
+	traits   traits
+	waits    waits
 	attempts []attempt
+}
+
+// traits are what is known of a container for good once it is.
+type traits uint8
+
+const (
+	traitProbed  traits = 1 << iota // a readiness or startup probe tells when it serves
+	traitStarted                    // its startup probe succeeded, or it has none
+	traitReady                      // it was ready once
+)
+
+func (c *container) has(t traits) bool { return c.traits&t != 0 }
+
+// restartPolicy says what becomes of a container that ended.
+type restartPolicy uint8
+
+const (
+	restartAlways restartPolicy = iota
+	restartOnFailure
+	restartNever
+)
+
+// restarts says whether the kubelet starts the container again after the run.
+func (p restartPolicy) restarts(r role, failed bool) bool {
+	switch {
+	case r == roleSidecar:
+		return true
+	case r == roleInit:
+		return failed && p != restartNever
+	}
+	return p == restartAlways || p == restartOnFailure && failed
 }
 
 // attempt is one run of a container. Times have whole seconds.
@@ -71,6 +109,7 @@ type attempt struct {
 	number   int32 // from 1
 	exit     int32
 	ended    bool
+	causes   causes // why the runtime could not start it
 	started  nanos
 	finished nanos
 	reason   string // of the runtime: Completed, Error, OOMKilled, StartError
@@ -105,16 +144,53 @@ const (
 	maxEvents   = 64
 )
 
+// waits are every reason for which a container was seen to wait before its newest run, and their causes. Of earlier runs
+// not everybody has seen them.
+type waits struct {
+	run     int32 // its number
+	reasons waiting
+	causes  causes
+}
+
+func (w *waits) add(run int32, reason, message string) {
+	if run > w.run {
+		*w = waits{run: run}
+	}
+	if run == w.run {
+		w.reasons.add(reason)
+		w.causes |= cause(message)
+	}
+}
+
+func (w *waits) of(r *run) waiting {
+	if r.number != int(w.run) {
+		return 0
+	}
+	return w.reasons
+}
+
+func (w *waits) causesOf(r *run) causes {
+	if r.number != int(w.run) {
+		return 0
+	}
+	return w.causes
+}
+
 // waiting is a set of reasons for which containers wait.
 type waiting uint16
 
 // waitReasons are the kubelet's words, the most telling first.
 var waitReasons = []string{
 	"InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed",
-	"ImagePullBackOff", "ErrImagePull",
+	imagePullBackOff, errImagePull,
 	"CreateContainerConfigError", "CreateContainerError", "PreCreateHookError", "PreStartHookError", "PostStartHookError",
 	"RunContainerError", "CrashLoopBackOff",
 }
+
+const (
+	imagePullBackOff = "ImagePullBackOff"
+	errImagePull     = "ErrImagePull"
+)
 
 // pullReasons is how many of waitReasons are about the image.
 const pullReasons = 7

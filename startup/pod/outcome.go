@@ -3,7 +3,10 @@
 package pod
 
 import (
+	"slices"
 	"strconv"
+
+	"go.opentelemetry.io/otel/attribute"
 
 	"github.com/coldtrace/coldtrace/startup"
 )
@@ -15,6 +18,7 @@ type Outcome string
 const (
 	Open      Outcome = ""                       // it has not ended
 	Ready     Outcome = startup.OutcomeReady     // the Ready condition became true
+	Started   Outcome = startup.OutcomeStarted   // likewise, but nothing probes the pod: all that is known is that it runs
 	Completed Outcome = startup.OutcomeCompleted // all containers ended well before the pod was ever Ready: a short job
 	Failed    Outcome = startup.OutcomeFailed    // the pod failed: Evicted, rejected by the kubelet, a container that may not restart
 	Deleted   Outcome = startup.OutcomeDeleted   // it was deleted, preempted or drained before it was Ready
@@ -28,6 +32,7 @@ type ending struct {
 	reason  string // of the root span; empty for a start that did well
 	// witnessed: the time is the observer's own.
 	witnessed bool
+	asked     nanos // at, as the API server has it
 }
 
 // ending finds the first thing that ended the start.
@@ -55,7 +60,66 @@ func (f *Facts) ending(now, timeout nanos) ending {
 	if !ended {
 		return ending{}
 	}
+	end.asked = end.at
 	return end
+}
+
+// verdict settles how the start ended by the whole of it, and says so on the root: one that had failed before it was deleted
+// or given up has failed.
+func (b *builder) verdict(root *Span) Outcome {
+	attempts := 0
+	var failure string
+	var why causes
+	if i := b.target(); i < len(b.runs) {
+		last, failed := b.lastRuns(i)
+		if last != nil {
+			attempts = last.number - 1
+		}
+		if failed != nil {
+			failure, why = failed.failure, failed.causes
+			if failed == last {
+				attempts++
+			}
+		}
+	}
+	outcome := b.end.outcome
+	root.Failure = b.end.reason
+	if attempts > 0 {
+		root.Attributes = append(root.Attributes, attribute.Int(startup.AttrFailedAttempts, attempts))
+	}
+	if outcome == Deleted || outcome == TimedOut {
+		if failure == "" {
+			failure, why = b.down()
+		}
+		if failure == "" {
+			failure, why = b.blocked, b.blockedBy
+		}
+		if failure != "" {
+			root.Attributes = append(root.Attributes, attribute.String(startup.AttrEndedBy, string(outcome)))
+			outcome, root.Failure = Failed, failure
+		}
+	}
+	if cause := why.first(); cause != "" && outcome == Failed {
+		root.Attributes = append(root.Attributes, attribute.String(startup.AttrCause, cause))
+	}
+	if outcome == Ready && !b.f.probed() {
+		outcome = Started
+	}
+	if outcome != Open {
+		root.Attributes = append(root.Attributes, attribute.String(startup.AttrOutcome, string(outcome)))
+	}
+	return outcome
+}
+
+// down is why another container than the endpoint's had ended last and was not running again when the start ended.
+func (b *builder) down() (failure string, why causes) {
+	var at nanos
+	for i := range b.runs {
+		if last, failed := b.lastRuns(i); failed != nil && failed == last && failed.finished.at >= at {
+			at, failure, why = failed.finished.at, failed.failure, failed.causes
+		}
+	}
+	return failure, why
 }
 
 func (f *Facts) whyDeleted() string {
@@ -96,6 +160,11 @@ func (a attempt) failure() string {
 		return "exit_code=" + strconv.Itoa(int(a.exit))
 	}
 	return a.reason
+}
+
+// probed says whether the Ready condition tells more than that the containers run.
+func (f *Facts) probed() bool {
+	return len(f.readyGates) > 0 || slices.ContainsFunc(f.containers, func(c container) bool { return c.has(traitProbed) })
 }
 
 func (f *Facts) has(k kind) bool {

@@ -12,13 +12,17 @@ import (
 func (b *builder) pending() {
 	f := b.f
 	created := status(f.created)
-	b.add(draft{
+	pending := draft{
 		name:   startup.SpanPodPending,
 		start:  created,
 		end:    b.scheduled,
 		exact:  b.scheduled.src < byStatus,
 		events: b.schedulerNotes(),
-	})
+	}
+	if !b.scheduled.known() && f.unscheduled != 0 {
+		pending.attrs = []attribute.KeyValue{attribute.StringSlice(startup.AttrReasons, f.unscheduled.names())}
+	}
+	b.add(pending)
 	parent := startup.Key(startup.SpanPodPending, "", 1)
 	if f.gated {
 		end := b.ungated()
@@ -87,8 +91,10 @@ func (b *builder) schedulerNotes() []startup.Event {
 
 // sandbox is the time from the node's choice to the first container: volumes, devices, network.
 func (b *builder) sandbox() {
-	var notes []startup.Event
-	first := edge{}
+	var (
+		notes []event
+		first edge
+	)
 	for i := range b.f.events {
 		e := &b.f.events[i]
 		switch e.kind {
@@ -96,12 +102,8 @@ func (b *builder) sandbox() {
 			if !first.known() {
 				first = b.node(edge{e.first, e.source})
 			}
-		case kindVolumeAttached:
-			notes = append(notes, b.note(startup.EventVolumeAttached, e.first, e.count))
-		case kindVolumeFailed:
-			notes = append(notes, b.note(startup.EventVolumeFailed, e.first, e.count))
-		case kindSandboxFailed:
-			notes = append(notes, b.note(startup.EventSandboxFailed, e.first+b.offset, e.count))
+		case kindVolumeAttached, kindVolumeFailed, kindSandboxFailed:
+			notes = append(notes, *e)
 		}
 	}
 	condition := b.node(status(b.f.sandbox))
@@ -114,17 +116,48 @@ func (b *builder) sandbox() {
 	if !b.inside.known() {
 		for _, runs := range b.runs {
 			for _, r := range runs {
-				if r.started.known() && (!b.inside.known() || r.started.at < b.inside.at) {
+				if r.number == 1 && r.started.known() && (!b.inside.known() || r.started.at < b.inside.at) {
 					b.inside = r.started
 				}
 			}
 		}
 	}
-	b.add(draft{
-		name:   startup.SpanSandboxCreating,
-		start:  b.scheduled,
-		end:    b.inside,
-		exact:  b.scheduled.src < byStatus && b.inside.src < byStatus,
-		events: notes,
-	})
+	d := draft{
+		name:  startup.SpanSandboxCreating,
+		start: b.scheduled,
+		end:   b.inside,
+		exact: b.scheduled.src < byStatus && b.inside.src < byStatus,
+	}
+	for i := range notes {
+		b.sandboxNote(&d, &notes[i])
+	}
+	b.add(d)
+}
+
+// sandboxNotes are what the kinds of events are called on the span.
+var sandboxNotes = map[kind]string{
+	kindVolumeAttached: startup.EventVolumeAttached,
+	kindVolumeFailed:   startup.EventVolumeFailed,
+	kindSandboxFailed:  startup.EventSandboxFailed,
+}
+
+// sandboxNote adds one. What is repeated for a later sandbox, or mounted later, is none of this one's.
+func (b *builder) sandboxNote(d *draft, e *event) {
+	at, count := e.first, e.count
+	if e.kind == kindSandboxFailed {
+		at += b.offset
+	}
+	if d.end.known() {
+		if at > d.end.at {
+			return
+		}
+		count = 0
+	}
+	note := b.note(sandboxNotes[e.kind], at, count)
+	if cause := e.causes.first(); cause != "" {
+		note.Attributes = append(note.Attributes, attribute.String(startup.AttrCause, cause))
+		d.causes |= e.causes
+		d.unfinished, d.waits = "FailedMount", "FailedMount"
+	}
+	d.events = append(d.events, note)
 }

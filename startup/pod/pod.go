@@ -26,11 +26,11 @@ func (f *Facts) Pod(p *corev1.Pod, seen time.Time) {
 		}
 		f.deleted.earliest(at)
 	}
-	for i := range p.Status.Conditions {
-		f.condition(&p.Status.Conditions[i])
-	}
 	if f.containers == nil {
 		f.spec(&p.Spec)
+	}
+	for i := range p.Status.Conditions {
+		f.condition(&p.Status.Conditions[i])
 	}
 	for i := range p.Status.InitContainerStatuses {
 		f.status(&p.Status.InitContainerStatuses[i])
@@ -61,7 +61,15 @@ func (f *Facts) condition(c *corev1.PodCondition) {
 		f.gated = true
 	}
 	if c.Status != corev1.ConditionTrue {
+		if c.Type == corev1.PodScheduled && c.Reason == corev1.PodReasonUnschedulable {
+			f.unscheduled |= whyUnschedulable(c.Message)
+		}
 		return
+	}
+	for i, gate := range f.readyGates {
+		if string(c.Type) == gate && i < 32 {
+			f.readyGated |= 1 << i
+		}
 	}
 	switch c.Type {
 	case corev1.PodScheduled:
@@ -88,7 +96,24 @@ func (f *Facts) spec(s *corev1.PodSpec) {
 		f.containers = append(f.containers, container{name: intern(c.Name), role: r})
 	}
 	for i := range s.Containers {
-		f.containers = append(f.containers, container{name: intern(s.Containers[i].Name)})
+		c := container{name: intern(s.Containers[i].Name)}
+		if s.Containers[i].ReadinessProbe != nil || s.Containers[i].StartupProbe != nil {
+			c.traits = traitProbed
+		}
+		f.containers = append(f.containers, c)
+	}
+	for _, gate := range s.ReadinessGates {
+		f.readyGates = append(f.readyGates, intern(string(gate.ConditionType)))
+	}
+	switch s.RestartPolicy {
+	case corev1.RestartPolicyNever:
+		f.policy = restartNever
+	case corev1.RestartPolicyOnFailure:
+		f.policy = restartOnFailure
+	}
+	f.grace = defaultGrace
+	if g := s.TerminationGracePeriodSeconds; g != nil {
+		f.grace = nanos(*g) * second
 	}
 	for i := range s.Volumes {
 		if v := s.Volumes[i].Image; v != nil {
@@ -97,6 +122,9 @@ func (f *Facts) spec(s *corev1.PodSpec) {
 	}
 }
 
+// defaultGrace is what Kubernetes gives a container to end if the pod does not say.
+const defaultGrace = 30 * second
+
 func (f *Facts) status(s *corev1.ContainerStatus) {
 	i := f.container(s.Name)
 	if i < 0 {
@@ -104,7 +132,17 @@ func (f *Facts) status(s *corev1.ContainerStatus) {
 	}
 	c := &f.containers[i]
 	if w := s.State.Waiting; w != nil {
-		c.waiting.add(w.Reason)
+		run := s.RestartCount + 1
+		if s.LastTerminationState.Terminated != nil {
+			run++ // the count is that of the newest container there is: see below
+		}
+		c.waits.add(run, w.Reason, w.Message)
+	}
+	if s.Started != nil && *s.Started {
+		c.traits |= traitStarted
+	}
+	if s.Ready {
+		c.traits |= traitReady
 	}
 	if w := s.LastTerminationState.Terminated; w != nil {
 		// The count is that of the newest container there is. While a restart is awaited that is the one that ended.
@@ -130,6 +168,14 @@ func (c *container) ended(number int32, t *corev1.ContainerStateTerminated) {
 	a.started.earliest(stamp(t.StartedAt))
 	a.finished.earliest(stamp(t.FinishedAt))
 	a.ended, a.exit, a.reason = true, t.ExitCode, intern(t.Reason)
+	if CouldNotStart(t.Reason) { // else the message is the container's own
+		a.causes |= cause(t.Message)
+	}
+}
+
+// CouldNotStart says whether a container that ended with the reason never ran: what its message says is the runtime's.
+func CouldNotStart(reason string) bool {
+	return reason == "StartError" || reason == "ContainerCannotRun"
 }
 
 func (f *Facts) end(p *corev1.Pod) {

@@ -12,8 +12,15 @@ type run struct {
 	ended    bool
 	exit     int
 	failure  string
+	causes   causes
 	image    image
+	known    bool // so is the run before it, or it is the first: what happened between them is told
+	replaced bool // another run came after it
 }
+
+// lost says that the run's end was never seen, since its successor's was. A span of it could only be told with edges that
+// whoever saw it would not tell.
+func (r *run) lost() bool { return r.replaced && !r.ended }
 
 // runsOf joins what status says of a container's attempts with what events say. There is always a first run, even if
 // nothing but the container's place in the spec is known of it.
@@ -22,7 +29,7 @@ func (b *builder) runsOf(i int) []run {
 	exact := b.starts(i)
 	runs := make([]run, 0, len(c.attempts)+1)
 	for _, a := range c.attempts {
-		r := run{number: int(a.number), ended: a.ended, exit: int(a.exit), failure: a.failure()}
+		r := run{number: int(a.number), ended: a.ended, exit: int(a.exit), failure: a.failure(), causes: a.causes}
 		r.started, r.finished = b.node(status(a.started)), b.node(status(a.finished))
 		if n := slices.IndexFunc(exact, func(e edge) bool { return a.started != 0 && e.at.within(r.started.at) }); n >= 0 {
 			r.started, exact = exact[n], exact[n+1:]
@@ -41,10 +48,19 @@ func (b *builder) runsOf(i int) []run {
 			runs = slices.Insert(runs, 0, first)
 		}
 	}
+	for n := range runs {
+		r := &runs[n]
+		r.known = n == 0 && r.number == 1 || n > 0 && runs[n-1].number == r.number-1
+		r.replaced = n+1 < len(runs)
+		if killed := b.killedBy(i, r); killed != 0 {
+			r.failure = probes[killed] + "_probe_failed"
+		}
+	}
 	b.images(i, runs)
 	for n := range runs {
-		// No container starts before its image is there, but the second that status cuts off may say so.
-		if r := &runs[n]; r.started.src == byStatus && r.started.at < r.image.there.at && r.image.there.at < r.started.at+second {
+		// No container starts before its image is there, but the second that status cuts off may say so. Of a later run not
+		// everybody knows how it came by its image.
+		if r := &runs[n]; r.number == 1 && r.started.src == byStatus && r.started.at < r.image.there.at && r.image.there.at < r.started.at+second {
 			r.started.at = r.image.there.at
 			if r.ended {
 				r.finished.at = max(r.finished.at, r.started.at)
@@ -52,6 +68,40 @@ func (b *builder) runsOf(i int) []run {
 		}
 	}
 	return runs
+}
+
+// Exit codes of a program that a signal ended: SIGKILL, SIGTERM.
+const (
+	exitKilled     = 128 + 9
+	exitTerminated = 128 + 15
+)
+
+// killedBy is the probe for which the kubelet ended the run, 0 if it did not. The event's first time is exact. Of its
+// repetitions only the last has one, which moves on; a run that a signal ended meanwhile was ended by one of them.
+//
+//	Killing ×1      ×2 (time lost)   ×3
+//	   | exit 137      | exit 137       | exit 137
+//	first                              last        + grace period
+func (b *builder) killedBy(i int, r *run) probe {
+	if !r.ended || !r.finished.known() || r.failure == "OOMKilled" {
+		return 0
+	}
+	slack := b.f.grace + 2*second
+	for n := range b.f.events {
+		e := &b.f.events[n]
+		if e.kind != kindProbeKill || int(e.container) != i {
+			continue
+		}
+		first := b.node(edge{e.first, e.source}).at
+		upTo := first
+		if r.exit == exitKilled || r.exit == exitTerminated {
+			upTo = max(upTo, b.node(status(e.last)).at)
+		}
+		if first < r.finished.at+second && r.finished.at <= upTo+slack && r.started.at <= upTo {
+			return e.probe
+		}
+	}
+	return 0
 }
 
 // starts are the times of the container's Started events that are better than those of status.
@@ -80,6 +130,9 @@ type image struct {
 func (b *builder) images(i int, runs []run) {
 	for n := range runs {
 		r := &runs[n]
+		if !r.known {
+			continue
+		}
 		var after, before nanos = 0, maxNanos
 		if n > 0 {
 			last := &runs[n-1]

@@ -2,20 +2,27 @@
 
 package pod
 
-import "regexp"
+import (
+	"regexp"
+	"strings"
+)
 
 // unschedulable is a set of reasons why no node took the pod.
-type unschedulable uint16
+type unschedulable uint32
 
 // becauseGated is the only one of its event: the scheduler does not look further.
 const becauseGated unschedulable = 1
 
-// schedulerTexts are the reasons and how the scheduler's plugins put them. The position is the bit.
+// schedulerTexts are the reasons and how the scheduler's plugins put them. The position is the bit; of several that match
+// a clause the first is meant.
 var schedulerTexts = []struct {
 	name string
 	text *regexp.Regexp
 }{
 	{"scheduling_gated", regexp.MustCompile(`scheduling gates`)},
+	{"pvc_missing", regexp.MustCompile(`(?i)persistentvolumeclaim "[^"]*" not found`)},
+	{"pvc_unbound", regexp.MustCompile(`(?i)unbound immediate persistentvolumeclaim|waiting for .*(provision|bind)`)},
+	{"volume_zone", regexp.MustCompile(`(?i)volume node affinity conflict|no available volume zone`)},
 	{"insufficient_gpu", regexp.MustCompile(`Insufficient \S*(gpu|mig-|neuron|gaudi|tpu|xe\b|i915)|cannot allocate all claims|resourceclaim`)},
 	{"insufficient_cpu", regexp.MustCompile(`Insufficient cpu`)},
 	{"insufficient_memory", regexp.MustCompile(`Insufficient memory`)},
@@ -38,9 +45,12 @@ var preemption = regexp.MustCompile(`\.? preemption: .*$`)
 func whyUnschedulable(message string) unschedulable {
 	message = preemption.ReplaceAllString(message, "")
 	var why unschedulable
-	for i, r := range schedulerTexts {
-		if r.text.MatchString(message) {
-			why |= 1 << i
+	for clause := range strings.SplitSeq(message, ", ") {
+		for i, r := range schedulerTexts {
+			if r.text.MatchString(clause) {
+				why |= 1 << i
+				break
+			}
 		}
 	}
 	return why

@@ -19,6 +19,11 @@ type Stub struct {
 	Containers []string  `json:"containers,omitempty"` // in the order of the spec
 	Roles      []uint8   `json:"roles,omitempty"`      // of Containers
 	Waits      []uint16  `json:"waits,omitempty"`      // of Containers: what each was seen to wait for
+	Causes     []uint32  `json:"causes,omitempty"`     // of Waits
+	WaitsOf    []int32   `json:"waitsOf,omitempty"`    // the run of Waits
+	Traits     []uint8   `json:"traits,omitempty"`     // of Containers
+	Policy     uint8     `json:"policy,omitempty"`     // what becomes of a container that ended
+	Grace      int64     `json:"grace,omitempty"`      // nanoseconds
 	Runs       []StubRun `json:"runs,omitempty"`       // those that ended: status tells of the last one alone
 }
 
@@ -53,14 +58,12 @@ func (f *Facts) Stub() Stub {
 		Namespace: f.Namespace, Name: f.Name, UID: f.UID, Node: f.Node, Target: f.Target,
 		Created: int64(f.created), Scheduled: int64(f.scheduled), Gated: f.gated, Witness: f.Witnessed(),
 	}
-	waits := make([]uint16, len(f.containers))
+	s.Policy, s.Grace = uint8(f.policy), int64(f.grace)
 	for i := range f.containers {
 		c := &f.containers[i]
 		s.Containers = append(s.Containers, c.name)
-		s.Roles = append(s.Roles, uint8(c.role))
-		if waits[i] = uint16(c.waiting); c.waiting != 0 {
-			s.Waits = waits
-		}
+		s.Roles, s.Traits = append(s.Roles, uint8(c.role)), append(s.Traits, uint8(c.traits))
+		s.Waits, s.Causes, s.WaitsOf = append(s.Waits, uint16(c.waits.reasons)), append(s.Causes, uint32(c.waits.causes)), append(s.WaitsOf, c.waits.run)
 		for _, a := range c.attempts {
 			if a.ended {
 				s.Runs = append(s.Runs, StubRun{i, a.number, a.exit, a.reason, int64(a.started / second), int64(a.finished / second)})
@@ -75,15 +78,16 @@ func FromStub(s Stub) *Facts {
 	f := &Facts{
 		Namespace: s.Namespace, Name: s.Name, UID: s.UID, Node: s.Node, Target: s.Target,
 		created: nanos(s.Created), scheduled: nanos(s.Scheduled), gated: s.Gated, ungated: nanos(s.Ungated),
-		gone: nanos(s.Gone),
+		gone: nanos(s.Gone), policy: restartPolicy(s.Policy), grace: nanos(s.Grace),
 	}
 	for i, name := range s.Containers {
-		c := container{name: intern(name)}
+		c := container{name: intern(name), traits: traitProbed} // what a stub of an older version does not have
 		if i < len(s.Roles) {
 			c.role = role(s.Roles[i])
 		}
-		if i < len(s.Waits) {
-			c.waiting = waiting(s.Waits[i])
+		if i < len(s.Waits) && i < len(s.Causes) && i < len(s.WaitsOf) && i < len(s.Traits) {
+			c.waits = waits{run: s.WaitsOf[i], reasons: waiting(s.Waits[i]), causes: causes(s.Causes[i])}
+			c.traits = traits(s.Traits[i])
 		}
 		f.containers = append(f.containers, c)
 	}
