@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
@@ -115,8 +116,9 @@ func (a *api) create(ctx context.Context, namespace, name string, annotations ..
 			SchedulerName: "scripted",
 			Containers: []corev1.Container{{
 				Name: "main", Image: "registry.test/vllm:v0.9.2",
-				Command:   []string{"python", "-m", "vllm.entrypoints.openai.api_server", "--model", "llama"},
-				Resources: corev1.ResourceRequirements{Limits: corev1.ResourceList{"nvidia.com/gpu": resource.MustParse("1")}},
+				Command:        []string{"python", "-m", "vllm.entrypoints.openai.api_server", "--model", "llama"},
+				Resources:      corev1.ResourceRequirements{Limits: corev1.ResourceList{"nvidia.com/gpu": resource.MustParse("1")}},
+				ReadinessProbe: &corev1.Probe{ProbeHandler: corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromInt32(8000)}}},
 			}},
 		},
 	}, metav1.CreateOptions{})
