@@ -18,6 +18,7 @@ import (
 	"github.com/google/uuid"
 	colmetricspb "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
 
+	"go.opentelemetry.io/otel/attribute"
 	"sigs.k8s.io/yaml"
 
 	"github.com/coldtrace/coldtrace/startup"
@@ -27,7 +28,10 @@ import (
 func pod(endpoint string, seconds int) (startup.Subject, startup.Span) {
 	end := time.Now()
 	return startup.Subject{PodUID: uuid.NewString(), EndpointName: endpoint, ModelName: "m", GPUType: "h100", Region: "r"},
-		startup.Span{Name: startup.SpanStartup, Key: startup.KeyInContainer, Start: end.Add(-time.Duration(seconds) * time.Second), End: end}
+		startup.Span{
+			Name: startup.SpanPodStartup, Key: startup.SpanPodStartup, Start: end.Add(-time.Duration(seconds) * time.Second), End: end,
+			Attributes: []attribute.KeyValue{attribute.String(startup.AttrOutcome, startup.OutcomeReady)},
+		}
 }
 
 // at gives all points of a request the times.
