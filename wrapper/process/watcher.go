@@ -247,6 +247,16 @@ func (w *Watcher) sample(p *Process) {
 	}
 }
 
+// reapedBy is the signal that ended a process whose parent has asked for its status already. 0: none, or the kernel does not
+// say (before 6.15).
+func reapedBy(pidfd int) int {
+	info := unix.PidfdInfo{Mask: unix.PIDFD_INFO_EXIT}
+	if pidfd < 0 || unix.IoctlPidfdInfo(pidfd, &info) != nil || info.Mask&unix.PIDFD_INFO_EXIT == 0 {
+		return 0
+	}
+	return int(info.Exit_code) & 0x7f
+}
+
 func (w *Watcher) end(p *Process) {
 	if w.procs[p.PID] != p {
 		return
@@ -255,6 +265,8 @@ func (w *Watcher) end(p *Process) {
 	p.End = w.Clock() // not when the look began, before which it was there
 	if s, ok := w.stat(p.PID); ok && s.start == p.ticks && s.state == 'Z' {
 		p.Signal = s.status & 0x7f
+	} else {
+		p.Signal = reapedBy(p.pidfd)
 	}
 	w.Guard.Unlock()
 	p.release()

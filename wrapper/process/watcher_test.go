@@ -4,6 +4,7 @@ package process
 
 import (
 	"os"
+	"os/exec"
 	"slices"
 	"testing"
 	"time"
@@ -115,6 +116,30 @@ func TestWhatASignalEndedIsTold(t *testing.T) {
 			}
 			_ = c.Wait()
 		})
+	}
+}
+
+func TestWhatASignalEndedIsToldAfterItsParentHasAsked(t *testing.T) {
+	c := exec.Command("sleep", "60")
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.PidfdOpen(c.Process.Pid, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if s := reapedBy(fd); s != 0 {
+		t.Errorf("ended by %d while it lives", s)
+	}
+	_ = c.Process.Kill()
+	_ = c.Wait()
+	info := unix.PidfdInfo{Mask: unix.PIDFD_INFO_EXIT}
+	if err := unix.IoctlPidfdInfo(fd, &info); err != nil {
+		t.Skipf("a kernel before 6.15 does not say: %v", err)
+	}
+	if s := reapedBy(fd); s != int(unix.SIGKILL) {
+		t.Errorf("ended by %d", s)
 	}
 }
 
