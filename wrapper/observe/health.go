@@ -32,6 +32,9 @@ const (
 	// Where several sockets share a port the kernel chooses whose a question is, and that server may not be up yet (vLLM with
 	// two API servers). So many questions wait for healthFirst only: the next may find one that is.
 	impatient = 10
+	// elsewhere is every how many questions the table of sockets is looked up for other addresses: where nobody is connected the
+	// kernel takes 3 ms to find that out.
+	elsewhere = 10
 )
 
 // anyCertificate is what the kubelet accepts as well.
@@ -47,7 +50,7 @@ type prober struct {
 	conn    net.Conn // of the question under way
 	client  *http.Client
 
-	unanswered int // questions
+	asked, unanswered int // questions
 }
 
 // answer is what asking once brought.
@@ -101,7 +104,8 @@ func (p *prober) ask(ctx context.Context, pids func() map[int]bool, counts func(
 			return last
 		}
 	}
-	if p.network == "tcp" { // 127.0.0.2, or an address that came later
+	p.asked++
+	if p.network == "tcp" && p.asked%elsewhere == 1 { // 127.0.0.2, or an address that came later
 		for _, ip := range p.sockets.At(p.Port) {
 			host := net.JoinHostPort(ip, strconv.Itoa(p.Port))
 			if !slices.Contains(p.hosts, host) && p.askAt(ctx, host, pids, counts, &last) {
