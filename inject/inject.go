@@ -7,6 +7,7 @@ package inject
 import (
 	"encoding/json"
 	"hash/fnv"
+	"slices"
 
 	"gomodules.xyz/jsonpatch/v2"
 
@@ -91,7 +92,7 @@ func choose(req Request, s *Selection) (Reason, bool) {
 		id       = &s.Identity
 		sel      = &req.Policy.Selection
 		value    = req.Pod.Metadata.Labels[sel.LabelKey]
-		labelled = sel.LabelKey != "" && value != "" && (len(sel.LabelValues) == 0 || contains(sel.LabelValues, value))
+		labelled = sel.LabelKey != "" && value != "" && (len(sel.LabelValues) == 0 || slices.Contains(sel.LabelValues, value))
 	)
 	switch {
 	case s.Settings.Inject == "false":
@@ -171,13 +172,4 @@ func inCanary(req Request) bool {
 	h := fnv.New32a()
 	h.Write([]byte(key))
 	return int(h.Sum32()%100) < percent
-}
-
-func contains(list []string, s string) bool {
-	for _, v := range list {
-		if v == s {
-			return true
-		}
-	}
-	return false
 }
