@@ -231,7 +231,7 @@ var table = []Engine{
 		Name: "llama_cpp_python", Family: "llama_cpp",
 		Processes: []Process{{Module: "llama_cpp.server"}},
 		Address:   Address{Scheme: "http", Port: 8000, Path: "/v1/models"},
-		Settings:  []Setting{{Option: "--port", Env: "PORT", set: port}, {Option: "--ssl_certfile", set: secure}},
+		Settings:  []Setting{{Option: "--port", Env: "PORT", set: port}, {Option: "--ssl-certfile", set: secure}},
 	},
 	{
 		Name: "ray", Role: "worker", // a head has no address to join

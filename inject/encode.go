@@ -7,8 +7,20 @@ import (
 	"unicode/utf8"
 )
 
-// AppendEncode appends operations as a JSON patch: what json.Marshal writes, several times cheaper, since the values are
-// of few kinds and mostly short plain text.
+// Encode writes operations as a JSON patch: what json.Marshal writes, several times cheaper, since the values are of
+// few kinds and mostly short plain text.
+func Encode(ops []Operation) []byte {
+	size := 2
+	for i := range ops {
+		size += 96 + len(ops[i].Path)
+		if s, ok := ops[i].Value.(string); ok {
+			size += len(s)
+		}
+	}
+	return AppendEncode(make([]byte, 0, size), ops)
+}
+
+// AppendEncode is Encode into memory that the caller has.
 func AppendEncode(b []byte, ops []Operation) []byte {
 	b = append(b, '[')
 	for i := range ops {

@@ -130,7 +130,7 @@ func apply(t testing.TB, f fixture) ([]byte, inject.Decision) {
 	}
 	out, err := applyOps(f.raw, ops)
 	if err != nil {
-		t.Fatalf("apply %s: %v", inject.AppendEncode(nil, ops), err)
+		t.Fatalf("apply %s: %v", inject.Encode(ops), err)
 	}
 	return out, decision
 }

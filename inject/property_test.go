@@ -75,7 +75,7 @@ func applyOps(raw []byte, ops []inject.Operation) ([]byte, error) {
 	if len(ops) == 0 {
 		return raw, nil
 	}
-	encoded := inject.AppendEncode(nil, ops)
+	encoded := inject.Encode(ops)
 	if marshalled, err := json.Marshal(ops); err != nil || !reflect.DeepEqual(number(encoded), number(marshalled)) {
 		return nil, fmt.Errorf("encoded %s, marshalled %s (%w)", encoded, marshalled, err)
 	}
