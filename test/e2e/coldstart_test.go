@@ -132,6 +132,10 @@ func TestAColdStartIsOneTraceThatTellsWhatHappened(t *testing.T) {
 			}
 		}
 	})
+	t.Run("its log tells the same, within 100 ms", func(t *testing.T) {
+		_, late := simulated(t, pod)
+		compareWithLog(t, pod, got, tolerance+late)
+	})
 	t.Run("spans tell their size", func(t *testing.T) {
 		for key, attributes := range map[string][]string{
 			"s5cmd_download":       {startup.AttrBytes, startup.AttrThroughputMBps, startup.AttrTool},
