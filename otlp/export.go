@@ -102,7 +102,7 @@ func (e *Exporter) ExportSpans(ctx context.Context, subject startup.Subject, spa
 	ctx, cancel := context.WithTimeout(ctx, e.spansBound)
 	defer cancel()
 	ctx, after := listen(ctx)
-	snapshots := Snapshots(subject, spanResource(subject, e.cfg), e.cfg.Version, spans)
+	snapshots := Snapshots(subject, Resource(subject, e.cfg.Service), e.cfg.Version, spans)
 	if err := accepted(e.spans.ExportSpans(ctx, snapshots)); err != nil {
 		return fmt.Errorf("export %d spans: %w", len(spans), throttled(err, *after))
 	}
@@ -114,8 +114,9 @@ func (e *Exporter) Shutdown(ctx context.Context) error {
 	return errors.Join(e.spans.Shutdown(ctx), e.metrics.Shutdown(ctx), e.disconnect())
 }
 
-func spanResource(s startup.Subject, cfg ExporterConfig) *resource.Resource {
-	return newResource(cfg.Service,
+// Resource is that of a service's spans of a subject.
+func Resource(s startup.Subject, service string) *resource.Resource {
+	return newResource(service,
 		"k8s.pod.uid", s.PodUID,
 		"k8s.pod.name", s.PodName,
 		"k8s.node.name", s.NodeName,

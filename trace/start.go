@@ -7,7 +7,6 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/sdk/resource"
 
 	"github.com/coldtrace/coldtrace/otlp"
 	"github.com/coldtrace/coldtrace/startup"
@@ -15,9 +14,7 @@ import (
 
 // FromStart are the spans that an exporter would send of a subject's start, in the same order.
 func FromStart(subject startup.Subject, service string, spans []startup.Span) []*Span {
-	res := resource.NewSchemaless(attribute.String("service.name", service), attribute.String(attrPodUID, subject.PodUID),
-		attribute.String(attrPodName, subject.PodName), attribute.String(attrPodNamespace, subject.Namespace),
-		attribute.String(startup.AttrContainerName, subject.ContainerName))
+	res := otlp.Resource(subject, service)
 	out := make([]*Span, 0, len(spans))
 	for _, s := range otlp.Snapshots(subject, res, "", spans) {
 		out = append(out, fromSDK(s))

@@ -5,9 +5,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -23,6 +26,7 @@ func run() int {
 	defer stop()
 	root := &cobra.Command{
 		Use:           "coldtrace",
+		Annotations:   typedAs(os.Args[0]),
 		Short:         "Where did the cold start go? Traces the start of GPU model endpoints on Kubernetes",
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -30,6 +34,7 @@ func run() int {
 	root.AddCommand(
 		newPhasesCommand(),
 		newTraceCommand(),
+		newRightsCommand(),
 		newServeCommand(),
 		newCheckCommand(),
 		newVersionCommand(),
@@ -39,11 +44,23 @@ func run() int {
 		newSamplingCommand(),
 		newDashboardCommand(),
 	)
-	if err := root.ExecuteContext(ctx); err != nil {
+	err := root.ExecuteContext(ctx)
+	if status := exitStatus(0); errors.As(err, &status) {
+		return int(status)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "coldtrace:", err)
 		return 1
 	}
 	return 0
+}
+
+// typedAs makes usage texts say what was typed: the same file is kubectl's plugin if it is called kubectl-coldtrace.
+func typedAs(program string) map[string]string {
+	if strings.HasPrefix(filepath.Base(program), "kubectl-") {
+		return map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl coldtrace"}
+	}
+	return nil
 }
 
 func newVersionCommand() *cobra.Command {

@@ -21,6 +21,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/coldtrace/coldtrace/cluster"
+	"github.com/coldtrace/coldtrace/otlp"
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/startup/pod"
 	"github.com/coldtrace/coldtrace/trace"
@@ -32,23 +33,30 @@ type source struct {
 	selector string
 	all      bool
 	since    time.Duration
+	send     string
 	reader   cluster.Reader
 }
 
-func (s *source) flags(cmd *cobra.Command) {
+// connectionFlags are those of a cluster and a namespace.
+func (s *source) connectionFlags(cmd *cobra.Command) {
 	s.config = genericclioptions.NewConfigFlags(true).WithWrapConfigFn(func(c *rest.Config) *rest.Config {
 		c.QPS, c.Burst = 200, 400 // a few requests a pod, of as many pods as there are
 		return c
 	})
+	s.config.AddFlags(cmd.Flags())
+	_ = cmd.RegisterFlagCompletionFunc("namespace", s.completeNamespaces)
+}
+
+func (s *source) flags(cmd *cobra.Command) {
+	s.connectionFlags(cmd)
 	f := cmd.Flags()
-	s.config.AddFlags(f)
 	f.StringVarP(&s.selector, "selector", "l", "", "pods with these labels")
 	f.BoolVarP(&s.all, "all-namespaces", "A", false, "pods of all namespaces")
 	f.DurationVar(&s.since, "since", 0, "only pods that were created since then, such as 2h")
 	f.BoolVarP(&s.reader.Previous, "previous", "p", false, "also read the log of the container's attempt before the last one")
 	f.StringVarP(&s.reader.Container, "container", "c", "", "the container whose log is read (default: the one that serves)")
 	f.Int64Var(&s.reader.MaxLogBytes, "max-log-bytes", cluster.DefaultMaxLogBytes, "read no more of a log, from its begin")
-	_ = cmd.RegisterFlagCompletionFunc("namespace", s.completeNamespaces)
+	f.StringVar(&s.send, "send", "", "also send the finished spans of a cluster's starts to this OTLP endpoint, a URL")
 }
 
 // split tells files from what is in a cluster. What is there as a file, or looks like one, is a file.
@@ -115,6 +123,20 @@ func (s *source) pods(ctx context.Context, names []string) ([]corev1.Pod, error)
 	return pods, nil
 }
 
+// look reads starts as they are now, the newest first, and says what they lack.
+func (s *source) look(ctx context.Context, names []string) ([]*trace.Trace, []string, error) {
+	pods, err := s.pods(ctx, names)
+	if err != nil {
+		return nil, nil, err
+	}
+	starts := s.reader.Starts(ctx, pods)
+	var spans []*trace.Span
+	for i := range starts {
+		spans = append(spans, drawn(&starts[i])...)
+	}
+	return trace.Build(spans), cluster.Lacking(starts), nil
+}
+
 // starts reads the starts of pods. What is missing of them is said on standard error.
 func (s *source) starts(cmd *cobra.Command, names []string) ([]cluster.Start, error) {
 	pods, err := s.pods(cmd.Context(), names)
@@ -125,7 +147,40 @@ func (s *source) starts(cmd *cobra.Command, names []string) ([]cluster.Start, er
 	for _, missing := range cluster.Lacking(starts) {
 		cmd.PrintErrln("coldtrace:", missing)
 	}
+	if s.send != "" {
+		if err := sendStarts(cmd.Context(), s.send, starts); err != nil {
+			return starts, err
+		}
+	}
 	return starts, nil
+}
+
+// sendStarts exports what has ended, as the watcher and the wrapper would have, each under its own name.
+func sendStarts(ctx context.Context, to string, starts []cluster.Start) error {
+	for service, of := range map[string]func(*cluster.Start) []pod.Span{
+		startup.ServiceWatcher: func(s *cluster.Start) []pod.Span { return s.Outside },
+		startup.ServiceWrapper: func(s *cluster.Start) []pod.Span { return s.Inside },
+	} {
+		exporter, err := otlp.NewExporter(ctx, otlp.ExporterConfig{Endpoint: to, Version: version, Service: service})
+		if err != nil {
+			return fmt.Errorf("send: %w", err)
+		}
+		for i := range starts {
+			var ended []startup.Span
+			for _, sp := range of(&starts[i]) {
+				if !sp.Open {
+					ended = append(ended, sp.Span)
+				}
+			}
+			if err := exporter.ExportSpans(ctx, starts[i].Subject, ended); err != nil {
+				return errors.Join(fmt.Errorf("send the start of %s: %w", starts[i].Subject.PodName, err), exporter.Shutdown(ctx))
+			}
+		}
+		if err := exporter.Shutdown(ctx); err != nil {
+			return fmt.Errorf("send: %w", err)
+		}
+	}
+	return nil
 }
 
 // drawn are the spans of a start, as exporters would have sent them, and those that go on.

@@ -10,8 +10,10 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -29,7 +31,9 @@ type traceFlags struct {
 	noColour  bool
 	ascii     bool
 	follow    bool
+	timeout   time.Duration // of following a pod
 	list      bool
+	output    string
 }
 
 func newTraceCommand() *cobra.Command {
@@ -57,6 +61,12 @@ Of several starts, all are listed and the newest is drawn.`,
   kubectl exec -n observability collector-0 -- cat /data/traces.jsonl | coldtrace trace -
   curl -s http://tempo:3200/api/traces/5a44de008fd208065638a802730aea79 | coldtrace trace -`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if flags.output != "" && flags.output != "otlp" {
+				return fmt.Errorf("-o %s: only otlp is known", flags.output)
+			}
+			if files, names := flags.source.split(cmd, args); flags.follow && len(files) == 0 {
+				return followPods(cmd, names, flags)
+			}
 			if flags.follow {
 				return followTrace(cmd, args, flags)
 			}
@@ -69,12 +79,14 @@ Of several starts, all are listed and the newest is drawn.`,
 	f.StringVar(&flags.selection.TraceID, "trace-id", "", "draw the trace with this id, or this beginning of one")
 	f.StringVar(&flags.selection.PodUID, "pod-uid", "", "draw the start of the pod with this UID")
 	f.StringVar(&flags.selection.Pod, "pod", "", "draw the start of the pod with this name, or whose name begins with it: NAME, NAMESPACE/NAME, deploy/NAME")
+	f.StringVarP(&flags.output, "output", "o", "", "otlp: write OTLP JSON lines instead of a drawing")
 	f.BoolVar(&flags.list, "list", false, "list all starts and draw none")
 	f.StringVar(&flags.html, "html", "", "also write the start as an HTML page to this file (\"-\": to standard output, instead)")
 	f.IntVar(&flags.width, "width", 0, "columns to draw on (default: the terminal's)")
 	f.BoolVar(&flags.noColour, "no-color", false, "no colours (default: colours on a terminal, unless NO_COLOR is set)")
 	f.BoolVar(&flags.ascii, "ascii", false, "no box-drawing characters")
-	f.BoolVar(&flags.follow, "follow", false, "draw again whenever a file grows, until interrupted (on a terminal)")
+	f.BoolVar(&flags.follow, "follow", false, "draw a pod's start while it happens, and exit 0 when it is ready, 1 when it failed, 2 where nobody knows; draw again whenever a file grows")
+	f.DurationVar(&flags.timeout, "timeout", 0, "with --follow: how long to wait for the end of a pod's start, such as 20m")
 	f.Bool("from-capture", false, "captures are recognised")
 	_ = f.MarkHidden("from-capture") // it was needed once
 	return cmd
@@ -94,6 +106,9 @@ func runTrace(cmd *cobra.Command, args []string, flags traceFlags) error {
 		return errors.New("no spans in the input")
 	}
 	out := cmd.OutOrStdout()
+	if flags.output == "otlp" {
+		return errors.Join(readErr, trace.Write(out, spansIn(spans, traces)))
+	}
 	if flags.html != "" {
 		page, err := trace.Page(traces, traces[0])
 		if err != nil {
@@ -113,6 +128,13 @@ func runTrace(cmd *cobra.Command, args []string, flags traceFlags) error {
 		return fmt.Errorf("write the drawing: %w", err)
 	}
 	return readErr
+}
+
+// spansIn are those of some traces.
+func spansIn(spans []*trace.Span, traces []*trace.Trace) []*trace.Span {
+	return slices.DeleteFunc(spans, func(s *trace.Span) bool {
+		return !slices.ContainsFunc(traces, func(t *trace.Trace) bool { return t.ID == s.TraceID })
+	})
 }
 
 // tableRows are listed before a drawing, the newest first.

@@ -4,12 +4,15 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -26,6 +29,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	"github.com/coldtrace/coldtrace/otlp/otlptest"
+	"github.com/coldtrace/coldtrace/startup"
 )
 
 // bare is a cluster in which nothing is installed: an API server, and the part of a kubelet that it asks for logs.
@@ -398,6 +404,91 @@ func TestAnyPodOfAClusterIsDrawnWithNothingInstalled(t *testing.T) {
 			}
 		}
 	})
+	t.Run("as OTLP JSON lines, which draw the same", func(t *testing.T) {
+		lines, errs, err := as(b.admin, "full", "-o", "otlp")
+		must(t, err)
+		again, _, err := drawTrace(t, lines, "-", "--width", "100")
+		must(t, err)
+		if first, _, err := as(b.admin, "full"); err != nil || first != again {
+			t.Errorf("%v %s\n%s\nfirst\n%s", err, errs, again, first)
+		}
+	})
+	t.Run("sent twice to an OTLP endpoint, under the same ids", func(t *testing.T) {
+		receiver := otlptest.New(t)
+		for range 2 {
+			if _, errs, err := as(b.admin, "full", "--send", "http://"+receiver.GRPC); err != nil {
+				t.Fatal(err, errs)
+			}
+		}
+		ids := map[string]int{}
+		for _, sp := range receiver.Spans() {
+			ids[sp.ID]++
+		}
+		for _, key := range []string{startup.SpanPodStartup, startup.KeyInContainer, startup.SpanVLLMInit} {
+			if n := ids[startup.MD5.SpanID(string(full.UID), key).String()]; n != 2 {
+				t.Errorf("%s came %d times", key, n)
+			}
+		}
+	})
+	t.Run("followed to its end", func(t *testing.T) {
+		late := b.begin("models", "late", nil)
+		b.log(late, false, said(late, 3))
+		done := make(chan error)
+		var out syncBuffer
+		go func() {
+			cmd := newTraceCommand()
+			cmd.SilenceErrors, cmd.SilenceUsage = true, true
+			cmd.SetArgs([]string{"--kubeconfig", b.admin, "-n", "models", "late", "--follow", "--timeout", "2m"})
+			cmd.SetOut(&out)
+			cmd.SetErr(&out)
+			done <- cmd.Execute()
+		}()
+		out.await(t, "python_import")
+		b.log(late, false, said(late, len(vllm)))
+		b.ready(late, 28)
+		if err := <-done; err != nil {
+			t.Errorf("%v\n%s", err, out.String())
+		}
+		for _, phase := range []string{"torch_compile", "server_ready", "pod_startup"} {
+			if strings.Count(out.String(), phase) != 1 {
+				t.Errorf("%s is not told once:\n%s", phase, out.String())
+			}
+		}
+		for name, want := range map[string]error{"full": nil, "going": followedUnknown} {
+			if _, errs, err := as(b.admin, name, "--follow", "--timeout", "3s"); !errors.Is(err, want) {
+				t.Errorf("%s: %v, want %v: %s", name, err, want, errs)
+			}
+		}
+	})
+	t.Run("the rights that are printed are those it takes", func(t *testing.T) {
+		run := func(args ...string) (string, error) {
+			var out bytes.Buffer
+			cmd := newRightsCommand()
+			cmd.SilenceErrors, cmd.SilenceUsage = true, true
+			cmd.SetArgs(append([]string{"-n", "models"}, args...))
+			cmd.SetOut(&out)
+			err := cmd.Execute()
+			return out.String(), err
+		}
+		if _, err := run("--check", "--kubeconfig", visitor); !errors.Is(err, errRights) {
+			t.Errorf("a visitor has all rights: %v", err)
+		}
+		var roles bytes.Buffer
+		must(t, printRights(&roles, "models", "jane"))
+		jane := filepath.Join(t.TempDir(), "jane")
+		b.write(jane, string(b.kubeconfig("jane")))
+		apply := exec.CommandContext(t.Context(), filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "kubectl"), "--kubeconfig", b.kubectl(), "apply", "-f", "-")
+		apply.Stdin = &roles
+		if said, err := apply.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, said)
+		}
+		if _, err := run("--check", "--kubeconfig", jane); err != nil {
+			t.Error(err)
+		}
+		if out, errs, err := as(jane, "full"); err != nil || errs != "" || !strings.Contains(out, "torch_compile") {
+			t.Errorf("%v\n%s%s", err, out, errs)
+		}
+	})
 	t.Run("nothing was written", func(t *testing.T) {
 		for _, user := range []string{"visitor", "operator"} {
 			verbs := b.verbs(user)
@@ -411,6 +502,41 @@ func TestAnyPodOfAClusterIsDrawnWithNothingInstalled(t *testing.T) {
 			}
 		}
 	})
+}
+
+// kubectl is the kubeconfig of somebody who may write.
+func (b *bare) kubectl() string {
+	b.t.Helper()
+	path := filepath.Join(b.t.TempDir(), "writer")
+	b.write(path, string(b.kubeconfig("writer", "system:masters")))
+	return path
+}
+
+// syncBuffer is written while it is read.
+type syncBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+func (b *syncBuffer) await(t *testing.T, text string) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !strings.Contains(b.String(), text); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("it does not say %q:\n%s", text, b.String())
+		}
+	}
 }
 
 // verbs are what a user's requests were.

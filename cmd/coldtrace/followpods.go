@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/coldtrace/coldtrace/trace"
+)
+
+// exitStatus is an end that is told already: the process exits with it and says no more.
+type exitStatus int
+
+func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
+// Ends of a start that is followed.
+const (
+	followedFailed  exitStatus = 1
+	followedUnknown exitStatus = 2
+)
+
+// lookAtPods is how often the cluster is asked.
+const lookAtPods = time.Second
+
+// followPods draws the newest start of some pods while it happens: in place on a terminal, elsewhere a line for each phase
+// as it ends. It ends with the start, by its outcome.
+func followPods(cmd *cobra.Command, names []string, flags traceFlags) error {
+	ctx := cmd.Context()
+	if flags.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, flags.timeout)
+		defer cancel()
+	}
+	f := follower{cmd: cmd, flags: flags, told: map[string]bool{}}
+	out, ok := cmd.OutOrStdout().(*os.File)
+	f.inPlace = ok && term.IsTerminal(int(out.Fd()))
+	err := f.follow(ctx, names)
+	if f.inPlace && f.last != nil {
+		fmt.Fprint(out, firstScreen)
+		if failed := draw(out, f.last, 0, flags); err == nil && failed != nil {
+			err = fmt.Errorf("write the drawing: %w", failed)
+		}
+	}
+	for _, m := range f.missing {
+		cmd.PrintErrln("coldtrace:", m)
+	}
+	return err
+}
+
+// follower is what has been told of a start.
+type follower struct {
+	cmd     *cobra.Command
+	flags   traceFlags
+	inPlace bool
+	told    map[string]bool // by id of a span
+	last    []*trace.Trace
+	missing []string
+	waiting string // for what; said once
+}
+
+func (f *follower) follow(ctx context.Context, names []string) error {
+	for {
+		traces, missing, err := f.flags.source.look(ctx, names)
+		switch {
+		case ctx.Err() != nil:
+			return followedUnknown
+		case err != nil && f.last == nil && f.waiting == "":
+			f.waiting = err.Error()
+			f.cmd.PrintErrln("coldtrace: waiting:", f.waiting)
+		case err == nil && len(traces) > 0:
+			f.last, f.missing = traces, missing
+			if err := f.tell(); err != nil {
+				return err
+			}
+			if end, over := conclusion(traces[0]); over {
+				return end
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return followedUnknown
+		case <-time.After(lookAtPods):
+		}
+	}
+}
+
+// conclusion tells whether a start is over, and how.
+func conclusion(t *trace.Trace) (error, bool) {
+	switch o := t.Outcome(); {
+	case o.Failed():
+		return followedFailed, true
+	case o.InProgress() || len(t.Open()) > 0:
+		return nil, false
+	}
+	return nil, true
+}
+
+func (f *follower) tell() error {
+	out, t := f.cmd.OutOrStdout(), f.last[0]
+	if f.inPlace {
+		if len(f.told) == 0 {
+			f.told[""] = true
+			fmt.Fprint(out, otherScreen)
+		}
+		fmt.Fprint(out, clearScreen)
+		return draw(out, f.last[:1], 0, f.flags)
+	}
+	nodes := t.Ended()
+	slices.SortStableFunc(nodes, func(a, b *trace.Node) int { return a.End.Compare(b.End) })
+	for _, n := range nodes {
+		if f.told[n.ID] {
+			continue
+		}
+		f.told[n.ID] = true
+		line := fmt.Sprintf("%s  %-26s %8s", n.End.UTC().Format("15:04:05.000"), n.Label(), n.Took())
+		if usual := trace.Usual(f.last[1:], n.Name); usual != "" {
+			line += "  usually " + usual
+		}
+		if n.Failed {
+			line += "  " + n.Reason()
+		}
+		if _, err := fmt.Fprintln(out, line); err != nil {
+			return fmt.Errorf("write: %w", err)
+		}
+	}
+	return nil
+}
