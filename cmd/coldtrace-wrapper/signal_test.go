@@ -72,28 +72,12 @@ func expect(t *testing.T, lines <-chan string, want string) {
 	}
 }
 
-// childOf is the first child of a process, the observer not counted.
+// childOf is the first child of a process, the observer not counted. Go forks from any of its threads, the one and the other
+// child from two of them.
 func childOf(t *testing.T, pid int) int {
 	t.Helper()
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
-	if err == nil && strings.TrimSpace(string(b)) == "" {
-		// Go forks from any of its threads.
-		tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, task := range tasks {
-			if b, err = os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/children", pid, task.Name())); err == nil && len(b) > 0 {
-				break
-			}
-		}
-	}
-	for field := range strings.FieldsSeq(string(b)) {
-		n, err := strconv.Atoi(field)
-		if err != nil {
-			t.Fatal(err)
-		}
-		line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", n))
+	for _, n := range childrenOf(pid) {
+		line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", n)) // it has ended
 		if !strings.Contains(string(line), "\x00observe") {
 			return n
 		}
