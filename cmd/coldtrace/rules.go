@@ -23,17 +23,19 @@ type rule struct {
 
 // Names of the rules that reasons belong to.
 const (
-	ruleSelection = "selection"
-	ruleGPU       = "gpu"
-	ruleCommand   = "command"
-	ruleEnv       = "env"
-	ruleWrapper   = "wrapper"
-	ruleFlag      = "vllm flag"
-	ruleSampling  = "request sampling"
+	ruleSelection   = "selection"
+	ruleAnnotations = "annotations"
+	ruleGPU         = "gpu"
+	ruleCommand     = "command"
+	ruleEnv         = "env"
+	ruleWrapper     = "wrapper"
+	ruleFlag        = "vllm flag"
+	ruleSampling    = "request sampling"
 )
 
 // reasonRules are the reasons that belong to one rule, whatever their detail is.
 var reasonRules = map[inject.Reason]string{
+	inject.ReasonAnnotation:     ruleAnnotations,
 	inject.ReasonKnownImage:     ruleCommand,
 	inject.ReasonClaim:          ruleGPU,
 	inject.ReasonNoWrapperImage: ruleWrapper, inject.ReasonUpstream: ruleWrapper, inject.ReasonNoCommand: ruleWrapper,
@@ -71,6 +73,9 @@ func rulesOf(req inject.Request, sel *inject.Selection, ops []inject.Operation, 
 	out := []rule{
 		{name: ruleSelection, saw: sawSelection(req)},
 		{name: "container", saw: count(lasting(req), "container") + ", " + strconv.Itoa(id.WithGPU) + " with a GPU", decided: first(id.Container, "none")},
+	}
+	if len(sel.Warnings) > 0 {
+		out = append(out, rule{name: ruleAnnotations, saw: count(len(sel.Warnings), "annotation") + " without effect", decided: "the rest applies"})
 	}
 	if id.Index >= 0 {
 		out = append(out, identityRules(sel)...)
