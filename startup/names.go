@@ -33,13 +33,23 @@ const (
 	SpanRayClusterInit   = "ray_cluster_init"
 	SpanVLLMInit         = "vllm_init"
 	SpanPythonImport     = "python_import"
+	SpanEngineConfig     = "engine_config"    // configuration, tokenizer, processor
+	SpanWorkerLaunch     = "worker_launch"    // engine-core and worker processes, until their first word
+	SpanDistributedInit  = "distributed_init" // devices and NCCL, HCCL, gloo
 	SpanModelLoad        = "model_load"
 	SpanWeightsLoad      = "weights_load"
 	SpanTorchCompile     = "torch_compile"
+	SpanDynamo           = "dynamo"           // in torch_compile
+	SpanMemoryProfiling  = "memory_profiling" // a run with the largest batch, to see what is left for requests
+	SpanEncoderProfiling = "encoder_profiling"
 	SpanKVCacheInit      = "kv_cache_init"
+	SpanKVConnectorInit  = "kv_connector_init"
+	SpanKernelWarmup     = "kernel_warmup" // autotuning, JIT, precompilation, trying itself out
 	SpanCUDAGraphCapture = "cuda_graph_capture"
-	SpanWarmup           = "warmup"
 	SpanServerReady      = "server_ready"
+	SpanLoRALoad         = "lora_load"
+	SpanAPIServerInit    = "api_server_init" // in server_ready: what the API server does before it listens
+	SpanServerWarmup     = "server_warmup"   // in server_ready: requests that it sends to itself
 )
 
 // Attributes of every span, absent when unknown.

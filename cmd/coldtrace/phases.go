@@ -23,6 +23,7 @@ func newPhasesCommand() *cobra.Command {
 		asJSON   bool
 		engine   string
 		exitCode int
+		ended    bool
 	)
 	cmd := &cobra.Command{
 		Use:   "phases LOG",
@@ -40,7 +41,7 @@ in the container, and prints the phases, figures and outcome it finds. Times are
 				defer f.Close()
 				in = f
 			}
-			options := recipe.LogOptions{Engine: engine}
+			options := recipe.LogOptions{Engine: engine, Ended: ended}
 			if cmd.Flags().Changed("exit-code") {
 				options.Exit = &recipe.Exit{Code: exitCode}
 			}
@@ -57,6 +58,7 @@ in the container, and prints the phases, figures and outcome it finds. Times are
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.Flags().StringVar(&engine, "engine", "", "the engine whose log it is (vllm, sglang, tgi, …); default: the one recognised")
 	cmd.Flags().IntVar(&exitCode, "exit-code", 0, "the status the engine ended with, if it is known; 128+n for signal n")
+	cmd.Flags().BoolVar(&ended, "ended", false, "the engine is known to have ended, though not how")
 	return cmd
 }
 
@@ -68,6 +70,26 @@ type phasesDocument struct {
 	Reason  string          `json:"reason,omitempty"`
 	Phases  []phaseDocument `json:"phases"`
 	Figures map[string]any  `json:"figures"`
+	// NamedShare is of the time from the engine's begin to ready, or to the end.
+	NamedShare float64           `json:"named_share"`
+	Silences   []silenceDocument `json:"silences"`
+	Attempts   []attemptDocument `json:"attempts"` // launches before the last
+}
+
+// silenceDocument has no lines: those are for who reads them here, not for what takes JSON elsewhere.
+type silenceDocument struct {
+	Start    time.Time `json:"start"`
+	Duration float64   `json:"duration_seconds"`
+	Phase    string    `json:"phase,omitempty"`
+	After    string    `json:"after,omitempty"`
+	Before   string    `json:"before,omitempty"`
+}
+
+type attemptDocument struct {
+	Start    time.Time      `json:"start"`
+	Duration float64        `json:"duration_seconds"`
+	Outcome  recipe.Outcome `json:"outcome"`
+	Reason   string         `json:"reason,omitempty"`
 }
 
 type phaseDocument struct {
@@ -83,7 +105,13 @@ type phaseDocument struct {
 func printPhasesJSON(w io.Writer, r recipe.Result) error {
 	doc := phasesDocument{
 		Engine: r.Engine, Version: r.Version, Outcome: r.Outcome, Reason: r.Reason, Figures: r.Figures,
-		Phases: []phaseDocument{},
+		Phases: []phaseDocument{}, NamedShare: r.Named, Silences: []silenceDocument{}, Attempts: []attemptDocument{},
+	}
+	for _, s := range r.Silences {
+		doc.Silences = append(doc.Silences, silenceDocument{s.Start, s.Length().Seconds(), s.Phase, s.After, s.Before})
+	}
+	for _, a := range r.Attempts {
+		doc.Attempts = append(doc.Attempts, attemptDocument{a.Start, a.End.Sub(a.Start).Seconds(), a.Outcome, a.Reason})
 	}
 	for _, p := range r.Phases {
 		doc.Phases = append(doc.Phases, phaseDocument{
@@ -108,17 +136,50 @@ func printPhases(w io.Writer, r recipe.Result) error {
 	depth := map[string]int{}
 	for _, p := range r.Phases {
 		if p.Parent != "" {
-			depth[p.Name] = depth[p.Parent] + 1
+			depth[p.Key] = depth[p.Parent] + 1
 		}
-		fmt.Fprintf(t, "%s%s\t%s\t%.2f\t%s\n", strings.Repeat("  ", depth[p.Name]), p.Name,
+		fmt.Fprintf(t, "%s%s\t%s\t%.2f\t%s\n", strings.Repeat("  ", depth[p.Key]), p.Name,
 			p.Start.Format(time.TimeOnly), p.End.Sub(p.Start).Seconds(), p.Failure)
 	}
 	fmt.Fprintln(t, "\nFIGURE\tVALUE")
 	for _, name := range slices.Sorted(maps.Keys(r.Figures)) {
 		fmt.Fprintf(t, "%s\t%v\n", name, r.Figures[name])
 	}
+	if len(r.Attempts) > 0 {
+		fmt.Fprintln(t, "\nBEFORE THAT\tSECONDS\tOUTCOME\tREASON")
+	}
+	for _, a := range r.Attempts {
+		fmt.Fprintf(t, "%s\t%.2f\t%s\t%s\n", a.Start.Format(time.TimeOnly), a.End.Sub(a.Start).Seconds(), a.Outcome, a.Reason)
+	}
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("print phases: %w", err)
 	}
+	return printSilences(w, r)
+}
+
+// printSilences shows the longest times without a line, and the lines around them.
+func printSilences(w io.Writer, r recipe.Result) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n%.1f %% of the time has a name.", 100*r.Named)
+	if len(r.Silences) > 0 {
+		b.WriteString(" The longest silences:")
+	}
+	for _, s := range r.Silences {
+		fmt.Fprintf(&b, "\n\n%.0f s from %s on, in %s, after %s, before %s", s.Length().Seconds(), s.Start.Format(time.TimeOnly),
+			orNothing(s.Phase), orNothing(s.After), orNothing(s.Before))
+		for _, line := range s.Lines {
+			b.WriteString("\n  " + line)
+		}
+	}
+	if _, err := fmt.Fprintln(w, b.String()); err != nil {
+		return fmt.Errorf("print silences: %w", err)
+	}
 	return nil
+}
+
+func orNothing(phase string) string {
+	if phase == "" {
+		return "nothing"
+	}
+	return phase
 }

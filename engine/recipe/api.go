@@ -58,7 +58,7 @@ type Phase struct {
 	Name string
 	// Key tells phases of one name apart ("weights_load", "weights_load/2" for a draft model); stable over attempts.
 	Key string
-	// Parent is the Name of the phase it lies in, empty for the engine's init itself.
+	// Parent is the Key of the phase it lies in, empty for the engine's init itself and what follows it.
 	Parent string
 	Start  time.Time
 	End    time.Time
@@ -75,7 +75,21 @@ type Result struct {
 	Outcome Outcome
 	Reason  string // typed, see Reasons; empty unless failed or interrupted
 	Phases  []Phase
+	// Named is the share of the time from the engine's begin to ready, or to the end, that lies in a phase other than its
+	// init as a whole; of a log without times 0.
+	Named float64
+	// Silences are the longest times without a line, the longest first.
+	Silences []Silence
+	// Attempts are launches before the one that Phases tell of: of a loop of crashes all but the last, the latest 32.
+	Attempts []Attempt
 	// Figures are the log's own numbers: float64 seconds and GiB, int64 tokens. Where a target and a draft model have
 	// one each it is a []float64.
 	Figures map[string]any
+}
+
+// Attempt is a launch that another one followed.
+type Attempt struct {
+	Start, End time.Time
+	Outcome    Outcome
+	Reason     string
 }

@@ -50,16 +50,16 @@ func TestLoadingEndsWhereTheNextThingBegins(t *testing.T) {
 		want map[string]string
 	}{
 		"a CPU": {began + bars(0, 100) + weights + size + warming + warm + init, nil, map[string]string{
-			"model_load": "0.00-4.00", "weights_load": "1.00-3.00", "kv_cache_init": "4.00-4.00", "warmup": "5.00-6.00",
+			"model_load": "0.00-4.00", "weights_load": "1.00-3.00", "kv_cache_init": "4.00-4.00", "kernel_warmup": "4.00-6.00", "memory_profiling": "6.00-7.00",
 		}},
-		"a device that only says that its engine is ready": {began + weights + init, nil, map[string]string{"model_load": "0.00-1.00", "weights_load": "0.00-1.00"}},
-		"weights of which only a bar tells":                {began + bars(0, 20) + size, &Exit{Signal: 9}, map[string]string{"model_load": "0.00-3.00", "kv_cache_init": "3.00-3.00"}},
-		"a bar that comes after the closing line":          {began + bars(0) + weights + bars(80, 100) + size, &Exit{Signal: 9}, map[string]string{"model_load": "0.00-5.00", "weights_load": "1.00-2.00", "kv_cache_init": "5.00-5.00"}},
+		"a device that only says that its engine is ready": {began + weights + init, nil, map[string]string{"model_load": "0.00-1.00", "weights_load": "0.00-1.00", "memory_profiling": "1.00-2.00"}},
+		"weights of which only a bar tells":                {began + bars(0, 20) + size, &Exit{Signal: 9}, map[string]string{"model_load": "0.00-3.00", "kv_cache_init": "3.00-3.00", "kernel_warmup": "3.00-4.00!"}},
+		"a bar that comes after the closing line":          {began + bars(0) + weights + bars(80, 100) + size, &Exit{Signal: 9}, map[string]string{"model_load": "0.00-5.00", "weights_load": "1.00-2.00", "kv_cache_init": "5.00-5.00", "kernel_warmup": "5.00-6.00!"}},
 		"a bar of a second model": {began + bars(0) + weights + size + warming + bars(0), &Exit{Signal: 9}, map[string]string{
-			"model_load": "0.00-3.00", "weights_load": "1.00-2.00", "weights_load/2": "5.00-6.00!", "kv_cache_init": "3.00-3.00",
+			"model_load": "0.00-3.00", "weights_load": "1.00-2.00", "weights_load/2": "5.00-6.00!", "kv_cache_init": "3.00-3.00", "kernel_warmup": "3.00-5.00",
 		}},
 		"it dies in the warm-up": {began + weights + size + warming, &Exit{Signal: 9}, map[string]string{
-			"model_load": "0.00-2.00", "weights_load": "0.00-1.00", "kv_cache_init": "2.00-2.00", "warmup": "3.00-4.00!",
+			"model_load": "0.00-2.00", "weights_load": "0.00-1.00", "kv_cache_init": "2.00-2.00", "kernel_warmup": "2.00-4.00!",
 		}},
 		"too little memory for requests": {began + weights + core + "ValueError: No available memory for the cache blocks. Try x\n", &Exit{Code: 1}, map[string]string{
 			"model_load": "0.00-1.00", "weights_load": "0.00-1.00", "kv_cache_init": "1.00-3.00!",
@@ -67,9 +67,9 @@ func TestLoadingEndsWhereTheNextThingBegins(t *testing.T) {
 		"it dies as it loads": {began + bars(0, 20), &Exit{Signal: 9}, map[string]string{"model_load": "0.00-3.00!", "weights_load": "1.00-3.00!"}},
 		"one of two ranks still loads": {strings.ReplaceAll(began, core, "(Worker_TP0 pid=7) ") + strings.ReplaceAll(began, core, "(Worker_TP1 pid=8) ") +
 			"(Worker_TP0 pid=7) INFO 03-01 12:00:05 [backends.py:1] Dynamo bytecode transform time: 1.00 s\n" +
-			"(Worker_TP1 pid=8) INFO 03-01 12:00:06 [gpu_model_runner.py:1] Model loading took 1.5 GiB memory and 2.000000 seconds\n", nil, map[string]string{"model_load": "1.00-3.00"}},
+			"(Worker_TP1 pid=8) INFO 03-01 12:00:06 [gpu_model_runner.py:1] Model loading took 1.5 GiB memory and 2.000000 seconds\n", nil, map[string]string{"model_load": "0.00-3.00", "dynamo": "1.00-2.00", "memory_profiling": "3.00-4.00"}},
 		"a closing line that comes after all": {began + core + "INFO 03-01 12:00:05 [backends.py:1] Dynamo bytecode transform time: 0.50 s\n" +
-			core + "INFO 03-01 12:00:06 [gpu_model_runner.py:1] Model loading took 1.5 GiB memory and 2.000000 seconds\n", nil, map[string]string{"model_load": "0.00-2.00"}},
+			core + "INFO 03-01 12:00:06 [gpu_model_runner.py:1] Model loading took 1.5 GiB memory and 2.000000 seconds\n", nil, map[string]string{"model_load": "0.00-2.00", "dynamo": "0.50-1.00", "memory_profiling": "2.00-3.00"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, end := live(t, "vllm", c.log)

@@ -15,9 +15,10 @@ type launch struct {
 	lastStamp  string // last one before ready
 	readyStamp string
 	version    string
-	server     string // process prefix of the line that introduced it
-	spoke      bool   // the engine's own logger was heard, not only bars and warnings
-	drew       bool   // a bar came before its first word
+	server     string    // process prefix of the line that introduced it
+	said       time.Time // last line of the engine's logger
+	spoke      bool      // the engine's own logger was heard, not only bars and warnings
+	drew       bool      // a bar came before its first word
 	prompt     prompt
 
 	at      map[mark]time.Time
@@ -30,6 +31,9 @@ type launch struct {
 
 	tracks   map[string]*track // phase -> its edges
 	order    []string
+	stages   []stage
+	hush     hush
+	sets     map[string]string               // attributes that a phase gets when it ends
 	figures  map[string]map[string][]float64 // figure -> rank -> values
 	failures []failure
 	moved    bool // something was measured
@@ -44,7 +48,7 @@ func newLaunch() *launch {
 	return &launch{
 		at: map[mark]time.Time{}, engines: map[string]bool{}, chained: map[string]bool{}, tracks: map[string]*track{},
 		figures: map[string]map[string][]float64{}, expected: map[string]float64{}, parts: map[string]bool{}, servers: map[string]bool{},
-		serving: map[string]int{},
+		serving: map[string]int{}, sets: map[string]string{},
 	}
 }
 
@@ -55,6 +59,7 @@ func (s *launch) seen(at time.Time, h head) {
 	if s.first.IsZero() {
 		s.first = at
 	}
+	s.said = later(s.said, at)
 	s.meet(h.rank)
 	if s.firstStamp == "" && h.stamp != nil {
 		s.firstStamp = string(h.stamp)
@@ -96,7 +101,10 @@ func (s *launch) engineReady(at time.Time, rank string) {
 		s.parts[rank] = true
 	}
 	s.moved = true
-	s.failures = slices.DeleteFunc(s.failures, func(f failure) bool { return !siblings(f.rank, rank) })
+	// But a server that has given up waits for no engine.
+	s.failures = slices.DeleteFunc(s.failures, func(f failure) bool {
+		return !siblings(f.rank, rank) && !(f.hard && f.class == typed && apiServer(f.rank))
+	})
 }
 
 func (s *launch) engineUp(at time.Time) {
@@ -161,8 +169,8 @@ func (s *launch) fail(at time.Time, f failure) bool {
 	if f.reason == "port_in_use" && f.hard {
 		s.ready, s.readyStamp = time.Time{}, "" // its server said that it is up before it tried to listen
 	}
-	if !s.ready.IsZero() || len(s.failures) >= 64 {
-		return false
+	if !s.ready.IsZero() || len(s.failures) >= 64 || s.passed(markWorking) && !s.engineTime().IsZero() {
+		return false // what a request dies of is none of the start's
 	}
 	f.at = at
 	delete(s.at, markWaiting)

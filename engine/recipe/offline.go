@@ -17,6 +17,7 @@ import (
 type LogOptions struct {
 	Engine   string // a recipe's name; empty: the one that recognises most
 	Exit     *Exit  // if it is known
+	Ended    bool   // the container has ended, nobody knows how
 	Now      time.Time
 	Location *time.Location
 }
@@ -50,7 +51,7 @@ func ReadLog(from io.Reader, o LogOptions) (Result, error) {
 	if !best.Recognised() && (o.Engine == "" || len(best.start.failures) == 0) {
 		return Result{}, ErrNoEngine
 	}
-	return best.concluded(o.Exit, cmp.Or(best.latest, best.late, o.Now), !cutOff(log)), nil
+	return best.concluded(o.Exit, cmp.Or(best.latest, best.late, o.Now), o.Ended, !cutOff(log)), nil
 }
 
 // cutOff says whether a log ends where whoever copied it stopped, rather than where its writer did.
@@ -100,15 +101,14 @@ func (r *Reader) score() int {
 	return score
 }
 
-// concluded is the Result of a log that is all there is. One that stops at the end of a line in the middle of a start
-// and says nothing more was written by a process that was killed (the host's OOM killer leaves no line); one that
-// stops within a line was cut.
-func (r *Reader) concluded(exit *Exit, end time.Time, whole bool) Result {
+// concluded is the Result of a log that is all there is. Whether the writer of one that stops in the middle of a start
+// was killed, or whoever copied it stopped, can't be told from the text.
+func (r *Reader) concluded(exit *Exit, end time.Time, ended, whole bool) Result {
 	s := r.start
 	if !whole && s.passed(markWaiting) {
 		s.forget("")
 	}
-	if s.outcomeUnknown(exit) && whole && s.begun() {
+	if s.outcomeUnknown(exit) && ended {
 		s.fail(end, failure{reason: ReasonEndedSilently, class: generic})
 	}
 	out := r.Result(exit, end)

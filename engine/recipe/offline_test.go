@@ -4,6 +4,8 @@ package recipe
 
 import (
 	"errors"
+	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -15,7 +17,7 @@ func TestHowALogEndsTellsHowTheStartEnded(t *testing.T) {
 		outcome Outcome
 		reason  string
 	}{
-		"at the end of a line":         {"", OutcomeFailed, ReasonEndedSilently},
+		"at the end of a line":         {"", OutcomeTruncated, ""},
 		"within a line":                {"INFO 03-01 12:00:0", OutcomeTruncated, ""},
 		"with an ellipsis":             {"...\n", OutcomeTruncated, ""},
 		"with a word about it":         {"[output truncated]\n", OutcomeTruncated, ""},
@@ -41,6 +43,59 @@ func TestHowALogEndsTellsHowTheStartEnded(t *testing.T) {
 				t.Errorf("%s %q, want %s %q", got.Outcome, got.Reason, c.outcome, c.reason)
 			}
 		})
+	}
+}
+
+func TestWhoKnowsThatTheWriterEndedSaysSo(t *testing.T) {
+	got, err := ReadLog(strings.NewReader(start[1:]), LogOptions{Ended: true, Now: noon.Add(time.Hour), Location: time.UTC})
+	if err != nil || got.Outcome != OutcomeFailed || got.Reason != ReasonEndedSilently {
+		t.Errorf("%s %q %v", got.Outcome, got.Reason, err)
+	}
+}
+
+func TestALoopOfCrashesIsToldLaunchByLaunch(t *testing.T) {
+	crash := start[1:] + "Traceback (most recent call last):\n  File \"x.py\", line 1, in f\nKeyError: 'x'\n"
+	got, err := ReadLog(strings.NewReader(crash+crash+start[1:]+finish), LogOptions{Now: noon.Add(time.Hour), Location: time.UTC})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Attempts) != 2 || got.Outcome != OutcomeReady {
+		t.Fatalf("%s after %+v", got.Outcome, got.Attempts)
+	}
+	for _, a := range got.Attempts {
+		if a.Outcome != OutcomeFailed || a.Reason != "python_exception:KeyError" || !a.End.After(a.Start) {
+			t.Errorf("%+v", a)
+		}
+	}
+}
+
+func TestTheSameLogIsReadTheSameEachTime(t *testing.T) {
+	logs, err := filepath.Glob("testdata/*.log")
+	if err != nil || len(logs) == 0 {
+		t.Fatal("no logs", err)
+	}
+	for _, log := range logs {
+		first := readLog(t, log)
+		for range 49 {
+			if again := readLog(t, log); !reflect.DeepEqual(first, again) {
+				t.Fatalf("%s:\n%+v\n%+v", log, first, again)
+			}
+		}
+	}
+}
+
+func TestALongSilenceIsShownWithWhatLiesAroundIt(t *testing.T) {
+	const log = "INFO 03-01 12:00:00 [api_server.py:1] vLLM API server version 0.13.0\n" +
+		"INFO 03-01 12:00:01 [core.py:1] Starting to load model m...\n" +
+		"INFO 03-01 12:05:01 [gpu_model_runner.py:1] Model loading took 1.5 GiB memory and 300.000000 seconds\n"
+	got, err := ReadLog(strings.NewReader(log), LogOptions{Now: noon.Add(time.Hour), Location: time.UTC})
+	if err != nil || len(got.Silences) != 1 {
+		t.Fatalf("%v %+v", err, got.Silences)
+	}
+	s := got.Silences[0]
+	if s.Length() != 5*time.Minute || s.Phase != "model_load" || s.After != "engine_config" ||
+		!strings.Contains(s.Lines[0], "Starting to load") || !strings.Contains(s.Lines[1], "loading took") {
+		t.Errorf("%+v", s)
 	}
 }
 

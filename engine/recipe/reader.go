@@ -5,6 +5,8 @@ package recipe
 import (
 	"bytes"
 	"time"
+
+	"github.com/coldtrace/coldtrace/startup"
 )
 
 // maxLine is how much of a line is looked at: no text of a recipe stands further in than a process prefix, a logger's
@@ -13,18 +15,20 @@ const maxLine = 16 << 10
 
 // Reader applies a recipe to the output of one process tree. It is not safe for concurrent use.
 type Reader struct {
-	recipe  *Recipe
-	options Options
-	start   *launch
-	hits    []uint16
-	done    []uint64 // by rule: the last pass that it was applied in
-	pass    uint64
-	raised  uint64    // the last pass whose line named an exception
-	buf     []byte    // of a line without its colours
-	latest  time.Time // of the last line, by its stamp where Options.Embedded
-	late    time.Time // of the last that Ray repeated, so
-	matched int       // lines that an engine's own text matched
-	working time.Time // when the engine was first seen to be past its imports, see Working
+	recipe   *Recipe
+	options  Options
+	start    *launch
+	hits     []uint16
+	done     []uint64 // by rule: the last pass that it was applied in
+	pass     uint64
+	raised   uint64    // the last pass whose line named an exception
+	buf      []byte    // of a line without its colours
+	latest   time.Time // of the last line, by its stamp where Options.Embedded
+	fine     bool      // stamps have fractions of a second
+	late     time.Time // of the last that Ray repeated, so
+	attempts []Attempt // launches before this one
+	matched  int       // lines that an engine's own text matched
+	working  time.Time // when the engine was first seen to be past its imports, see Working
 
 	open   map[string]bool // ranks in the middle of a Python traceback
 	opened int             // lines since one of them was last opened
@@ -58,6 +62,7 @@ func (r *Reader) Line(at time.Time, _ int, raw []byte) {
 	}
 	r.hits = r.recipe.literal.in(raw, r.hits[:0])
 	if len(r.hits) == 0 && len(r.open) == 0 && !r.options.Embedded && !r.start.first.IsZero() {
+		r.start.hush.heard(at, nil, false)
 		return
 	}
 	r.read(at, bytes.Trim(raw, "\r\n"))
@@ -77,6 +82,10 @@ func (r *Reader) read(at time.Time, text []byte) {
 	case timed && (h.stamp != nil || len(r.hits) > 0 || s.first.IsZero() && logged(text)):
 		s.seen(at, h)
 	}
+	since := s.hush.last
+	if own || !r.options.Embedded {
+		s.hush.heard(at, text, r.options.Embedded)
+	}
 	r.pass++
 	r.traceback(at, h, text)
 	if h.stamp != nil && !bytes.Contains(h.rank, []byte("pid=")) && s.server != "" && s.over() && s.prompt.at.IsZero() {
@@ -88,7 +97,7 @@ func (r *Reader) read(at time.Time, text []byte) {
 			continue // the text is there twice
 		}
 		r.done[hit] = r.pass
-		r.apply(line{at: at, own: own, head: h, text: text}, &r.recipe.rules[hit])
+		r.apply(line{at: at, since: since, own: own, early: r.options.Embedded && !own && r.latest.IsZero(), head: h, text: text}, &r.recipe.rules[hit])
 	}
 	if r.start != before { // the line began another launch
 		r.start.seen(at, h)
@@ -101,11 +110,21 @@ func (r *Reader) read(at time.Time, text []byte) {
 
 // line is one that may say something.
 type line struct {
-	at  time.Time
-	own bool // at is the line's own, not that of one before it
-	bar bool // it is a progress bar's
+	at    time.Time
+	since time.Time // of the line before
+	own   bool      // at is the line's own, not that of one before it
+	early bool      // no line before it had a time, nor has it
+	bar   bool      // it is a progress bar's
 	head
 	text []byte // the whole line, clean
+}
+
+// known is a time of the line's, if it has any.
+func (l *line) known(at time.Time) time.Time {
+	if l.early {
+		return time.Time{}
+	}
+	return at
 }
 
 // tells says whether a line shows that the engine's logger says how far it is: not a bar, a complaint, or a line of
@@ -129,6 +148,7 @@ func (r *Reader) time(at time.Time, h head, text []byte) (time.Time, bool) {
 		latest = at
 	}
 	if t, ok := stamped(text[barEnd(text):], latest, r.options.Location); ok {
+		r.fine = r.fine || t.Nanosecond() != 0
 		if h.ray {
 			r.late = t
 		} else {
@@ -150,6 +170,9 @@ func (r *Reader) apply(l line, rule *rule) {
 	}
 	if l.rank == nil {
 		l.rank = rankBefore(l.text[:from])
+	}
+	if rule.But != "" && bytes.Contains(l.text, []byte(rule.But)) {
+		return
 	}
 	if rule.Starts && !bytes.HasPrefix(l.message, []byte(rule.literal())) {
 		return
@@ -193,11 +216,17 @@ func (r *Reader) apply(l line, rule *rule) {
 			if rule.Times != 0 {
 				v *= rule.Times
 			}
+			if rule.Fallback {
+				figure = fallback + figure
+			}
 			s.figure(figure, rank, v)
 		}
 	}
 	if stated, _ := c.seconds(); rule.Mark == markEngineReady {
 		s.loaded("", true, l.at.Add(-time.Duration(stated*float64(time.Second))))
+		if isLoading(s.stage().name) { // it said nothing of what came between
+			s.enter(startup.SpanMemoryProfiling, later(s.stage().at, l.at.Add(-time.Duration(stated*float64(time.Second)))))
+		}
 	}
 	s.edge(l, rank, rule, c, r.options.Embedded)
 	if rule.Fails != "" {
@@ -281,9 +310,19 @@ func (r *Reader) marked(l line, rule *rule, c capture) {
 	}
 }
 
+// maxAttempts bounds what a loop of crashes may hold.
+const maxAttempts = 32
+
 // again begins another launch. Where the one before was over, what has been said since is of the new one.
 func (r *Reader) again() {
 	before := r.start
+	outcome, reason := before.outcome(nil)
+	if len(r.attempts) == maxAttempts {
+		r.attempts = r.attempts[1:]
+	}
+	if !before.first.IsZero() && outcome != OutcomeReady {
+		r.attempts = append(r.attempts, Attempt{Start: before.first, End: later(before.said, before.first), Outcome: outcome, Reason: reason})
+	}
 	r.start = newLaunch()
 	if before.over() && !before.prompt.at.IsZero() {
 		r.start.first, r.start.firstStamp, r.start.spoke = before.prompt.at, before.prompt.stamp, true

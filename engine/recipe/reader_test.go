@@ -66,37 +66,37 @@ func TestOutcomeAndReasonOfAStart(t *testing.T) {
 		"still loading":                {log: start, outcome: OutcomeTruncated},
 		"engine without a server":      {log: start + strings.SplitAfter(finish, "seconds\n")[0], outcome: OutcomeEngineReady},
 		"batch done":                   {log: start + strings.SplitAfter(finish, "seconds\n")[0], exit: &Exit{}, outcome: OutcomeEngineReady},
-		"killed":                       {log: start, exit: &Exit{Signal: 9}, outcome: OutcomeFailed, reason: "killed", died: "kv_cache_init"},
-		"killed in a shell":            {log: start, exit: &Exit{Code: 137}, outcome: OutcomeFailed, reason: "killed", died: "kv_cache_init"},
-		"terminated":                   {log: start, exit: &Exit{Signal: 15}, outcome: OutcomeInterrupted, reason: "terminated", died: "kv_cache_init"},
-		"terminated in a shell":        {log: start, exit: &Exit{Code: 143}, outcome: OutcomeInterrupted, reason: "terminated", died: "kv_cache_init"},
-		"another signal":               {log: start, exit: &Exit{Signal: 11}, outcome: OutcomeFailed, reason: "signal=11", died: "kv_cache_init"},
-		"another status":               {log: start, exit: &Exit{Code: 3}, outcome: OutcomeFailed, reason: "exit_code=3", died: "kv_cache_init"},
-		"gone with status 0":           {log: start, exit: &Exit{}, outcome: OutcomeFailed, reason: "exited_early", died: "kv_cache_init"},
-		"an exception":                 {log: start + traceback("", "KeyError: 'x'"), outcome: OutcomeFailed, reason: "python_exception:KeyError", died: "kv_cache_init"},
-		"an exception of a package":    {log: start + traceback("", "a.b_c.d.HarmonyError: x"), outcome: OutcomeFailed, reason: "python_exception:HarmonyError", died: "kv_cache_init"},
-		"an exception without a text":  {log: start + traceback("", "AssertionError"), outcome: OutcomeFailed, reason: "python_exception:AssertionError", died: "kv_cache_init"},
-		"an exception that Ray passes": {log: start + traceback("", "ray.exceptions.RayTaskError(ValueError): x"), outcome: OutcomeFailed, reason: "python_exception:ValueError", died: "kv_cache_init"},
+		"killed":                       {log: start, exit: &Exit{Signal: 9}, outcome: OutcomeFailed, reason: "killed", died: "memory_profiling"},
+		"killed in a shell":            {log: start, exit: &Exit{Code: 137}, outcome: OutcomeFailed, reason: "killed", died: "memory_profiling"},
+		"terminated":                   {log: start, exit: &Exit{Signal: 15}, outcome: OutcomeInterrupted, reason: "terminated", died: "memory_profiling"},
+		"terminated in a shell":        {log: start, exit: &Exit{Code: 143}, outcome: OutcomeInterrupted, reason: "terminated", died: "memory_profiling"},
+		"another signal":               {log: start, exit: &Exit{Signal: 11}, outcome: OutcomeFailed, reason: "signal=11", died: "memory_profiling"},
+		"another status":               {log: start, exit: &Exit{Code: 3}, outcome: OutcomeFailed, reason: "exit_code=3", died: "memory_profiling"},
+		"gone with status 0":           {log: start, exit: &Exit{}, outcome: OutcomeFailed, reason: "exited_early", died: "memory_profiling"},
+		"an exception":                 {log: start + traceback("", "KeyError: 'x'"), outcome: OutcomeFailed, reason: "python_exception:KeyError", died: "memory_profiling"},
+		"an exception of a package":    {log: start + traceback("", "a.b_c.d.HarmonyError: x"), outcome: OutcomeFailed, reason: "python_exception:HarmonyError", died: "memory_profiling"},
+		"an exception without a text":  {log: start + traceback("", "AssertionError"), outcome: OutcomeFailed, reason: "python_exception:AssertionError", died: "memory_profiling"},
+		"an exception that Ray passes": {log: start + traceback("", "ray.exceptions.RayTaskError(ValueError): x"), outcome: OutcomeFailed, reason: "python_exception:ValueError", died: "memory_profiling"},
 		"the first exception of two": {log: start + traceback("(EngineCore_DP0 pid=2) ", "TypeError: x") +
 			traceback("(APIServer pid=1) ", "RuntimeError: Engine core initialization failed. See root cause above."),
-			outcome: OutcomeFailed, reason: "python_exception:TypeError", died: "kv_cache_init"},
+			outcome: OutcomeFailed, reason: "python_exception:TypeError", died: "memory_profiling"},
 		"an exception that was survived":        {log: traceback("", "ImportError: x") + start + finish, outcome: OutcomeReady},
-		"an exception that was survived so far": {log: traceback("", "ImportError: x") + start, exit: &Exit{Code: 1}, outcome: OutcomeFailed, reason: "exit_code=1", died: "kv_cache_init"},
+		"an exception that was survived so far": {log: traceback("", "ImportError: x") + start, exit: &Exit{Code: 1}, outcome: OutcomeFailed, reason: "exit_code=1", died: "memory_profiling"},
 		"a cause named beside an exception": {log: start + traceback("(EngineCore_DP0 pid=2) ", "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB"),
-			outcome: OutcomeFailed, reason: "cuda_out_of_memory", died: "kv_cache_init"},
-		"out of memory in an older PyTorch": {log: start + traceback("", "torch.cuda.OutOfMemoryError: CUDA out of memory. Tried"), outcome: OutcomeFailed, reason: "cuda_out_of_memory", died: "kv_cache_init"},
-		"HIP out of memory":                 {log: start + traceback("", "torch.OutOfMemoryError: HIP out of memory. Tried"), outcome: OutcomeFailed, reason: "hip_out_of_memory", died: "kv_cache_init"},
+			outcome: OutcomeFailed, reason: "cuda_out_of_memory", died: "memory_profiling"},
+		"out of memory in an older PyTorch": {log: start + traceback("", "torch.cuda.OutOfMemoryError: CUDA out of memory. Tried"), outcome: OutcomeFailed, reason: "cuda_out_of_memory", died: "memory_profiling"},
+		"HIP out of memory":                 {log: start + traceback("", "torch.OutOfMemoryError: HIP out of memory. Tried"), outcome: OutcomeFailed, reason: "hip_out_of_memory", died: "memory_profiling"},
 		"one rank dies, another goes on": {log: start + traceback("(Worker_TP1 pid=4) ", "torch.OutOfMemoryError: CUDA out of memory. Tried") +
 			"(Worker_TP0 pid=3) INFO 03-01 12:00:09 [default_loader.py:1] Loading weights took 9.50 seconds\n", exit: &Exit{Code: 1},
-			outcome: OutcomeFailed, reason: "cuda_out_of_memory", died: "kv_cache_init"},
-		"only that the engine failed": {log: start + "ERROR 03-01 12:00:09 [core.py:1] EngineCore failed to start.\n", outcome: OutcomeFailed, reason: "engine_failed", died: "kv_cache_init"},
-		"Ctrl-C":                      {log: start + traceback("", "KeyboardInterrupt"), outcome: OutcomeInterrupted, reason: "interrupted", died: "kv_cache_init"},
-		"SIGTERM in vLLM's handler":   {log: start + traceback("(APIServer pid=1) ", "KeyboardInterrupt: terminated"), exit: &Exit{Code: 1}, outcome: OutcomeInterrupted, reason: "interrupted", died: "kv_cache_init"},
+			outcome: OutcomeFailed, reason: "cuda_out_of_memory", died: "memory_profiling"},
+		"only that the engine failed": {log: start + "ERROR 03-01 12:00:09 [core.py:1] EngineCore failed to start.\n", outcome: OutcomeFailed, reason: "engine_failed", died: "memory_profiling"},
+		"Ctrl-C":                      {log: start + traceback("", "KeyboardInterrupt"), outcome: OutcomeInterrupted, reason: "interrupted", died: "memory_profiling"},
+		"SIGTERM in vLLM's handler":   {log: start + traceback("(APIServer pid=1) ", "KeyboardInterrupt: terminated"), exit: &Exit{Code: 1}, outcome: OutcomeInterrupted, reason: "interrupted", died: "memory_profiling"},
 		"what fails as it is interrupted": {log: start + traceback("", "ssl.SSLError: x") + "\nDuring handling of the above exception, another exception occurred:\n\n" +
-			traceback("", "KeyboardInterrupt"), outcome: OutcomeInterrupted, reason: "interrupted", died: "kv_cache_init"},
+			traceback("", "KeyboardInterrupt"), outcome: OutcomeInterrupted, reason: "interrupted", died: "memory_profiling"},
 		"what fails after an interruption": {log: start + traceback("(APIServer pid=1) ", "KeyboardInterrupt") +
 			traceback("(APIServer pid=1) ", "RuntimeError: Engine core initialization failed. See root cause above."),
-			outcome: OutcomeInterrupted, reason: "interrupted", died: "kv_cache_init"},
+			outcome: OutcomeInterrupted, reason: "interrupted", died: "memory_profiling"},
 		"the port is taken": {log: start + before(finish, "(APIServer pid=1) INFO:") +
 			"(APIServer pid=1) ERROR:    [Errno 98] error while attempting to bind on address ('0.0.0.0', 8000): address already in use\n",
 			exit: &Exit{Code: 1}, outcome: OutcomeFailed, reason: "port_in_use"},
@@ -107,7 +107,7 @@ func TestOutcomeAndReasonOfAStart(t *testing.T) {
 		"another port is taken, while it serves": {log: start + finish + "OSError: [Errno 98] Address already in use\n", exit: &Exit{Code: 1}, outcome: OutcomeReady},
 		"a crash that is dumped after all":       {log: start + finish + "(EngineCore_DP0 pid=2) ERROR 03-01 12:01:00 [dump_input.py:1] Dumping input data for V1 LLM engine (v0.13.0) with config: model='m'\n" + traceback("(EngineCore_DP0 pid=2) ", "RuntimeError: x"), exit: &Exit{Code: 1}, outcome: OutcomeReady},
 		"another implementation of a model":      {log: start + "WARNING 03-01 12:00:09 [utils.py:1] XForCausalLM has no vLLM implementation, falling back to Transformers implementation.\n", outcome: OutcomeTruncated},
-		"no implementation of a model":           {log: start + "ValueError: XForCausalLM has no vLLM implementation and the Transformers implementation is not compatible with vLLM.\n", outcome: OutcomeFailed, reason: "model_unsupported", died: "kv_cache_init"},
+		"no implementation of a model":           {log: start + "ValueError: XForCausalLM has no vLLM implementation and the Transformers implementation is not compatible with vLLM.\n", outcome: OutcomeFailed, reason: "model_unsupported", died: "memory_profiling"},
 		"a length that is overridden": {log: start + "WARNING 03-01 12:00:09 [model.py:1] User-specified max_model_len (9000) is greater than the derived max_model_len (max_position_embeddings=4096).\n" +
 			"(EngineCore_DP0 pid=2) ERROR 03-01 12:00:20 [core.py:1] ValueError: 4.7 GiB KV cache is needed, which is larger than the available KV cache memory (1.0 GiB).\n",
 			outcome: OutcomeFailed, reason: "kv_cache_too_small", died: "kv_cache_init"},
@@ -120,7 +120,7 @@ func TestOutcomeAndReasonOfAStart(t *testing.T) {
 		"uvicorn silenced, requests served": {log: start + strings.ReplaceAll(finish, "INFO:     Application startup complete.", `INFO:     10.0.0.1:1 - "GET /health HTTP/1.1" 200 OK`), outcome: OutcomeReady},
 		"a second launch after a failed one": {log: start + traceback("", "OSError: [Errno 98] Address already in use") + start + finish,
 			outcome: OutcomeReady},
-		"a second launch after a good one": {log: start + finish + start, exit: &Exit{Code: 1}, outcome: OutcomeFailed, reason: "exit_code=1", died: "kv_cache_init"},
+		"a second launch after a good one": {log: start + finish + start, exit: &Exit{Code: 1}, outcome: OutcomeFailed, reason: "exit_code=1", died: "memory_profiling"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, end := live(t, "vllm", c.log)
@@ -149,10 +149,14 @@ func TestPhasesOfALiveStart(t *testing.T) {
 		got[p.Name] = fmt.Sprintf("%s %.2f-%.2f", p.Parent, p.Start.Sub(noon).Seconds(), p.End.Sub(noon).Seconds())
 	}
 	want := map[string]string{
-		startup.SpanVLLMInit:     " -3.00-6.00",
-		startup.SpanPythonImport: "vllm_init -3.00-0.00",
-		startup.SpanModelLoad:    "vllm_init 3.00-5.00",
-		startup.SpanWeightsLoad:  "model_load 3.50-4.00",
+		startup.SpanVLLMInit:        " -3.00-6.00",
+		startup.SpanPythonImport:    "vllm_init -3.00-1.00",
+		startup.SpanEngineConfig:    "vllm_init 1.00-2.00",
+		startup.SpanWorkerLaunch:    "vllm_init 2.00-3.00",
+		startup.SpanModelLoad:       "vllm_init 3.00-5.00",
+		startup.SpanWeightsLoad:     "model_load 3.50-4.00",
+		startup.SpanMemoryProfiling: "vllm_init 5.00-6.00",
+		startup.SpanAPIServerInit:   "server_ready 6.00-8.00",
 	}
 	if !maps.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
@@ -179,7 +183,7 @@ func TestFiguresOfManyShapesOfLog(t *testing.T) {
 		"a size of few digits":           {"Model loading took 37.3 GiB memory and 12.5 seconds\n", map[string]any{"model_size": 37.3, "model_load_seconds": 12.5}},
 		"total of an AOT hit":            {"torch.compile and initial profiling/warmup run together took 4.01 s in total\n", map[string]any{"torch_compile_seconds": 4.01}},
 		"two parts of one model":         {"Dynamo bytecode transform time: 3.00 s\nDynamo bytecode transform time: 5.00 s\n", map[string]any{"dynamo_seconds": 5.0}},
-		"compilation beside init engine": {"init engine (profile, create kv cache, warmup model) took 9.50 s (compilation: 8.00 s — language_model: 7.00 s, encoder: 1.00 s)\n", map[string]any{"init_engine_seconds": 9.5}},
+		"compilation beside init engine": {"init engine (profile, create kv cache, warmup model) took 9.50 s (compilation: 8.00 s — language_model: 7.00 s, encoder: 1.00 s)\n", map[string]any{"init_engine_seconds": 9.5, "torch_compile_seconds": 8.0}},
 		"a text within another":          {"Loading weights took a while\n", map[string]any{}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -213,7 +217,7 @@ func TestOtherEnginesTexts(t *testing.T) {
 [2024-12-13 01:45:02] INFO:     Application startup complete.
 [2024-12-13 01:45:09] The server is fired up and ready to roll!
 `, want: map[string]any{"cuda_graph_capture_seconds": 2.19, "kv_cache_tokens": int64(56520), "ready_stamp": "01:45:09"}},
-		"SGLang with a draft model's graphs": {engine: "sglang", outcome: OutcomeFailed, reason: "ended_silently", log: `
+		"SGLang with a draft model's graphs": {engine: "sglang", outcome: OutcomeTruncated, log: `
 [2025-12-13 01:45:01] Capture piecewise CUDA graph end. Time elapsed: 9.50 s. mem usage=0.60 GB. avail mem=12.61 GB.
 [2025-12-13 01:45:02] Capture draft extend cuda graph end. Time elapsed: 2.50 s. mem usage=0.60 GB. avail mem=12.61 GB.
 `, want: map[string]any{"cuda_graph_capture_seconds": []float64{9.5, 2.5}}},
@@ -274,7 +278,7 @@ INFO:     Application startup complete.
 2023-10-26T06:37:55.196641Z  INFO shard-manager: text_generation_launcher: Shard ready in 12.5s rank=1
 2023-10-26T06:37:56.919503Z  INFO text_generation_router: router/src/main.rs:247: Connected
 `, want: map[string]any{"model_load_seconds": 12.5, "ready_stamp": "06:37:56"}},
-		"TensorRT-LLM's executor of 2024": {engine: "tensorrt_llm", outcome: OutcomeFailed, reason: "ended_silently", log: `
+		"TensorRT-LLM's executor of 2024": {engine: "tensorrt_llm", outcome: OutcomeTruncated, log: `
 I0301 12:00:00.000000 1 model_lifecycle.cc:461] loading: tensorrt_llm:1
 [TensorRT-LLM][INFO] Using 132608 tokens in paged KV cache.
 `, want: map[string]any{"kv_cache_tokens": int64(132608)}},

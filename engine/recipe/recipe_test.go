@@ -22,7 +22,9 @@ var marks = []mark{
 // phases are the spans that a recipe may produce: those of the contract, and TGI's and LMDeploy's warm-up.
 var phases = []string{
 	"", startup.SpanModelLoad, startup.SpanWeightsLoad, startup.SpanHFDownload, startup.SpanTorchCompile,
-	startup.SpanKVCacheInit, startup.SpanCUDAGraphCapture, "warmup",
+	startup.SpanKVCacheInit, startup.SpanCUDAGraphCapture, startup.SpanKernelWarmup, startup.SpanPythonImport, startup.SpanEngineConfig,
+	startup.SpanWorkerLaunch, startup.SpanDistributedInit, startup.SpanDynamo, startup.SpanMemoryProfiling, startup.SpanEncoderProfiling,
+	startup.SpanKVConnectorInit, startup.SpanLoRALoad, startup.SpanAPIServerInit, startup.SpanServerWarmup,
 }
 
 func TestEveryRecipeIsWellFormed(t *testing.T) {

@@ -3,9 +3,12 @@
 package recipe
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
+	"strings"
 	"time"
 
 	"github.com/coldtrace/coldtrace/startup"
@@ -13,9 +16,22 @@ import (
 
 // parents are the phases that others lie in; all that are not here lie in the engine's init.
 var parents = map[string]string{
-	startup.SpanWeightsLoad: startup.SpanModelLoad,
-	startup.SpanHFDownload:  startup.SpanModelLoad,
+	startup.SpanWeightsLoad:      startup.SpanModelLoad,
+	startup.SpanHFDownload:       startup.SpanModelLoad,
+	startup.SpanDynamo:           startup.SpanTorchCompile,
+	startup.SpanEncoderProfiling: startup.SpanMemoryProfiling,
+	startup.SpanAPIServerInit:    startup.SpanServerReady,
+	startup.SpanServerWarmup:     startup.SpanServerReady,
+	startup.SpanLoRALoad:         startup.SpanServerReady,
 }
+
+// Attributes of phases that no line states as a number.
+const (
+	attrStated       = "stated_seconds"
+	attrModel        = "model"         // draft: of the smaller model beside the target
+	attrCompileCache = "compile_cache" // of torch_compile: hit, miss, off
+	compileMiss      = "miss"          // of one graph is one of all
+)
 
 // Result is what the lines so far amount to. exit is the engine's status, nil while it runs or where nobody knows; end
 // is when it ended, or now.
@@ -27,13 +43,45 @@ func (r *Reader) Result(exit *Exit, end time.Time) Result {
 	if out.Outcome == OutcomeFailed || out.Outcome == OutcomeInterrupted {
 		died = out.Reason
 	}
+	out.Attempts = r.attempts
+	if cause, found := s.cause(); r.options.Embedded && died != "" && found && cause.class >= exception && exit == nil {
+		end = cause.at // what is said after that is about it
+	}
 	out.Phases = r.phases(died, end)
+	out.Named = namedShare(out.Phases, r.recipe.name+"_init")
+	if n := len(out.Phases); n > 0 {
+		begin, last := out.Phases[0].Start, end
+		if !s.ready.IsZero() {
+			last = s.ready
+		}
+		out.Silences = s.hush.placed(out.Phases, begin, later(last, begin))
+	}
 	return out
 }
 
+// namedShare is how much of the time from the first phase to the last lies in one other than the init as a whole.
+func namedShare(phases []Phase, init string) float64 {
+	var begin, at, end time.Time
+	var named time.Duration
+	for _, p := range phases { // in the order of their starts
+		if begin.IsZero() {
+			begin, at = p.Start, p.Start
+		}
+		end = later(end, p.End)
+		if p.Name != init && p.End.After(at) {
+			named += p.End.Sub(later(p.Start, at))
+			at = p.End
+		}
+	}
+	if !end.After(begin) {
+		return 0
+	}
+	return named.Seconds() / end.Sub(begin).Seconds()
+}
+
 func (s *launch) outcome(exit *Exit) (Outcome, string) {
-	if !s.ready.IsZero() {
-		return OutcomeReady, ""
+	if !s.ready.IsZero() || s.passed(markHeadless) && !s.strong.IsZero() {
+		return OutcomeReady, "" // a node without a server is ready when its part of the engine is
 	}
 	cause, complained := s.cause()
 	stopped := exit != nil && (exit.Signal == 2 || exit.Signal == 15 || exit.Code == 130 || exit.Code == 143)
@@ -66,10 +114,19 @@ func (s *launch) outcome(exit *Exit) (Outcome, string) {
 	return OutcomeEngineReady, ""
 }
 
+// fallback marks figures that count where no other line states them.
+const fallback = "or "
+
 // figures reduces what the ranks said to one number each.
 func (r *Reader) figures() map[string]any {
 	out := map[string]any{}
 	for name, ranks := range r.start.figures {
+		if rest, is := strings.CutPrefix(name, fallback); is {
+			if _, better := r.start.figures[rest]; better {
+				continue
+			}
+			name = rest
+		}
 		var models []float64 // by how often a rank has said it
 		for _, values := range ranks {
 			for i, v := range values {
@@ -128,55 +185,86 @@ func (r *Recipe) whole(figure string) bool {
 
 func (r *Reader) phases(died string, end time.Time) []Phase {
 	s := r.start
-	var out []Phase
-	begin := r.options.Start
-	if begin.IsZero() {
-		begin = s.first
-	} else if s.first.After(begin) && s.spoke && !s.drew && (r.working.IsZero() || !r.working.Before(s.first)) {
-		out = append(out, Phase{Name: startup.SpanPythonImport, Start: begin, End: s.first})
-	}
-	if begin.IsZero() {
-		if len(s.order) == 0 && died == "" {
-			return nil
-		}
-		begin = end // no line has a time: all that is known is how long things took
-	}
 	engine := s.engineTime()
 	if died != "" && s.partFailed() {
 		engine = time.Time{} // one of several was initialised, the engine never
 	}
-	init := Phase{Name: r.recipe.name + "_init", Start: begin, End: engine}
-	open := ""
+	init := Phase{Name: r.recipe.name + "_init", Start: cmp.Or(r.options.Start, s.first), End: engine}
+	if init.Start.IsZero() {
+		if len(s.order) == 0 && died == "" {
+			return nil
+		}
+		init.Start = end // no line has a time: all that is known is how long things took
+	}
+	known := init.Start // from here on the log tells what is going on
+	head, unheard := s.head(), false
+	var out []Phase
+	if first := s.first; !r.options.Start.IsZero() && first.After(known) {
+		if s.spoke && !s.drew && (r.working.IsZero() || !r.working.Before(first)) {
+			out = append(out, Phase{Name: startup.SpanPythonImport, Start: known, End: first})
+		} else {
+			known, head, unheard = first, "", true
+		}
+	}
+	under := "" // way, when it died
 	if init.End.IsZero() {
-		init.End, init.Failure = later(end, begin), died
+		init.End, init.Failure = later(end, init.Start), died
 		if died != "" {
-			open = s.lastOpen()
+			under = s.lastOpen()
 		}
 	}
 	for _, name := range s.order {
-		for _, p := range s.tracks[name].phases(name) {
+		for _, p := range s.tracks[name].phases(name, s.draft()) {
 			if r.options.Start.IsZero() && p.Start.Before(init.Start) {
 				init.Start = p.Start // what the first line tells of began before it
 			}
 			out = append(out, p)
 		}
-		if name == open || name == parents[open] {
+		if name == under || name == parents[under] {
 			if o := latest(s.tracks[name].open); !o.start.IsZero() {
-				out = append(out, Phase{Name: name, Start: o.start, End: later(end, o.start), Failure: died})
+				start := earlier(o.start, cmp.Or(s.began(name), o.start))
+				out = append(out, Phase{Name: name, Start: start, End: later(end, start), Failure: died})
 			}
 		}
 	}
 	init.End = later(init.End, init.Start) // stamps and the clock may disagree
-	out = append(out, init)
-	if r.options.Embedded && !engine.IsZero() {
-		switch {
-		case !s.ready.IsZero():
-			out = append(out, Phase{Name: startup.SpanServerReady, Start: engine, End: later(s.ready, engine)})
-		case died != "":
-			out = append(out, Phase{Name: startup.SpanServerReady, Start: engine, End: later(end, engine), Failure: died})
+	noise := coarse
+	if !r.options.Embedded {
+		noise = exact
+	} else if r.fine {
+		noise = fine
+	}
+	served := slices.DeleteFunc(slices.Clone(out), func(p Phase) bool { return parents[p.Name] != startup.SpanServerReady })
+	out = slices.DeleteFunc(out, func(p Phase) bool { return parents[p.Name] == startup.SpanServerReady })
+	out = s.named(out, head, earlier(known, init.End), init.End, noise)
+	if unheard { // it imported, nobody knows how long
+		out = slices.DeleteFunc(out, func(p Phase) bool { return p.Name == startup.SpanPythonImport })
+	}
+	if now := s.stage().name; under != "" && (now == under || parents[now] == under) {
+		for i, p := range out {
+			if (p.Name == now || p.Name == under) && p.End.Equal(init.End) {
+				out[i].Failure = died
+			}
 		}
 	}
-	return arranged(out, init.Name)
+	return arranged(append(append(out, init), r.server(served, engine, died, end, noise)...), init.Name)
+}
+
+// server is what comes after the engine is initialised, if that is known. Other phases are those that lines state.
+func (r *Reader) server(stated []Phase, engine time.Time, died string, end time.Time, noise time.Duration) []Phase {
+	s := r.start
+	if engine.IsZero() || s.ready.IsZero() && died == "" {
+		return nil
+	}
+	whole := Phase{Name: startup.SpanServerReady, Start: engine, End: later(s.ready, engine)}
+	if s.ready.IsZero() {
+		whole.End, whole.Failure = later(end, engine), died
+	}
+	out := slices.DeleteFunc(s.named(stated, "", whole.Start, whole.End, noise), func(p Phase) bool { return parents[p.Name] != startup.SpanServerReady })
+	if r.options.Embedded {
+		out = append(out, whole) // in a container health knows better
+	}
+	return out
 }
 
 func later(a, b time.Time) time.Time {
@@ -187,11 +275,14 @@ func later(a, b time.Time) time.Time {
 }
 
 // phases of a track: the longest over ranks, one for each time a rank went through it.
-func (t *track) phases(name string) []Phase {
+func (t *track) phases(name string, draft bool) []Phase {
 	var out []Phase
-	for _, spans := range t.spans {
-		for i, sp := range spans {
-			p := Phase{Name: name, Start: sp.start, End: sp.end, Attributes: sp.attributes}
+	for _, rank := range slices.Sorted(maps.Keys(t.spans)) {
+		for i, sp := range t.spans[rank] {
+			p := Phase{Name: name, Start: sp.start, End: sp.end, Attributes: maps.Clone(sp.attributes)}
+			if i > 0 && draft && drafted[name] {
+				p.Attributes[attrModel] = "draft"
+			}
 			if i == len(out) {
 				out = append(out, p)
 			} else if longer(p, out[i]) {
@@ -202,7 +293,13 @@ func (t *track) phases(name string) []Phase {
 	return out
 }
 
-// longer decides between ranks; of equals the one that ended last, so that map order does not show.
+// drafted are the phases that a draft model goes through after its target.
+var drafted = map[string]bool{
+	startup.SpanModelLoad: true, startup.SpanWeightsLoad: true, startup.SpanHFDownload: true, startup.SpanTorchCompile: true,
+	startup.SpanDynamo: true, startup.SpanMemoryProfiling: true, startup.SpanKVCacheInit: true, startup.SpanCUDAGraphCapture: true,
+}
+
+// longer decides between ranks; of equals the one that ended last.
 func longer(a, b Phase) bool {
 	da, db := a.End.Sub(a.Start), b.End.Sub(b.Start)
 	return da > db || da == db && a.End.After(b.End)
@@ -210,10 +307,8 @@ func longer(a, b Phase) bool {
 
 // lastOpen is the phase that was entered last and not left.
 func (s *launch) lastOpen() string {
-	var (
-		name string
-		when time.Time
-	)
+	now := s.stage()
+	name, when := now.name, now.at
 	for _, phase := range s.order {
 		o := latest(s.tracks[phase].open)
 		if t := o.noticed; !t.IsZero() && !t.Before(when) && (s.spoke || !o.bar) {
@@ -247,15 +342,19 @@ func arranged(phases []Phase, init string) []Phase {
 	for level := range 3 {
 		for i := range phases {
 			p := &phases[i]
-			if depth(p.Name, init) != level || p.Name == startup.SpanServerReady {
+			if depth(p.Name, init) != level {
 				continue
 			}
-			if level > 0 {
+			if level > 0 && p.Name != startup.SpanServerReady {
 				p.Parent = init
-				if up, ok := longest[parents[p.Name]]; ok && p.meets(up) {
-					p.Parent = up.Name // TGI and NIM download before they load
+				if up, ok := holder(phases, *p); ok {
+					p.Parent = up.Key // TGI and NIM download before they load
+					p.fit(up)
+				} else if parents[p.Name] == startup.SpanServerReady {
+					p.Parent = startup.SpanServerReady // of which others tell
+				} else {
+					p.fit(longest[init])
 				}
-				p.fit(longest[p.Parent])
 			}
 			if l, ok := longest[p.Name]; !ok || p.End.Sub(p.Start) > l.End.Sub(l.Start) {
 				longest[p.Name] = *p
@@ -275,6 +374,19 @@ func depth(name, init string) int {
 	}
 	return 2
 }
+
+// holder is the phase that another one is a part of: of several, the one that it shares most with.
+func holder(phases []Phase, p Phase) (Phase, bool) {
+	var best Phase
+	for _, up := range phases {
+		if up.Name == parents[p.Name] && p.meets(up) && (best.Name == "" || shared(p, up) > shared(p, best)) {
+			best = up
+		}
+	}
+	return best, best.Name != ""
+}
+
+func shared(a, b Phase) time.Duration { return earlier(a.End, b.End).Sub(later(a.Start, b.Start)) }
 
 // meets says whether two phases have a time in common, not only an edge unless one of them is no more than that.
 func (p *Phase) meets(other Phase) bool {

@@ -19,6 +19,9 @@ type rule struct {
 	Edge       string            `yaml:"edge"` // begin | end (default)
 	Opening    bool              `yaml:"opening"`
 	Opens      string            `yaml:"opens"`
+	Silence    string            `yaml:"silence"`   // what the engine did since the line before
+	Tentative  bool              `yaml:"tentative"` // a later end of the phase replaces it
+	Sets       map[string]string `yaml:"sets"`
 	Whole      bool              `yaml:"whole"` // the phase is the engine's, not a rank's
 	Once       bool              `yaml:"once"`  // ends the phase only if nothing has
 	Mark       mark              `yaml:"mark"`
@@ -33,6 +36,8 @@ type rule struct {
 	Times      float64           `yaml:"times"`
 	Fails      string            `yaml:"fails"`
 	Hard       bool              `yaml:"hard"`
+	But        string            `yaml:"but"`      // not in a line that says this
+	Fallback   bool              `yaml:"fallback"` // its figures count where nothing else states them
 
 	shared  bool // of a file that several recipes include: says nothing about which engine this is
 	pattern func() *regexp.Regexp

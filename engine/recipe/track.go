@@ -40,13 +40,25 @@ func (s *launch) track(phase string) *track {
 	return t
 }
 
-// edge records where a phase begins or ends.
+// edge records where a phase begins or ends, and what the engine does from here on.
 func (s *launch) edge(l line, rank string, r *rule, c capture, embedded bool) {
-	if r.Opens != "" {
-		s.opens(r, l.at)
+	if r.Silence != "" && !l.early {
+		s.silent(r.Silence, l.at, l.since)
+	}
+	for name, value := range r.Sets {
+		if s.sets[name] != compileMiss {
+			s.sets[name] = value
+		}
 	}
 	if r.Phase != "" {
 		s.phaseEdge(l, rank, r, c, embedded)
+	}
+	if r.Opens != "" {
+		at := l.known(l.at)
+		if !l.own { // at is of a line before it, and what this one ends may have come between
+			at = later(at, s.stage().at)
+		}
+		s.opens(r, at)
 	}
 }
 
@@ -73,6 +85,9 @@ func (s *launch) phaseEdge(l line, rank string, r *rule, c capture, embedded boo
 		}
 		if _, is := t.open[rank]; !is {
 			t.open[rank] = opening{start: at.Add(-length), noticed: at, bar: l.bar}
+			if !l.bar || s.spoke {
+				s.enter(r.Phase, later(l.known(at.Add(-length)), s.stage().at))
+			}
 		}
 		return
 	}
@@ -83,15 +98,29 @@ func (s *launch) phaseEdge(l line, rank string, r *rule, c capture, embedded boo
 	if begin.IsZero() {
 		begin = earliest(t.open)
 	}
+	if begin.IsZero() {
+		begin = s.began(r.Phase)
+	}
+	opened := !begin.IsZero()
+	s.left(r.Phase, l.known(at))
 	delete(t.open, rank)
 	delete(t.open, "") // a progress bar or a driver without a prefix opened it for all
 	if n := len(t.spans[rank]); n > 0 && t.spans[rank][n-1].presumed {
+		if k := len(s.stages) - 1; k >= 0 && s.stages[k].at.Equal(t.spans[rank][n-1].end) {
+			s.stages[k].at = at // what follows began only now
+		}
 		begin, t.spans[rank] = t.spans[rank][n-1].start, t.spans[rank][:n-1]
 	}
 	if !has && !l.own {
 		return // nothing tells how long it took: a progress bar has no time of its own
 	}
-	sp := span{start: at.Add(-length), end: at, attributes: map[string]any{}}
+	sp := span{start: at.Add(-length), end: at, attributes: map[string]any{}, presumed: r.Tentative}
+	if n := len(t.spans[rank]); n > 0 && r.Opening { // it may be a running total
+		if total, ok := t.spans[rank][n-1].attributes[attrStated].(float64); ok && stated > total && sp.start.Before(t.spans[rank][n-1].end.Add(-coarse)) {
+			length = time.Duration((stated - total) * float64(time.Second))
+			sp.start = at.Add(-length)
+		}
+	}
 	switch {
 	case begin.IsZero() || begin.After(at):
 	case !has, r.Opening && begin.Before(sp.start) && !near(begin, sp.start, 2*time.Second, embedded):
@@ -100,15 +129,19 @@ func (s *launch) phaseEdge(l line, rank string, r *rule, c capture, embedded boo
 		sp.start = begin
 	}
 	if has {
-		sp.attributes["stated_seconds"] = stated
+		sp.attributes[attrStated] = stated
 	}
 	for group, name := range r.Attributes {
 		if v, ok := c.number(group); ok {
 			sp.attributes[name] = v
 		}
 	}
+	if value := s.sets[attrCompileCache]; value != "" && r.Phase == startup.SpanTorchCompile {
+		sp.attributes[attrCompileCache] = value
+		delete(s.sets, attrCompileCache)
+	}
 	// Two texts of one line, or a second closing line of a phase that states no length.
-	if n := len(t.spans[rank]); n > 0 && (!has || t.spans[rank][n-1].end.Equal(at) && t.spans[rank][n-1].attributes["stated_seconds"] == stated) {
+	if n := len(t.spans[rank]); n > 0 && (!has && !opened || t.spans[rank][n-1].end.Equal(at) && t.spans[rank][n-1].attributes[attrStated] == stated) {
 		last := &t.spans[rank][n-1]
 		last.end = later(last.end, at) // a stamp may jump back
 		maps.Copy(last.attributes, sp.attributes)
@@ -130,20 +163,23 @@ func (t *track) overtook(rank string, at time.Time, bar, anew bool) bool {
 	return false
 }
 
-// opens begins a phase for all. A failure that only happens in it tells that it had begun when what comes before it was
-// done.
+// opens takes the engine to a stage. A failure that only happens in it tells that it had begun when what comes before it
+// was done.
 func (s *launch) opens(r *rule, at time.Time) {
-	begin := at
-	if r.Fails != "" {
-		if t := s.tracks[r.Opens]; t != nil && len(t.open)+len(t.spans) > 0 {
-			return
-		}
+	if r.Fails == "" {
+		s.enter(r.Opens, at)
+		return
+	}
+	if s.began(r.Opens).IsZero() && s.loads() && isLoading(s.stage().name) {
+		begin := at
 		if t := s.tracks[startup.SpanWeightsLoad]; t != nil {
 			begin = earlier(begin, t.end(at))
 		}
 		s.loaded("", true, begin)
+		s.stages = append(s.stages, stage{r.Opens, begin})
+		return
 	}
-	s.track(r.Opens).open[""] = opening{start: begin, noticed: at}
+	s.enter(r.Opens, at)
 }
 
 // end is when the last rank was through with a phase, otherwise if none was.

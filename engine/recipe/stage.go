@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package recipe
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/coldtrace/coldtrace/startup"
+)
+
+// stage is what the engine as a whole is doing from a time on, by the last line that told. Tracks hold what lines state
+// of single phases, exactly and rank by rank; stages name the time between them, of which lines only tell the order:
+// after "Model loading took" a vLLM profiles its memory, whatever it prints next.
+type stage struct {
+	name string
+	at   time.Time
+}
+
+// maxStages bounds what a log that goes back and forth may hold.
+const maxStages = 4096
+
+// early are the stages before a model is loaded, in the order in which a start comes to them. A process that starts
+// late says things that others have said long before.
+var early = map[string]int{
+	"": 0, startup.SpanPythonImport: 1, startup.SpanEngineConfig: 2, startup.SpanWorkerLaunch: 3, startup.SpanDistributedInit: 4,
+}
+
+// stage is the one that the engine is in.
+func (s *launch) stage() stage {
+	if n := len(s.stages); n > 0 {
+		return s.stages[n-1]
+	}
+	return stage{}
+}
+
+// enter takes the engine to a stage. Lines that come late, or from a process that is behind, don't take it back.
+func (s *launch) enter(name string, at time.Time) {
+	now := s.stage()
+	order, isEarly := early[name]
+	was, wasEarly := early[now.name]
+	switch {
+	case now.name == name || at.Before(now.at) || len(s.stages) >= maxStages:
+	case isEarly && name != "" && (!wasEarly || order < was || s.loads()):
+	default:
+		s.stages = append(s.stages, stage{name, at})
+	}
+}
+
+// head is the stage before the first that a line told of: imports, unless the log's head is missing.
+func (s *launch) head() string {
+	if len(s.stages) == 0 || early[s.stages[0].name] == 0 || early[s.stages[0].name] > early[startup.SpanEngineConfig] {
+		return ""
+	}
+	return startup.SpanPythonImport
+}
+
+// loads says whether the model's load has begun.
+func (s *launch) loads() bool {
+	return s.tracks[startup.SpanModelLoad] != nil || s.tracks[startup.SpanWeightsLoad] != nil
+}
+
+// silent says what the engine did since the line before: processes that it starts say nothing while they import.
+func (s *launch) silent(name string, at, since time.Time) {
+	if _, isEarly := early[s.stage().name]; !isEarly || s.loads() || since.IsZero() || at.Before(since) || len(s.stages) >= maxStages {
+		return
+	}
+	if since = later(since, s.stage().at); s.stage().name != name {
+		s.stages = append(s.stages, stage{name, since})
+	}
+}
+
+// left ends a stage that a line ends, unless another has begun since.
+func (s *launch) left(phase string, at time.Time) {
+	if now := s.stage().name; now == phase || parents[now] == phase {
+		s.enter(parents[phase], at)
+	}
+}
+
+// began is since when the engine is in a stage, if it is in it.
+func (s *launch) began(phase string) time.Time {
+	if now := s.stage(); len(s.stages) > 0 && (now.name == phase || parents[now.name] == phase) {
+		return now.at
+	}
+	return time.Time{}
+}
+
+// coarse: stamps are of whole seconds, so two that are less than this apart may be of one time.
+const (
+	coarse = 1500 * time.Millisecond
+	fine   = 120 * time.Millisecond // where they have fractions
+	exact  = 5 * time.Millisecond   // where lines come as they are written
+)
+
+// named fills what lies between the phases of begin to end with stages, of which the first is given, so that a phase ends
+// where the next begins. Where neither is known, the time has no name.
+func (s *launch) named(phases []Phase, first string, begin, end time.Time, noise time.Duration) []Phase {
+	slices.SortStableFunc(phases, func(a, b Phase) int { return cmp.Or(a.Start.Compare(b.Start), b.End.Compare(a.End)) })
+	f := filler{launch: s, first: first, out: phases}
+	at, last := begin, -1
+	for i := range phases {
+		if parents[f.out[i].Name] != "" && within(f.out, f.out[i]) {
+			continue // its parent is looked at
+		}
+		if f.out[i].Start.After(end) {
+			break
+		}
+		if p := f.out[i]; p.Start.After(at) {
+			switch near := p.Start.Sub(at) < noise; {
+			case !near:
+				f.fill(at, p.Start)
+			case last >= 0 && f.out[last].moves():
+				f.out[last].End = p.Start
+			case p.moves():
+				f.out[i].Start = at
+			case last < 0 && s.stageBefore(p.Start, first) != p.Name: // else its own line opened it a moment early
+				f.fill(at, p.Start)
+			}
+		}
+		if !f.out[i].End.Before(at) {
+			at, last = f.out[i].End, i
+		}
+	}
+	if near := end.Sub(at) < noise && last >= 0; !near {
+		f.fill(at, end)
+	} else if at.Before(end) && f.out[last].moves() {
+		f.out[last].End = end
+	}
+	return f.out
+}
+
+// stageBefore is the stage that a moment ends.
+func (s *launch) stageBefore(at time.Time, first string) string {
+	for _, g := range s.stages {
+		if !g.at.Before(at) {
+			break
+		}
+		first = g.name
+	}
+	return first
+}
+
+// moves says whether a phase may meet its neighbour: no line states how long it is, but for what compiling is counted.
+func (p *Phase) moves() bool {
+	return p.Failure == "" && p.End.After(p.Start) && (p.Attributes[attrStated] == nil || p.Name == startup.SpanTorchCompile)
+}
+
+// within says whether a phase lies in one that may be its parent.
+func within(phases []Phase, p Phase) bool {
+	return slices.ContainsFunc(phases, func(q Phase) bool {
+		return q.Name == parents[p.Name] && !p.Start.Before(q.Start) && !p.End.After(q.End)
+	})
+}
+
+// filler makes phases of stages.
+type filler struct {
+	*launch
+	first string // the stage before any is known
+	out   []Phase
+}
+
+// fill names the time from one moment to another.
+func (f *filler) fill(from, to time.Time) {
+	name := f.first
+	for _, g := range f.stages {
+		if !g.at.After(from) {
+			name = g.name
+			continue
+		}
+		f.add(name, from, earlier(g.at, to))
+		if name, from = g.name, g.at; !from.Before(to) {
+			return
+		}
+	}
+	f.add(name, from, to)
+}
+
+// add is for a stretch of one stage, which may be the rest of a phase that is there.
+func (f *filler) add(name string, from, to time.Time) {
+	if name == "" || !to.After(from) {
+		return
+	}
+	if up := parents[name]; up != "" && up != startup.SpanServerReady {
+		f.add(up, from, to)
+	}
+	for i := range f.out {
+		p := &f.out[i]
+		if p.Name != name || p.Failure != "" || p.Attributes[attrModel] != nil {
+			continue
+		}
+		if p.End.Equal(from) {
+			if next := f.beginning(name, to); next != nil { // all between is of one phase
+				next.Start = p.Start
+				f.out = slices.Delete(f.out, i, i+1)
+				return
+			}
+			p.End = to
+			return
+		}
+		if p.Start.Equal(to) {
+			p.Start = from
+			return
+		}
+	}
+	f.out = append(f.out, Phase{Name: name, Start: from, End: to})
+}
+
+// beginning is the phase of that name which begins at a time.
+func (f *filler) beginning(name string, at time.Time) *Phase {
+	for i := range f.out {
+		if p := &f.out[i]; p.Name == name && p.Start.Equal(at) && p.Attributes[attrModel] == nil {
+			return p
+		}
+	}
+	return nil
+}
