@@ -77,9 +77,16 @@ func (l *Log) Line(at time.Time, text []byte) (more bool) {
 		l.Finish(at)
 		return false
 	}
+	before := l.last
 	l.last = at
-	for piece := range bytes.FieldsFuncSeq(text, func(c rune) bool { return c == '\r' || c == '\n' }) {
-		l.piece(at, piece)
+	pieces := bytes.FieldsFunc(text, func(c rune) bool { return c == '\r' || c == '\n' })
+	for i, piece := range pieces {
+		// A progress bar is one line, which the runtime stamps when it ends. It was first drawn right after what was said before.
+		if i == 0 && len(pieces) > 1 && !before.IsZero() {
+			l.piece(before, piece)
+		} else {
+			l.piece(at, piece)
+		}
 	}
 	return !l.story.done
 }
