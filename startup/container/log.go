@@ -80,15 +80,25 @@ func (l *Log) Line(at time.Time, text []byte) (more bool) {
 	before := l.last
 	l.last = at
 	pieces := bytes.FieldsFunc(text, func(c rune) bool { return c == '\r' || c == '\n' })
+	first := firstDrawn(pieces)
 	for i, piece := range pieces {
 		// A progress bar is one line, which the runtime stamps when it ends. It was first drawn right after what was said before.
-		if i == 0 && len(pieces) > 1 && !before.IsZero() {
+		if i <= first && !before.IsZero() {
 			l.piece(before, piece)
 		} else {
 			l.piece(at, piece)
 		}
 	}
 	return !l.story.done
+}
+
+// firstDrawn is where a progress bar is drawn for the first of several times, what its process calls itself before it; -1: it is not.
+func firstDrawn(pieces [][]byte) int {
+	i := slices.IndexFunc(pieces, func(p []byte) bool { return bytes.Contains(p, []byte("%|")) })
+	if i == len(pieces)-1 {
+		return -1
+	}
+	return i
 }
 
 func (l *Log) piece(at time.Time, text []byte) {

@@ -130,7 +130,7 @@ func spoken(run Run, log string) *Log {
 // tqdm ends its line when it is done, so all of a bar has the stamp of its end; the whole seconds that vLLM states are up to
 // one short.
 func TestABarThatIsStampedAtItsEndBeganAfterTheLineBeforeIt(t *testing.T) {
-	bar := "Capturing CUDA graphs:   0%|          | 0/35\rCapturing CUDA graphs:  50%|#####     | 17/35\rCapturing CUDA graphs: 100%|##########| 35/35"
+	bar := "(Worker pid=9) \rCapturing CUDA graphs:   0%|          | 0/35\rCapturing CUDA graphs:  50%|#####     | 17/35\rCapturing CUDA graphs: 100%|##########| 35/35"
 	l := spoken(Run{Begin: Begin{At: dawn, Attempt: 1, Role: startup.RoleServer, Engine: recipe.ByName("vllm")}}, `5 (EngineCore pid=9) INFO 03-01 06:00:05 [core.py:1] Initializing a V1 LLM engine (v0.19.0) with config: model='m'
 20.1 (EngineCore pid=9) INFO 03-01 06:00:20 [kv_cache_utils.py:1] GPU KV cache size: 1,000 tokens
 22.9 `+bar+`
