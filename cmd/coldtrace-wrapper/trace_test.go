@@ -124,8 +124,10 @@ func TestAStartIsToldAsItWas(t *testing.T) {
 	}
 	got := map[string]otlptest.Span{}
 	for _, s := range r.Spans() {
-		if _, twice := got[s.Name]; twice {
+		if other, twice := got[s.Name]; twice && s.ID == other.ID {
 			t.Errorf("%s was sent twice", s.Name)
+		} else if twice && s.End.Sub(s.Start) < other.End.Sub(other.Start) {
+			continue // the shorter part of a phase that another interrupts
 		}
 		got[s.Name] = s
 		if s.TraceID != startup.MD5.TraceID(podUID).String() || s.Error != "" || s.Attributes["endpoint_name"] != "llama" {

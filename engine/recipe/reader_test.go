@@ -150,8 +150,8 @@ func TestPhasesOfALiveStart(t *testing.T) {
 	}
 	want := map[string]string{
 		startup.SpanVLLMInit:        " -3.00-6.00",
-		startup.SpanPythonImport:    "vllm_init -3.00-1.00",
-		startup.SpanEngineConfig:    "vllm_init 1.00-2.00",
+		startup.SpanPythonImport:    "vllm_init -3.00-0.00",
+		startup.SpanEngineConfig:    "vllm_init 0.00-2.00",
 		startup.SpanWorkerLaunch:    "vllm_init 2.00-3.00",
 		startup.SpanModelLoad:       "vllm_init 3.00-5.00",
 		startup.SpanWeightsLoad:     "model_load 3.50-4.00",

@@ -87,17 +87,17 @@ func TestNothingIsBlamedOnWhatOnlyABarTold(t *testing.T) {
 	}
 }
 
-func TestImportsGoOnUntilTheEngineSaysWhatItIsOrNobodyKnows(t *testing.T) {
+func TestImportsEndWithTheEnginesFirstWordOrNobodyKnows(t *testing.T) {
 	const word = "INFO 03-01 12:00:00 [__init__.py:1] Automatically detected platform cuda.\n"
 	for name, c := range map[string]struct {
 		log     string
 		working time.Duration // after noon: a worker process was born; 0: none
 		want    time.Duration // before noon began the process; 0: no such phase
 	}{
-		"an engine that speaks":               {log: word, want: 4 * time.Second},
+		"an engine that speaks":               {log: word, want: 3 * time.Second},
 		"a bar before its first word":         {log: bars[1:] + word},
 		"only warnings":                       {log: "WARNING 03-01 12:00:00 [x.py:1] x\n"},
-		"a worker after its first word":       {log: word, working: time.Second, want: 4 * time.Second},
+		"a worker after its first word":       {log: word, working: time.Second, want: 3 * time.Second},
 		"a worker long before its first word": {log: word, working: -time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -48,12 +48,13 @@ func (s *launch) enter(name string, at time.Time) {
 	}
 }
 
-// head is the stage before the first that a line told of: imports, unless the log's head is missing.
+// head is the stage before the first that a line told of: a python_import ends at the first line, so the engine looks at its
+// configuration, unless the log's head is missing.
 func (s *launch) head() string {
 	if len(s.stages) == 0 || early[s.stages[0].name] == 0 || early[s.stages[0].name] > early[startup.SpanEngineConfig] {
 		return ""
 	}
-	return startup.SpanPythonImport
+	return startup.SpanEngineConfig
 }
 
 // loads says whether the model's load has begun.
