@@ -21,7 +21,6 @@ import (
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
-	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -94,7 +93,6 @@ var kinds = map[string]func() any{
 	"ServiceAccount":               func() any { return &corev1.ServiceAccount{} },
 	"ConfigMap":                    func() any { return &corev1.ConfigMap{} },
 	"Secret":                       func() any { return &corev1.Secret{} },
-	"Lease":                        func() any { return &coordinationv1.Lease{} },
 	"Service":                      func() any { return &corev1.Service{} },
 	"Pod":                          func() any { return &corev1.Pod{} },
 	"Deployment":                   func() any { return &appsv1.Deployment{} },

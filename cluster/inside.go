@@ -207,24 +207,24 @@ const longLine = 64 << 10
 func lines(from io.Reader, take func(time.Time, []byte) bool) (total int64, err error) {
 	in := bufio.NewReaderSize(from, longLine)
 	for {
-		line, err := in.ReadSlice('\n')
+		line, end := in.ReadSlice('\n')
 		total += int64(len(line))
-		if errors.Is(err, bufio.ErrBufferFull) {
+		if errors.Is(end, bufio.ErrBufferFull) {
 			line = slices.Clone(line)
-			for errors.Is(err, bufio.ErrBufferFull) {
+			for errors.Is(end, bufio.ErrBufferFull) {
 				var rest []byte
-				rest, err = in.ReadSlice('\n')
+				rest, end = in.ReadSlice('\n')
 				total += int64(len(rest))
 			}
 		}
-		if err != nil && !errors.Is(err, io.EOF) {
-			return total, fmt.Errorf("read log: %w", err)
+		if end != nil && !errors.Is(end, io.EOF) {
+			return total, fmt.Errorf("read log: %w", end)
 		}
 		stamp, text, ok := bytes.Cut(bytes.TrimRight(line, "\r\n"), []byte(" "))
 		if at, bad := time.Parse(time.RFC3339Nano, string(stamp)); ok && bad == nil && !take(at, text) {
 			return total, nil
 		}
-		if err != nil {
+		if errors.Is(end, io.EOF) {
 			return total, nil
 		}
 	}

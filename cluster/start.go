@@ -170,12 +170,11 @@ func (r *Reader) nodes(ctx context.Context, pods []corev1.Pod) *nodes {
 			continue
 		}
 		node, err := r.Client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
-		switch {
-		case err == nil:
-			n.labels[name] = node.Labels
-		default:
+		if err != nil {
 			n.missing = unread("the labels of nodes, which tell the GPU's type", err)
+			continue
 		}
+		n.labels[name] = node.Labels
 	}
 	return n
 }

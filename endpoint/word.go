@@ -146,7 +146,7 @@ func literal(s string, quoted bool) (text string, ok bool) {
 // changed them since, or it may be a branch that is not taken: good enough for a name, not for a decision.
 func (w *walker) guess(parts []syntax.WordPart) (text string, ok bool) {
 	for _, part := range parts {
-		of := ""
+		var of string
 		switch part := part.(type) {
 		case *syntax.ParamExp:
 			of, ok = w.variable(part)

@@ -121,7 +121,7 @@ func (r *record) encodeRecent() []byte {
 func newRecord() *record { return &record{Version: recordVersion, recent: map[uid]recent{}} }
 
 func decodeRecord(data map[string][]byte) (*record, error) {
-	if len(data) == 0 { // as the chart made it
+	if len(data) == 0 {
 		return newRecord(), nil
 	}
 	zip, err := gzip.NewReader(bytes.NewReader(data[startsKey]))

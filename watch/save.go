@@ -196,9 +196,12 @@ func (w *Watcher) put(ctx context.Context, data map[string][]byte) error {
 	object := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: w.cfg.Checkpoint, Namespace: w.cfg.Namespace}}
 	write := func() (*corev1.ConfigMap, error) { return client.Create(ctx, object, metav1.CreateOptions{}) }
 	if w.stored != nil {
-		// The chart made it: whose it is stays in its metadata.
+		// What others say of it stays in its metadata.
 		object.ObjectMeta = *w.stored.DeepCopy()
 		write = func() (*corev1.ConfigMap, error) { return client.Update(ctx, object, metav1.UpdateOptions{}) }
+	}
+	if w.cfg.Owners != nil {
+		object.OwnerReferences = w.cfg.Owners()
 	}
 	metav1.SetMetaDataAnnotation(&object.ObjectMeta, writerAnnotation, w.term)
 	object.BinaryData = data

@@ -51,6 +51,7 @@ type Config struct {
 	Namespace  string // its own, of the checkpoint
 	Checkpoint string // name of the ConfigMap; DefaultCheckpoint if empty
 	// Owners, if set, are what the checkpoint belongs to, at the time.
+	Owners   func() []metav1.OwnerReference
 	Policy   func() *config.Policy
 	Exporter Exporter
 	Version  string

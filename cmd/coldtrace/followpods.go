@@ -79,7 +79,7 @@ func (f *follower) follow(ctx context.Context, names []string) error {
 			if err := f.tell(); err != nil {
 				return err
 			}
-			if end, over := conclusion(traces[0]); over {
+			if over, end := conclusion(traces[0]); over {
 				return end
 			}
 		}
@@ -92,14 +92,14 @@ func (f *follower) follow(ctx context.Context, names []string) error {
 }
 
 // conclusion tells whether a start is over, and how.
-func conclusion(t *trace.Trace) (error, bool) {
+func conclusion(t *trace.Trace) (over bool, how error) {
 	switch o := t.Outcome(); {
 	case o.Failed():
-		return followedFailed, true
+		return true, followedFailed
 	case o.InProgress() || len(t.Open()) > 0:
-		return nil, false
+		return false, nil
 	}
-	return nil, true
+	return true, nil
 }
 
 func (f *follower) tell() error {

@@ -19,9 +19,6 @@ import (
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
 
-// leaderLease is the manager's own, with which the replicas elect the one that renews certificates.
-const leaderLease = "coldtrace-leader"
-
 // Terms of the watch. The manager's own lease, which the certificates need, is another one: to lose that ends the process
 // and with it a webhook, so it has to outlast a restart of the API server. To lose this one ends a term and no more, so it
 // can be as short as a quick take-over asks for:

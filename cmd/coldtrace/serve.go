@@ -36,6 +36,7 @@ type serveOptions struct {
 	service       string
 	configuration string
 	secret        string
+	owner         string
 	dnsNames      []string
 	certDir       string
 	clientCA      string
@@ -70,6 +71,7 @@ func newServeCommand() *cobra.Command {
 	f.StringVar(&o.service, "service", "coldtrace", "name of the webhook's Service")
 	f.StringVar(&o.configuration, "webhook-configuration", "coldtrace", "name of the MutatingWebhookConfiguration")
 	f.StringVar(&o.secret, "ca-secret", "coldtrace-ca", "name of the Secret that holds the CA")
+	f.StringVar(&o.owner, "owner", "", "name of a ConfigMap that what is made at run time belongs to, and goes with; empty: it stays")
 	f.StringSliceVar(&o.dnsNames, "dns-names", nil, "names of the certificate instead of the Service's, for an API server that calls a URL")
 	f.StringVar(&o.certDir, "cert-dir", "", "folder with tls.crt and tls.key that something else renews; empty: own CA")
 	f.StringVar(&o.clientCA, "client-ca", "", "PEM file of the CA that the API server's client certificate must be from; empty: none is asked for")
@@ -123,7 +125,7 @@ func serve(ctx context.Context, o serveOptions) error {
 	boundGarbage()
 	log := newLogger(o.verbose)
 	log.Info("Starting.", "version", version, "policy", o.policy, "namespace", o.namespace, "service", o.service,
-		"webhookConfiguration", o.configuration, "caSecret", o.secret, "dnsNames", o.names(), "certDir", o.certDir, "clientCA", o.clientCA,
+		"webhookConfiguration", o.configuration, "caSecret", o.secret, "owner", o.owner, "dnsNames", o.names(), "certDir", o.certDir, "clientCA", o.clientCA,
 		"caLifetime", o.times.CA.String(), "leafLifetime", o.times.Leaf.String(), "caOverlap", o.times.Overlap.String(),
 		"webhookPort", o.webhookPort, "metricsAddress", o.metricsAddr, "healthAddress", o.healthAddr,
 		"leaderElect", o.leaderElect, "drainQuiet", o.drainQuiet.String(), "drainMost", o.drainMost.String(),
@@ -177,7 +179,8 @@ func serve(ctx context.Context, o serveOptions) error {
 	if err != nil {
 		return err
 	}
-	keeper := breaker.NewKeeper(clients, o.namespace, events, breaker.DefaultLimits(), log.WithName("breaker"))
+	owned := &belongings{client: clients, namespace: o.namespace, owner: o.owner, log: log.WithName("belongings")}
+	keeper := breaker.NewKeeper(clients, o.namespace, owned.Owners, events, breaker.DefaultLimits(), log.WithName("breaker"))
 	exporter := &policyExporter{policy: policy.Policy, log: log.WithName("exporter")}
 	var self *selfTelemetry
 	if o.selfTraces > 0 {
@@ -224,14 +227,14 @@ func serve(ctx context.Context, o serveOptions) error {
 			return fmt.Errorf("add to manager: %w", err)
 		}
 	}
-	watcher, err := newWatcher(restConfig, o.namespace, policy, exporter, self.tracer("watch"), keeper, log.WithName("watcher"))
+	watcher, err := newWatcher(restConfig, o.namespace, owned.Owners, policy, exporter, self.tracer("watch"), keeper, log.WithName("watcher"))
 	if err != nil {
 		return err
 	}
-	// The breaker judges the pods that the watcher sees, so they lead together.
+	// The breaker judges the pods that the watcher sees, and what both write has an owner: they lead together.
 	err = mgr.Add(&leader{
 		client: clients, namespace: o.namespace, alone: !o.leaderElect, until: ctx,
-		jobs: []func(context.Context) error{watcher.Start, keeper.Start}, log: log.WithName("watcher"),
+		jobs: []func(context.Context) error{owned.Start, watcher.Start, keeper.Start}, log: log.WithName("watcher"),
 	})
 	if err != nil {
 		return fmt.Errorf("add watcher: %w", err)

@@ -65,11 +65,11 @@ func (s *source) split(cmd *cobra.Command, args []string) (files, names []string
 		_, err := os.Stat(arg)
 		kind, _, slash := strings.Cut(arg, "/")
 		switch {
-		case arg == "-", err == nil && !(slash && cluster.IsKind(kind)):
+		case arg == "-", err == nil && (!slash || !cluster.IsKind(kind)):
 			files = append(files, arg)
 		case slash && !cluster.IsKind(kind):
 			files = append(files, arg)
-		case !s.asked(cmd) && !(i > 0 && len(names) > 0) && slices.Contains([]string{".json", ".jsonl", ".yaml", ".yml", ".ndjson"}, filepath.Ext(arg)):
+		case !s.asked(cmd) && (i == 0 || len(names) == 0) && slices.Contains([]string{".json", ".jsonl", ".yaml", ".yml", ".ndjson"}, filepath.Ext(arg)):
 			files = append(files, arg)
 		default:
 			names = append(names, arg)

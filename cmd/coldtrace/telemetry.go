@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"go.opentelemetry.io/otel/trace"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 
@@ -23,12 +24,13 @@ import (
 
 // newWatcher makes the watcher, to run on the leader.
 func newWatcher(
-	c *rest.Config, namespace string, policy *config.Store,
+	c *rest.Config, namespace string, owners func() []metav1.OwnerReference, policy *config.Store,
 	exporter *policyExporter, tracer trace.Tracer, keeper *breaker.Keeper, log logr.Logger,
 ) (*watch.Watcher, error) {
 	w, err := watch.New(watch.Config{
 		REST:      c,
 		Namespace: namespace,
+		Owners:    owners,
 		Policy:    policy.Policy,
 		Exporter:  &observedExporter{exporter, tracer},
 		Tracer:    tracer,

@@ -103,7 +103,7 @@ func (s *launch) engineReady(at time.Time, rank string) {
 	s.moved = true
 	// But a server that has given up waits for no engine.
 	s.failures = slices.DeleteFunc(s.failures, func(f failure) bool {
-		return !siblings(f.rank, rank) && !(f.hard && f.class == typed && apiServer(f.rank))
+		return !siblings(f.rank, rank) && (!f.hard || f.class != typed || !apiServer(f.rank))
 	})
 }
 

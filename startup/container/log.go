@@ -220,7 +220,7 @@ func (l *Log) Finish(now time.Time) {
 	}
 	died := !l.run.Ended.IsZero() && l.run.Exit != (recipe.Exit{})
 	switch {
-	case !l.ready.IsZero() && !(died && l.run.Ready.IsZero() && l.run.Ended.Sub(l.ready) < otherRun): // the port was taken
+	case !l.ready.IsZero() && (!died || !l.run.Ready.IsZero() || l.run.Ended.Sub(l.ready) >= otherRun): // else the port was taken
 		l.downloaded()
 		s.Ready(l.ready)
 	case !l.run.Ready.IsZero() && (l.run.Probed || s.engine == nil):

@@ -4,6 +4,7 @@ package container
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -73,7 +74,7 @@ func overhear(t *testing.T, script string) *Story {
 	}
 	l.Finish(last)
 	ended, open := l.Spans(last)
-	l.story.phases = append(ended, open...)
+	l.story.phases = slices.Concat(ended, open)
 	return l.story
 }
 

@@ -95,10 +95,10 @@ const (
 
 // restarts says whether the kubelet starts the container again after the run.
 func (p restartPolicy) restarts(r role, failed bool) bool {
-	switch {
-	case r == roleSidecar:
+	switch r {
+	case roleSidecar:
 		return true
-	case r == roleInit:
+	case roleInit:
 		return failed && p != restartNever
 	}
 	return p == restartAlways || p == restartOnFailure && failed

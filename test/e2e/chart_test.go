@@ -70,7 +70,8 @@ func TestTheLifeOfARelease(t *testing.T) {
 
 	// The watcher writes a checkpoint for it; else there would be less to leave behind.
 	begin(t, labelled, "life-of-a-release", once)
-	kubectl(t, "wait", `--for=jsonpath={.metadata.annotations.coldtrace\.io/term}`, "--timeout=90s", "configmap/coldtrace-watcher")
+	await := []string{"wait", "--for=jsonpath={.metadata.ownerReferences[0].kind}=ConfigMap", "--timeout=90s"}
+	kubectl(t, append(await, "configmap/coldtrace-watcher", "lease/coldtrace-leader")...)
 	pods = fire(t)
 	helm(t, "uninstall", stage.Release, "--wait", helmTime)
 	awaitRemains(t, before)

@@ -105,8 +105,7 @@ func (in *installation) apply(values []string) {
 				in.policy = filepath.Join(in.t.TempDir(), "policy.yaml")
 				must(in.t, os.WriteFile(in.policy, []byte(policy), 0o600))
 			}
-			in.create(doc)
-		case "Lease", "Issuer", "Certificate", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding":
+		case "Issuer", "Certificate", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding":
 			in.create(doc)
 		}
 	}

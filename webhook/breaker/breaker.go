@@ -39,7 +39,7 @@ func init() { ctrlmetrics.Registry.MustRegister(openOwners) }
 // Read is the state that the ConfigMap holds; with an error, none.
 func Read(c *corev1.ConfigMap) (State, error) {
 	var s State
-	if len(c.Data) == 0 { // as the chart made it
+	if len(c.Data) == 0 {
 		return s, nil
 	}
 	if err := json.Unmarshal([]byte(c.Data[stateKey]), &s); err != nil {
@@ -114,6 +114,7 @@ type Keeper struct {
 	client    kubernetes.Interface
 	events    record.EventRecorder
 	namespace string
+	owners    func() []metav1.OwnerReference
 	limits    Limits
 	log       logr.Logger
 	now       func() time.Time
@@ -129,12 +130,12 @@ type report struct {
 	id      string // the same report twice counts once
 }
 
-// NewKeeper makes a keeper; it must be added to the manager.
+// NewKeeper makes a keeper; it must be added to the manager. What it writes belongs to owners, if there are any at the time.
 func NewKeeper(
-	client kubernetes.Interface, namespace string, events record.EventRecorder, limits Limits, log logr.Logger,
+	client kubernetes.Interface, namespace string, owners func() []metav1.OwnerReference, events record.EventRecorder, limits Limits, log logr.Logger,
 ) *Keeper {
 	return &Keeper{
-		client: client, namespace: namespace, events: events, limits: limits, log: log, now: time.Now,
+		client: client, namespace: namespace, owners: owners, events: events, limits: limits, log: log, now: time.Now,
 		reports: make(chan report, 256), counted: map[string]bool{},
 	}
 }
@@ -250,7 +251,7 @@ func (k *Keeper) write(ctx context.Context, object *corev1.ConfigMap, missing bo
 	}
 	maps := k.client.CoreV1().ConfigMaps(k.namespace)
 	if missing {
-		object = &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: Name, Namespace: k.namespace}}
+		object = &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: Name, Namespace: k.namespace, OwnerReferences: k.owners()}}
 		object.Data = map[string]string{stateKey: string(text)}
 		_, err = maps.Create(ctx, object, metav1.CreateOptions{})
 	} else {
