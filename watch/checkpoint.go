@@ -121,9 +121,6 @@ func (r *record) encodeRecent() []byte {
 func newRecord() *record { return &record{Version: recordVersion, recent: map[uid]recent{}} }
 
 func decodeRecord(data map[string][]byte) (*record, error) {
-	if len(data) == 0 {
-		return newRecord(), nil
-	}
 	zip, err := gzip.NewReader(bytes.NewReader(data[startsKey]))
 	if err != nil {
 		return nil, fmt.Errorf("decompress the checkpoint: %w", err)

@@ -35,7 +35,7 @@ func (w *Watcher) restore(ctx context.Context) error {
 				w.cfg.Log.Error(err, "The checkpoint is unreadable; beginning anew.")
 				r = newRecord()
 			}
-			w.stored = &object.ObjectMeta
+			w.version = object.ResourceVersion
 			w.adopt(r)
 			return nil
 		case ctx.Err() != nil:
@@ -193,29 +193,32 @@ var errOvertaken = errors.New("another leader wrote the checkpoint")
 // put writes over the version that is known and no other, lest a leader that lost its lease undoes what the next one did.
 func (w *Watcher) put(ctx context.Context, data map[string][]byte) error {
 	client := w.client.CoreV1().ConfigMaps(w.cfg.Namespace)
-	object := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: w.cfg.Checkpoint, Namespace: w.cfg.Namespace}}
-	write := func() (*corev1.ConfigMap, error) { return client.Create(ctx, object, metav1.CreateOptions{}) }
-	if w.stored != nil {
-		// What others say of it stays in its metadata.
-		object.ObjectMeta = *w.stored.DeepCopy()
-		write = func() (*corev1.ConfigMap, error) { return client.Update(ctx, object, metav1.UpdateOptions{}) }
+	object := &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: w.cfg.Checkpoint, Namespace: w.cfg.Namespace, ResourceVersion: w.version,
+			Annotations: map[string]string{writerAnnotation: w.term},
+			Labels:      map[string]string{"app.kubernetes.io/name": "coldtrace", "app.kubernetes.io/component": "watcher"},
+		},
+		BinaryData: data,
 	}
 	if w.cfg.Owners != nil {
 		object.OwnerReferences = w.cfg.Owners()
 	}
-	metav1.SetMetaDataAnnotation(&object.ObjectMeta, writerAnnotation, w.term)
-	object.BinaryData = data
+	write := func() (*corev1.ConfigMap, error) { return client.Update(ctx, object, metav1.UpdateOptions{}) }
+	if w.version == "" {
+		write = func() (*corev1.ConfigMap, error) { return client.Create(ctx, object, metav1.CreateOptions{}) }
+	}
 	written, err := write()
 	switch {
 	case apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err):
 		return errOvertaken
 	case apierrors.IsNotFound(err): // deleted by hand: the next write makes it anew
-		w.stored = nil
+		w.version = ""
 	}
 	if err != nil {
 		return fmt.Errorf("write the checkpoint: %w", err)
 	}
-	w.stored = &written.ObjectMeta
+	w.version = written.ResourceVersion
 	return nil
 }
 
@@ -229,7 +232,7 @@ func (w *Watcher) merge(ctx context.Context) (own bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("read another leader's checkpoint: %w", err)
 	}
-	w.stored = &object.ObjectMeta
+	w.version = object.ResourceVersion
 	if object.Annotations[writerAnnotation] == w.term {
 		return true, nil
 	}

@@ -99,8 +99,8 @@ type Watcher struct {
 	checkpointSize   int  // bytes, of the last one
 	namespacesListed bool // a namespace that is not in namespaces does not carry the label
 	began            time.Time
-	term             string             // a name for it
-	stored           *metav1.ObjectMeta // of the checkpoint as it was read or written last, nil: there is none; one goroutine at a time uses it
+	term             string // a name for it
+	version          string // of the checkpoint, as it was read or written last; one goroutine at a time uses it
 }
 
 // New checks the configuration. It does not connect.
@@ -164,7 +164,7 @@ func (w *Watcher) begin() {
 	defer w.mu.Unlock()
 	w.namespaces, w.namespacesListed = map[string]*namespace{}, false
 	w.starts, w.waiting, w.orphans = map[types.UID]*start{}, 0, orphans{}
-	w.restored, w.dirty, w.stored, w.term = nil, false, nil, uuid.NewString()
+	w.restored, w.dirty, w.version, w.term = nil, false, "", uuid.NewString()
 	w.gate.reset()
 	w.queue = workqueue.NewTypedRateLimitingQueue(
 		workqueue.NewTypedItemExponentialFailureRateLimiter[types.UID](100*time.Millisecond, 5*time.Second))

@@ -39,9 +39,6 @@ func init() { ctrlmetrics.Registry.MustRegister(openOwners) }
 // Read is the state that the ConfigMap holds; with an error, none.
 func Read(c *corev1.ConfigMap) (State, error) {
 	var s State
-	if len(c.Data) == 0 {
-		return s, nil
-	}
 	if err := json.Unmarshal([]byte(c.Data[stateKey]), &s); err != nil {
 		return State{}, fmt.Errorf("decode breaker: %w", err)
 	}
