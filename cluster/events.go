@@ -7,7 +7,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/pager"
 
 	"github.com/coldtrace/coldtrace/startup/pod"
 )
@@ -21,9 +23,6 @@ type events struct {
 func (e *events) of(p *corev1.Pod) ([]*corev1.Event, Missing) {
 	return e.byPod[p.UID], e.missing[p.Namespace]
 }
-
-// pageSize is how many objects are asked for at a time.
-const pageSize = 500
 
 // events reads the events of pods: of a few by name, of many by namespace.
 func (r *Reader) events(ctx context.Context, pods []corev1.Pod) *events {
@@ -51,18 +50,13 @@ func (r *Reader) events(ctx context.Context, pods []corev1.Pod) *events {
 }
 
 func (r *Reader) page(ctx context.Context, namespace, fields string, out *events) error {
-	o := metav1.ListOptions{FieldSelector: fields, Limit: pageSize}
-	for {
-		list, err := r.Client.CoreV1().Events(namespace).List(ctx, o)
-		if err != nil {
-			return err //nolint:wrapcheck // told by what it is, see unread
-		}
-		for i := range list.Items {
-			e := &list.Items[i]
-			out.byPod[e.InvolvedObject.UID] = append(out.byPod[e.InvolvedObject.UID], e)
-		}
-		if o.Continue = list.Continue; o.Continue == "" {
-			return nil
-		}
-	}
+	pages := pager.New(func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+		return r.Client.CoreV1().Events(namespace).List(ctx, o)
+	})
+	//nolint:wrapcheck // told by what it is, see unread
+	return pages.EachListItem(ctx, metav1.ListOptions{FieldSelector: fields}, func(o runtime.Object) error {
+		e := o.(*corev1.Event)
+		out.byPod[e.InvolvedObject.UID] = append(out.byPod[e.InvolvedObject.UID], e)
+		return nil
+	})
 }

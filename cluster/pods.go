@@ -19,6 +19,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/resource"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/pager"
 )
 
 // Choice is which pods are meant, as kubectl takes it.
@@ -70,17 +71,17 @@ func Pods(ctx context.Context, getter genericclioptions.RESTClientGetter, client
 }
 
 func list(ctx context.Context, client kubernetes.Interface, namespace, selector string) (pods []corev1.Pod, err error) {
-	o := metav1.ListOptions{LabelSelector: selector, Limit: pageSize}
-	for {
-		page, err := client.CoreV1().Pods(namespace).List(ctx, o)
-		if err != nil {
-			return nil, fmt.Errorf("list pods: %w", err)
-		}
-		pods = append(pods, page.Items...)
-		if o.Continue = page.Continue; o.Continue == "" {
-			return pods, nil
-		}
+	pages := pager.New(func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+		return client.CoreV1().Pods(namespace).List(ctx, o)
+	})
+	err = pages.EachListItem(ctx, metav1.ListOptions{LabelSelector: selector}, func(o runtime.Object) error {
+		pods = append(pods, *o.(*corev1.Pod))
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list pods: %w", err)
 	}
+	return pods, nil
 }
 
 // named are the pods of the objects that are named, each once.

@@ -4,15 +4,14 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/coldtrace/coldtrace/capture"
 )
@@ -33,25 +32,13 @@ With --follow it records every version of the pods until it is interrupted, or f
 tells of starts that failed, of deleted pods and of removed scheduling gates what is gone afterwards.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			rules := clientcmd.NewDefaultClientConfigLoadingRules()
-			rules.ExplicitPath = kubeconfig
-			loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: contextName})
-			cfg, err := loader.ClientConfig()
-			if clientcmd.IsEmptyConfig(err) {
-				return errors.New("load kubeconfig: there is none: set KUBECONFIG or give --kubeconfig")
-			}
+			flags := genericclioptions.NewConfigFlags(true)
+			flags.KubeConfig, flags.Context, flags.Namespace = &kubeconfig, &contextName, &opts.Namespace
+			client, namespace, err := connect(flags)
 			if err != nil {
-				return fmt.Errorf("load kubeconfig: %w", err)
+				return err
 			}
-			if opts.Namespace == "" {
-				if opts.Namespace, _, err = loader.Namespace(); err != nil {
-					return fmt.Errorf("find the namespace: %w", err)
-				}
-			}
-			client, err := kubernetes.NewForConfig(cfg)
-			if err != nil {
-				return fmt.Errorf("make a client: %w", err)
-			}
+			opts.Namespace = namespace
 			opts.Failed = func(err error) { fmt.Fprintln(cmd.ErrOrStderr(), "coldtrace:", err) }
 			ctx := cmd.Context()
 			if duration > 0 {

@@ -14,8 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
 
 	"github.com/coldtrace/coldtrace/config"
 	"github.com/coldtrace/coldtrace/endpoint"
@@ -75,25 +74,11 @@ func (o *offline) explainLive(ctx context.Context, w io.Writer, kubeconfig, name
 	if err != nil {
 		return err
 	}
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = kubeconfig
-	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil)
-	ns := o.namespace
-	if ns == "" {
-		if ns, _, err = loader.Namespace(); err != nil {
-			return fmt.Errorf("read kubeconfig: %w", err)
-		}
-	}
-	rest, err := loader.ClientConfig()
-	if clientcmd.IsEmptyConfig(err) {
-		return errors.New("read kubeconfig: there is none: set KUBECONFIG or give --kubeconfig")
-	}
+	flags := genericclioptions.NewConfigFlags(true)
+	flags.KubeConfig, flags.Namespace = &kubeconfig, &o.namespace
+	client, ns, err := connect(flags)
 	if err != nil {
-		return fmt.Errorf("read kubeconfig: %w", err)
-	}
-	client, err := kubernetes.NewForConfig(rest)
-	if err != nil {
-		return fmt.Errorf("make client: %w", err)
+		return err
 	}
 	pod, err := client.CoreV1().Pods(ns).Get(ctx, name, metav1.GetOptions{})
 	if err != nil {

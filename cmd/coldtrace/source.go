@@ -85,8 +85,11 @@ func (s *source) asked(cmd *cobra.Command) bool {
 }
 
 // client is a client of the cluster, and the namespace that is meant.
-func (s *source) client() (kubernetes.Interface, string, error) {
-	cfg, err := s.config.ToRESTConfig()
+func (s *source) client() (kubernetes.Interface, string, error) { return connect(s.config) }
+
+// connect is a client of the cluster that flags name, and the namespace that is meant.
+func connect(flags *genericclioptions.ConfigFlags) (kubernetes.Interface, string, error) {
+	cfg, err := flags.ToRESTConfig()
 	if clientcmd.IsEmptyConfig(err) {
 		return nil, "", errors.New("there is no kubeconfig: set KUBECONFIG or give --kubeconfig")
 	}
@@ -97,7 +100,7 @@ func (s *source) client() (kubernetes.Interface, string, error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("make a client: %w", err)
 	}
-	namespace, _, err := s.config.ToRawKubeConfigLoader().Namespace()
+	namespace, _, err := flags.ToRawKubeConfigLoader().Namespace()
 	if err != nil {
 		return nil, "", fmt.Errorf("find the namespace: %w", err)
 	}
