@@ -45,17 +45,6 @@ type Start struct {
 	pod.Timeline
 }
 
-// Finished are the spans that the watcher would have exported: those that are not open.
-func (s *Start) Finished() []startup.Span {
-	var out []startup.Span
-	for i := range s.Spans {
-		if !s.Spans[i].Open {
-			out = append(out, s.Spans[i].Span)
-		}
-	}
-	return out
-}
-
 // Starts tells the start of each pod of a capture, in the order of the file, whether the policy would have selected them
 // or not.
 func Starts(r io.Reader) ([]Start, error) {

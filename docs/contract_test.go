@@ -21,6 +21,7 @@ import (
 
 	"github.com/coldtrace/coldtrace/capture"
 	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/startup/pod"
 )
 
 // vectorUID is the pod of the span id vectors.
@@ -206,7 +207,7 @@ func TestWhatCapturedStartsCarryIsInTheContract(t *testing.T) {
 	for path, starts := range captured(t) {
 		for _, start := range starts {
 			check(path, start.Subject.Attributes())
-			for _, span := range start.Finished() {
+			for _, span := range pod.Finished(start.Spans) {
 				check(path, span.Attributes)
 				if parent, _, _ := strings.Cut(span.ParentKey, ":"); parent != parents[span.Name] {
 					t.Errorf("%s: the parent of %s is %q, the document says %q", path, span.Name, parent, parents[span.Name])

@@ -169,13 +169,7 @@ func sendStarts(ctx context.Context, to string, starts []cluster.Start) error {
 			return fmt.Errorf("send: %w", err)
 		}
 		for i := range starts {
-			var ended []startup.Span
-			for _, sp := range of(&starts[i]) {
-				if !sp.Open {
-					ended = append(ended, sp.Span)
-				}
-			}
-			if err := exporter.ExportSpans(ctx, starts[i].Subject, ended); err != nil {
+			if err := exporter.ExportSpans(ctx, starts[i].Subject, pod.Finished(of(&starts[i]))); err != nil {
 				return errors.Join(fmt.Errorf("send the start of %s: %w", starts[i].Subject.PodName, err), exporter.Shutdown(ctx))
 			}
 		}

@@ -57,12 +57,9 @@ func compareTree(t *testing.T, golden string, got []byte) {
 	}
 }
 
-// play tells a story what a script says.
-func play(t *testing.T, script string) *Story {
+// facts passes on what a script says, a fact a line, after what it says of the begin.
+func facts(t *testing.T, script string, begin *Begin, take func(at time.Time, what, rest string)) {
 	t.Helper()
-	begin := Begin{At: dawn, Role: startup.RoleServer, Attempt: 1}
-	var s *Story
-	procs := map[int]*Process{}
 	for text := range strings.Lines(script) {
 		text = strings.TrimSuffix(text, "\n")
 		if text == "" || text[0] == '#' {
@@ -80,15 +77,25 @@ func play(t *testing.T, script string) *Story {
 			begin.Engine = recipe.ByName(rest)
 			continue
 		}
-		if s == nil {
-			s = New(begin, func([]startup.Span) {})
-		}
 		seconds, err := strconv.ParseFloat(first, 64)
 		if err != nil {
 			t.Fatalf("%s: %v", text, err)
 		}
-		at := dawn.Add(time.Duration(seconds * float64(time.Second)).Round(time.Microsecond))
 		what, rest, _ := strings.Cut(rest, " ")
+		take(dawn.Add(time.Duration(seconds*float64(time.Second)).Round(time.Microsecond)), what, rest)
+	}
+}
+
+// play tells a story what a script says.
+func play(t *testing.T, script string) *Story {
+	t.Helper()
+	begin := Begin{At: dawn, Role: startup.RoleServer, Attempt: 1}
+	var s *Story
+	procs := map[int]*Process{}
+	facts(t, script, &begin, func(at time.Time, what, rest string) {
+		if s == nil {
+			s = New(begin, func([]startup.Span) {})
+		}
 		words := strings.Fields(rest)
 		switch what {
 		case "became": // PID PARENT ARGV…
@@ -122,9 +129,9 @@ func play(t *testing.T, script string) *Story {
 		case startup.ReasonTimedOut:
 			s.End(at, nil, startup.ReasonTimedOut)
 		default:
-			t.Fatalf("nobody knows %q", text)
+			t.Fatalf("nobody knows %q", what+" "+rest)
 		}
-	}
+	})
 	return s
 }
 

@@ -5,7 +5,6 @@ package container
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -28,29 +27,8 @@ func overhear(t *testing.T, script string) *Story {
 	}
 	var lines []said
 	last := dawn
-	for text := range strings.Lines(script) {
-		text = strings.TrimSuffix(text, "\n")
-		first, rest, _ := strings.Cut(text, " ")
-		switch first {
-		case "", "#":
-			continue
-		case "role":
-			run.Role = startup.Role(rest)
-			continue
-		case "attempt":
-			run.Attempt = number(t, rest)
-			continue
-		case "engine":
-			run.Engine = recipe.ByName(rest)
-			continue
-		}
-		seconds, err := strconv.ParseFloat(first, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		at := dawn.Add(time.Duration(seconds * float64(time.Second)).Round(time.Microsecond))
+	facts(t, script, &run.Begin, func(at time.Time, what, rest string) {
 		last = at
-		what, rest, _ := strings.Cut(rest, " ")
 		switch what {
 		case "became":
 			_, _, argv := cut3(rest)
@@ -67,7 +45,7 @@ func overhear(t *testing.T, script string) *Story {
 		case "killed":
 			run.Ended, run.Exit = at, recipe.Exit{Code: 128 + number(t, rest)}
 		}
-	}
+	})
 	l := NewLog(run)
 	for _, s := range lines {
 		l.Line(s.at, []byte(s.text))

@@ -27,6 +27,17 @@ type Span struct {
 	Cut bool
 }
 
+// Finished are the spans that have ended, as they are exported.
+func Finished(spans []Span) []startup.Span {
+	var out []startup.Span
+	for i := range spans {
+		if !spans[i].Open {
+			out = append(out, spans[i].Span)
+		}
+	}
+	return out
+}
+
 // Timeline is one start.
 type Timeline struct {
 	Outcome Outcome // Open while it goes on

@@ -127,7 +127,7 @@ type report struct {
 	id      string // the same report twice counts once
 }
 
-// NewKeeper makes a keeper; it must be added to the manager. What it writes belongs to owners, if there are any at the time.
+// NewKeeper makes a keeper; the leader runs it. What it writes belongs to owners, if there are any at the time.
 func NewKeeper(
 	client kubernetes.Interface, namespace string, owners func() []metav1.OwnerReference, events record.EventRecorder, limits Limits, log logr.Logger,
 ) *Keeper {
@@ -170,9 +170,6 @@ func (k *Keeper) report(r report) {
 	default:
 	}
 }
-
-// NeedLeaderElection is true: one writer.
-func (k *Keeper) NeedLeaderElection() bool { return true }
 
 // Start takes reports in until the context ends.
 func (k *Keeper) Start(ctx context.Context) error {
