@@ -65,14 +65,20 @@ func saying(line []byte, command string) *tool {
 	line = bytes.TrimLeft(line, " ")
 	for i := range tools {
 		t := &tools[i]
-		named := slices.ContainsFunc(t.programs, func(p string) bool { return strings.Contains(command, p) })
-		if (!t.common || named) && slices.ContainsFunc(append([]string{t.object, t.complaint}, t.says...), func(s string) bool {
-			return s != "" && bytes.HasPrefix(line, []byte(s))
-		}) {
+		if !t.writes(line) {
+			continue
+		}
+		if !t.common || slices.ContainsFunc(t.programs, func(p string) bool { return strings.Contains(command, p) }) {
 			return t
 		}
 	}
 	return nil
+}
+
+// writes tells whether a line begins as one of the tool's.
+func (t *tool) writes(line []byte) bool {
+	begins := func(s string) bool { return s != "" && bytes.HasPrefix(line, []byte(s)) }
+	return begins(t.object) || begins(t.complaint) || slices.ContainsFunc(t.says, begins)
 }
 
 func (t *tool) does(args []string) bool {
