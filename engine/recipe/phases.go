@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package recipe
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"sort"
+	"time"
+
+	"github.com/coldtrace/coldtrace/startup"
+)
+
+// parents are the phases that others lie in; all that are not here lie in the engine's init.
+var parents = map[string]string{
+	startup.SpanWeightsLoad:      startup.SpanModelLoad,
+	startup.SpanHFDownload:       startup.SpanModelLoad,
+	startup.SpanDynamo:           startup.SpanTorchCompile,
+	startup.SpanEncoderProfiling: startup.SpanMemoryProfiling,
+	startup.SpanAPIServerInit:    startup.SpanServerReady,
+	startup.SpanServerWarmup:     startup.SpanServerReady,
+	startup.SpanLoRALoad:         startup.SpanServerReady,
+}
+
+func (r *Reader) phases(died string, end time.Time) []Phase {
+	s := r.start
+	engine := s.engineTime()
+	if died != "" && s.partFailed() {
+		engine = time.Time{} // one of several was initialised, the engine never
+	}
+	init := Phase{Name: r.recipe.name + "_init", Start: cmp.Or(r.options.Start, s.first), End: engine}
+	if init.Start.IsZero() {
+		if len(s.order) == 0 && died == "" {
+			return nil
+		}
+		init.Start = end // no line has a time: all that is known is how long things took
+	}
+	known := init.Start // from here on the log tells what is going on
+	head, unheard := s.head(), false
+	var out []Phase
+	if first := s.first; !r.options.Start.IsZero() && first.After(known) {
+		if s.spoke && !s.drew && (r.working.IsZero() || !r.working.Before(first)) {
+			out = append(out, Phase{Name: startup.SpanPythonImport, Start: known, End: first})
+		} else {
+			known, head, unheard = first, "", true
+		}
+	}
+	under := "" // way, when it died
+	if init.End.IsZero() {
+		init.End, init.Failure = later(end, init.Start), died
+		if died != "" {
+			under = s.lastOpen()
+		}
+	}
+	for _, name := range s.order {
+		for _, p := range s.tracks[name].phases(name, s.draft()) {
+			if r.options.Start.IsZero() && p.Start.Before(init.Start) {
+				init.Start = p.Start // what the first line tells of began before it
+			}
+			out = append(out, p)
+		}
+		if name == under || name == parents[under] {
+			if o := latest(s.tracks[name].open); !o.start.IsZero() {
+				start := earlier(o.start, cmp.Or(s.began(name), o.start))
+				out = append(out, Phase{Name: name, Start: start, End: later(end, start), Failure: died})
+			}
+		}
+	}
+	init.End = later(init.End, init.Start) // stamps and the clock may disagree
+	noise := coarse
+	if !r.options.Embedded {
+		noise = exact
+	} else if r.fine {
+		noise = fine
+	}
+	served := slices.DeleteFunc(slices.Clone(out), func(p Phase) bool { return parents[p.Name] != startup.SpanServerReady })
+	out = slices.DeleteFunc(out, func(p Phase) bool { return parents[p.Name] == startup.SpanServerReady })
+	out = s.named(out, head, earlier(known, init.End), init.End, noise)
+	if unheard { // it imported, nobody knows how long
+		out = slices.DeleteFunc(out, func(p Phase) bool { return p.Name == startup.SpanPythonImport })
+	}
+	if now := s.stage().name; under != "" && (now == under || parents[now] == under) {
+		for i, p := range out {
+			if (p.Name == now || p.Name == under) && p.End.Equal(init.End) {
+				out[i].Failure = died
+			}
+		}
+	}
+	return arranged(append(append(out, init), r.server(served, engine, died, end, noise)...), init.Name)
+}
+
+// server is what comes after the engine is initialised, if that is known. Other phases are those that lines state.
+func (r *Reader) server(stated []Phase, engine time.Time, died string, end time.Time, noise time.Duration) []Phase {
+	s := r.start
+	if engine.IsZero() || s.ready.IsZero() && died == "" {
+		return nil
+	}
+	whole := Phase{Name: startup.SpanServerReady, Start: engine, End: later(s.ready, engine)}
+	if s.ready.IsZero() {
+		whole.End, whole.Failure = later(end, engine), died
+	}
+	out := slices.DeleteFunc(s.named(stated, "", whole.Start, whole.End, noise), func(p Phase) bool { return parents[p.Name] != startup.SpanServerReady })
+	if r.options.Embedded {
+		out = append(out, whole) // in a container health knows better
+	}
+	return out
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// phases of a track: the longest over ranks, one for each time a rank went through it.
+func (t *track) phases(name string, draft bool) []Phase {
+	var out []Phase
+	for _, rank := range slices.Sorted(maps.Keys(t.spans)) {
+		for i, sp := range t.spans[rank] {
+			p := Phase{Name: name, Start: sp.start, End: sp.end, Attributes: maps.Clone(sp.attributes)}
+			if i > 0 && draft && drafted[name] {
+				p.Attributes[attrModel] = "draft"
+			}
+			if i == len(out) {
+				out = append(out, p)
+			} else if longer(p, out[i]) {
+				out[i] = p
+			}
+		}
+	}
+	return out
+}
+
+// drafted are the phases that a draft model goes through after its target.
+var drafted = map[string]bool{
+	startup.SpanModelLoad: true, startup.SpanWeightsLoad: true, startup.SpanHFDownload: true, startup.SpanTorchCompile: true,
+	startup.SpanDynamo: true, startup.SpanMemoryProfiling: true, startup.SpanKVCacheInit: true, startup.SpanCUDAGraphCapture: true,
+}
+
+// longer decides between ranks; of equals the one that ended last.
+func longer(a, b Phase) bool {
+	da, db := a.End.Sub(a.Start), b.End.Sub(b.Start)
+	return da > db || da == db && a.End.After(b.End)
+}
+
+// lastOpen is the phase that was entered last and not left.
+func (s *launch) lastOpen() string {
+	now := s.stage()
+	name, when := now.name, now.at
+	for _, phase := range s.order {
+		o := latest(s.tracks[phase].open)
+		if t := o.noticed; !t.IsZero() && !t.Before(when) && (s.spoke || !o.bar) {
+			name, when = phase, t
+		}
+	}
+	return name
+}
+
+// arranged sets parents and keys, keeps children within them, and puts phases in the order of their starts, parents
+// first.
+func arranged(phases []Phase, init string) []Phase {
+	inOrder := func(i, j int) bool {
+		a, b := phases[i], phases[j]
+		if !a.Start.Equal(b.Start) {
+			return a.Start.Before(b.Start)
+		}
+		return depth(a.Name, init) < depth(b.Name, init)
+	}
+	sort.SliceStable(phases, inOrder)
+	count := map[string]int{}
+	for i := range phases {
+		p := &phases[i]
+		count[p.Name]++
+		p.Key = p.Name
+		if n := count[p.Name]; n > 1 {
+			p.Key = fmt.Sprintf("%s/%d", p.Name, n)
+		}
+	}
+	longest := map[string]Phase{} // by name, of those that are in place
+	for level := range 3 {
+		for i := range phases {
+			p := &phases[i]
+			if depth(p.Name, init) != level {
+				continue
+			}
+			if level > 0 && p.Name != startup.SpanServerReady {
+				p.Parent = init
+				if up, ok := holder(phases, *p); ok {
+					p.Parent = up.Key // TGI and NIM download before they load
+					p.fit(up)
+				} else if parents[p.Name] == startup.SpanServerReady {
+					p.Parent = startup.SpanServerReady // of which others tell
+				} else {
+					p.fit(longest[init])
+				}
+			}
+			if l, ok := longest[p.Name]; !ok || p.End.Sub(p.Start) > l.End.Sub(l.Start) {
+				longest[p.Name] = *p
+			}
+		}
+	}
+	sort.SliceStable(phases, inOrder) // some were moved
+	return phases
+}
+
+func depth(name, init string) int {
+	switch {
+	case name == init:
+		return 0
+	case parents[name] == "":
+		return 1
+	}
+	return 2
+}
+
+// holder is the phase that another one is a part of: of several, the one that it shares most with.
+func holder(phases []Phase, p Phase) (Phase, bool) {
+	var best Phase
+	for _, up := range phases {
+		if up.Name == parents[p.Name] && p.meets(up) && (best.Name == "" || shared(p, up) > shared(p, best)) {
+			best = up
+		}
+	}
+	return best, best.Name != ""
+}
+
+func shared(a, b Phase) time.Duration { return earlier(a.End, b.End).Sub(later(a.Start, b.Start)) }
+
+// meets says whether two phases have a time in common, not only an edge unless one of them is no more than that.
+func (p *Phase) meets(other Phase) bool {
+	if p.End.Equal(p.Start) || other.End.Equal(other.Start) {
+		return !p.Start.After(other.End) && !p.End.Before(other.Start)
+	}
+	return p.Start.Before(other.End) && p.End.After(other.Start)
+}
+
+// fit keeps a phase within another: by moving it where it is short enough, since a stated length is exact and a stamp
+// is not.
+func (p *Phase) fit(within Phase) {
+	length := min(p.End.Sub(p.Start), within.End.Sub(within.Start))
+	if p.Start.Before(within.Start) {
+		p.Start = within.Start
+		p.End = p.Start.Add(length)
+	}
+	if p.End.After(within.End) {
+		p.End = within.End
+		p.Start = p.End.Add(-length)
+	}
+}
