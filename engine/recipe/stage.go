@@ -92,6 +92,9 @@ const (
 	coarse = 1500 * time.Millisecond
 	fine   = 120 * time.Millisecond // where they have fractions
 	exact  = 5 * time.Millisecond   // where lines come as they are written
+	// Before a phase that is known by its end and a length of two decimals, which is up to 10 ms short, and by a line that is
+	// read up to 10 ms late.
+	reckoned = 25 * time.Millisecond
 )
 
 // named fills what lies between the phases of begin to end with stages, of which the first is given, so that a phase ends
@@ -108,7 +111,7 @@ func (s *launch) named(phases []Phase, first string, begin, end time.Time, noise
 			break
 		}
 		if p := f.out[i]; p.Start.After(at) {
-			switch near := p.Start.Sub(at) < noise; {
+			switch near := p.Start.Sub(at) < p.blur(noise); {
 			case !near:
 				f.fill(at, p.Start)
 			case last >= 0 && f.out[last].moves():
@@ -145,6 +148,14 @@ func (s *launch) stageBefore(at time.Time, first string) string {
 // moves says whether a phase may meet its neighbour: no line states how long it is, but for what compiling is counted.
 func (p *Phase) moves() bool {
 	return p.Failure == "" && p.End.After(p.Start) && (p.Attributes[attrStated] == nil || p.Name == startup.SpanTorchCompile)
+}
+
+// blur is how near to the phase before it a phase may begin and still meet it.
+func (p *Phase) blur(noise time.Duration) time.Duration {
+	if p.Attributes[attrStated] == nil {
+		return noise
+	}
+	return max(noise, reckoned)
 }
 
 // within says whether a phase lies in one that may be its parent.

@@ -123,6 +123,7 @@ func round(t *testing.T, i int) (edges []edge, missing []string) {
 			truth[name] = interval{writtenDown(t, log, "engine-from"), truth[name].end}
 		}
 		got := awaitTrace(t, string(pod.UID), startup.SpanStartup, startup.SpanServerReady, startup.SpanVLLMInit)
+		compareWithLog(t, pod, got, tolerance+late)
 		found, lost := compared(string(pod.UID), speed, truth, late, got)
 		edges, missing = append(edges, found...), append(missing, lost...)
 		remove(t, pod)
