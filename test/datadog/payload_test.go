@@ -50,8 +50,8 @@ func TestAnAnnotationDecidesWhatDatadogGetsOfAStart(t *testing.T) {
 			}
 			// Metrics tell of both starts, whatever became of their traces.
 			for _, endpoint := range []string{"keep", "drop"} {
-				if n := in.observations("startup.vllm_init.duration_seconds", "endpoint_name:"+endpoint); n != 1 {
-					t.Errorf("endpoint %s: %d values of startup.vllm_init.duration_seconds, want 1", endpoint, n)
+				if n := in.observations("startup.phase.duration_seconds", "phase:startup", "endpoint_name:"+endpoint); n != 1 {
+					t.Errorf("endpoint %s: %d values of startup.phase.duration_seconds of the phase startup, want 1", endpoint, n)
 				}
 			}
 			in.look(func() {
