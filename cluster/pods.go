@@ -84,12 +84,9 @@ func list(ctx context.Context, client kubernetes.Interface, namespace, selector 
 	return pods, nil
 }
 
-// named are the pods of the objects that are named, each once.
-func named(ctx context.Context, getter genericclioptions.RESTClientGetter, client kubernetes.Interface, c Choice) ([]corev1.Pod, error) {
-	if c.All || c.Selector != "" {
-		return nil, errors.New("a name, or -l and -A: not both")
-	}
-	names := slices.Clone(c.Names)
+// Objects are the objects that are named, as kubectl takes names; one without a kind is a pod's.
+func Objects(getter genericclioptions.RESTClientGetter, namespace string, names []string) ([]*unstructured.Unstructured, error) {
+	names = slices.Clone(names)
 	if !IsKind(names[0]) {
 		for i, name := range names {
 			if !strings.Contains(name, "/") {
@@ -97,18 +94,33 @@ func named(ctx context.Context, getter genericclioptions.RESTClientGetter, clien
 			}
 		}
 	}
-	found := resource.NewBuilder(getter).Unstructured().NamespaceParam(c.Namespace).DefaultNamespace().
-		ResourceTypeOrNameArgs(true, names...).ContinueOnError().Flatten().Do()
-	infos, err := found.Infos()
+	infos, err := resource.NewBuilder(getter).Unstructured().NamespaceParam(namespace).DefaultNamespace().
+		ResourceTypeOrNameArgs(true, names...).ContinueOnError().Flatten().Do().Infos()
 	if err != nil {
 		return nil, err //nolint:wrapcheck // says it as kubectl does
+	}
+	objects := make([]*unstructured.Unstructured, len(infos))
+	for i, info := range infos {
+		objects[i] = info.Object.(*unstructured.Unstructured)
+	}
+	return objects, nil
+}
+
+// named are the pods of the objects that are named, each once.
+func named(ctx context.Context, getter genericclioptions.RESTClientGetter, client kubernetes.Interface, c Choice) ([]corev1.Pod, error) {
+	if c.All || c.Selector != "" {
+		return nil, errors.New("a name, or -l and -A: not both")
+	}
+	objects, err := Objects(getter, c.Namespace, c.Names)
+	if err != nil {
+		return nil, err
 	}
 	var (
 		out  []corev1.Pod
 		seen = map[string]bool{}
 	)
-	for _, info := range infos {
-		pods, err := podsOf(ctx, client, info.Object.(*unstructured.Unstructured))
+	for _, object := range objects {
+		pods, err := podsOf(ctx, client, object)
 		if err != nil {
 			return nil, err
 		}

@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -13,35 +12,26 @@ import (
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/cli-runtime/pkg/genericclioptions"
 
 	"github.com/coldtrace/coldtrace/config"
-	"github.com/coldtrace/coldtrace/endpoint"
 	"github.com/coldtrace/coldtrace/inject"
 )
 
 func newExplainCommand() *cobra.Command {
-	var (
-		o          offline
-		kubeconfig string
-	)
+	var o dryRun
 	cmd := &cobra.Command{
-		Use:   "explain -f FILE | explain -n NAMESPACE POD",
+		Use:   "explain -f FILE | explain -n NAMESPACE POD | explain -n NAMESPACE KIND/NAME",
 		Short: "Say what happens to a pod and why",
-		Long: `Says for each pod of a manifest, or for a pod in the cluster, what each rule saw, what was decided, and what to do about it.
-A pod in the cluster is explained by the policy that is installed there, the nodes and the breaker, unless --policy names another.`,
+		Long: `Says for each pod of a manifest, or for what is in a cluster, what each rule saw, what was decided, and what to do about it.
+A pod or a workload in the cluster is explained by the policy that is installed there, the nodes and the breaker, unless
+--policy names another.`,
 		Example: `  coldtrace explain -f endpoint.yaml
-  coldtrace explain -n llm-engine launch-endpoint-id-end-a1b2-66d9-x7k2p`,
-		Args: cobra.MaximumNArgs(1),
+  coldtrace explain -n llm-engine launch-endpoint-id-end-a1b2-66d9-x7k2p
+  coldtrace explain -n models deploy/llama`,
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			switch {
-			case len(args) == 1 && o.file != "":
-				return errors.New("name a pod or a file, not both")
-			case len(args) == 1:
-				return o.explainLive(cmd.Context(), cmd.OutOrStdout(), kubeconfig, args[0])
-			}
-			policy, manifests, err := o.read(cmd.InOrStdin())
+			w := cmd.OutOrStdout()
+			policy, manifests, err := o.read(cmd, w, args)
 			if err != nil {
 				return err
 			}
@@ -49,66 +39,40 @@ A pod in the cluster is explained by the policy that is installed there, the nod
 			for _, m := range manifests {
 				for _, t := range m.pods {
 					if found {
-						fmt.Fprintln(cmd.OutOrStdout())
+						fmt.Fprintln(w)
 					}
 					found = true
-					title := m.Kind + " " + first(t.pod.Metadata.Name, t.pod.Metadata.GenerateName, m.Name)
-					o.explain(cmd.Context(), cmd.OutOrStdout(), strings.TrimSpace(title), o.decide(t, m, policy))
+					o.explain(cmd.Context(), w, t, m, policy, len(args) > 0)
 				}
 			}
 			if !found {
-				return fmt.Errorf("%s holds no pod and no pod template", o.file)
+				return fmt.Errorf("%s holds no pod and no pod template", first(o.file, strings.Join(args, " ")))
 			}
 			return nil
 		},
 	}
 	o.flags(cmd)
-	cmd.Flags().StringVar(&kubeconfig, "kubeconfig", "", "kubeconfig file (default: $KUBECONFIG, then ~/.kube/config)")
 	cmd.Flags().BoolVar(&o.ask, "lookup", false, "ask registries for entrypoints where the policy's registryLookup has the webhook do so")
 	return cmd
 }
 
-// explainLive reads the pod and its namespace from the cluster.
-func (o *offline) explainLive(ctx context.Context, w io.Writer, kubeconfig, name string) error {
-	policy, err := o.policy()
-	if err != nil {
-		return err
-	}
-	flags := genericclioptions.NewConfigFlags(true)
-	flags.KubeConfig, flags.Namespace = &kubeconfig, &o.namespace
-	client, ns, err := connect(flags)
-	if err != nil {
-		return err
-	}
-	pod, err := client.CoreV1().Pods(ns).Get(ctx, name, metav1.GetOptions{})
-	if err != nil {
-		return fmt.Errorf("get pod: %w", err)
-	}
-	namespace, err := client.CoreV1().Namespaces().Get(ctx, ns, metav1.GetOptions{})
-	if err != nil {
-		return fmt.Errorf("get namespace: %w", err)
-	}
-	o.nsAnnotation = namespace.Annotations
-	if value := namespace.Labels[config.Prefix+"inject"]; value != "enabled" {
-		fmt.Fprintf(w, "Namespace %s does not carry the label %sinject=enabled (it has %q): the webhook never sees its pods.\n\n", ns, config.Prefix, value)
-	}
-	req := o.decide(podTemplate{pod: endpoint.FromPod(pod)}, manifest{}, policy)
-	if o.policyFile == "" {
-		if in, err := readInstalled(ctx, client); err == nil {
-			in.apply(&req, pod)
+// explain says what is decided about a pod now; of one that lives, also what was when it was created.
+func (o *dryRun) explain(ctx context.Context, w io.Writer, t podTemplate, m manifest, policy *config.Policy, live bool) {
+	req := o.decide(t, m, policy)
+	live = live && m.Kind == "Pod"
+	if live {
+		if status, ok := t.pod.Metadata.Annotations[config.StatusAnnotation]; ok {
+			explainStatus(w, status)
 		} else {
-			fmt.Fprintf(w, "The installed policy could not be read, so this goes by the built-in one: %v\n\n", err)
+			fmt.Fprint(w, "The pod has no status annotation: the webhook did not see it when it was created.\n\n")
 		}
 	}
-	if status, ok := pod.Annotations[config.StatusAnnotation]; ok {
-		explainStatus(w, status)
-	} else {
-		fmt.Fprint(w, "The pod has no status annotation: the webhook did not see it when it was created.\n\n")
+	title := m.Kind + " " + first(t.pod.Metadata.Name, t.pod.Metadata.GenerateName, m.Name)
+	o.explainRules(ctx, w, strings.TrimSpace(title), req)
+	if live {
+		hash := inject.Selected(req).Settings.TraceID
+		fmt.Fprintf(w, "\n  Trace %s (docs/find-a-trace.md says where to look)\n", hash.TraceID(t.pod.Metadata.UID))
 	}
-	o.explain(ctx, w, "Pod "+ns+"/"+name, req)
-	hash := inject.Selected(req).Settings.TraceID
-	fmt.Fprintf(w, "\n  Trace %s (docs/find-a-trace.md says where to look)\n", hash.TraceID(string(pod.UID)))
-	return nil
 }
 
 // explainStatus prints the decision that was made when the pod was created.
@@ -123,8 +87,8 @@ func explainStatus(w io.Writer, status string) {
 	fmt.Fprintln(w)
 }
 
-// explain prints a line for each rule: what it saw, what it decided, what to do about it.
-func (o *offline) explain(ctx context.Context, w io.Writer, title string, req inject.Request) {
+// explainRules prints a line for each rule: what it saw, what it decided, what to do about it.
+func (o *dryRun) explainRules(ctx context.Context, w io.Writer, title string, req inject.Request) {
 	asked := o.lookup(ctx, &req)
 	sel := inject.Selected(req)
 	ops, decision := inject.Pod(req)

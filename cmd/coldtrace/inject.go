@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,45 +13,54 @@ import (
 	jsonpatch "github.com/evanphx/json-patch/v5"
 	"github.com/pmezard/go-difflib/difflib"
 	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"sigs.k8s.io/yaml"
 
+	"github.com/coldtrace/coldtrace/cluster"
 	"github.com/coldtrace/coldtrace/config"
 	"github.com/coldtrace/coldtrace/inject"
 )
 
-// offline are the flags of the commands that decide without a cluster.
-type offline struct {
+// dryRun are the flags of the commands that decide as the webhook would, about a manifest or what is in a cluster.
+type dryRun struct {
 	file         string
 	policyFile   string
-	namespace    string
+	config       *genericclioptions.ConfigFlags
 	nsAnnotation map[string]string
 	imageVolumes bool
 	ask          bool // registries
+	installed    *installed
 }
 
-func (o *offline) flags(cmd *cobra.Command) {
+func (o *dryRun) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVarP(&o.file, "filename", "f", "", "manifest to read; - is standard input")
-	f.StringVar(&o.policyFile, "policy", "", "policy file (default: the built-in policy)")
-	f.StringVarP(&o.namespace, "namespace", "n", "", "namespace of objects that name none")
+	f.StringVar(&o.policyFile, "policy", "", "policy file (default: in a cluster the installed one, else the built-in one)")
+	o.config = genericclioptions.NewConfigFlags(true)
+	o.config.AddFlags(f)
 	f.StringToStringVar(&o.nsAnnotation, "namespace-annotation", nil, "annotation of the namespace, as key=value")
 	f.BoolVar(&o.imageVolumes, "image-volumes", false, "assume that every GPU node can mount images as volumes")
 }
 
 // decide is what injection makes of a pod.
-func (o *offline) decide(t podTemplate, m manifest, policy *config.Policy) inject.Request {
-	return inject.Request{
+func (o *dryRun) decide(t podTemplate, m manifest, policy *config.Policy) inject.Request {
+	req := inject.Request{
 		Pod:                  t.pod,
-		Namespace:            first(t.pod.Metadata.Namespace, m.Namespace, o.namespace),
+		Namespace:            first(t.pod.Metadata.Namespace, m.Namespace, *o.config.Namespace),
 		NamespaceAnnotations: o.nsAnnotation,
 		Policy:               policy,
 		ImageVolumes:         o.imageVolumes,
 		Version:              version,
 	}
+	if o.installed != nil {
+		o.installed.apply(&req, m)
+	}
+	return req
 }
 
 // policy is the file's, or the default with a wrapper image and an endpoint, so that there is something to show.
-func (o *offline) policy() (*config.Policy, error) {
+func (o *dryRun) policy() (*config.Policy, error) {
 	if o.policyFile != "" {
 		store, err := config.Open(o.policyFile)
 		if err != nil {
@@ -66,19 +76,20 @@ func (o *offline) policy() (*config.Policy, error) {
 
 func newInjectCommand() *cobra.Command {
 	var (
-		o    offline
+		o    dryRun
 		diff bool
 	)
 	cmd := &cobra.Command{
-		Use:   "inject -f FILE",
+		Use:   "inject -f FILE | inject -n NAMESPACE KIND/NAME",
 		Short: "Print what the webhook would make of a manifest",
 		Long: `Reads pods, and objects with pod templates (Deployment, StatefulSet, Job, CronJob, DaemonSet, LeaderWorkerSet, List),
-and prints them as the webhook would admit their pods. Other objects are printed as they are.`,
+and prints them as the webhook would admit their pods. Other objects are printed as they are. What is in a cluster goes
+by the policy that is installed there, the nodes and the breaker, unless --policy names another. Nothing is changed there.`,
 		Example: `  coldtrace inject -f endpoint.yaml --diff
-  kubectl get pod NAME -o yaml | coldtrace inject -f - --policy policy.yaml`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			policy, manifests, err := o.read(cmd.InOrStdin())
+  coldtrace inject -n models deploy/llama --diff`,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			policy, manifests, err := o.read(cmd, cmd.ErrOrStderr(), args)
 			if err != nil {
 				return err
 			}
@@ -98,22 +109,72 @@ and prints them as the webhook would admit their pods. Other objects are printed
 	return cmd
 }
 
-func (o *offline) read(stdin io.Reader) (*config.Policy, []manifest, error) {
-	if o.file == "" {
-		return nil, nil, errors.New("name a manifest with -f FILE, or -f - for standard input")
+// read reads what is to be decided about, and the policy to go by. What a reader has to know of a cluster goes to w.
+func (o *dryRun) read(cmd *cobra.Command, w io.Writer, names []string) (*config.Policy, []manifest, error) {
+	switch {
+	case o.file == "" && len(names) == 0:
+		return nil, nil, errors.New("name a manifest with -f FILE, or -f - for standard input, or what is in the cluster, such as deploy/llama -n models")
+	case o.file != "" && len(names) > 0:
+		return nil, nil, errors.New("name a manifest with -f, or what is in the cluster: not both")
 	}
 	policy, err := o.policy()
 	if err != nil {
 		return nil, nil, err
 	}
-	manifests, err := readManifests(o.file, stdin)
+	if len(names) > 0 {
+		manifests, err := o.fetch(cmd.Context(), w, names)
+		if o.installed != nil {
+			policy = o.installed.policy
+		}
+		return policy, manifests, err
+	}
+	manifests, err := readManifests(o.file, cmd.InOrStdin())
 	if err == nil && len(manifests) == 0 {
 		err = fmt.Errorf("read manifest: %s holds no object", o.file)
 	}
 	return policy, manifests, err
 }
 
-func (o *offline) inject(cmd *cobra.Command, m manifest, policy *config.Policy, diff bool) error {
+// fetch reads objects of a cluster, and by what they are judged there.
+func (o *dryRun) fetch(ctx context.Context, w io.Writer, names []string) ([]manifest, error) {
+	client, namespace, err := connect(o.config)
+	if err != nil {
+		return nil, err
+	}
+	objects, err := cluster.Objects(o.config, namespace, names)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // says it as kubectl does
+	}
+	in, err := client.CoreV1().Namespaces().Get(ctx, namespace, metav1.GetOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("get namespace: %w", err)
+	}
+	if o.nsAnnotation == nil {
+		o.nsAnnotation = in.Annotations
+	}
+	if value := in.Labels[config.Prefix+"inject"]; value != "enabled" {
+		fmt.Fprintf(w, "Namespace %s does not carry the label %sinject=enabled (it has %q): the webhook never sees its pods.\n\n", namespace, config.Prefix, value)
+	}
+	if o.policyFile == "" {
+		if o.installed, err = readInstalled(ctx, client); err != nil {
+			fmt.Fprintf(w, "The installed policy could not be read, so this goes by the built-in one: %v\n\n", err)
+		}
+	}
+	manifests := make([]manifest, len(objects))
+	for i, object := range objects {
+		object.SetManagedFields(nil)
+		raw, err := object.MarshalJSON()
+		if err != nil {
+			return nil, fmt.Errorf("read %s %s: %w", object.GetKind(), object.GetName(), err)
+		}
+		if manifests[i], err = newManifest(raw); err != nil {
+			return nil, err
+		}
+	}
+	return manifests, nil
+}
+
+func (o *dryRun) inject(cmd *cobra.Command, m manifest, policy *config.Policy, diff bool) error {
 	after := m.raw
 	for _, t := range m.pods {
 		ops, decision := inject.Pod(o.decide(t, m, policy))

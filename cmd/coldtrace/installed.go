@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
@@ -73,17 +72,20 @@ func readAt(ctx context.Context, client kubernetes.Interface, namespace, policy 
 	return in, nil
 }
 
-// apply has a decision made as the installation would make it for a pod now.
-func (in *installed) apply(req *inject.Request, pod *corev1.Pod) {
+// apply has a decision made as the installation would make it for a pod of an object now.
+func (in *installed) apply(req *inject.Request, m manifest) {
 	req.Policy, req.ImageVolumes = in.policy, in.imageVolumes
-	if in.breaker.IsRefused(pod.Namespace) {
+	if in.breaker.IsRefused(req.Namespace) {
 		req.NoImageVolume = inject.ReasonRefused
 	}
-	owner := metav1.GetControllerOfNoCopy(pod)
-	if owner == nil {
-		owner = &metav1.OwnerReference{}
+	kind, name := m.Kind, m.Name
+	if m.Kind == "Pod" {
+		name = ""
+		if owner := req.Pod.Metadata.Controller(); owner != nil {
+			kind, name = owner.Kind, owner.Name
+		}
 	}
-	if in.breaker.IsOpen(breaker.NameOf(pod.Namespace, pod.Labels, owner.Kind, owner.Name)) {
+	if in.breaker.IsOpen(breaker.NameOf(req.Namespace, req.Pod.Metadata.Labels, kind, name)) {
 		req.NoWrapper = inject.ReasonBreaker
 	}
 }

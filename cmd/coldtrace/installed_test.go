@@ -7,7 +7,9 @@ import (
 	"testing"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -68,5 +70,33 @@ func TestALivePodIsExplainedByWhatIsInstalled(t *testing.T) {
 	}
 	if text := explain("--policy", s.policy); strings.Contains(text, "own.example") {
 		t.Errorf("--policy does not win:\n%s", text)
+	}
+
+	// What it would make of a workload's next pods.
+	labels := map[string]string{"app": "llama", "managed-by": "model-engine"}
+	_, err = s.client.AppsV1().Deployments(pod.Namespace).Create(t.Context(), &appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Name: "llama"},
+		Spec: appsv1.DeploymentSpec{
+			Selector: &metav1.LabelSelector{MatchLabels: labels},
+			Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.PodSpec{Containers: []corev1.Container{{
+				Name: "main", Image: "vllm", Command: []string{"vllm", "serve", "/m"},
+				Resources: corev1.ResourceRequirements{Limits: corev1.ResourceList{"nvidia.com/gpu": resource.MustParse("1")}},
+			}}}},
+		},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := []string{"--kubeconfig", s.kubeconfig, "-n", pod.Namespace, "deploy/llama"}
+	text, _, err = output(t, newExplainCommand(), "", asked...)
+	if err != nil || !strings.Contains(text, "Deployment llama: ") || !strings.Contains(text, "own.example") || !strings.Contains(text, "circuit-breaker") {
+		t.Errorf("a workload is explained as (%v)\n%s", err, text)
+	}
+	text, _, err = output(t, newInjectCommand(), "", asked...)
+	if err != nil || !strings.Contains(text, "http://own.example:4317") || strings.Contains(text, "managedFields") || strings.Contains(text, "COLDTRACE_HEALTH") {
+		t.Errorf("a workload is printed as (%v)\n%s", err, text)
+	}
+	if _, _, err := output(t, newExplainCommand(), "", append(asked, "-f", "-")...); err == nil {
+		t.Error("a file and a name: which?")
 	}
 }

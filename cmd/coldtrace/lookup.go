@@ -15,7 +15,7 @@ import (
 
 // lookup asks a registry for the entrypoint where the webhook would, if it is told to, and says what came of it; empty if
 // the webhook would not ask. The webhook uses the pod's pull secrets, this the credentials of whoever runs it.
-func (o *offline) lookup(ctx context.Context, req *inject.Request) string {
+func (o *dryRun) lookup(ctx context.Context, req *inject.Request) string {
 	image, wanted := inject.WantsEntrypoint(*req)
 	switch {
 	case !wanted:

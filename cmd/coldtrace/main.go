@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -66,8 +67,29 @@ func typedAs(program string) map[string]string {
 func newVersionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
-		Short: "Print the version",
+		Short: "Print the version, the commit and its date",
 		Args:  cobra.NoArgs,
-		Run:   func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), version) },
+		Run: func(cmd *cobra.Command, _ []string) {
+			fmt.Fprintln(cmd.OutOrStdout(), version)
+			if info, ok := debug.ReadBuildInfo(); ok {
+				fmt.Fprintln(cmd.OutOrStdout(), builtFrom(info))
+			}
+		},
 	}
+}
+
+// builtFrom tells a commit, its date and the compiler, as Go has stamped them: of a build without git the compiler alone.
+func builtFrom(info *debug.BuildInfo) string {
+	set := map[string]string{}
+	for _, s := range info.Settings {
+		set[s.Key] = s.Value
+	}
+	out := info.GoVersion + " " + set["GOOS"] + "/" + set["GOARCH"]
+	if commit := set["vcs.revision"]; commit != "" {
+		if set["vcs.modified"] == "true" {
+			commit += " and changes"
+		}
+		out = "commit " + commit + ", " + set["vcs.time"] + ", " + out
+	}
+	return out
 }

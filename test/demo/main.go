@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"golang.org/x/term"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/test/stage"
@@ -21,6 +22,7 @@ import (
 
 const (
 	namespace = "models"
+	bare      = "elsewhere" // a namespace that coldtrace has nothing to do with
 	selector  = "managed-by=model-engine"
 	readyIn   = 5 * time.Minute
 	tracedIn  = 30 * time.Second
@@ -42,7 +44,7 @@ func main() {
 }
 
 func demo(ctx context.Context, keep bool) (err error) {
-	start := time.Now()
+	begun := time.Now()
 	fmt.Println("A real Kubernetes on this machine")
 	s, err := stage.Open(ctx, os.Stdout)
 	if err != nil {
@@ -64,7 +66,26 @@ func demo(ctx context.Context, keep bool) (err error) {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("\nFrom nothing to this drawing in %s.\nAs a page: %s\n", time.Since(start).Round(100*time.Millisecond), s.Path(page))
+	fmt.Printf("\nFrom nothing to this drawing in %s.\nAs a page: %s\n", time.Since(begun).Round(100*time.Millisecond), s.Path(page))
+	return readFromOutside(ctx, s)
+}
+
+// readFromOutside draws a start that coldtrace had no part in: by pod, events and log, with the command that a person types.
+func readFromOutside(ctx context.Context, s *stage.Stage) error {
+	s.Heading("The same endpoint in a namespace without coldtrace: the command line alone")
+	if err := s.MakeNamespace(ctx, bare, false); err != nil {
+		return fmt.Errorf("make a namespace: %w", err)
+	}
+	pod, err := start(ctx, s, bare)
+	if err != nil {
+		return err
+	}
+	typed := "trace -n " + bare + " deploy/" + pod.Labels["app"]
+	drawn, err := s.Shell(ctx, "go run ./cmd/coldtrace "+typed)
+	if err != nil {
+		return fmt.Errorf("draw a start from outside: %w", err)
+	}
+	fmt.Printf("\n$ coldtrace %s\n%s", typed, drawn)
 	return nil
 }
 
@@ -94,20 +115,7 @@ func prepare(ctx context.Context, s *stage.Stage) error {
 // coldStart starts the endpoint and returns its trace.
 func coldStart(ctx context.Context, s *stage.Stage) (*trace.Trace, error) {
 	s.Heading("The cold start: s5cmd from a real S3 server, then a simulated vLLM")
-	manifest, err := s.Manifest("endpoint.yaml")
-	if err != nil {
-		return nil, err
-	}
-	// An endpoint that a former run has left would be ready at once.
-	if err := s.Delete(ctx, namespace, manifest); err != nil {
-		return nil, fmt.Errorf("remove the last endpoint: %w", err)
-	}
-	if err := s.Apply(ctx, namespace, manifest); err != nil {
-		return nil, fmt.Errorf("apply the endpoint: %w", err)
-	}
-	ready, cancel := context.WithTimeout(ctx, readyIn)
-	defer cancel()
-	pod, err := s.AwaitPod(ready, namespace, selector, s.Milestones(stage.Ready))
+	pod, err := start(ctx, s, namespace)
 	if err != nil {
 		return nil, err
 	}
@@ -123,6 +131,24 @@ func coldStart(ctx context.Context, s *stage.Stage) (*trace.Trace, error) {
 		fmt.Print("\n" + trace.Waterfall(drawn, terminal()))
 	}
 	return drawn, err
+}
+
+// start starts the endpoint anew and returns its pod when it is ready.
+func start(ctx context.Context, s *stage.Stage, namespace string) (*corev1.Pod, error) {
+	manifest, err := s.Manifest("endpoint.yaml")
+	if err != nil {
+		return nil, err
+	}
+	// An endpoint that a former run has left would be ready at once.
+	if err := s.Delete(ctx, namespace, manifest); err != nil {
+		return nil, fmt.Errorf("remove the last endpoint: %w", err)
+	}
+	if err := s.Apply(ctx, namespace, manifest); err != nil {
+		return nil, fmt.Errorf("apply the endpoint: %w", err)
+	}
+	ready, cancel := context.WithTimeout(ctx, readyIn)
+	defer cancel()
+	return s.AwaitPod(ready, namespace, selector, s.Milestones(stage.Ready))
 }
 
 func draw(s *stage.Stage, t *trace.Trace) (string, error) {

@@ -24,6 +24,7 @@ const (
 	formerChart   = "test/e2e/testdata/coldtrace-0.1.0.tgz"
 	configuration = stage.SystemNamespace + "-" + stage.Release
 	helmTime      = "--timeout=3m"
+	endpointName  = "launch-endpoint-id-end-c0ldtrace0demo000001" // of testdata/endpoint.yaml
 )
 
 // TestTheLifeOfARelease goes from an empty cluster to an empty cluster: the version before, this one, back, and out, while
@@ -85,13 +86,29 @@ func followNotes(t *testing.T) {
 	if len(commands) < 5 {
 		t.Fatalf("%d commands in the notes:\n%s", len(commands), notes)
 	}
+	manifest, err := on.Manifest("endpoint.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := on.Apply(t.Context(), labelled, manifest); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := on.Delete(context.WithoutCancel(t.Context()), labelled, manifest); err != nil {
+			t.Error(err)
+		}
+	})
+	mine := strings.NewReplacer("NAME", labelled, "ENDPOINT", endpointName, "coldtrace trace", "go run ./cmd/coldtrace trace")
 	for _, c := range commands {
 		if strings.HasPrefix(c[1], "helm test") {
 			continue // has a test of its own
 		}
-		out, err := on.Shell(t.Context(), strings.ReplaceAll(c[1], "NAME", labelled))
+		out, err := on.Shell(t.Context(), mine.Replace(c[1]))
 		if err != nil {
 			t.Errorf("%v\n%s", err, out)
+		}
+		if strings.Contains(c[1], "--follow") && !strings.Contains(out, "server_ready") {
+			t.Errorf("the endpoint's start, followed, is %q", out)
 		}
 		if strings.Contains(c[1], "--dry-run=server") && !strings.Contains(out, `"outcome":"injected"`) {
 			t.Errorf("a dry run shows %q", out)

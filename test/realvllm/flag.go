@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/coldtrace/coldtrace/otlp/otlptest"
 	"github.com/coldtrace/coldtrace/startup"
 )
 
@@ -210,7 +211,40 @@ func (b *bench) survives(ctx context.Context, name string, e engine, d damage) (
 	if err := t.ask("/health", nil); err != nil || t.exitedAlready() {
 		o.fault("dead after its first requests: %v", err)
 	}
+	o.nested(t.collector.Spans())
 	return o
+}
+
+// nested holds vLLM's spans of its loading to the start's trace: they are part of it, inside their parents, or do not come.
+// Those of requests are traces of their own.
+func (o *outcome) nested(spans []otlptest.Span) {
+	var (
+		whole otlptest.Span
+		byID  = map[string]otlptest.Span{}
+		own   int
+	)
+	for _, s := range spans {
+		byID[s.ID] = s
+		if s.Name == startup.SpanStartup {
+			whole = s
+		}
+	}
+	for _, s := range spans {
+		if s.Resource["service.name"] != "vllm" || s.Name == "llm_request" {
+			continue
+		}
+		own++
+		parent, known := byID[s.ParentID]
+		switch {
+		case s.TraceID != whole.TraceID:
+			o.fault("%s is of no start's trace", s.Name)
+		case !known:
+			o.fault("%s has no parent", s.Name)
+		case s.Start.Before(parent.Start) || s.End.After(parent.End):
+			o.fault("%s is outside of %s by %s, %s", s.Name, parent.Name, parent.Start.Sub(s.Start), s.End.Sub(parent.End))
+		}
+	}
+	o.note = fmt.Sprintf("%s, %d spans of loading", o.note, own)
 }
 
 // given tells whether a server's processes have the flag.
