@@ -16,6 +16,7 @@ import (
 	"github.com/coldtrace/coldtrace/config"
 	"github.com/coldtrace/coldtrace/endpoint"
 	"github.com/coldtrace/coldtrace/inject"
+	"github.com/coldtrace/coldtrace/podlog"
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/startup/pod"
 )
@@ -90,7 +91,7 @@ func (r *Reader) start(ctx context.Context, p *corev1.Pod, events *events, nodes
 	}
 	t := facts.Build(now, 0)
 	s.Outcome, s.Outside = t.Outcome, t.Spans
-	r.inside(ctx, p, id, &s)
+	r.inside(ctx, p, id, facts, &s)
 	return s
 }
 
@@ -109,7 +110,7 @@ func (r *Reader) identify(p *corev1.Pod) endpoint.Identity {
 // subject is what the spans say of the pod: what the webhook told the wrapper where it did.
 func subject(p *corev1.Pod, id endpoint.Identity, node map[string]string) startup.Subject {
 	env := func(string) string { return "" }
-	if c := containerOf(p, id.Container); c != nil {
+	if c := podlog.ContainerOf(p, id.Container); c != nil {
 		env = func(name string) string {
 			for i := len(c.Env) - 1; i >= 0; i-- {
 				if e := &c.Env[i]; e.Name == name && !strings.Contains(e.Value, "$(") {
@@ -135,17 +136,6 @@ func subject(p *corev1.Pod, id endpoint.Identity, node map[string]string) startu
 		*told.field = cmp.Or(env(told.name), *told.field)
 	}
 	return s
-}
-
-func containerOf(p *corev1.Pod, name string) *corev1.Container {
-	for _, list := range [][]corev1.Container{p.Spec.Containers, p.Spec.InitContainers} {
-		for i := range list {
-			if list[i].Name == name {
-				return &list[i]
-			}
-		}
-	}
-	return nil
 }
 
 // nodes are the labels of nodes, each asked for once.

@@ -17,10 +17,22 @@ type Run struct {
 	Command string      // what it runs, as far as the pod says
 	Ended   time.Time   // zero: it runs
 	Exit    recipe.Exit // where it ended
+	Reason  string      // why it ended, where nobody saw how: the pod was deleted, or given up
 	Ready   time.Time   // when the kubelet found it ready; zero: it never did, or nobody knows
 	Probed  bool        // it asked: without a probe it finds everything ready that runs
 	// StartedBy and EndedBy are where Begin.At, and Ended or Ready, come from.
 	StartedBy, EndedBy startup.TimeSource
+}
+
+// Over tells that a run has ended or is ready.
+func (r *Run) Over() bool { return !r.End().IsZero() }
+
+// End is when a run ended or was ready; zero: it goes on.
+func (r *Run) End() time.Time {
+	if r.Ready.IsZero() {
+		return r.Ended
+	}
+	return r.Ready
 }
 
 // Log tells the story of a run from its log, as the container runtime stamped it. No process is seen: what a download tool
@@ -179,6 +191,19 @@ func (l *Log) engine(at time.Time, reader *recipe.Reader) {
 	}
 }
 
+// Over takes how a run ended that went on when its log was begun.
+func (l *Log) Over(run Run) {
+	l.run.Ready, l.run.Ended, l.run.Exit, l.run.Reason, l.run.EndedBy = run.Ready, run.Ended, run.Exit, run.Reason, run.EndedBy
+}
+
+// Up is since when the container does what it is for, by its engine's word; zero: it has not said so.
+func (l *Log) Up() time.Time {
+	if s := l.story; s.done && s.state == "ready" {
+		return s.phases[len(s.phases)-1].End
+	}
+	return l.ready
+}
+
 // HeadGone tells that the begin of the run is no longer in the log.
 func (l *Log) HeadGone() bool {
 	return l.first.Sub(l.run.At) > longHead && (l.story.engine == nil || !l.story.engine.reader.Introduced())
@@ -228,7 +253,9 @@ func (l *Log) Finish(now time.Time) {
 		s.Ready(l.run.Ready)
 	case l.run.Ended.IsZero():
 		s.Settle(now)
-	case !gone: // else it may have been ready
+	case !gone && l.run.Reason != "": // else it may have been ready, here and below
+		s.End(l.run.Ended, nil, l.run.Reason)
+	case !gone:
 		s.End(l.run.Ended, &l.run.Exit, "")
 	}
 }

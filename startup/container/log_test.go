@@ -128,3 +128,62 @@ func TestABarThatIsStampedAtItsEndBeganAfterTheLineBeforeIt(t *testing.T) {
 	}
 	t.Errorf("no capture: %+v", ended)
 }
+
+// launched is what a vLLM says until it serves: seconds, and lines.
+const launched = `3 (APIServer pid=1) INFO 03-01 06:00:03 [api_server.py:1] vLLM API server version 0.19.0
+5 (EngineCore pid=9) INFO 03-01 06:00:05 [core.py:1] Initializing a V1 LLM engine (v0.19.0) with config: model='m'
+20 (EngineCore pid=9) INFO 03-01 06:00:20 [core.py:1] init engine (profile, create kv cache, warmup model) took 12.10 seconds
+`
+
+func TestHowARunEndedMayBecomeKnownAfterItsLogWasBegun(t *testing.T) {
+	begin := Begin{At: dawn, Attempt: 1, Role: startup.RoleServer, Engine: recipe.ByName("vllm")}
+	up := launched + "24 (APIServer pid=1) INFO:     Application startup complete.\n"
+	after := func(seconds float64) time.Time { return dawn.Add(time.Duration(seconds * float64(time.Second))) }
+	for name, tc := range map[string]struct {
+		log    string
+		run    Run // but its begin
+		reason string
+		end    float64 // of the start; 0: nothing says how it went
+		up     float64
+	}{
+		"ready, as it says itself":                {log: up, run: Run{Probed: true, Ready: after(27)}, end: 24, up: 24},
+		"ready, and it does not say so":           {log: launched, run: Run{Probed: true, Ready: after(27)}, end: 27, up: 27},
+		"deleted":                                 {log: launched, run: Run{Ended: after(27), Reason: "deleted"}, reason: "deleted", end: 27},
+		"a batch that is deleted did not end":     {log: "", run: Run{Begin: Begin{Role: startup.RoleBatch}, Ended: after(27), Reason: "deleted"}, reason: "deleted", end: 27},
+		"given up":                                {log: launched, run: Run{Ended: after(27), Reason: startup.ReasonTimedOut}, reason: startup.ReasonTimedOut, end: 27},
+		"failed":                                  {log: launched, run: Run{Ended: after(27), Exit: recipe.Exit{Code: 3}}, reason: "exit_code=3", end: 27},
+		"it serves, and nobody asks it":           {log: up, up: 24},
+		"it goes on":                              {log: launched},
+		"deleted, but it had served a while then": {log: up, run: Run{Ended: after(50), Reason: "deleted"}, end: 24, up: 24},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run := Run{Begin: begin}
+			if tc.run.Role != "" {
+				run.Role = tc.run.Role
+			}
+			run.Probed = tc.run.Probed
+			l := spoken(run, tc.log)
+			tc.run.Begin = run.Begin
+			l.Over(tc.run)
+			now := dawn.Add(2 * time.Minute)
+			if tc.run.Over() {
+				l.Finish(now)
+			}
+			want := time.Time{}
+			if tc.up > 0 {
+				want = after(tc.up)
+			}
+			if !l.Up().Equal(want) {
+				t.Errorf("up since %v, want %v", l.Up(), want)
+			}
+			ended, _ := l.Spans(now)
+			i := slices.IndexFunc(ended, func(sp startup.Span) bool { return sp.Name == startup.SpanStartup })
+			if i < 0 != (tc.end == 0) {
+				t.Fatalf("told %+v", ended)
+			}
+			if i >= 0 && (!ended[i].End.Equal(after(tc.end)) || ended[i].Failure != tc.reason) {
+				t.Errorf("ended %v %q, want %v %q", ended[i].End.Sub(dawn), ended[i].Failure, tc.end, tc.reason)
+			}
+		})
+	}
+}

@@ -166,6 +166,9 @@ func (b *builder) settleEnd() {
 	case Open, TimedOut:
 		return
 	case Ready, Completed, Failed:
+		if b.end.by == byLog {
+			return // to the nanosecond, and by the clock of whoever read it
+		}
 		b.end.at += b.offset
 	}
 	whole := b.end.at
@@ -204,7 +207,7 @@ func (b *builder) finish() Timeline {
 	}
 	root.Name, root.Key = startup.SpanPodStartup, startup.Key(startup.SpanPodStartup, "", 1)
 	root.Start, root.End = b.f.created.time(), max(end, b.f.created).time()
-	root.Attributes = timeAttributes(byStatus, byStatus)
+	root.Attributes = timeAttributes(byStatus, b.end.by)
 	b.runsOnRoot(&root)
 	outcome := b.verdict(&root)
 	root.Cut = outcome == Deleted

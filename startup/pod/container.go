@@ -4,7 +4,6 @@ package pod
 
 import (
 	"cmp"
-	"slices"
 
 	"go.opentelemetry.io/otel/attribute"
 
@@ -261,7 +260,7 @@ func (b *builder) imageVolume(i int) {
 
 // readiness is the target container's way from Started to the pod's Ready condition, one span for each of its runs.
 func (b *builder) readiness() {
-	target := b.target()
+	target := b.f.target()
 	if target >= len(b.runs) {
 		return
 	}
@@ -283,19 +282,11 @@ func (b *builder) readiness() {
 				d.failure = "exit_code=0"
 			}
 		case b.end.outcome == Ready:
-			d.end, d.exact = status(b.end.at), d.exact && b.startsExact()
+			d.end, d.exact = edge{b.end.at, b.end.by}, d.exact && b.startsExact()
 		}
 		d.events = b.probeNotes(target, r)
 		b.add(d)
 	}
-}
-
-// target is the index of the container whose start is traced.
-func (b *builder) target() int {
-	if i := b.f.container(b.f.Target); i >= 0 {
-		return i
-	}
-	return max(0, slices.IndexFunc(b.f.containers, func(c container) bool { return c.role == roleMain }))
 }
 
 // holders are what the pod's Ready condition waits for: containers that were never ready, then gates.

@@ -62,6 +62,7 @@ type source uint8
 const (
 	byEventName source = iota
 	byEventTime
+	byLog
 	byMessage
 	byStatus
 )
@@ -74,6 +75,7 @@ var sources = [...]struct {
 }{
 	byEventName: {startup.TimeEventName, 1e-3},
 	byEventTime: {startup.TimeEventTime, 1e-6},
+	byLog:       {startup.TimeLog, 1e-3},
 	byMessage:   {startup.TimeMessageDuration, 1e-3},
 	byStatus:    {startup.TimeStatus, 1},
 }

@@ -27,9 +27,11 @@ type Facts struct {
 
 	ungated nanos // when the pod was first seen without its gates: the observer's clock
 	gone    nanos // when the pod was seen to be gone: the observer's clock
+	served  nanos // when the target's log says that it serves
 
 	failed     bool   // terminal, and not Succeeded
 	gated      bool   // it was created with scheduling gates
+	awaited    bool   // nothing probes the target, and its log may yet say when it serves
 	reason     string // of a failed pod: Evicted, OutOfcpu, UnexpectedAdmissionError
 	disruption string // reason of the DisruptionTarget condition: PreemptionByScheduler, DeletionByTaintManager
 

@@ -5,6 +5,7 @@ package pod
 import (
 	"slices"
 	"strconv"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 
@@ -33,16 +34,17 @@ type ending struct {
 	// witnessed: the time is the observer's own.
 	witnessed bool
 	asked     nanos // at, as the API server has it
+	by        source
 }
 
 // ending finds the first thing that ended the start.
 func (f *Facts) ending(now, timeout nanos) ending {
 	limit := f.created + timeout
-	end := ending{at: limit, outcome: TimedOut, reason: startup.ReasonTimedOut}
+	end := ending{at: limit, outcome: TimedOut, reason: startup.ReasonTimedOut, by: byStatus}
 	ended := now >= limit
 	consider := func(at nanos, o Outcome, reason string) {
 		if at != 0 && at < end.at {
-			end, ended = ending{at: at, outcome: o, reason: reason}, true
+			end, ended = ending{at: at, outcome: o, reason: reason, by: byStatus}, true
 		}
 	}
 	consider(f.gone, Deleted, f.whyDeleted())
@@ -54,14 +56,56 @@ func (f *Facts) ending(now, timeout nanos) ending {
 		consider(f.terminal, Completed, "")
 	}
 	// A pod that was Ready was Ready, whatever the other clocks say: deletion and failure may carry an earlier second.
-	if f.ready != 0 && f.ready < limit {
-		end, ended = ending{at: f.ready, outcome: Ready}, true
+	if ready := f.readiness(now >= limit); ready.known() && ready.at < limit {
+		end, ended = ending{at: ready.at, outcome: Ready, by: ready.src}, true
 	}
 	if !ended {
-		return ending{}
+		return ending{by: byStatus}
 	}
 	end.asked = end.at
 	return end
+}
+
+// readiness is when the pod was ready: by its Ready condition and, where nothing probes the target, by its log. Kubernetes calls
+// such a pod ready when its containers run; if the log never says more that has to do.
+func (f *Facts) readiness(over bool) edge {
+	switch {
+	case f.served > f.ready && (f.ready != 0 || !f.probed()):
+		return edge{f.served, byLog}
+	case f.awaited && f.served == 0 && !over:
+		return edge{}
+	}
+	return status(f.ready)
+}
+
+// AwaitLog tells that the target's log will be read, so that it may say when a target that nothing probes serves. Until it has
+// said so, or never will, a Ready condition ends no such start.
+func (f *Facts) AwaitLog() { f.awaited = !f.targetProbed() }
+
+// Awaited tells that the start goes on until the log has said more.
+func (f *Facts) Awaited() bool { return f.awaited && f.served == 0 }
+
+// Served adds since when the target serves by its log's word; the zero time: its log will not say.
+func (f *Facts) Served(at time.Time) {
+	if at.IsZero() {
+		f.awaited = false
+		return
+	}
+	f.served.earliest(nanos(at.UnixNano()))
+}
+
+// targetProbed says whether the kubelet asks the target itself.
+func (f *Facts) targetProbed() bool {
+	i := f.target()
+	return i < len(f.containers) && f.containers[i].has(traitProbed)
+}
+
+// target is the index of the container whose start is traced.
+func (f *Facts) target() int {
+	if i := f.container(f.Target); i >= 0 {
+		return i
+	}
+	return max(0, slices.IndexFunc(f.containers, func(c container) bool { return c.role == roleMain }))
 }
 
 // verdict settles how the start ended by the whole of it, and says so on the root: one that had failed before it was deleted
@@ -70,7 +114,7 @@ func (b *builder) verdict(root *Span) Outcome {
 	attempts := 0
 	var failure string
 	var why causes
-	if i := b.target(); i < len(b.runs) {
+	if i := b.f.target(); i < len(b.runs) {
 		last, failed := b.lastRuns(i)
 		if last != nil {
 			attempts = last.number - 1
@@ -102,7 +146,7 @@ func (b *builder) verdict(root *Span) Outcome {
 	if cause := why.first(); cause != "" && outcome == Failed {
 		root.Attributes = append(root.Attributes, attribute.String(startup.AttrCause, cause))
 	}
-	if outcome == Ready && !b.f.probed() {
+	if outcome == Ready && !b.f.probed() && b.end.by != byLog {
 		outcome = Started
 	}
 	if outcome != Open {

@@ -15,6 +15,7 @@ type Stub struct {
 	Created   int64  `json:"created"`             // unix nanoseconds
 	Scheduled int64  `json:"scheduled,omitempty"` // likewise
 	Gated     bool   `json:"gated,omitempty"`
+	Served    int64  `json:"served,omitempty"` // likewise
 	Witness
 	Containers []string  `json:"containers,omitempty"` // in the order of the spec
 	Roles      []uint8   `json:"roles,omitempty"`      // of Containers
@@ -56,7 +57,7 @@ func (f *Facts) Witnessed() Witness {
 func (f *Facts) Stub() Stub {
 	s := Stub{
 		Namespace: f.Namespace, Name: f.Name, UID: f.UID, Node: f.Node, Target: f.Target,
-		Created: int64(f.created), Scheduled: int64(f.scheduled), Gated: f.gated, Witness: f.Witnessed(),
+		Created: int64(f.created), Scheduled: int64(f.scheduled), Gated: f.gated, Served: int64(f.served), Witness: f.Witnessed(),
 	}
 	s.Policy, s.Grace = uint8(f.policy), int64(f.grace)
 	for i := range f.containers {
@@ -77,7 +78,7 @@ func (f *Facts) Stub() Stub {
 func FromStub(s Stub) *Facts {
 	f := &Facts{
 		Namespace: s.Namespace, Name: s.Name, UID: s.UID, Node: s.Node, Target: s.Target,
-		created: nanos(s.Created), scheduled: nanos(s.Scheduled), gated: s.Gated, ungated: nanos(s.Ungated),
+		created: nanos(s.Created), scheduled: nanos(s.Scheduled), gated: s.Gated, ungated: nanos(s.Ungated), served: nanos(s.Served),
 		gone: nanos(s.Gone), policy: restartPolicy(s.Policy), grace: nanos(s.Grace),
 	}
 	for i, name := range s.Containers {
@@ -108,4 +109,18 @@ func (f *Facts) Created() time.Time {
 		return time.Time{}
 	}
 	return f.created.time()
+}
+
+// Ended is how a run of a container ended, by its exit code and the runtime's clock; false: it did not, or nobody knows.
+func (f *Facts) Ended(name string, run int) (exit int, at time.Time, ok bool) {
+	i := f.container(name)
+	if i < 0 {
+		return 0, time.Time{}, false
+	}
+	for _, a := range f.containers[i].attempts {
+		if a.ended && int(a.number) == run {
+			return int(a.exit), a.finished.time(), true
+		}
+	}
+	return 0, time.Time{}, false
 }
