@@ -4,7 +4,6 @@ package main
 
 import (
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"time"
 
@@ -61,14 +60,14 @@ func newManager(c *rest.Config, o serveOptions, log logr.Logger) (ctrl.Manager, 
 	return mgr, nil
 }
 
-// newServer makes the webhook's server.
-func newServer(o serveOptions, source *lateCertificate, log logr.Logger) (*webhook.Server, error) {
+// newServer makes the webhook's server. Without a source the certificate comes in files.
+func newServer(o serveOptions, source *certificate.Source, log logr.Logger) (*webhook.Server, error) {
 	conf := &tls.Config{
 		MinVersion: tls.VersionTLS13,
 		// The API server's webhook client speaks HTTP/1.1 alone: kubernetes#75791.
 		NextProtos: []string{"http/1.1"},
 	}
-	if o.certDir == "" {
+	if source != nil {
 		conf.GetCertificate = source.GetCertificate
 	}
 	if o.clientCA != "" {
@@ -81,23 +80,10 @@ func newServer(o serveOptions, source *lateCertificate, log logr.Logger) (*webho
 	return webhook.NewServer(webhook.ServerConfig{Port: o.webhookPort, CertDir: o.certDir, TLS: conf, Log: log.WithName("server")})
 }
 
-// lateCertificate is the certificate source of a server that is made before the source can be.
-type lateCertificate struct{ source *certificate.Source }
-
-// GetCertificate is for tls.Config.
-func (l *lateCertificate) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	if l.source == nil {
-		return nil, errors.New("no serving certificate yet")
-	}
-	return l.source.GetCertificate(hello)
-}
-
-// serveCertificates sets up the own CA, unless the certificate comes in files. What it returns tells if the API server
-// would accept what is served.
-func serveCertificates(mgr ctrl.Manager, o serveOptions, late *lateCertificate, log logr.Logger) (func() error, error) {
+// certificates sets up the own CA and is the source of what it signs; nil: the certificate comes in files.
+func certificates(mgr ctrl.Manager, o serveOptions, log logr.Logger) (*certificate.Source, error) {
 	if o.certDir != "" {
-		// Without a right on webhook configurations nobody here can tell whether the API server trusts it.
-		return func() error { return nil }, nil
+		return nil, nil
 	}
 	c := certificate.Config{
 		Client:   mgr.GetClient(),
@@ -110,13 +96,5 @@ func serveCertificates(mgr ctrl.Manager, o serveOptions, late *lateCertificate, 
 	if _, err := certificate.NewKeeper(mgr, c); err != nil {
 		return nil, err
 	}
-	source, err := certificate.NewSource(mgr, c)
-	if err != nil {
-		return nil, err
-	}
-	late.source = source
-	return func() error {
-		webhook.ObserveExpiry(source.NotAfter())
-		return source.Ready()
-	}, nil
+	return certificate.NewSource(mgr, c)
 }

@@ -13,19 +13,10 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/kubernetes/scheme"
-	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
-	"k8s.io/client-go/tools/record"
+	"github.com/spf13/pflag"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/manager"
 
-	"github.com/coldtrace/coldtrace/config"
-	"github.com/coldtrace/coldtrace/inject"
-	"github.com/coldtrace/coldtrace/webhook"
-	"github.com/coldtrace/coldtrace/webhook/breaker"
 	"github.com/coldtrace/coldtrace/webhook/certificate"
 )
 
@@ -62,7 +53,7 @@ func newServeCommand() *cobra.Command {
 		Use:   "serve",
 		Short: "Run the admission webhook and the watcher in a cluster",
 		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), o) },
+		RunE:  func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), o, cmd.Flags()) },
 	}
 	d := certificate.DefaultTimes()
 	f := cmd.Flags()
@@ -117,168 +108,57 @@ func (o *serveOptions) validate() error {
 	return nil
 }
 
-// serve wires everything and runs until the context ends.
-func serve(ctx context.Context, o serveOptions) error {
+// effective are the settings in force, as they are logged. None is a secret.
+func effective(flags *pflag.FlagSet) []any {
+	out := []any{"version", version}
+	flags.VisitAll(func(f *pflag.Flag) {
+		if f.Name != "help" {
+			out = append(out, f.Name, f.Value.String())
+		}
+	})
+	return out
+}
+
+// serve runs one replica until the context ends.
+func serve(ctx context.Context, o serveOptions, flags *pflag.FlagSet) error {
 	if err := o.validate(); err != nil {
 		return err
 	}
 	boundGarbage()
 	log := newLogger(o.verbose)
-	log.Info("Starting.", "version", version, "policy", o.policy, "namespace", o.namespace, "service", o.service,
-		"webhookConfiguration", o.configuration, "caSecret", o.secret, "owner", o.owner, "dnsNames", o.names(), "certDir", o.certDir, "clientCA", o.clientCA,
-		"caLifetime", o.times.CA.String(), "leafLifetime", o.times.Leaf.String(), "caOverlap", o.times.Overlap.String(),
-		"webhookPort", o.webhookPort, "metricsAddress", o.metricsAddr, "healthAddress", o.healthAddr,
-		"leaderElect", o.leaderElect, "drainQuiet", o.drainQuiet.String(), "drainMost", o.drainMost.String(),
-		"maxBodyBytes", o.maxBody, "maxConcurrent", o.maxConcurrent, "timeout", o.timeout.String(), "imageVolumes", o.imageVolumes, "pullSecretNamespaces", o.pullSecrets, "selfTraces", o.selfTraces)
-
-	policy, err := config.Open(o.policy)
+	log.Info("Starting.", effective(flags)...)
+	r, err := newInstance(ctx, o, log)
 	if err != nil {
 		return err
 	}
-	webhook.ObservePolicy(nil)
-	policy.OnChange(func(_ *config.Policy, err error) {
-		webhook.ObservePolicy(err)
-		if err != nil {
-			log.Error(err, "The policy file is bad; the last good one stays")
-			return
-		}
-		log.Info("The policy changed")
-	})
-
-	restConfig, err := ctrl.GetConfig()
-	if err != nil {
-		return fmt.Errorf("find the cluster: %w", err)
-	}
-	tlsSource := &lateCertificate{}
-	server, err := newServer(o, tlsSource, log)
+	handler, err := r.admission(ctx)
 	if err != nil {
 		return err
 	}
-	mgr, err := newManager(restConfig, o, log.V(1))
-	if err != nil {
+	if err := r.leadership(ctx); err != nil {
 		return err
 	}
-	clients, err := kubernetes.NewForConfigAndClient(restConfig, mgr.GetHTTPClient())
-	if err != nil {
-		return fmt.Errorf("make a client: %w", err)
-	}
-	certificates, err := serveCertificates(mgr, o, tlsSource, log.WithName("certificate"))
-	if err != nil {
-		return err
-	}
-	namespaces, err := webhook.NewNamespaces(ctx, mgr.GetCache())
-	if err != nil {
-		return err
-	}
-	nodes := webhook.NewNodes(mgr.GetCache(), clients.Discovery(), policy.Policy, log.WithName("nodes"))
-	broadcaster := record.NewBroadcaster(record.WithContext(ctx))
-	defer broadcaster.Shutdown()
-	broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: clients.CoreV1().Events("")})
-	events := broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "coldtrace"})
-	gate, err := breaker.NewGate(ctx, mgr.GetCache(), log.WithName("breaker"))
-	if err != nil {
-		return err
-	}
-	owned := &belongings{client: clients, namespace: o.namespace, owner: o.owner, log: log.WithName("belongings")}
-	keeper := breaker.NewKeeper(clients, o.namespace, owned.Owners, events, breaker.DefaultLimits(), log.WithName("breaker"))
-	exporter := &policyExporter{policy: policy.Policy, log: log.WithName("exporter")}
-	var self *selfTelemetry
-	if o.selfTraces > 0 {
-		self = newSelfTelemetry(exporter, os.Getenv("POD_NAME"), o.selfTraces, log.WithName("selfTelemetry"))
-		if err := mgr.Add(self); err != nil {
-			return fmt.Errorf("add to manager: %w", err)
-		}
-	}
-	started := make(chan struct{})
-	handler, err := webhook.NewHandler(webhook.Config{
-		Version:       version,
-		Log:           log.WithName("admission"),
-		Policy:        policy.Policy,
-		Namespace:     namespaces.Annotations,
-		ImageVolumes:  o.imageVolumesFunc(nodes),
-		Entrypoint:    webhook.NewEntrypoints(clients, o.pullSecrets, log.WithName("registry")).Lookup,
-		NoWrapper:     func(s *webhook.Subject) inject.Reason { return gate.NoWrapper(s.Workload) },
-		NoImageVolume: gate.NoImageVolume,
-		Observe:       webhook.Events(events),
-		Tracer:        self.tracer("webhook"),
-		Connected:     server.Connected,
-		Started:       started,
-		MaxBodyBytes:  o.maxBody,
-		MaxConcurrent: o.maxConcurrent,
-		Timeout:       o.timeout,
-	})
-	if err != nil {
-		return err
-	}
-	server.Register(webhook.Path, handler)
-
-	for _, r := range []manager.Runnable{
-		server,
-		onEveryReplica(policy.Run),
-		nodes,
-		onEveryReplica(func(ctx context.Context) error {
-			// The manager starts this one after its caches have synced.
-			close(started)
-			<-ctx.Done()
-			return nil
-		}),
-	} {
-		if err := mgr.Add(r); err != nil {
-			return fmt.Errorf("add to manager: %w", err)
-		}
-	}
-	watcher, err := newWatcher(restConfig, o.namespace, owned.Owners, policy, exporter, self.tracer("watch"), keeper, log.WithName("watcher"))
-	if err != nil {
-		return err
-	}
-	// The breaker judges the pods that the watcher sees, and what both write has an owner: they lead together.
-	err = mgr.Add(&leader{
-		client: clients, namespace: o.namespace, alone: !o.leaderElect, until: ctx,
-		jobs: []func(context.Context) error{owned.Start, watcher.Start, keeper.Start}, log: log.WithName("watcher"),
-	})
-	if err != nil {
-		return fmt.Errorf("add watcher: %w", err)
-	}
-	ready := func(r *http.Request) error {
+	ready := func(q *http.Request) error {
 		select {
-		case <-started:
+		case <-r.started:
 		default:
 			return errors.New("caches have not synced")
 		}
-		return errors.Join(server.StartedChecker()(r), certificates(), handler.Ready(r))
+		return errors.Join(r.server.StartedChecker()(q), r.trusted(), handler.Ready(q))
 	}
-	if err := errors.Join(mgr.AddReadyzCheck("webhook", ready), mgr.AddHealthzCheck("alive", alive)); err != nil {
+	alive := func(*http.Request) error { return nil }
+	if err := errors.Join(r.manager.AddReadyzCheck("webhook", ready), r.manager.AddHealthzCheck("alive", alive)); err != nil {
 		return fmt.Errorf("add checks: %w", err)
 	}
 	// The manager stops only after the API server has stopped calling.
 	running, cancel := handler.Drain(ctx, o.drainQuiet, o.drainMost)
 	defer cancel()
-	if err := mgr.Start(running); err != nil {
+	if err := r.manager.Start(running); err != nil {
 		return fmt.Errorf("run: %w", err)
 	}
 	log.Info("Stopped.")
 	return nil
 }
-
-func alive(*http.Request) error { return nil }
-
-func (o *serveOptions) imageVolumesFunc(nodes *webhook.Nodes) func() bool {
-	switch o.imageVolumes {
-	case "yes":
-		return func() bool { return true }
-	case "no":
-		return func() bool { return false }
-	}
-	return nodes.ImageVolumes
-}
-
-// onEveryReplica is a Runnable that does not wait for leadership.
-type onEveryReplica func(context.Context) error
-
-func (f onEveryReplica) Start(ctx context.Context) error { return f(ctx) }
-
-// NeedLeaderElection is false.
-func (f onEveryReplica) NeedLeaderElection() bool { return false }
 
 // newLogger writes JSON lines to standard error, for this program and the libraries alike.
 func newLogger(verbose bool) logr.Logger {
