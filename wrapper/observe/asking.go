@@ -32,71 +32,90 @@ func (o *observer) asks() []engines.Address {
 	return append([]engines.Address{o.given}, o.own...)
 }
 
+// asker asks the server whether it is ready.
+type asker struct {
+	*observer
+	probers map[engines.Address]*prober
+	began   time.Time
+	since   time.Time // the log has said that the engine is initialised
+}
+
 // health asks until the story is told.
 func (o *observer) health(ctx context.Context) {
-	var (
-		probers = map[engines.Address]*prober{}
-		began   = time.Now()
-		since   time.Time // the log has said that the engine is initialised
-	)
-	for {
-		o.mu.Lock()
-		asks := o.asks()
-		engine, server := o.story.Heard()
-		o.mu.Unlock()
-		initialised, logged := !engine.IsZero(), !server.IsZero()
-		if initialised && since.IsZero() {
-			since = time.Now()
-		}
-		for _, a := range asks {
-			if probers[a] == nil {
-				probers[a] = newProber(a)
-			}
-		}
-		switch got := o.asked(ctx, asks, probers); {
-		case got.healthy:
-			now := o.clock.now()
-			unseen := ""
-			if got.owner == process.Unknown {
-				unseen = container.Sockets
-			}
-			o.do(func(s *container.Story) { s.Answered(now, unseen) })
-		case logged && (len(asks) == 0 || time.Since(since) > logFallback):
-			o.do(func(s *container.Story) {
-				if _, t := s.Heard(); !t.IsZero() && o.cfg.role == startup.RoleServer {
-					s.Ready(t)
-				}
-			})
-		}
-		wait := pace(time.Since(began), time.Since(since), initialised)
-		if len(asks) == 0 {
-			wait = logFallback // whatever there is to ask, or to hear, hurries
-		}
-		t := time.NewTimer(wait)
-		select {
-		case <-o.over:
-			t.Stop()
-			return
-		case <-o.urgent:
-			t.Stop()
-		case <-t.C:
-		}
+	a := asker{observer: o, probers: map[engines.Address]*prober{}, began: time.Now()}
+	for o.rest(a.turn(ctx)) {
 	}
 }
 
-// asked asks at the given address; where somebody else answers there, such as a sidecar for the whole pod, or a secret is asked
+// rest waits, less if there is a hurry. False: the story is told.
+func (o *observer) rest(wait time.Duration) bool {
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-o.over:
+		return false
+	case <-o.urgent:
+	case <-t.C:
+	}
+	return true
+}
+
+// turn asks once, tells the story what that brought, and says how long to wait before the next.
+func (a *asker) turn(ctx context.Context) time.Duration {
+	a.mu.Lock()
+	asks := a.asks()
+	engine, server := a.story.Heard()
+	a.mu.Unlock()
+	if !engine.IsZero() && a.since.IsZero() {
+		a.since = time.Now()
+	}
+	switch got := a.ask(ctx, asks); {
+	case got.healthy:
+		a.answered(got.owner)
+	case !server.IsZero() && (len(asks) == 0 || time.Since(a.since) > logFallback):
+		a.ready()
+	}
+	if len(asks) == 0 {
+		return logFallback // whatever there is to ask, or to hear, hurries
+	}
+	return pace(time.Since(a.began), time.Since(a.since), !engine.IsZero())
+}
+
+// ask asks at the given address; where somebody else answers there, such as a sidecar for the whole pod, or a secret is asked
 // for, where the command line says.
-func (o *observer) asked(ctx context.Context, asks []engines.Address, probers map[engines.Address]*prober) (got answer) {
-	if !o.counts(process.Ours) {
+func (a *asker) ask(ctx context.Context, asks []engines.Address) (got answer) {
+	if !a.counts(process.Ours) {
 		return got // nobody's answer would count: the engine says that it is not up
 	}
-	for _, a := range asks {
-		got = probers[a].ask(ctx, o.processes, o.counts)
-		if got.healthy || a == o.given && got.owner != process.Others && !got.denied {
+	for _, at := range asks {
+		if a.probers[at] == nil {
+			a.probers[at] = newProber(at)
+		}
+		got = a.probers[at].ask(ctx, a.processes, a.counts)
+		if got.healthy || at == a.given && got.owner != process.Others && !got.denied {
 			break
 		}
 	}
 	return got
+}
+
+// answered tells the story of a good answer.
+func (o *observer) answered(owner process.Owner) {
+	now := o.clock.now()
+	unseen := ""
+	if owner == process.Unknown {
+		unseen = container.Sockets
+	}
+	o.do(func(s *container.Story) { s.Answered(now, unseen) })
+}
+
+// ready takes the log's word for it.
+func (o *observer) ready() {
+	o.do(func(s *container.Story) {
+		if _, t := s.Heard(); !t.IsZero() && o.cfg.role == startup.RoleServer {
+			s.Ready(t)
+		}
+	})
 }
 
 // processes are the command's now.

@@ -171,48 +171,16 @@ func (w *Watcher) lastPID() (int, bool) {
 
 // list calls f for each process there is.
 func (w *Watcher) list(f func(pid int)) error {
-	dir, err := unix.Open(w.root, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	dir, err := os.Open(w.root)
 	if err != nil {
-		return &os.PathError{Op: "open", Path: w.root, Err: err}
+		return err
 	}
-	defer unix.Close(dir)
-	for {
-		n, err := unix.ReadDirent(dir, w.dirents)
-		if err == unix.EINTR {
-			continue
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	for _, name := range names {
+		if pid, err := strconv.Atoi(name); err == nil {
+			f(pid)
 		}
-		if err != nil {
-			return &os.PathError{Op: "list", Path: w.root, Err: err}
-		}
-		if n <= 0 {
-			return nil
-		}
-		eachNumber(w.dirents[:n], f)
 	}
-}
-
-// eachNumber walks raw directory entries: unix.ParseDirent would make a string of each.
-func eachNumber(b []byte, f func(int)) {
-	const header = 19 // ino 8, off 8, reclen 2, type 1
-	for len(b) > header {
-		length := int(b[16]) | int(b[17])<<8
-		if length < header || length > len(b) {
-			return
-		}
-		n := 0
-		for _, c := range b[header:length] {
-			if c == 0 {
-				break
-			}
-			if c < '0' || c > '9' {
-				n = 0
-				break
-			}
-			n = n*10 + int(c-'0')
-		}
-		if n > 0 {
-			f(n)
-		}
-		b = b[length:]
-	}
+	return err
 }

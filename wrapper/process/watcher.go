@@ -56,15 +56,14 @@ type Watcher struct {
 	// Clock tells the time of what is seen. It is time.Now unless it is set before Run.
 	Clock func() time.Time
 
-	root    string
-	top     int // the process
-	reaper  int // who inherits orphans
-	procs   map[int]*Process
-	unborn  []int // numbers that were given, but to nobody who could be seen yet
-	quiet   bool  // nobody is looked at more often than once a second
-	last    int   // the number given last; negative: everybody is to be listed
-	buf     []byte
-	dirents []byte
+	root   string
+	top    int // the process
+	reaper int // who inherits orphans
+	procs  map[int]*Process
+	unborn []int // numbers that were given, but to nobody who could be seen yet
+	quiet  bool  // nobody is looked at more often than once a second
+	last   int   // the number given last; negative: everybody is to be listed
+	buf    []byte
 }
 
 // New makes a watcher of a process and its descendants. Orphans among them are children of reaper, a process that is
@@ -73,7 +72,7 @@ func New(pid, reaper int) *Watcher {
 	return &Watcher{
 		Guard: &sync.Mutex{}, Clock: time.Now, root: "/proc", top: pid, reaper: reaper,
 		procs: map[int]*Process{}, last: -1,
-		buf: make([]byte, 16<<10), dirents: make([]byte, 8<<10),
+		buf: make([]byte, 16<<10),
 	}
 }
 
