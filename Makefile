@@ -68,7 +68,7 @@ $(BIN)/golangci-lint: test/tools/go.mod
 
 .PHONY: golden
 golden: cluster-assets ## Rewrite golden files and generated docs, then look at git diff
-	KUBEBUILDER_ASSETS=$(BIN) go test ./cmd/coldtrace ./config ./inject ./webhook ./startup/container ./trace ./capture ./charts ./dashboard -update
+	KUBEBUILDER_ASSETS=$(BIN) go test ./cmd/coldtrace ./config ./inject ./startup/container ./trace ./capture ./charts ./dashboard -update
 
 .PHONY: fuzz
 fuzz: ## Every fuzz target for FUZZTIME (30s)

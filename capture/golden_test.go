@@ -115,7 +115,7 @@ func treeOf(t *testing.T, from io.Reader) []byte {
 	var out bytes.Buffer
 	for i := range starts {
 		s := &starts[i]
-		out.WriteString("pod " + s.Subject.PodName + " target=" + s.Subject.ContainerName + " gpu=" + s.Subject.GPUType +
+		out.WriteString("pod " + s.Subject.PodName + " target=" + s.Subject.Container + " gpu=" + s.Subject.GPUType +
 			" region=" + s.Subject.Region + " outcome=" + string(s.Outcome) + "\n")
 		s.WriteTree(&out)
 	}

@@ -56,7 +56,7 @@ func Starts(r io.Reader) ([]Start, error) {
 	for _, p := range f.Pods {
 		facts := p.Facts(f.Taken)
 		s := Start{Subject: p.subject(f.nodes[facts.Node])}
-		facts.Target, s.Subject.NodeName = s.Subject.ContainerName, facts.Node
+		facts.Target, s.Subject.NodeName = s.Subject.Container, facts.Node
 		s.Timeline = facts.Build(f.Taken, 0)
 		out = append(out, s)
 	}

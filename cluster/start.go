@@ -103,8 +103,9 @@ func (r *Reader) identify(p *corev1.Pod) endpoint.Identity {
 		return s.Identity
 	}
 	name := cmp.Or(r.Container, p.Annotations["kubectl.kubernetes.io/default-container"], p.Spec.Containers[0].Name)
-	return endpoint.Identify(read, endpoint.Options{Namespace: p.Namespace, Container: name, EndpointName: s.Settings.EndpointName,
-		ModelName: s.Settings.ModelName, GPUType: s.Settings.GPUType, Region: s.Settings.Region, Engine: s.Settings.Engine, Role: s.Settings.Role})
+	told := s.Settings.Told
+	told.Container = name
+	return endpoint.Identify(read, endpoint.Options{Namespace: p.Namespace, Region: s.Settings.Region, Told: told})
 }
 
 // subject is what the spans say of the pod: what the webhook told the wrapper where it did.
@@ -126,15 +127,10 @@ func subject(p *corev1.Pod, id endpoint.Identity, node map[string]string) startu
 	}
 	s := id.WithNode(node).Subject(string(p.UID), p.Name, p.Spec.NodeName, env(startup.EnvClusterName), hash)
 	s.InstanceType = endpoint.Identity{}.WithNode(node).InstanceType
-	for _, told := range []struct {
-		field *string
-		name  string
-	}{
-		{&s.EndpointName, startup.EnvEndpointName}, {&s.ModelName, startup.EnvModelName}, {&s.GPUType, startup.EnvGPUType},
-		{&s.ImageTag, startup.EnvImageTag}, {&s.Region, startup.EnvRegion},
-	} {
-		*told.field = cmp.Or(env(told.name), *told.field)
+	for name, text := range s.Variables() {
+		*text = cmp.Or(env(name), *text)
 	}
+	s.GPUType = cmp.Or(env(startup.EnvGPUType), s.GPUType)
 	return s
 }
 

@@ -2,11 +2,6 @@
 
 package config
 
-import (
-	"fmt"
-	"strings"
-)
-
 // Delivery is how the wrapper's binary gets into a pod.
 type Delivery string
 
@@ -45,15 +40,3 @@ const (
 	KeepStartupTraces StartupTraces = "keep"
 	DropStartupTraces StartupTraces = "drop"
 )
-
-// choose is a value out of a closed list.
-func choose[T ~string](value string, of ...T) (T, error) {
-	names := make([]string, len(of))
-	for i, v := range of {
-		if string(v) == value {
-			return v, nil
-		}
-		names[i] = string(v)
-	}
-	return "", fmt.Errorf("%q is not one of %s", value, strings.Join(names, ", "))
-}

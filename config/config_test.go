@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -62,7 +63,7 @@ func TestABadPolicyIsRefusedWithItsLine(t *testing.T) {
 		"an unknown nested field":      {"wrapper:\n  imge: b\n", "line 2: field imge not found"},
 		"a wrong type":                 {"region: a\ncanaryPercent: many\n", "line 2: cannot unmarshal"},
 		"a bad choice":                 {"wrapper:\n  image: a\n  delivery: pigeon\n", `line 3: wrapper.delivery: "pigeon" is not one of auto, image-volume, init-container, off`},
-		"a bad hash":                   {"traceID: sha1\n", "line 1: traceID: unknown trace id hash"},
+		"a bad hash":                   {"traceID: sha1\n", `line 1: traceID: "sha1" is not one of md5, sha256`},
 		"an endpoint without scheme":   {"otlp:\n  endpoint: collector:4317\n", "line 2: otlp.endpoint: is not an http:// or https:// URL with a host"},
 		"an endpoint with a password":  {"otlp: {endpoint: 'http://a:b@c:4317'}\n", "holds credentials"},
 		"an endpoint with a quote":     {"otlp: {endpoint: 'http://c:4317/\"'}\n", "a character that a shell would read"},
@@ -74,7 +75,7 @@ func TestABadPolicyIsRefusedWithItsLine(t *testing.T) {
 		"a bad quantity":               {"wrapper: {memory: lots}\n", "wrapper.memory"},
 		"no GPU resources":             {"selection: {gpuResources: []}\n", "no pod would be selected"},
 		"a label required but none":    {"selection: {requireLabel: true, labelKey: ''}\n", "needs selection.labelKey"},
-		"an image without entrypoint":  {"knownImages:\n- image: a\n", "line 2: knownImages[0]: needs image and entrypoint or cmd"},
+		"an image without entrypoint":  {"knownImages:\n- image: a\n", "line 2: knownImages: number 1 needs image and entrypoint or cmd"},
 		"a port out of range":          {"wrapper: {startupz: ':99999'}\n", "is not a port"},
 		"a status file without a root": {"wrapper: {statusFile: state.json}\n", "line 1: wrapper.statusFile"},
 		"a region of two lines":        {"region: \"a\\nb\"\n", "line 1: region: is empty, longer than 253 bytes or holds control characters"},
@@ -196,7 +197,7 @@ func TestPodWinsOverNamespaceOverPolicy(t *testing.T) {
 		map[string]string{Prefix + "region": "namespace", Prefix + "timeout": "5m", Prefix + "container": "x", "other/a": "b"},
 		map[string]string{Prefix + "region": "pod", Prefix + "vllm_flag": "off", Prefix + "request-ratio": "2", StatusAnnotation: "{}"},
 	)
-	if s.Region != "pod" || s.Timeout != 5*time.Minute || s.OTLP.Endpoint != "http://policy:4317" || s.RequestSampling.Ratio != 0.01 || s.Container != "" {
+	if s.Region != "pod" || s.Wrapper.Timeout != 5*time.Minute || s.OTLP.Endpoint != "http://policy:4317" || s.RequestSampling.Ratio != 0.01 || s.Container != "" {
 		t.Errorf("settings are %+v", s)
 	}
 	want := []string{"namespace annotation", `"coldtrace.io/request-ratio" is ignored: 2 is not between 0 and 1`, `did you mean "coldtrace.io/vllm-flag"?`}
@@ -224,7 +225,7 @@ func FuzzParse(f *testing.F) {
 
 func TestAnnotationsAreDocumented(t *testing.T) {
 	var b bytes.Buffer
-	b.WriteString(`<!-- Made of config.Annotations by make golden. -->
+	b.WriteString(`<!-- Made of config.Table by make golden. -->
 # Annotations
 
 A pod's annotation wins over its namespace's, which wins over the policy ([example](../config/example.yaml)). What is not
@@ -236,12 +237,22 @@ The namespace itself is switched on by the label ` + "`coldtrace.io/inject=enabl
 |---|---|---|---|---|
 `)
 	cell := func(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
-	for _, a := range Annotations {
+	for _, row := range Table {
+		if row.Annotation == "" {
+			continue
+		}
 		on := "pod, namespace"
-		if a.PodOnly {
+		if row.PodOnly {
 			on = "pod"
 		}
-		fmt.Fprintf(&b, "| `%s%s` | %s | %s | %s | %s |\n", Prefix, a.Name, cell(a.Type), cell(a.Default), on, cell(a.Doc))
+		values, standard := row.Type, row.Default
+		if values == "" {
+			values = strings.Join(row.of, " | ")
+		}
+		if standard == "" {
+			standard = "policy `" + row.Field + "`"
+		}
+		fmt.Fprintf(&b, "| `%s%s` | %s | %s | %s | %s |\n", Prefix, row.Annotation, cell(values), cell(standard), on, cell(row.Doc))
 	}
 	fmt.Fprintf(&b, `
 coldtrace writes one annotation itself: `+"`%s`"+`, the decision it made for the pod as JSON. Its reasons are
@@ -260,13 +271,56 @@ explained in [reasons.md](reasons.md), and by `+"`coldtrace explain -n NAMESPACE
 }
 
 func TestEveryAnnotationRefusesNonsense(t *testing.T) {
-	for _, a := range Annotations {
-		var s Settings
-		if err := a.set(&s, "\x00"); err == nil && a.Name != "container" {
-			t.Errorf("%s takes a zero byte", a.Name)
+	for _, row := range Table {
+		if row.Annotation == "" {
+			continue
 		}
-		if a.Doc == "" || a.Type == "" || a.Default == "" {
-			t.Errorf("%s is not documented", a.Name)
+		s := Settings{Policy: *Default()}
+		if err := row.set(&s, "\x00"); err == nil && row.Annotation != "container" {
+			t.Errorf("%s takes a zero byte", row.Annotation)
+		} else if err != nil && !reflect.DeepEqual(s, Settings{Policy: *Default()}) {
+			t.Errorf("%s is refused and has an effect", row.Annotation)
+		}
+		if row.Doc == "" || row.Type == "" && row.of == nil || row.Default == "" && row.Field == "" {
+			t.Errorf("%s is not documented", row.Annotation)
+		}
+	}
+}
+
+func TestAPolicyIsAskedWhatAnAnnotationIsAsked(t *testing.T) {
+	example, err := os.ReadFile("example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var root yaml.Node
+	if err := yaml.Unmarshal(example, &root); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range Table {
+		if row.Field == "" {
+			continue
+		}
+		if lineOf(&root, row.Field) == 0 {
+			t.Errorf("the policy has no field %s", row.Field)
+		}
+		if row.Annotation == "" {
+			continue
+		}
+		for _, text := range []string{"nonsense\x00", "-1", "http://a:b@c:4317", "/a\nb", ":0", "off", "false", "1.5", "-5m"} {
+			var s Settings
+			refused := row.set(&s, text)
+			tree := any(text)
+			for _, name := range slices.Backward(strings.Split(row.Field, ".")) {
+				tree = map[string]any{name: tree}
+			}
+			policy, err := yaml.Marshal(tree)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = Parse(policy)
+			if (err == nil) != (refused == nil) && !(text == "false" && slices.Contains(row.of, "off")) {
+				t.Errorf("%q: the annotation %s says %v, the policy %v", text, row.Annotation, refused, err)
+			}
 		}
 	}
 }

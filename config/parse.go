@@ -28,18 +28,24 @@ func Parse(data []byte) (*Policy, error) {
 	if err := yaml.Unmarshal(data, &root); err != nil {
 		return nil, fmt.Errorf("parse policy: %w", err)
 	}
+	settings := Settings{Policy: *policy}
 	var problems []error
-	for _, p := range policy.problems() {
-		if line := lineOf(&root, p.field); line > 0 {
-			problems = append(problems, fmt.Errorf("line %d: %s: %w", line, p.field, p.err))
-		} else {
-			problems = append(problems, fmt.Errorf("%s: %w", p.field, p.err))
+	for _, t := range Table {
+		if t.Field == "" {
+			continue
+		}
+		if err := t.check(&settings); err != nil {
+			where := ""
+			if line := lineOf(&root, t.Field); line > 0 {
+				where = fmt.Sprintf("line %d: ", line)
+			}
+			problems = append(problems, fmt.Errorf("%s%s: %w", where, t.Field, err))
 		}
 	}
 	if len(problems) > 0 {
 		return nil, fmt.Errorf("parse policy: %w", errors.Join(problems...))
 	}
-	return policy, nil
+	return &settings.Policy, nil
 }
 
 // lineOf is the line of the field at a dotted path such as "wrapper.delivery", 0 if it is not in the file.
@@ -49,7 +55,6 @@ func lineOf(root *yaml.Node, path string) int {
 		node = node.Content[0]
 	}
 	for name := range strings.SplitSeq(path, ".") {
-		name, _, _ = strings.Cut(name, "[")
 		next := (*yaml.Node)(nil)
 		for i := 0; node.Kind == yaml.MappingNode && i+1 < len(node.Content); i += 2 {
 			if node.Content[i].Value == name {

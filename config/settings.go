@@ -4,37 +4,31 @@ package config
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
-	"time"
 
+	"github.com/coldtrace/coldtrace/endpoint"
 	"github.com/coldtrace/coldtrace/startup"
 )
 
-// Settings are what applies to one pod.
+// Settings are what applies to one pod: the policy, with what annotations say in its fields' place, and what annotations
+// alone can say.
 type Settings struct {
-	Inject       string // "true", "false" or empty: the policy decides
-	Container    string
-	EndpointName string
-	ModelName    string
-	GPUType      string
-	Region       string
-	Engine       string
-	Role         startup.Role
-	HealthURL    string
-	Entrypoint   []string
-	Cmd          []string
+	Policy
+	endpoint.Told
+	Inject string // "true", "false" or empty: the policy decides
+}
 
-	Delivery        Delivery
-	OTLP            OTLP
-	VLLMFlag        VLLMFlag
-	RequestSampling RequestSampling
-	StartupTraces   StartupTraces
-	TraceID         startup.Hash
-	Timeout         time.Duration
-	FlushTimeout    time.Duration
-	Startupz        string
-	StatusFile      string
+// Variables are what the wrapper has to hear, by name: every setting that has a variable and is not the default.
+func (s *Settings) Variables() iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		for i := range Table {
+			if t := &Table[i]; t.Env != "" && !yield(t.Env, t.text(s)) {
+				return
+			}
+		}
+	}
 }
 
 // SamplingPriority is the value of sampling.priority on the pod's startup spans.
@@ -54,19 +48,7 @@ type Warning struct {
 // Settings are the policy's, then the namespace's annotations, then the pod's. What is unknown or bad is named in a
 // warning; the rest applies.
 func (p *Policy) Settings(namespace, pod map[string]string) (Settings, []Warning) {
-	s := Settings{
-		Region:          p.Region,
-		Delivery:        p.Wrapper.Delivery,
-		OTLP:            p.OTLP,
-		VLLMFlag:        p.VLLMFlag,
-		RequestSampling: p.RequestSampling,
-		StartupTraces:   p.StartupTraces,
-		TraceID:         p.TraceID,
-		Timeout:         p.Wrapper.Timeout,
-		FlushTimeout:    p.Wrapper.FlushTimeout,
-		Startupz:        p.Wrapper.Startupz,
-		StatusFile:      p.Wrapper.StatusFile,
-	}
+	s := Settings{Policy: *p}
 	warnings := s.apply(nil, "namespace", namespace)
 	return s, s.apply(warnings, "pod", pod)
 }
@@ -81,16 +63,14 @@ func (s *Settings) apply(warnings []Warning, whose string, annotations map[strin
 		if !ours || key == StatusAnnotation {
 			continue
 		}
-		i := slices.IndexFunc(Annotations, func(a Annotation) bool { return a.Name == name })
+		i := slices.IndexFunc(Table, func(t Setting) bool { return t.Annotation == name })
 		switch {
-		case i < 0:
+		case i < 0 || name == "":
 			warn(key, "is unknown%s", suggestion(name))
-		case Annotations[i].PodOnly && whose == "namespace":
+		case Table[i].PodOnly && whose == "namespace":
 			warn(key, "has an effect on pods only")
 		default:
-			before := *s
-			if err := Annotations[i].set(s, value); err != nil {
-				*s = before
+			if err := Table[i].set(s, value); err != nil {
 				warn(key, "is ignored: %s", err)
 			}
 		}
@@ -102,9 +82,9 @@ func (s *Settings) apply(warnings []Warning, whose string, annotations map[strin
 // suggestion is the annotation that was probably meant: the nearest, if it is two typing errors away at most.
 func suggestion(name string) string {
 	nearest, least := "", 3
-	for _, a := range Annotations {
-		if d := distance(strings.ToLower(name), a.Name); d < least {
-			nearest, least = a.Name, d
+	for _, t := range Table {
+		if d := distance(strings.ToLower(name), t.Annotation); t.Annotation != "" && d < least {
+			nearest, least = t.Annotation, d
 		}
 	}
 	if nearest == "" {

@@ -147,8 +147,10 @@ func TestTheFiguresOfTheContractAreThoseOfTheRecipes(t *testing.T) {
 
 func TestMetricLabelsAreThoseTheCodeGives(t *testing.T) {
 	subject := startup.Subject{
-		PodUID: vectorUID, PodName: "p", Namespace: "n", NodeName: "n", ContainerName: "main", ClusterName: "c",
-		EndpointName: "e", ModelName: "m", GPUType: "h100", NumGPUs: 1, ImageTag: "t", Region: "r",
+		PodUID: vectorUID, PodName: "p", NodeName: "n", ClusterName: "c",
+		Endpoint: startup.Endpoint{
+			Namespace: "n", Container: "main", EndpointName: "e", ModelName: "m", GPUType: "h100", NumGPUs: 1, ImageTag: "t", Region: "r",
+		},
 	}
 	given := map[string]string{}
 	for _, name := range constants(t, "Span") {

@@ -3,6 +3,7 @@
 package endpoint
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 
@@ -62,6 +63,6 @@ func follows(name string, args []Word) bool {
 	if name != engine.VLLM && name != engine.SGLang {
 		return false
 	}
-	rank, err := strconv.Atoi(first(option(args, nodeRank), "0"))
+	rank, err := strconv.Atoi(cmp.Or(option(args, nodeRank), "0"))
 	return err == nil && rank > 0 || name == engine.VLLM && slices.ContainsFunc(args, func(w Word) bool { return w.Text == "--headless" })
 }

@@ -24,7 +24,7 @@ type devices struct {
 func gpus(pod *Pod, c *Container, opts *Options) (d devices) {
 	for _, list := range [...]map[string]Quantity{c.Resources.Limits, c.Resources.Requests} {
 		for name, q := range list {
-			if !matchAny(opts.GPUResources, name) && !gpuClass(name) {
+			if !MatchAny(opts.GPUResources, name) && !gpuClass(name) {
 				continue
 			}
 			if n, err := strconv.Atoi(string(q)); err == nil && n > 0 {
@@ -44,8 +44,8 @@ func gpus(pod *Pod, c *Container, opts *Options) (d devices) {
 	return d
 }
 
-// matchAny tells if a name is one of the patterns; a trailing * matches any rest.
-func matchAny(patterns []string, name string) bool {
+// MatchAny tells if a name is one of the patterns; a trailing * matches any rest.
+func MatchAny(patterns []string, name string) bool {
 	for _, p := range patterns {
 		if prefix, wild := strings.CutSuffix(p, "*"); p == name || wild && strings.HasPrefix(name, prefix) {
 			return true

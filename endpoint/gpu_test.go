@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/coldtrace/coldtrace/startup"
 )
 
 func TestGPUTypesHaveShortNames(t *testing.T) {
@@ -77,14 +79,14 @@ func TestTheNodeTellsWhatThePodDoesNot(t *testing.T) {
 	if got.GPUType != "a100" || got.Region != "eu-west-1" || got.InstanceType != "p4d.24xlarge" || got.MIG != "1g.5gb" {
 		t.Errorf("identity is %+v", got)
 	}
-	got = Identity{GPUType: "h100", Region: "own"}.WithNode(node)
+	got = Identity{Endpoint: startup.Endpoint{GPUType: "h100", Region: "own"}}.WithNode(node)
 	if got.GPUType != "h100" || got.Region != "own" {
 		t.Errorf("the node overrode the pod: %+v", got)
 	}
 	if got := (Identity{}).WithNode(map[string]string{"node.kubernetes.io/instance-type": "g6e.xlarge"}); got.GPUType != "l40s" {
 		t.Errorf("the instance type tells %q", got.GPUType)
 	}
-	if got := (Identity{GPUType: ""}).WithNode(nil); got.GPUType != "" || got.Region != "" {
+	if got := (Identity{}).WithNode(nil); got.GPUType != "" || got.Region != "" {
 		t.Errorf("no labels tell %+v", got)
 	}
 }

@@ -3,6 +3,7 @@
 package endpoint
 
 import (
+	"cmp"
 	"encoding/json"
 	"regexp"
 	"strconv"
@@ -35,7 +36,7 @@ func (p *Probe) address(names []Port, known bool) engine.Address {
 	a := engine.Address{}
 	switch {
 	case p.HTTPGet != nil && local(p.HTTPGet.Host):
-		a = engine.Address{Scheme: strings.ToLower(first(p.HTTPGet.Scheme, "http")), Port: portNumber(p.HTTPGet.Port, names)}
+		a = engine.Address{Scheme: strings.ToLower(cmp.Or(p.HTTPGet.Scheme, "http")), Port: portNumber(p.HTTPGet.Port, names)}
 		a.Path, _, _ = strings.Cut(p.HTTPGet.Path, "?") // a query may hold a token
 		if !strings.HasPrefix(a.Path, "/") {
 			a.Path = "/" + a.Path

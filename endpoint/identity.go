@@ -5,50 +5,49 @@
 package endpoint
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/coldtrace/coldtrace/engine"
 	"github.com/coldtrace/coldtrace/startup"
 )
 
-// Options are what is known beside the pod. A field that is not empty wins over what the pod tells.
-type Options struct {
-	Namespace    string   // of the request: a pod being created may not have one yet
-	GPUResources []string // names of extended resources; a trailing * matches any rest
-	Container    string   // the target, by name
+// Told is what the owner of a pod may say of it.
+type Told struct {
+	Container    string // the target, by name
 	EndpointName string
 	ModelName    string
 	GPUType      string
-	Region       string
 	Engine       string
 	Role         startup.Role
 	HealthURL    string
 	// Entrypoint and Cmd are the image's, for a container without a command; both may be unknown.
 	Entrypoint, Cmd []string
+}
+
+// Options are what is known beside the pod. A field that is not empty wins over what the pod tells.
+type Options struct {
+	Namespace    string   // of the request: a pod being created may not have one yet
+	GPUResources []string // names of extended resources; a trailing * matches any rest
+	Region       string
+	Told
 	// AnyClaim takes a device claim of which nothing tells what it is for a GPU's: somebody said that the pod is an endpoint.
 	AnyClaim bool
 }
 
 // Identity is what a pod is. Empty fields are unknown.
 type Identity struct {
-	Position      // of the target; nowhere: none, or it is ambiguous
-	WithGPU   int // how many containers have a GPU
-	Container string
-	GPU       bool // the target has a GPU
-	GPUType   string
-	NumGPUs   int    // of the target; 0 if a device claim hides the number
-	Claimed   bool   // the target's GPU comes from a device claim
-	Unread    bool   // a container uses a device claim of which nothing tells what it is
-	MIG       string // the profile, such as 1g.20gb
-	Engine    string
-	Role      startup.Role
-	Launch    Launch
+	startup.Endpoint        // NumGPUs is 0 if a device claim hides the number
+	Position                // of the target; nowhere: none, or it is ambiguous
+	WithGPU          int    // how many containers have a GPU
+	GPU              bool   // the target has a GPU
+	Claimed          bool   // the target's GPU comes from a device claim
+	Unread           bool   // a container uses a device claim of which nothing tells what it is
+	MIG              string // the profile, such as 1g.20gb
+	Engine           string
+	Role             startup.Role
+	Launch           Launch
 
-	EndpointName string
-	ModelName    string
-	Namespace    string
-	ImageTag     string
-	Region       string
 	InstanceType string
 	HealthURL    string // where the readiness probe asks, on localhost
 
@@ -58,14 +57,16 @@ type Identity struct {
 // Identify reads a pod.
 func Identify(pod *Pod, opts Options) Identity {
 	id := Identity{
-		Namespace:    first(opts.Namespace, pod.Metadata.Namespace),
-		EndpointName: first(opts.EndpointName, endpointName(pod)),
-		GPUType:      first(opts.GPUType, gpuTypeOf(&pod.Spec)),
+		Endpoint: startup.Endpoint{
+			Namespace:    cmp.Or(opts.Namespace, pod.Metadata.Namespace),
+			EndpointName: cmp.Or(opts.EndpointName, endpointName(pod)),
+			GPUType:      cmp.Or(opts.GPUType, gpuTypeOf(&pod.Spec)),
+		},
 		InstanceType: placement(&pod.Spec, instanceTypeKeys),
 	}
 	var d devices
 	id.Position, d, id.WithGPU, id.Unread = target(pod, &opts)
-	id.Region = first(opts.Region, placement(&pod.Spec, regionKeys))
+	id.Region = cmp.Or(opts.Region, placement(&pod.Spec, regionKeys))
 	if id.Index < 0 {
 		return id
 	}
@@ -81,7 +82,7 @@ func Identify(pod *Pod, opts Options) Identity {
 	}
 	id.ImageTag = imageTag(c.Image)
 	id.Launch = launch(c, opts.Entrypoint, opts.Cmd)
-	id.Engine = first(opts.Engine, id.Launch.Engine)
+	id.Engine = cmp.Or(opts.Engine, id.Launch.Engine)
 	if id.Engine == "" && !id.Launch.Known {
 		id.Engine = engine.OfImage(imageRepository(c.Image))
 	}
@@ -89,10 +90,10 @@ func Identify(pod *Pod, opts Options) Identity {
 	if id.Role == "" {
 		id.Role = role(pod, c, &id.Launch, id.Init)
 	}
-	id.ModelName = first(opts.ModelName, modelName(c, &id.Launch, id.Engine))
-	id.Region = first(id.Region, literalEnv(c, "AWS_REGION"), literalEnv(c, "AWS_DEFAULT_REGION"))
+	id.ModelName = cmp.Or(opts.ModelName, modelName(c, &id.Launch, id.Engine))
+	id.Region = cmp.Or(id.Region, literalEnv(c, "AWS_REGION"), literalEnv(c, "AWS_DEFAULT_REGION"))
 	if id.Role == startup.RoleServer {
-		id.HealthURL = first(opts.HealthURL, healthURL(pod, c, id.Engine))
+		id.HealthURL = cmp.Or(opts.HealthURL, healthURL(pod, c, id.Engine))
 	}
 	return id
 }
@@ -100,36 +101,24 @@ func Identify(pod *Pod, opts Options) Identity {
 // Subject is what the pod's spans and metrics say about it. Uid, name and node are known only once the pod exists.
 func (id Identity) Subject(podUID, podName, nodeName, clusterName string, hash startup.Hash) startup.Subject {
 	return startup.Subject{
-		PodUID:        podUID,
-		PodName:       podName,
-		Namespace:     id.Namespace,
-		NodeName:      nodeName,
-		ContainerName: id.Container,
-		ClusterName:   clusterName,
-		EndpointName:  id.EndpointName,
-		ModelName:     id.ModelName,
-		GPUType:       id.GPUType,
-		NumGPUs:       id.NumGPUs,
-		ImageTag:      id.ImageTag,
-		Region:        id.Region,
-		Hash:          hash,
+		Endpoint: id.Endpoint, PodUID: podUID, PodName: podName, NodeName: nodeName, ClusterName: clusterName, Hash: hash,
 	}
 }
 
 // WithNode fills what only the node's labels tell.
 func (id Identity) WithNode(labels map[string]string) Identity {
 	for _, key := range instanceTypeKeys {
-		id.InstanceType = first(id.InstanceType, labels[key])
+		id.InstanceType = cmp.Or(id.InstanceType, labels[key])
 	}
 	if id.GPUType == "" || id.typeGuessed {
 		told := ""
 		for _, key := range gpuTypeKeys {
-			told = first(told, gpuOfLabel(key, labels[key]))
+			told = cmp.Or(told, gpuOfLabel(key, labels[key]))
 		}
-		id.GPUType = first(told, gpuTypeOfInstance(id.InstanceType), id.GPUType)
+		id.GPUType = cmp.Or(told, gpuTypeOfInstance(id.InstanceType), id.GPUType)
 	}
 	for _, key := range regionKeys {
-		id.Region = first(id.Region, labels[key])
+		id.Region = cmp.Or(id.Region, labels[key])
 	}
 	if id.MIG == "" {
 		id.MIG = migProfile(labels[productLabel])
@@ -176,15 +165,6 @@ func rank(name string, gpu bool, opts *Options) int {
 		return 1
 	}
 	return 0
-}
-
-func first(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
 }
 
 // literalEnv is the value of a variable if it stands in the pod as such. The last entry of a name wins.

@@ -144,7 +144,7 @@ func TestTheTargetContainer(t *testing.T) {
 		"no GPU at all":                 {[]Container{{Name: "main"}}, "", -1},
 		"zero GPUs are none":            {[]Container{{Name: "main", Resources: Resources{Limits: map[string]Quantity{"nvidia.com/gpu": "0"}}}}, "", -1},
 	} {
-		id := Identify(&Pod{Spec: PodSpec{Containers: c.containers}}, Options{GPUResources: []string{"nvidia.com/gpu"}, Container: c.annotation})
+		id := Identify(&Pod{Spec: PodSpec{Containers: c.containers}}, Options{GPUResources: []string{"nvidia.com/gpu"}, Told: Told{Container: c.annotation}})
 		if id.Index != c.want {
 			t.Errorf("%s: %d, want %d", name, id.Index, c.want)
 		}
@@ -192,12 +192,9 @@ func TestTheRoleInAGroupOfPods(t *testing.T) {
 }
 
 func TestTheSubjectCarriesTheIdentity(t *testing.T) {
-	id := Identity{Container: "main", EndpointName: "e", ModelName: "m", GPUType: "h100", NumGPUs: 4, Namespace: "ns", ImageTag: "1", Region: "r"}
-	got := id.Subject("uid", "pod", "node", "cluster", startup.SHA256)
-	want := startup.Subject{
-		PodUID: "uid", PodName: "pod", Namespace: "ns", NodeName: "node", ContainerName: "main", ClusterName: "cluster", EndpointName: "e", ModelName: "m",
-		GPUType: "h100", NumGPUs: 4, ImageTag: "1", Region: "r", Hash: startup.SHA256,
-	}
+	told := startup.Endpoint{Container: "main", EndpointName: "e", ModelName: "m", GPUType: "h100", NumGPUs: 4, Namespace: "ns", ImageTag: "1", Region: "r"}
+	got := Identity{Endpoint: told, InstanceType: "asked for"}.Subject("uid", "pod", "node", "cluster", startup.SHA256)
+	want := startup.Subject{Endpoint: told, PodUID: "uid", PodName: "pod", NodeName: "node", ClusterName: "cluster", Hash: startup.SHA256}
 	if got != want {
 		t.Errorf("subject is %+v", got)
 	}

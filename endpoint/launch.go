@@ -3,6 +3,7 @@
 package endpoint
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -38,10 +39,10 @@ type Word struct {
 	ours   bool
 }
 
-func (w *Word) value() string { return first(w.Text, w.guess) }
+func (w *Word) value() string { return cmp.Or(w.Text, w.guess) }
 
 // start is what the word begins with: all of it if it is known.
-func (w *Word) start() string { return first(w.Text, w.guess, w.prefix) }
+func (w *Word) start() string { return cmp.Or(w.Text, w.guess, w.prefix) }
 
 // Site is where an argument for the engine goes: right after its module or program token, where nothing that precedes
 // or follows can take it for its own.

@@ -3,6 +3,7 @@
 package endpoint
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -252,7 +253,7 @@ func (w *walker) download(words []Word, nodes []*syntax.Word) {
 		return
 	}
 	for i, node := range nodes {
-		text := first(words[i].Text, words[i].guess)
+		text := cmp.Or(words[i].Text, words[i].guess)
 		if text == "" {
 			text = strings.Trim(w.text[node.Pos().Offset():node.End().Offset()], `"'`) // a pattern, as in s3://b/m/*
 		}

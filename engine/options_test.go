@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"slices"
@@ -59,7 +60,7 @@ func TestTheTableIsWhatTheEnginesOwnParsersKnow(t *testing.T) {
 			for _, option := range []string{s.Option, s.Short} {
 				known := ""
 				for _, options := range versions {
-					known = first(known, options[option], options["--"+strings.ReplaceAll(strings.TrimPrefix(option, "--"), "-", "_")])
+					known = cmp.Or(known, options[option], options["--"+strings.ReplaceAll(strings.TrimPrefix(option, "--"), "-", "_")])
 				}
 				if gone := option == "--grpc"; option != "" && !gone && (known == "" || s.Bare != (known == "none")) {
 					t.Errorf("%s %s takes a value: %v, by its own parser: %q", name, option, !s.Bare, known)
@@ -70,11 +71,6 @@ func TestTheTableIsWhatTheEnginesOwnParsersKnow(t *testing.T) {
 			t.Run(name+" "+version, func(t *testing.T) { against(t, e, options) })
 		}
 	}
-}
-
-func first(values ...string) string {
-	i := slices.IndexFunc(values, func(v string) bool { return v != "" })
-	return append(values, "")[max(i, 0)]
 }
 
 // against holds what is made of words against what an engine's parser makes of them.

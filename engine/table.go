@@ -253,9 +253,6 @@ func vllmServers() (out []Process) {
 	return out
 }
 
-// All are the rows.
-func All() []Engine { return table }
-
 // ByName is the engine of that name, nil if there is none.
 func ByName(name string) *Engine {
 	for i := range table {

@@ -11,7 +11,7 @@ import (
 
 // delivery is how the wrapper's binary gets into this pod. Auto looks at the nodes, and then at the pod.
 func (p *patch) delivery() config.Delivery {
-	asked := p.sel.Settings.Delivery
+	asked := p.sel.Settings.Wrapper.Delivery
 	if asked != config.DeliveryAuto {
 		return asked
 	}

@@ -236,23 +236,14 @@ func (p *patch) wrapperEnv(env *envPlan) {
 	if id.NumGPUs > 0 {
 		env.value(startup.EnvNumGPUs, strconv.Itoa(id.NumGPUs))
 	}
-	if slices.Contains(recipes, id.Engine) {
+	if slices.Contains(config.Engines, id.Engine) {
 		env.value(startup.EnvEngine, id.Engine)
 	}
 	if id.Role != startup.RoleServer {
 		env.value(startup.EnvRole, string(id.Role))
 	}
-	if set.TraceID != startup.MD5 {
-		env.value(startup.EnvTraceIDHash, string(set.TraceID))
-	}
 	if id.Engine == engine.VLLM && id.Role == startup.RoleServer {
 		env.value(startup.EnvVLLMFlag, string(p.flagMode()))
-	}
-	if set.Timeout > 0 {
-		env.value(startup.EnvTimeout, set.Timeout.String())
-	}
-	if set.FlushTimeout > 0 {
-		env.value(startup.EnvFlushTimeout, set.FlushTimeout.String())
 	}
 	if n := set.SamplingPriority(); n != startup.KeepPriority {
 		env.value(startup.EnvSamplePriority, strconv.Itoa(n))
@@ -260,20 +251,13 @@ func (p *patch) wrapperEnv(env *envPlan) {
 	if p.noEndpoint == ReasonEnvFrom && !env.has(startup.EnvFallbackEndpoint) {
 		env.add = append(env.add, envVar{Name: startup.EnvFallbackEndpoint, Value: set.OTLP.Endpoint})
 	}
-	for _, v := range [...]struct{ name, value string }{
-		{startup.EnvEndpointName, id.EndpointName},
-		{startup.EnvModelName, id.ModelName},
-		{startup.EnvNamespace, id.Namespace},
-		{startup.EnvContainer, id.Container},
-		{startup.EnvImageTag, id.ImageTag},
-		{startup.EnvRegion, id.Region},
-		{startup.EnvClusterName, p.req.Policy.ClusterName},
-		{startup.EnvHealthURL, id.HealthURL},
-		{startup.EnvStartupz, set.Startupz},
-		{startup.EnvStatusFile, set.StatusFile},
-	} {
-		env.value(v.name, v.value)
+	for name, text := range id.Variables() {
+		env.value(name, *text)
 	}
+	for name, text := range set.Variables() {
+		env.value(name, text)
+	}
+	env.value(startup.EnvHealthURL, id.HealthURL)
 	if set.OTLP.Protocol != config.GRPC {
 		name := "OTEL_EXPORTER_OTLP_PROTOCOL"
 		if len(env.container.EnvFrom) > 0 {
@@ -294,11 +278,6 @@ func (p *patch) flagMode() config.VLLMFlag {
 		return p.sel.Settings.VLLMFlag
 	}
 	return config.VLLMFlagOff
-}
-
-// recipes are the engines whose logs the wrapper can read. It recognises what else it knows by argv.
-var recipes = []string{
-	"vllm", "sglang", "tgi", "tensorrt_llm", "lightllm", "lmdeploy",
 }
 
 // isTrue reads a variable of the pod's own.

@@ -56,16 +56,8 @@ func Selected(req Request) Selection {
 	s.Identity = endpoint.Identify(req.Pod, endpoint.Options{
 		Namespace:    req.Namespace,
 		GPUResources: req.Policy.Selection.GPUResources,
-		Container:    s.Settings.Container,
-		EndpointName: s.Settings.EndpointName,
-		ModelName:    s.Settings.ModelName,
-		GPUType:      s.Settings.GPUType,
 		Region:       s.Settings.Region,
-		Engine:       s.Settings.Engine,
-		Role:         s.Settings.Role,
-		HealthURL:    s.Settings.HealthURL,
-		Entrypoint:   s.Settings.Entrypoint,
-		Cmd:          s.Settings.Cmd,
+		Told:         s.Settings.Told,
 		AnyClaim:     s.Settings.Inject == "true" || s.Settings.Container != "",
 	})
 	reason, selected := choose(req, &s)

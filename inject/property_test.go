@@ -75,9 +75,9 @@ func applyOps(raw []byte, ops []inject.Operation) ([]byte, error) {
 	if len(ops) == 0 {
 		return raw, nil
 	}
-	encoded := inject.Encode(ops)
-	if marshalled, err := json.Marshal(ops); err != nil || !reflect.DeepEqual(number(encoded), number(marshalled)) {
-		return nil, fmt.Errorf("encoded %s, marshalled %s (%w)", encoded, marshalled, err)
+	encoded, err := json.Marshal(ops)
+	if err != nil {
+		return nil, err
 	}
 	p, err := jsonpatch.DecodePatch(encoded)
 	if err != nil {

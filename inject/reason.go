@@ -2,7 +2,11 @@
 
 package inject
 
-import "github.com/coldtrace/coldtrace/endpoint"
+import (
+	"slices"
+
+	"github.com/coldtrace/coldtrace/endpoint"
+)
 
 // Reasons. Each is documented in Vocabulary, which docs/reasons.md is made of.
 const (
@@ -61,6 +65,10 @@ const (
 	ReasonScriptUnknown           = Reason(endpoint.ScriptUnknown)
 	ReasonConfigFile              = Reason(endpoint.ConfigFile)
 	ReasonXtrace                  = Reason(endpoint.Xtrace)
+	ReasonTooLarge         Reason = "body-too-large"
+	ReasonOverloaded       Reason = "overloaded"
+	ReasonStarting         Reason = "starting"
+	ReasonDeadline         Reason = "deadline"
 )
 
 // Explanation is the documented meaning of a reason.
@@ -127,4 +135,17 @@ var Vocabulary = []Explanation{
 	{ReasonKubeletExpansion, "A $(NAME) before the server's command has a value that can't be seen at admission.", ""},
 	{ReasonScriptUnknown, "The server is started by a script in the image.", ""},
 	{ReasonConfigFile, "The server reads a file of arguments, which may hold the flag, and with which vLLM takes the word after `serve` for the model.", "Put `otlp-traces-endpoint` into that file if request traces are wanted."},
+	{ReasonTooLarge, "The admission review is larger than the limit; the pod was admitted as it came.", "Raise `webhook.maxBodyBytes` if pods of this size are wanted."},
+	{ReasonOverloaded, "Too many admissions were under way; the pod was admitted as it came.", "Raise `replicas` or `webhook.maxConcurrent`."},
+	{ReasonStarting, "coldtrace had not finished starting in time; the pod was admitted as it came.", ""},
+	{ReasonDeadline, "The decision took longer than the API server waits; the pod was admitted as it came.", "Report it with the webhook's log."},
+}
+
+// Explain is a reason's row of Vocabulary; not known: it has none.
+func Explain(r Reason) (e Explanation, known bool) {
+	i := slices.IndexFunc(Vocabulary, func(e Explanation) bool { return e.Reason == r })
+	if i < 0 {
+		return Explanation{Reason: r}, false
+	}
+	return Vocabulary[i], true
 }

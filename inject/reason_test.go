@@ -3,7 +3,10 @@
 package inject_test
 
 import (
+	"bytes"
+	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -44,11 +47,37 @@ func TestFixturesGiveEveryReasonThatAPodCanHave(t *testing.T) {
 	elsewhere := []inject.Reason{
 		inject.ReasonPanic, inject.ReasonUnreadable, inject.ReasonBreaker, inject.ReasonNestedShell, inject.ReasonEval, inject.ReasonShellSyntax,
 		inject.ReasonDynamicCommand, inject.ReasonCommandSubst, inject.ReasonHereDocument, inject.ReasonKubeletExpansion, inject.ReasonScriptUnknown,
-		inject.ReasonXtrace, inject.ReasonOtherParser,
+		inject.ReasonXtrace, inject.ReasonOtherParser, inject.ReasonTooLarge, inject.ReasonOverloaded, inject.ReasonStarting, inject.ReasonDeadline,
 	}
 	for _, e := range inject.Vocabulary {
 		if !slices.Contains(given, e.Reason) && !slices.Contains(elsewhere, e.Reason) {
 			t.Errorf("no fixture has %s", e.Reason)
 		}
+	}
+}
+
+func TestReasonsPage(t *testing.T) {
+	var b bytes.Buffer
+	b.WriteString(`<!-- Made of inject.Vocabulary by make golden. -->
+# Reasons
+
+Every pod that coldtrace considers gets one decision. Its reasons are words of this list, in the annotation
+` + "`coldtrace.io/status`" + `, in the Event on the owner, in the warning and audit annotation of the admission, as a label of the
+metric, and in the log. A pod that was admitted as it came has no annotation: what is said of that stands in the others.
+
+| reason | what it means | what to do |
+|---|---|---|
+`)
+	for _, e := range inject.Vocabulary {
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", e.Reason, e.Meaning, e.Advice)
+	}
+	path := filepath.Join("..", "docs", "reasons.md")
+	if *update {
+		if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, b.Bytes()) {
+		t.Errorf("docs/reasons.md is stale (%v): make golden", err)
 	}
 }

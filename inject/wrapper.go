@@ -40,7 +40,7 @@ func (p *patch) planWrapper(env *envPlan) *wrapping {
 		return &wrapping{wrapped: true}
 	}
 	switch {
-	case !p.req.Policy.Features.Wrapper, set.Delivery == config.DeliveryOff:
+	case !p.req.Policy.Features.Wrapper, set.Wrapper.Delivery == config.DeliveryOff:
 		return no(ReasonDisabled, string(FeatureWrapper))
 	case p.req.NoWrapper != "":
 		return no(p.req.NoWrapper, string(FeatureWrapper))

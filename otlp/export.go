@@ -121,7 +121,7 @@ func Resource(s startup.Subject, service string) *resource.Resource {
 		"k8s.pod.name", s.PodName,
 		"k8s.node.name", s.NodeName,
 		"k8s.namespace.name", s.Namespace,
-		"k8s.container.name", s.ContainerName,
+		"k8s.container.name", s.Container,
 		"k8s.cluster.name", s.ClusterName,
 		"host.type", s.InstanceType,
 		"cloud.region", s.Region)

@@ -21,9 +21,11 @@ import (
 )
 
 var subject = startup.Subject{
-	PodUID: "0f0e2c1a-6d1b-4f2e-9c55-3d2b1a0e7f10", PodName: "pod-0", Namespace: "endpoints", NodeName: "node-1",
-	ContainerName: "main", ClusterName: "c", EndpointName: "llama", ModelName: "llama-3", GPUType: "h100", NumGPUs: 8,
-	ImageTag: "0.17.0", Region: "us-west-2", Hash: startup.MD5,
+	PodUID: "0f0e2c1a-6d1b-4f2e-9c55-3d2b1a0e7f10", PodName: "pod-0", NodeName: "node-1", ClusterName: "c", Hash: startup.MD5,
+	Endpoint: startup.Endpoint{
+		Namespace: "endpoints", Container: "main", EndpointName: "llama", ModelName: "llama-3", GPUType: "h100", NumGPUs: 8,
+		ImageTag: "0.17.0", Region: "us-west-2",
+	},
 }
 
 func aStart() []startup.Span {
@@ -107,6 +109,11 @@ func TestBadSettingsAreRefused(t *testing.T) {
 	}
 }
 
+// counting adds up what a queue drops.
+func counting(n *atomic.Int64) otlp.QueueConfig {
+	return otlp.QueueConfig{OnDrop: func(items int, _ error) { n.Add(int64(items)) }}
+}
+
 func newQueue(t *testing.T, endpoint string, cfg otlp.QueueConfig) *otlp.Queue {
 	t.Helper()
 	e, err := otlp.NewExporter(t.Context(), otlp.ExporterConfig{Endpoint: endpoint, Timeout: time.Second})
@@ -130,7 +137,8 @@ func TestACollectorThatComesUpLateGetsEverything(t *testing.T) {
 	}
 	address := l.Addr().String()
 	_ = l.Close()
-	q := newQueue(t, "http://"+address, otlp.QueueConfig{})
+	var dropped atomic.Int64
+	q := newQueue(t, "http://"+address, counting(&dropped))
 	for range 5 {
 		q.Spans(subject, aStart()...)
 	}
@@ -146,8 +154,8 @@ func TestACollectorThatComesUpLateGetsEverything(t *testing.T) {
 	defer r.Close()
 	long, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	if err := q.Flush(long); err != nil || len(r.Spans()) != 10 || q.Dropped() != 0 {
-		t.Errorf("%v: %d spans, %d dropped", err, len(r.Spans()), q.Dropped())
+	if err := q.Flush(long); err != nil || len(r.Spans()) != 10 || dropped.Load() != 0 {
+		t.Errorf("%v: %d spans, %d dropped", err, len(r.Spans()), dropped.Load())
 	}
 }
 
@@ -163,8 +171,8 @@ func TestABadBatchStopsNobody(t *testing.T) {
 		}
 		return nil
 	}
-	var dropped []error
-	q := newQueue(t, "http://"+r.GRPC, otlp.QueueConfig{OnDrop: func(_ int, err error) { dropped = append(dropped, err) }})
+	var dropped atomic.Int64
+	q := newQueue(t, "http://"+r.GRPC, counting(&dropped))
 	q.Spans(subject, aStart()...)
 	q.Spans(subject, aStart()[:1]...)
 	q.Measurements(startup.Measurements(subject, aStart()[0])...)
@@ -173,8 +181,8 @@ func TestABadBatchStopsNobody(t *testing.T) {
 	if err := q.Flush(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Spans()) != 1 || len(r.Points()) != 1 || q.Dropped() != 2 || len(dropped) != 1 {
-		t.Errorf("%d spans, %d points, %d dropped: %v", len(r.Spans()), len(r.Points()), q.Dropped(), dropped)
+	if len(r.Spans()) != 1 || len(r.Points()) != 1 || dropped.Load() != 2 {
+		t.Errorf("%d spans, %d points, %d dropped", len(r.Spans()), len(r.Points()), dropped.Load())
 	}
 }
 
@@ -184,15 +192,16 @@ func TestTheQueueIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	q := newQueue(t, "http://"+l.Addr().String(), otlp.QueueConfig{})
+	var dropped atomic.Int64
+	q := newQueue(t, "http://"+l.Addr().String(), counting(&dropped))
 	accepted := 0
 	for range 5000 {
 		if q.Spans(subject, aStart()[0]) {
 			accepted++
 		}
 	}
-	if accepted != otlp.QueueCapacity || q.Dropped() != 5000-accepted {
-		t.Errorf("accepted %d, dropped %d", accepted, q.Dropped())
+	if accepted != otlp.QueueCapacity || int(dropped.Load()) != 5000-accepted {
+		t.Errorf("accepted %d, dropped %d", accepted, dropped.Load())
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()

@@ -32,7 +32,7 @@ var (
 
 // Queue exports in the background and in order, so that nobody waits for a collector. A batch that failed goes to the
 // end of the line and is tried again until the receiver takes it, calls it bad, or it is too old. What does not fit is
-// dropped and counted. All methods are safe for concurrent use.
+// dropped. All methods are safe for concurrent use.
 type Queue struct {
 	exporter *Exporter
 	cfg      QueueConfig
@@ -42,8 +42,7 @@ type Queue struct {
 
 	mu       sync.Mutex
 	batches  []batch
-	size     int // spans and measurements in batches and in flight
-	dropped  int
+	size     int           // spans and measurements in batches and in flight
 	flushers int           // while positive, retries come quickly
 	idle     chan struct{} // closed when size becomes 0; nil: nobody waits
 	closed   bool
@@ -97,13 +96,6 @@ func (q *Queue) Len() int {
 	return q.size
 }
 
-// Dropped is the number of spans and measurements that were given up.
-func (q *Queue) Dropped() int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.dropped
-}
-
 func (q *Queue) put(b batch) bool {
 	n := b.items()
 	if n == 0 {
@@ -111,9 +103,7 @@ func (q *Queue) put(b batch) bool {
 	}
 	q.mu.Lock()
 	full := q.closed || q.size+n > q.cfg.Capacity
-	if full {
-		q.dropped += n
-	} else {
+	if !full {
 		q.batches = append(q.batches, b)
 		q.size += n
 	}
@@ -174,7 +164,6 @@ func (q *Queue) Close(ctx context.Context) error {
 	q.closed = true
 	left := q.size
 	q.batches, q.size = nil, 0
-	q.dropped += left
 	q.mu.Unlock()
 	q.stop()
 	<-q.done
@@ -268,11 +257,9 @@ func (q *Queue) putBack(b batch) {
 
 func (q *Queue) finish(b batch, drop bool, err error) {
 	q.mu.Lock()
+	drop = drop && !q.closed // Close has told of it
 	if !q.closed {
 		q.size -= b.items()
-		if drop {
-			q.dropped += b.items()
-		}
 	}
 	q.signalIdle()
 	q.mu.Unlock()

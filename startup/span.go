@@ -3,6 +3,7 @@
 package startup
 
 import (
+	"iter"
 	"slices"
 	"time"
 
@@ -68,23 +69,45 @@ type Event struct {
 	Attributes []attribute.KeyValue
 }
 
+// Endpoint is what can be told of a start's container before there is a pod. Empty fields are unknown.
+type Endpoint struct {
+	EndpointName string
+	ModelName    string
+	Namespace    string
+	Container    string `json:"ContainerName"` // the target; so it is called in checkpoints
+	ImageTag     string
+	Region       string
+	GPUType      string // short form: h100, a100, mi300x
+	NumGPUs      int
+}
+
+// Variables are the texts by the variables in which the wrapper hears of them. The GPU's type has one that is the pod's own.
+func (e *Endpoint) Variables() iter.Seq2[string, *string] {
+	return func(yield func(string, *string) bool) {
+		for _, v := range [...]struct {
+			name string
+			text *string
+		}{
+			{EnvEndpointName, &e.EndpointName}, {EnvModelName, &e.ModelName}, {EnvNamespace, &e.Namespace},
+			{EnvContainer, &e.Container}, {EnvImageTag, &e.ImageTag}, {EnvRegion, &e.Region},
+		} {
+			if !yield(v.name, v.text) {
+				return
+			}
+		}
+	}
+}
+
 // Subject is whose start a trace tells: the pod, and what is known of its endpoint. Empty fields are unknown and
 // become no attribute.
 type Subject struct {
-	PodUID        string
-	PodName       string
-	Namespace     string
-	NodeName      string
-	ContainerName string // the target container
-	ClusterName   string
-	EndpointName  string
-	ModelName     string
-	GPUType       string // short form: h100, a100, mi300x
-	NumGPUs       int
-	ImageTag      string
-	Region        string
-	InstanceType  string // of the node, as the cloud names it
-	Hash          Hash
+	Endpoint
+	PodUID       string
+	PodName      string
+	NodeName     string
+	ClusterName  string
+	InstanceType string // of the node, as the cloud names it
+	Hash         Hash
 	// SamplingPriority is KeepPriority if 0.
 	SamplingPriority int
 }

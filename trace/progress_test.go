@@ -13,7 +13,10 @@ import (
 )
 
 var (
-	progressSubject = startup.Subject{PodUID: "7c0e2c1a-6d1b-4f2e-9c55-3d2b1a0e7f10", PodName: "llama-0", Namespace: "models", ContainerName: "main", EndpointName: "llama"}
+	progressSubject = startup.Subject{
+		PodUID: "7c0e2c1a-6d1b-4f2e-9c55-3d2b1a0e7f10", PodName: "llama-0",
+		Endpoint: startup.Endpoint{Namespace: "models", Container: "main", EndpointName: "llama"},
+	}
 	progressCreated = time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
 )
 

@@ -12,7 +12,8 @@ import (
 )
 
 func TestAStartThatWasNeverExportedIsDrawnAsIfItWere(t *testing.T) {
-	subject := startup.Subject{PodUID: "0f0e2c1a-6d1b-4f2e-9c55-3d2b1a0e7f10", PodName: "p", Namespace: "n", EndpointName: "e", GPUType: "h100", NumGPUs: 8}
+	subject := startup.Subject{PodUID: "0f0e2c1a-6d1b-4f2e-9c55-3d2b1a0e7f10", PodName: "p",
+		Endpoint: startup.Endpoint{Namespace: "n", EndpointName: "e", GPUType: "h100", NumGPUs: 8}}
 	at := func(s float64) startup.Span {
 		x := span("", "", "", s, s+10)
 		return startup.Span{Start: x.Start, End: x.End}

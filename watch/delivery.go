@@ -241,7 +241,7 @@ func (w *Watcher) shed() {
 
 // rederive reads a pod and its events again.
 func (w *Watcher) rederive(ctx context.Context, id types.UID, subject startup.Subject) error {
-	facts := &pod.Facts{Target: subject.ContainerName}
+	facts := &pod.Facts{Target: subject.Container}
 	found, err := w.client.CoreV1().Pods(subject.Namespace).Get(ctx, subject.PodName, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) || err == nil && found.UID != id {
 		w.mu.Lock()

@@ -25,7 +25,7 @@ func TestANamespaceThatLosesItsLabelTakesWhatWasShedWithItAndParksTheRest(t *tes
 	w.namespaces["left"] = &namespace{name: "left", stop: stop, marks: map[uid]uint8{}}
 	w.namespaces["kept"] = &namespace{name: "kept"}
 	known := func(namespace string, age time.Duration) *start {
-		s := &start{facts: &pod.Facts{}, subject: startup.Subject{Namespace: namespace}, timeout: time.Hour}
+		s := &start{facts: &pod.Facts{}, subject: startup.Subject{Endpoint: startup.Endpoint{Namespace: namespace}}, timeout: time.Hour}
 		s.facts.Pod(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{
 			Namespace: namespace, CreationTimestamp: metav1.NewTime(time.Now().Add(-age)),
 		}}, time.Now())
@@ -34,8 +34,8 @@ func TestANamespaceThatLosesItsLabelTakesWhatWasShedWithItAndParksTheRest(t *tes
 	for id, s := range map[types.UID]*start{
 		"known":     known("left", time.Minute),
 		"too old":   known("left", 2*time.Hour),
-		"shed":      {subject: startup.Subject{Namespace: "left"}},
-		"elsewhere": {subject: startup.Subject{Namespace: "kept"}},
+		"shed":      {subject: startup.Subject{Endpoint: startup.Endpoint{Namespace: "left"}}},
+		"elsewhere": {subject: startup.Subject{Endpoint: startup.Endpoint{Namespace: "kept"}}},
 	} {
 		w.starts[id] = s
 	}

@@ -89,10 +89,10 @@ func (w *Watcher) consider(n *namespace, p *corev1.Pod, now time.Time) *start {
 	}
 	// The wrapper's time-out counts from the container's start: a wait of an hour for a node is none of its business. A
 	// server that may take longer than any start is waited for all the same.
-	s := &start{facts: facts, timeout: max(w.cfg.Timeout, selection.Settings.Timeout)}
+	s := &start{facts: facts, timeout: max(w.cfg.Timeout, selection.Settings.Wrapper.Timeout)}
 	s.subject = selection.Identity.Subject(string(p.UID), p.Name, p.Spec.NodeName, policy.ClusterName, selection.Settings.TraceID)
 	s.subject.SamplingPriority = selection.Settings.SamplingPriority()
-	facts.Target = s.subject.ContainerName
+	facts.Target = s.subject.Container
 	return s
 }
 

@@ -5,6 +5,7 @@ package webhook
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -18,7 +19,6 @@ import (
 
 	"github.com/go-logr/logr"
 	"go.opentelemetry.io/otel/trace"
-	"gomodules.xyz/jsonpatch/v2"
 
 	"github.com/coldtrace/coldtrace/config"
 	"github.com/coldtrace/coldtrace/endpoint"
@@ -74,17 +74,15 @@ type Owner struct{ APIVersion, Kind, Name, UID string }
 
 // Handler answers admission reviews.
 type Handler struct {
-	config    Config
-	metrics   *metrics
-	slots     chan struct{} // one for each review that is worked on
-	large     chan struct{} // one for each long body that is being read
-	buffers   sync.Pool     // of *bytes.Buffer, for bodies
-	scratches sync.Pool     // of *scratch, for answers
-	draining  atomic.Bool
-	served    atomic.Int64 // unix nanoseconds of the last request
+	config   Config
+	slots    chan struct{} // one for each review that is worked on
+	large    chan struct{} // one for each long body that is being read
+	buffers  sync.Pool     // of *bytes.Buffer, for bodies
+	draining atomic.Bool
+	served   atomic.Int64 // unix nanoseconds of the last request
 }
 
-// NewHandler makes a handler and registers its metrics.
+// NewHandler makes a handler.
 func NewHandler(c Config) (*Handler, error) {
 	switch {
 	case c.Policy == nil || c.Namespace == nil || c.ImageVolumes == nil:
@@ -107,12 +105,10 @@ func NewHandler(c Config) (*Handler, error) {
 		c.Started = started
 	}
 	return &Handler{
-		config:    c,
-		metrics:   newMetrics(),
-		slots:     make(chan struct{}, c.MaxConcurrent),
-		large:     make(chan struct{}, largeSlots),
-		buffers:   sync.Pool{New: func() any { return new(bytes.Buffer) }},
-		scratches: sync.Pool{New: func() any { return &scratch{} }},
+		config:  c,
+		slots:   make(chan struct{}, c.MaxConcurrent),
+		large:   make(chan struct{}, largeSlots),
+		buffers: sync.Pool{New: func() any { return new(bytes.Buffer) }},
 	}, nil
 }
 
@@ -133,12 +129,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer h.recycle(buf)
 	tooLarge, late, err := h.read(buf, r, deadline)
 	if err != nil && late == "" {
-		late = ReasonDeadline // a body that came too slowly, or not whole: what came may tell whom to answer
+		late = inject.ReasonDeadline // a body that came too slowly, or not whole: what came may tell whom to answer
 	}
 	ctx, span := h.trace(r.Context(), begun)
 	a, ok := h.review(ctx, buf.Bytes(), late, tooLarge, deadline)
 	if !ok {
-		finish(span, &a, 0)
+		finish(span, &a)
 		status := http.StatusBadRequest
 		if tooLarge {
 			status = http.StatusRequestEntityTooLarge
@@ -146,7 +142,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the body is no admission review", status)
 		return
 	}
-	finish(span, &a, h.respond(ctx, w, a, begun))
+	h.respond(ctx, w, &a, begun)
+	finish(span, &a)
 }
 
 // refuse tells what is wrong with a request that the API server would not send; 0: nothing.
@@ -192,17 +189,17 @@ func (h *Handler) acquire(ctx context.Context, slots chan struct{}, deadline tim
 	select {
 	case <-h.config.Started:
 	case <-timer.C:
-		return ReasonStarting
+		return inject.ReasonStarting
 	case <-ctx.Done():
-		return ReasonStarting
+		return inject.ReasonStarting
 	}
 	select {
 	case slots <- struct{}{}:
 		return ""
 	case <-timer.C:
-		return ReasonOverloaded
+		return inject.ReasonOverloaded
 	case <-ctx.Done():
-		return ReasonOverloaded
+		return inject.ReasonOverloaded
 	}
 }
 
@@ -253,7 +250,7 @@ func (h *Handler) review(ctx context.Context, body []byte, late inject.Reason, t
 	if tooLarge || late != "" {
 		uid := uidPrefix(body)
 		if tooLarge {
-			late = ReasonTooLarge
+			late = inject.ReasonTooLarge
 		}
 		return h.unchanged(&Subject{}, uid, late, nil), uid != ""
 	}
@@ -268,22 +265,22 @@ func (h *Handler) review(ctx context.Context, body []byte, late inject.Reason, t
 	}
 	subject := subjectOf(req)
 	end = h.step(ctx, spanDecide)
-	ops, decision, err := h.decide(req, &subject, deadline)
+	patch, decision, err := h.decide(req, &subject, deadline)
 	end()
 	if err != nil {
 		return h.unchanged(&subject, req.UID, inject.ReasonPanic, err), true
 	}
 	if time.Now().After(deadline) {
-		return h.unchanged(&subject, req.UID, ReasonDeadline, nil), true
+		return h.unchanged(&subject, req.UID, inject.ReasonDeadline, nil), true
 	}
 	h.observe(&subject, &decision)
-	a := answerTo(req.UID, ops, &decision)
+	a := answerTo(req.UID, patch, &decision)
 	a.policy = subject.Policy
 	return a, true
 }
 
-// decide asks package inject and turns a panic into an error.
-func (h *Handler) decide(req *request, subject *Subject, deadline time.Time) (ops []jsonpatch.Operation, d inject.Decision, err error) {
+// decide asks package inject for the pod's patch and turns a panic into an error.
+func (h *Handler) decide(req *request, subject *Subject, deadline time.Time) (patch []byte, d inject.Decision, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			// The value of a panic may quote the pod; the stack names functions only.
@@ -306,8 +303,11 @@ func (h *Handler) decide(req *request, subject *Subject, deadline time.Time) (op
 	}
 	h.entrypoint(&in, deadline)
 	subject.Policy = in.Policy.Digest
-	ops, d = inject.Pod(in)
-	return ops, d, nil
+	ops, d := inject.Pod(in)
+	if len(ops) > 0 {
+		patch, err = json.Marshal(ops)
+	}
+	return patch, d, err
 }
 
 // unchanged admits a pod as it came, with the reason.
@@ -320,17 +320,15 @@ func (h *Handler) unchanged(subject *Subject, uid string, reason inject.Reason, 
 	return answerTo(uid, nil, &d)
 }
 
-// respond writes the answer and tells the size of its patch.
-func (h *Handler) respond(ctx context.Context, w http.ResponseWriter, a answer, begun time.Time) int {
-	mem := h.scratches.Get().(*scratch) //nolint:forcetypeassert // the pool holds nothing else
-	defer func() {
-		if cap(mem.out) <= keepBytes {
-			h.scratches.Put(mem)
-		}
-	}()
+// respond writes the answer.
+func (h *Handler) respond(ctx context.Context, w http.ResponseWriter, a *answer, begun time.Time) {
 	end := h.step(ctx, spanPatch)
-	out, patchBytes := a.encode(mem)
+	out, err := a.encode()
 	end()
+	if err != nil { // impossible: it is made of texts
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
 	header := w.Header()
 	header["Content-Type"] = jsonContentType
 	header[PolicyHeader] = []string{a.policy}
@@ -341,8 +339,7 @@ func (h *Handler) respond(ctx context.Context, w http.ResponseWriter, a answer, 
 	if _, err := w.Write(out); err != nil {
 		h.config.Log.V(1).Info("The API server went away", "error", err.Error())
 	}
-	h.metrics.answered(patchBytes, time.Since(begun))
-	return patchBytes
+	answered(len(a.patch), time.Since(begun))
 }
 
 // PolicyHeader of an answer holds the digest of the policy in force. `coldtrace check` waits for the release's.

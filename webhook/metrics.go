@@ -37,19 +37,22 @@ func init() {
 	ctrlmetrics.Registry.MustRegister(decisions, features, duration, patchSize, lookups, leafExpiry, policyGood, evictions)
 }
 
-// metrics are the counters of one handler.
-type metrics struct{}
+// reasonLabel is a reason, or one word for all that are not documented, so that a metric's label stays bounded.
+func reasonLabel(r inject.Reason) string {
+	if _, known := inject.Explain(r); r != "" && !known {
+		return "other"
+	}
+	return string(r)
+}
 
-func newMetrics() *metrics { return &metrics{} }
-
-func (*metrics) decided(d *inject.Decision) {
+func decided(d *inject.Decision) {
 	decisions.WithLabelValues(string(d.Outcome), reasonLabel(primary(d))).Inc()
 	for _, f := range d.Features {
 		features.WithLabelValues(string(f)).Inc()
 	}
 }
 
-func (*metrics) answered(patchBytes int, took time.Duration) {
+func answered(patchBytes int, took time.Duration) {
 	duration.Observe(took.Seconds())
 	if patchBytes > 0 {
 		patchSize.Observe(float64(patchBytes))

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/coldtrace/coldtrace/config"
+	"github.com/coldtrace/coldtrace/endpoint"
 )
 
 // Versions from which an image can be mounted as a volume without a feature gate being set by hand.
@@ -101,11 +102,8 @@ func ImageVolumesUsable(server string, nodes []corev1.Node, resources []string) 
 
 func hasGPU(n *corev1.Node, resources []string) bool {
 	for name, quantity := range n.Status.Capacity {
-		for _, pattern := range resources {
-			prefix, wild := strings.CutSuffix(pattern, "*")
-			if (string(name) == pattern || wild && strings.HasPrefix(string(name), prefix)) && !quantity.IsZero() {
-				return true
-			}
+		if !quantity.IsZero() && endpoint.MatchAny(resources, string(name)) {
+			return true
 		}
 	}
 	return false

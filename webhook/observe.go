@@ -14,7 +14,7 @@ func (h *Handler) observe(s *Subject, d *inject.Decision) {
 	if s.DryRun {
 		return
 	}
-	h.metrics.decided(d)
+	decided(d)
 	level := 1
 	if d.Outcome == inject.Injected || d.Outcome == inject.Failed {
 		level = 0
@@ -48,7 +48,9 @@ func warnings(d *inject.Decision) []string {
 		if n.Reason == inject.ReasonAnnotation { // is among d.Warnings, in full
 			continue
 		}
-		if d.Outcome != inject.Failed && (d.Outcome == inject.Already || advice(n.Reason) == "") {
+		explained, _ := inject.Explain(n.Reason)
+		advice := explained.Advice
+		if d.Outcome != inject.Failed && (d.Outcome == inject.Already || advice == "") {
 			continue
 		}
 		text := "coldtrace: " + string(n.Reason)
@@ -57,8 +59,8 @@ func warnings(d *inject.Decision) []string {
 		}
 		if d.Outcome == inject.Failed {
 			text += ": the pod was admitted unchanged"
-		} else if a := advice(n.Reason); a != "" {
-			text += ": " + a
+		} else if advice != "" {
+			text += ": " + advice
 		}
 		out = append(out, text)
 	}
@@ -66,14 +68,14 @@ func warnings(d *inject.Decision) []string {
 }
 
 // audit are the audit annotations; the API server puts the webhook's name before the keys.
-func audit(d *inject.Decision) []auditEntry {
-	out := []auditEntry{{"outcome", string(d.Outcome)}, {"reasons", reasons(d)}}
+func audit(d *inject.Decision) map[string]string {
+	out := map[string]string{"outcome": string(d.Outcome), "reasons": reasons(d)}
 	if len(d.Features) > 0 {
 		features := make([]string, len(d.Features))
 		for i, f := range d.Features {
 			features[i] = string(f)
 		}
-		out = append(out, auditEntry{"features", strings.Join(features, ",")})
+		out["features"] = strings.Join(features, ",")
 	}
 	return out
 }

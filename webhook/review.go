@@ -3,14 +3,15 @@
 package webhook
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 
 	v2json "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-	"gomodules.xyz/jsonpatch/v2"
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/coldtrace/coldtrace/endpoint"
 	"github.com/coldtrace/coldtrace/inject"
@@ -89,78 +90,26 @@ func requestUID(head []byte) string {
 // answer is what becomes of a pod.
 type answer struct {
 	uid      string
-	patch    []jsonpatch.Operation
+	patch    []byte // empty: the pod stays as it came
 	warnings []string
-	audit    []auditEntry
+	audit    map[string]string
 	policy   string // see PolicyHeader
 
 	outcome inject.Outcome
 	reason  inject.Reason
 }
 
-func answerTo(uid string, patch []jsonpatch.Operation, d *inject.Decision) answer {
+func answerTo(uid string, patch []byte, d *inject.Decision) answer {
 	return answer{uid: uid, patch: patch, warnings: warnings(d), audit: audit(d), outcome: d.Outcome, reason: primary(d)}
 }
 
-type auditEntry struct{ key, value string }
-
-// scratch is the memory that answers are written in, used again and again.
-type scratch struct{ out, patch []byte }
-
-// encode writes the AdmissionReview that admits the pod, and tells the size of its patch.
-func (a *answer) encode(mem *scratch) ([]byte, int) {
-	patch := mem.patch[:0]
+// encode writes the AdmissionReview that admits the pod.
+func (a *answer) encode() ([]byte, error) {
+	response := &admissionv1.AdmissionResponse{UID: types.UID(a.uid), Allowed: true, Warnings: a.warnings, AuditAnnotations: a.audit}
 	if len(a.patch) > 0 {
-		patch = inject.AppendEncode(patch, a.patch)
-		mem.patch = patch
+		response.Patch, response.PatchType = a.patch, new(admissionv1.PatchTypeJSONPatch)
 	}
-	out := mem.out[:0]
-	out = append(out, `{"kind":"AdmissionReview","apiVersion":"`+apiVersion+`","response":{"uid":`...)
-	out = appendString(out, a.uid)
-	out = append(out, `,"allowed":true`...)
-	if len(patch) > 0 {
-		out = append(out, `,"patchType":"JSONPatch","patch":"`...)
-		out = base64.StdEncoding.AppendEncode(out, patch)
-		out = append(out, '"')
-	}
-	if len(a.warnings) > 0 {
-		out = append(out, `,"warnings":[`...)
-		for i, w := range a.warnings {
-			if i > 0 {
-				out = append(out, ',')
-			}
-			out = appendString(out, w)
-		}
-		out = append(out, ']')
-	}
-	if len(a.audit) > 0 {
-		out = append(out, `,"auditAnnotations":{`...)
-		for i, e := range a.audit {
-			if i > 0 {
-				out = append(out, ',')
-			}
-			out = append(appendString(out, e.key), ':')
-			out = appendString(out, e.value)
-		}
-		out = append(out, '}')
-	}
-	out = append(out, "}}\n"...)
-	mem.out = out
-	return out, len(patch)
-}
-
-// appendString quotes a string for JSON; only what needs escaping takes the slow way.
-func appendString(out []byte, s string) []byte {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= 0x7f {
-			quoted, err := json.Marshal(s)
-			if err != nil {
-				return append(out, `""`...) // impossible: any string can be marshalled
-			}
-			return append(out, quoted...)
-		}
-	}
-	out = append(out, '"')
-	out = append(out, s...)
-	return append(out, '"')
+	return json.Marshal(&admissionv1.AdmissionReview{
+		TypeMeta: metav1.TypeMeta{Kind: "AdmissionReview", APIVersion: apiVersion}, Response: response,
+	})
 }

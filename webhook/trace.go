@@ -41,7 +41,7 @@ func (h *Handler) step(ctx context.Context, name string) func() {
 }
 
 // finish ends the span of an admission. Nothing that a user wrote goes into it.
-func finish(span trace.Span, a *answer, patchBytes int) {
+func finish(span trace.Span, a *answer) {
 	if span == nil {
 		return
 	}
@@ -52,7 +52,7 @@ func finish(span trace.Span, a *answer, patchBytes int) {
 	span.SetAttributes(
 		attribute.String("coldtrace.outcome", string(a.outcome)),
 		attribute.String("coldtrace.reason", reasonLabel(a.reason)),
-		attribute.Int("coldtrace.patch_bytes", patchBytes))
+		attribute.Int("coldtrace.patch_bytes", len(a.patch)))
 	if a.outcome == inject.Failed {
 		span.SetStatus(codes.Error, reasonLabel(a.reason))
 	}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -46,7 +47,7 @@ A pod or a workload in the cluster is explained by the policy that is installed 
 				}
 			}
 			if !found {
-				return fmt.Errorf("%s holds no pod and no pod template", first(o.file, strings.Join(args, " ")))
+				return fmt.Errorf("%s holds no pod and no pod template", cmp.Or(o.file, strings.Join(args, " ")))
 			}
 			return nil
 		},
@@ -67,7 +68,7 @@ func (o *dryRun) explain(ctx context.Context, w io.Writer, t podTemplate, m mani
 			fmt.Fprint(w, "The pod has no status annotation: the webhook did not see it when it was created.\n\n")
 		}
 	}
-	title := m.Kind + " " + first(t.pod.Metadata.Name, t.pod.Metadata.GenerateName, m.Name)
+	title := m.Kind + " " + cmp.Or(t.pod.Metadata.Name, t.pod.Metadata.GenerateName, m.Name)
 	o.explainRules(ctx, w, strings.TrimSpace(title), req)
 	if live {
 		hash := inject.Selected(req).Settings.TraceID
@@ -96,7 +97,7 @@ func (o *dryRun) explainRules(ctx context.Context, w io.Writer, title string, re
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprint(t, "  RULE\tSAW\tDECIDED\tWHAT TO DO\n")
 	for _, r := range rulesOf(req, &sel, ops, &decision) {
-		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\n", r.name, r.saw, r.decided, first(strings.Join(r.advice, " "), "-"))
+		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\n", r.name, r.saw, r.decided, cmp.Or(strings.Join(r.advice, " "), "-"))
 	}
 	t.Flush()
 	if asked != "" {
@@ -109,7 +110,8 @@ func (o *dryRun) explainRules(ctx context.Context, w io.Writer, title string, re
 	meant := map[inject.Reason]bool{}
 	for _, n := range decision.Notes {
 		if !meant[n.Reason] {
-			fmt.Fprintf(w, "    %s: %s\n", n.Reason, meaningOf(n.Reason))
+			e, _ := inject.Explain(n.Reason)
+			fmt.Fprintf(w, "    %s: %s\n", n.Reason, e.Meaning)
 		}
 		meant[n.Reason] = true
 	}
@@ -145,18 +147,18 @@ func envNames(op inject.Operation) []string {
 
 func printNotes(w io.Writer, notes []inject.Note) {
 	for _, n := range notes {
-		i := slices.IndexFunc(inject.Vocabulary, func(e inject.Explanation) bool { return e.Reason == n.Reason })
+		e, known := inject.Explain(n.Reason)
 		detail := ""
 		if n.Detail != "" {
 			detail = " (" + n.Detail + ")"
 		}
-		if i < 0 {
+		if !known {
 			fmt.Fprintf(w, "    - %s%s\n", n.Reason, detail)
 			continue
 		}
-		fmt.Fprintf(w, "    - %s%s: %s\n", n.Reason, detail, inject.Vocabulary[i].Meaning)
-		if advice := inject.Vocabulary[i].Advice; advice != "" {
-			fmt.Fprintf(w, "        %s\n", advice)
+		fmt.Fprintf(w, "    - %s%s: %s\n", n.Reason, detail, e.Meaning)
+		if e.Advice != "" {
+			fmt.Fprintf(w, "        %s\n", e.Advice)
 		}
 	}
 }

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,6 +21,7 @@ import (
 	"github.com/coldtrace/coldtrace/cluster"
 	"github.com/coldtrace/coldtrace/config"
 	"github.com/coldtrace/coldtrace/inject"
+	"github.com/coldtrace/coldtrace/webhook"
 )
 
 // dryRun are the flags of the commands that decide as the webhook would, about a manifest or what is in a cluster.
@@ -47,7 +49,7 @@ func (o *dryRun) flags(cmd *cobra.Command) {
 func (o *dryRun) decide(t podTemplate, m manifest, policy *config.Policy) inject.Request {
 	req := inject.Request{
 		Pod:                  t.pod,
-		Namespace:            first(t.pod.Metadata.Namespace, m.Namespace, *o.config.Namespace),
+		Namespace:            cmp.Or(t.pod.Metadata.Namespace, m.Namespace, *o.config.Namespace),
 		NamespaceAnnotations: o.nsAnnotation,
 		Policy:               policy,
 		ImageVolumes:         o.imageVolumes,
@@ -152,7 +154,7 @@ func (o *dryRun) fetch(ctx context.Context, w io.Writer, names []string) ([]mani
 	if o.nsAnnotation == nil {
 		o.nsAnnotation = in.Annotations
 	}
-	if value := in.Labels[config.Prefix+"inject"]; value != "enabled" {
+	if value := in.Labels[webhook.NamespaceLabel]; value != webhook.NamespaceValue {
 		fmt.Fprintf(w, "Namespace %s does not carry the label %sinject=enabled (it has %q): the webhook never sees its pods.\n\n", namespace, config.Prefix, value)
 	}
 	if o.policyFile == "" {

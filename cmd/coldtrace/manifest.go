@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -108,8 +109,8 @@ func newManifest(raw []byte) (manifest, error) {
 		}
 		for _, t := range inner.pods {
 			t.path = "/items/" + strconv.Itoa(i) + t.path
-			t.pod.Metadata.Name = first(t.pod.Metadata.Name, inner.Name)
-			t.pod.Metadata.Namespace = first(t.pod.Metadata.Namespace, inner.Namespace)
+			t.pod.Metadata.Name = cmp.Or(t.pod.Metadata.Name, inner.Name)
+			t.pod.Metadata.Namespace = cmp.Or(t.pod.Metadata.Namespace, inner.Namespace)
 			m.pods = append(m.pods, t)
 		}
 	}
@@ -140,13 +141,4 @@ func podAt(raw []byte, path []string) (*endpoint.Pod, error) {
 	}
 	pod := new(endpoint.Pod)
 	return pod, json.Unmarshal(raw, pod)
-}
-
-func first(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
 }

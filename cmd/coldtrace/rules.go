@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -72,7 +73,7 @@ func rulesOf(req inject.Request, sel *inject.Selection, ops []inject.Operation, 
 	id := &sel.Identity
 	out := []rule{
 		{name: ruleSelection, saw: sawSelection(req)},
-		{name: "container", saw: count(lasting(req), "container") + ", " + strconv.Itoa(id.WithGPU) + " with a GPU", decided: first(id.Container, "none")},
+		{name: "container", saw: count(lasting(req), "container") + ", " + strconv.Itoa(id.WithGPU) + " with a GPU", decided: cmp.Or(id.Container, "none")},
 	}
 	if len(sel.Warnings) > 0 {
 		out = append(out, rule{name: ruleAnnotations, saw: count(len(sel.Warnings), "annotation") + " without effect", decided: "the rest applies"})
@@ -82,7 +83,7 @@ func rulesOf(req inject.Request, sel *inject.Selection, ops []inject.Operation, 
 	}
 	if sel.Selected {
 		out = append(out,
-			rule{name: ruleEnv, saw: "OTLP endpoint " + first(sel.Settings.OTLP.Endpoint, "none"), decided: env(ops)},
+			rule{name: ruleEnv, saw: "OTLP endpoint " + cmp.Or(sel.Settings.OTLP.Endpoint, "none"), decided: env(ops)},
 			rule{name: ruleWrapper, saw: sawWrapper(req, sel), decided: delivered(ops)},
 			rule{name: ruleFlag, saw: "mode " + string(sel.Settings.VLLMFlag)},
 			rule{name: ruleSampling, saw: "sampler " + sel.Settings.RequestSampling.Sampler},
@@ -104,7 +105,7 @@ func lasting(req inject.Request) (n int) {
 // identityRules are the lines about what a container is.
 func identityRules(sel *inject.Selection) []rule {
 	id := &sel.Identity
-	saw, gpu, command := count(id.NumGPUs, "GPU"), first(id.GPUType, "unknown type; the wrapper asks the driver"), "nothing to start it through"
+	saw, gpu, command := count(id.NumGPUs, "GPU"), cmp.Or(id.GPUType, "unknown type; the wrapper asks the driver"), "nothing to start it through"
 	if id.Claimed {
 		saw = "a resource claim; how many GPUs it asks for is not in the pod"
 	}
@@ -117,10 +118,10 @@ func identityRules(sel *inject.Selection) []rule {
 	return []rule{
 		{name: ruleGPU, saw: saw, decided: gpu},
 		{name: ruleCommand, saw: sawCommand(sel), decided: command},
-		{name: "engine", saw: first(sel.Settings.Engine, "the command"), decided: first(id.Engine, "unknown") + ", " + string(id.Role)},
-		{name: "endpoint", saw: "annotations, labels, owner", decided: first(id.EndpointName, "no name")},
-		{name: "model", saw: "annotations, arguments, env", decided: first(id.ModelName, "no name")},
-		{name: "health", saw: "probes, ports, arguments", decided: first(id.HealthURL, "the wrapper looks at the arguments")},
+		{name: "engine", saw: cmp.Or(sel.Settings.Engine, "the command"), decided: cmp.Or(id.Engine, "unknown") + ", " + string(id.Role)},
+		{name: "endpoint", saw: "annotations, labels, owner", decided: cmp.Or(id.EndpointName, "no name")},
+		{name: "model", saw: "annotations, arguments, env", decided: cmp.Or(id.ModelName, "no name")},
+		{name: "health", saw: "probes, ports, arguments", decided: cmp.Or(id.HealthURL, "the wrapper looks at the arguments")},
 	}
 }
 
@@ -136,8 +137,8 @@ func (r *rule) tell(d *inject.Decision) {
 			text += " (" + n.Detail + ")"
 		}
 		reasons = append(reasons, text)
-		if a := adviceOf(n.Reason); a != "" && !slices.Contains(r.advice, a) {
-			r.advice = append(r.advice, a)
+		if e, _ := inject.Explain(n.Reason); e.Advice != "" && !slices.Contains(r.advice, e.Advice) {
+			r.advice = append(r.advice, e.Advice)
 		}
 	}
 	feature := map[string]inject.Feature{ruleFlag: inject.FeatureVLLMFlag, ruleSampling: inject.FeatureSampling}[r.name]
@@ -155,8 +156,8 @@ func (r *rule) tell(d *inject.Decision) {
 func sawSelection(req inject.Request) string {
 	sel := &req.Policy.Selection
 	saw := []string{fmt.Sprintf("label %s=%q", sel.LabelKey, req.Pod.Metadata.Labels[sel.LabelKey])}
-	for _, a := range config.Annotations {
-		key := config.Prefix + a.Name
+	for _, s := range config.Table {
+		key := config.Prefix + s.Annotation
 		if v, ok := req.Pod.Metadata.Annotations[key]; ok {
 			saw = append(saw, key+"="+strconv.Quote(v))
 		} else if v, ok := req.NamespaceAnnotations[key]; ok {
@@ -186,7 +187,7 @@ func sawWrapper(req inject.Request, sel *inject.Selection) string {
 	if req.ImageVolumes {
 		volumes = "can"
 	}
-	return "delivery " + string(sel.Settings.Delivery) + ", nodes " + volumes + " mount images"
+	return "delivery " + string(sel.Settings.Wrapper.Delivery) + ", nodes " + volumes + " mount images"
 }
 
 // env are the names that a patch adds to a container.
@@ -220,17 +221,6 @@ func delivered(ops []inject.Operation) string {
 		return "by image volume to " + startup.MountPath
 	}
 	return "nothing to add"
-}
-
-func adviceOf(r inject.Reason) string { return explanationOf(r).Advice }
-
-func meaningOf(r inject.Reason) string { return explanationOf(r).Meaning }
-
-func explanationOf(r inject.Reason) inject.Explanation {
-	if i := slices.IndexFunc(inject.Vocabulary, func(e inject.Explanation) bool { return e.Reason == r }); i >= 0 {
-		return inject.Vocabulary[i]
-	}
-	return inject.Explanation{Reason: r}
 }
 
 func count(n int, noun string) string {

@@ -2,10 +2,6 @@
 
 package recipe
 
-import (
-	"slices"
-)
-
 // Reasons that follow from the exit status or the end of the log. Those that follow from texts stand in the recipes;
 // an exception that no text explains is "python_exception:" and its type, another status "exit_code=N" or "signal=N".
 const (
@@ -24,17 +20,3 @@ const (
 	// ReasonExitedEarly: status 0 before the engine was initialised.
 	ReasonExitedEarly = "exited_early"
 )
-
-// Reasons are all typed reasons but python_exception:TYPE, exit_code=N and signal=N, sorted.
-func Reasons() []string {
-	out := []string{ReasonEndedSilently, ReasonEngineFailed, ReasonKilled, ReasonTerminated, ReasonInterrupted, ReasonExitedEarly}
-	for _, r := range All() {
-		for _, rule := range r.rules {
-			if rule.Fails != "" {
-				out = append(out, rule.Fails)
-			}
-		}
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
-}

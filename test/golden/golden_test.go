@@ -129,7 +129,7 @@ func TestEveryGoldenPodIsAcceptedByTheAPIServerAndStaysAsItIs(t *testing.T) {
 			continue // made under another policy
 		}
 		if ops := injectAgain(t, created, policy); len(ops) > 0 {
-			t.Errorf("%s comes back with more to do: %s", filepath.Base(path), inject.Encode(ops))
+			t.Errorf("%s comes back with more to do: %s", filepath.Base(path), ops[0].Json())
 		}
 		// What a webhook sees has its defaults written out already.
 		if ops := injectAgain(t, defaulted, policy); len(ops) == 0 && string(before) != string(after) {

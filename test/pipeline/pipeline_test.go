@@ -27,7 +27,7 @@ import (
 // pod is a start of an endpoint's pod that took as many seconds.
 func pod(endpoint string, seconds int) (startup.Subject, startup.Span) {
 	end := time.Now()
-	return startup.Subject{PodUID: uuid.NewString(), EndpointName: endpoint, ModelName: "m", GPUType: "h100", Region: "r"},
+	return startup.Subject{PodUID: uuid.NewString(), Endpoint: startup.Endpoint{EndpointName: endpoint, ModelName: "m", GPUType: "h100", Region: "r"}},
 		startup.Span{
 			Name: startup.SpanPodStartup, Key: startup.SpanPodStartup, Start: end.Add(-time.Duration(seconds) * time.Second), End: end,
 			Attributes: []attribute.KeyValue{attribute.String(startup.AttrOutcome, startup.OutcomeReady)},

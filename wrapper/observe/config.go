@@ -28,17 +28,11 @@ func fromEnv() config {
 	get := func(name string) string { return strings.TrimSpace(os.Getenv(name)) }
 	c := config{
 		subject: startup.Subject{
-			PodUID:        get(startup.EnvPodUID),
-			PodName:       get(startup.EnvPodName),
-			Namespace:     get(startup.EnvNamespace),
-			NodeName:      get(startup.EnvNodeName),
-			ContainerName: get(startup.EnvContainer),
-			ClusterName:   get(startup.EnvClusterName),
-			EndpointName:  get(startup.EnvEndpointName),
-			ModelName:     get(startup.EnvModelName),
-			GPUType:       get(startup.EnvGPUType),
-			ImageTag:      get(startup.EnvImageTag),
-			Region:        get(startup.EnvRegion),
+			Endpoint:    startup.Endpoint{GPUType: get(startup.EnvGPUType)},
+			PodUID:      get(startup.EnvPodUID),
+			PodName:     get(startup.EnvPodName),
+			NodeName:    get(startup.EnvNodeName),
+			ClusterName: get(startup.EnvClusterName),
 		},
 		role:       startup.Role(get(startup.EnvRole)),
 		engine:     get(startup.EnvEngine),
@@ -47,6 +41,9 @@ func fromEnv() config {
 		flush:      duration(get(startup.EnvFlushTimeout), startup.DefaultFlushTimeout),
 		startupz:   get(startup.EnvStartupz),
 		statusFile: get(startup.EnvStatusFile),
+	}
+	for name, text := range c.subject.Variables() {
+		*text = get(name)
 	}
 	if c.subject.Region == "" {
 		c.subject.Region = get(startup.EnvAWSRegion)

@@ -136,7 +136,7 @@ func (o *observer) observe(control *bufio.Reader) {
 	if o.cfg.engine != "" {
 		named = recipe.ByName(o.cfg.engine)
 	}
-	n := attempt.Count(attempt.Dir, o.cfg.subject.PodUID, o.cfg.subject.ContainerName)
+	n := attempt.Count(attempt.Dir, o.cfg.subject.PodUID, o.cfg.subject.Container)
 	o.story = container.New(container.Begin{At: o.began, Role: o.cfg.role, Attempt: n, Engine: named}, o.tell)
 	o.story.Measure = o.measure
 	o.live = newLive(o.cfg.statusFile, o.began)

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package endpoint
+package engine_test
 
 import (
 	"strings"
 	"testing"
 
+	"github.com/coldtrace/coldtrace/endpoint"
 	"github.com/coldtrace/coldtrace/engine"
 )
 
@@ -32,7 +33,7 @@ func commandsOf(p engine.Process) (out []string) {
 }
 
 func TestEveryRowOfTheEngineTableIsReadAlikeInAPodAndInAContainer(t *testing.T) {
-	for _, e := range engine.All() {
+	for _, e := range engine.Table {
 		for _, p := range e.Processes {
 			for _, command := range commandsOf(p) {
 				t.Run(command, func(t *testing.T) {
@@ -43,7 +44,8 @@ func TestEveryRowOfTheEngineTableIsReadAlikeInAPodAndInAContainer(t *testing.T) 
 						}
 						inShell := []string{"bash", "-c", "set -e; " + strings.Join(argv, " ")}
 						for _, command := range [][]string{argv, inShell} {
-							l := launch(&Container{Command: command}, nil, nil)
+							pod := &endpoint.Pod{Spec: endpoint.PodSpec{Containers: []endpoint.Container{{Name: "main", Command: command}}}}
+							l := endpoint.Identify(pod, endpoint.Options{Told: endpoint.Told{Container: "main"}}).Launch
 							if l.Engine != e.Called() || string(l.Role) != e.Role {
 								t.Errorf("%q is %q, %q at admission, want %q, %q", command, l.Engine, l.Role, e.Called(), e.Role)
 							}

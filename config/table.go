@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/coldtrace/coldtrace/engine"
+	"github.com/coldtrace/coldtrace/startup"
+)
+
+// Prefix of the annotations and labels of coldtrace.
+const Prefix = "coldtrace.io/"
+
+// StatusAnnotation holds the decision that was made for a pod. It is written, never read as a setting.
+const StatusAnnotation = Prefix + "status"
+
+// Setting is one thing that may be said: by the operator in a field of the policy, by the owner of a namespace or a pod in
+// an annotation. It is checked alike wherever it stands.
+type Setting struct {
+	Field      string // of the policy, such as wrapper.timeout; empty: it is no operator's to say
+	Annotation string // without Prefix; empty: it is the operator's alone
+	PodOnly    bool   // a namespace cannot say it for all of its pods
+	Env        string // the container's variable in which the wrapper hears of it, unless it is the default
+	Type       string // what it may be, if value does not list it
+	Default    string // what holds if nobody says it, if that is not the policy's field
+	Doc        string
+	value
+}
+
+// Table is all settings that have rules, in the order in which they are documented. It drives the annotations' parsing, the
+// policy's validation, the wrapper's variables and docs/annotations.md; example.yaml documents the policy's fields.
+var Table = []Setting{
+	{
+		Annotation: "inject", Default: "by the policy's selection",
+		Doc:   "`false` leaves the pod as it is. `true` selects it whatever its labels and engine are; it still needs a GPU.",
+		value: oneOf(func(s *Settings) *string { return &s.Inject }, "true", "false"),
+	},
+	{
+		Annotation: "container", Type: "name", Default: "the first of main, lws-leader, lws-worker with a GPU, else the only one with a GPU",
+		PodOnly: true,
+		Doc:     "The container whose start is traced.",
+		value:   text(func(s *Settings) *string { return &s.Container }, checkName),
+	},
+	{
+		Annotation: "endpoint-name", Type: "text", Default: "from labels", PodOnly: true,
+		Doc:   "The endpoint's name in spans and metrics.",
+		value: text(func(s *Settings) *string { return &s.EndpointName }, checkText),
+	},
+	{
+		Annotation: "model-name", Type: "text", Default: "from the command, else from env", PodOnly: true,
+		Doc:   "The model's name in spans and metrics.",
+		value: text(func(s *Settings) *string { return &s.ModelName }, checkText),
+	},
+	{
+		Annotation: "gpu-type", Type: "text", Default: "from nodeSelector, affinity, instance type",
+		Doc:   "The GPU's short name, such as h100.",
+		value: text(func(s *Settings) *string { return &s.GPUType }, checkText),
+	},
+	{
+		Field: "region", Annotation: "region", Type: "text",
+		Doc:   "The cloud region.",
+		value: text(func(s *Settings) *string { return &s.Region }, checkText),
+	},
+	{
+		Annotation: "engine", Type: "name", Default: "from the command", PodOnly: true,
+		Doc:   "The engine whose log the wrapper reads: " + strings.Join(Engines, ", ") + ".",
+		value: oneOf(func(s *Settings) *string { return &s.Engine }, Engines...),
+	},
+	{
+		Annotation: "role", Default: "from labels, container name and command", PodOnly: true,
+		Doc:   "What the container becomes: a server answers, a worker joins its Ray cluster, a batch job has no server.",
+		value: oneOf(func(s *Settings) *startup.Role { return &s.Role }, startup.RoleServer, startup.RoleWorker, startup.RoleBatch),
+	},
+	{
+		Annotation: "health-url", Type: "URL on localhost", Default: "from the readiness probe, else from the command", PodOnly: true,
+		Doc: "What answers 200 when the server is ready: a socket of the container's own command. Also `grpc://localhost:9000/SERVICE` " +
+			"(SERVING, by gRPC's health protocol), `http+unix:///run/server.sock:/health`, and `tcp://localhost:9000`, where listening is all there is.",
+		value: text(func(s *Settings) *string { return &s.HealthURL }, checkAddress),
+	},
+	{
+		Annotation: "entrypoint", Type: "JSON array of strings", Default: "policy `knownImages`", PodOnly: true,
+		Doc:   "The image's ENTRYPOINT, for a container without `command`. With it the wrapper can be used there too.",
+		value: words(func(s *Settings) *[]string { return &s.Entrypoint }),
+	},
+	{
+		Annotation: "cmd", Type: "JSON array of strings", Default: "policy `knownImages`", PodOnly: true,
+		Doc:   "The image's CMD, for a container without `command` and `args`.",
+		value: words(func(s *Settings) *[]string { return &s.Cmd }),
+	},
+	{
+		Field: "wrapper.delivery", Annotation: "delivery",
+		Doc: "How the wrapper gets into the pod. `off`: no wrapper, only env and the watcher's spans.",
+		value: oneOf(func(s *Settings) *Delivery { return &s.Wrapper.Delivery },
+			DeliveryAuto, DeliveryImageVolume, DeliveryInitContainer, DeliveryOff),
+	},
+	{
+		Field: "otlp.endpoint", Annotation: "otlp-endpoint", Type: "URL",
+		Doc:   "Where the container sends its telemetry. May refer to the container's variables as `$(NAME)`.",
+		value: text(func(s *Settings) *string { return &s.OTLP.Endpoint }, checkEndpoint),
+	},
+	{
+		Field: "otlp.protocol", Annotation: "otlp-protocol",
+		Doc:   "The protocol spoken there.",
+		value: oneOf(func(s *Settings) *Protocol { return &s.OTLP.Protocol }, GRPC, HTTPProtobuf),
+	},
+	{
+		Field: "vllmFlag", Annotation: "vllm-flag",
+		Doc:   "Whether vLLM gets `--otlp-traces-endpoint`. `auto` looks inside the container whether it can take it; `always` can stop a vLLM without the OpenTelemetry packages from starting.",
+		value: oneOf(func(s *Settings) *VLLMFlag { return &s.VLLMFlag }, VLLMFlagAuto, VLLMFlagAlways, VLLMFlagOff),
+	},
+	{
+		Field: "requestSampling.sampler", Annotation: "request-sampler", Type: "a value of OTEL_TRACES_SAMPLER, or off",
+		Doc: "How vLLM samples its request traces. `off` adds no sampler variables.",
+		value: oneOf(func(s *Settings) *string { return &s.RequestSampling.Sampler }, "always_on", "always_off", "traceidratio",
+			"parentbased_always_on", "parentbased_always_off", "parentbased_traceidratio", "off"),
+	},
+	{
+		Field: "requestSampling.ratio", Annotation: "request-ratio", Type: "0 to 1",
+		Doc:   "The share of requests that are traced.",
+		value: at(func(s *Settings) *float64 { return &s.RequestSampling.Ratio }, parseNumber, checkRatio),
+	},
+	{
+		Field: "startupTraces", Annotation: "startup-traces",
+		Doc:   "What samplers are told about the pod's startup spans (`sampling.priority` 2 or -1). Metrics are not affected.",
+		value: oneOf(func(s *Settings) *StartupTraces { return &s.StartupTraces }, KeepStartupTraces, DropStartupTraces),
+	},
+	{
+		Field: "traceID", Annotation: "trace-id", Env: startup.EnvTraceIDHash,
+		Doc:   "The hash that makes trace and span ids of the pod's UID; `sha256` joins model-engine's own startup tracing.",
+		value: oneOf(func(s *Settings) *startup.Hash { return &s.TraceID }, startup.MD5, startup.SHA256),
+	},
+	{
+		Field: "wrapper.timeout", Annotation: "timeout", Type: "duration", Env: startup.EnvTimeout,
+		Doc:   "When the wrapper stops waiting for the server to be ready, from the container's start. The pod's start as a whole is given up after two hours, or after this if it is longer.",
+		value: duration(func(s *Settings) *time.Duration { return &s.Wrapper.Timeout }),
+	},
+	{
+		Field: "wrapper.flushTimeout", Annotation: "flush-timeout", Type: "duration", Env: startup.EnvFlushTimeout,
+		Doc:   "How long the end of a failed container may wait for its spans to be delivered.",
+		value: duration(func(s *Settings) *time.Duration { return &s.Wrapper.FlushTimeout }),
+	},
+	{
+		Field: "wrapper.startupz", Annotation: "startupz", Type: "host:port", Env: startup.EnvStartupz,
+		Doc:   "Where the wrapper serves `GET /startupz`, the live state of the start.",
+		value: text(func(s *Settings) *string { return &s.Wrapper.Startupz }, checkHostPort),
+	},
+	{
+		Field: "wrapper.statusFile", Annotation: "status-file", Type: "path", Env: startup.EnvStatusFile,
+		Doc:   "Where the wrapper writes the live state of the start.",
+		value: text(func(s *Settings) *string { return &s.Wrapper.StatusFile }, checkPath),
+	},
+	{Field: "clusterName", Env: startup.EnvClusterName, value: text(func(s *Settings) *string { return &s.ClusterName }, checkText)},
+	{Field: "wrapper.imagePullPolicy", value: oneOf(func(s *Settings) *string { return &s.Wrapper.ImagePullPolicy }, "Always", "IfNotPresent", "Never")},
+	{Field: "wrapper.cpu", value: text(func(s *Settings) *string { return &s.Wrapper.CPU }, checkQuantity)},
+	{Field: "wrapper.memory", value: text(func(s *Settings) *string { return &s.Wrapper.Memory }, checkQuantity)},
+	{Field: "canaryPercent", value: rule(func(p *Policy) error {
+		if p.CanaryPercent < 0 || p.CanaryPercent > 100 {
+			return fmt.Errorf("%d is not between 0 and 100", p.CanaryPercent)
+		}
+		return nil
+	})},
+	{Field: "selection.requireLabel", value: rule(func(p *Policy) error {
+		if p.Selection.LabelKey == "" && p.Selection.RequireLabel {
+			return errors.New("needs selection.labelKey")
+		}
+		return nil
+	})},
+	{Field: "selection.gpuResources", value: rule(func(p *Policy) error {
+		if len(p.Selection.GPUResources) == 0 {
+			return errors.New("is empty: no pod would be selected")
+		}
+		return nil
+	})},
+	{Field: "knownImages", value: rule(func(p *Policy) error {
+		for i, k := range p.KnownImages {
+			if k.Image == "" || len(k.Entrypoint)+len(k.Cmd) == 0 {
+				return fmt.Errorf("number %d needs image and entrypoint or cmd", i+1)
+			}
+		}
+		return nil
+	})},
+}
+
+// Engines are those whose logs the wrapper can be told to read. It recognises what else it knows by argv.
+var Engines = []string{engine.VLLM, engine.SGLang, "tgi", "tensorrt_llm", "lightllm", "lmdeploy"}
