@@ -20,7 +20,9 @@ func (t *Trace) assignExclusive() {
 		opens bool
 	}
 	var edges []edge
+	order := map[*Node]int{} // parents first
 	t.Walk(func(n *Node) {
+		order[n] = len(order)
 		if !n.Missing && !n.Group && n.Duration() > 0 {
 			edges = append(edges, edge{n.Start, n, true}, edge{n.End, n, false})
 		}
@@ -37,7 +39,7 @@ func (t *Trace) assignExclusive() {
 			continue
 		}
 		at, _ := slices.BinarySearchFunc(open, e.node, func(a, b *Node) int {
-			return cmp.Or(cmp.Compare(a.Duration(), b.Duration()), cmp.Compare(a.ID, b.ID))
+			return cmp.Or(cmp.Compare(a.Duration(), b.Duration()), cmp.Compare(order[b], order[a])) // of equals the inner one
 		})
 		open = slices.Insert(open, at, e.node)
 	}

@@ -4,6 +4,7 @@ package trace
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 	"time"
 
@@ -55,6 +56,16 @@ func (t *Trace) Walk(visit func(n *Node)) {
 
 // Build sorts spans into traces, the newest first.
 func Build(spans []*Span) []*Trace {
+	traces := slices.Collect(Each(spans))
+	slices.SortStableFunc(traces, func(a, b *Trace) int {
+		return cmp.Or(b.Start.Compare(a.Start), cmp.Compare(a.ID, b.ID))
+	})
+	return traces
+}
+
+// Each builds the traces of spans one after the other, in the order in which they first come, for those who need not keep
+// them.
+func Each(spans []*Span) iter.Seq[*Trace] {
 	byTrace := map[string][]*Span{}
 	var ids []string
 	for _, s := range spans {
@@ -63,14 +74,13 @@ func Build(spans []*Span) []*Trace {
 		}
 		byTrace[s.TraceID] = append(byTrace[s.TraceID], s)
 	}
-	traces := make([]*Trace, 0, len(ids))
-	for _, id := range ids {
-		traces = append(traces, build(id, byTrace[id]))
+	return func(yield func(*Trace) bool) {
+		for _, id := range ids {
+			if !yield(build(id, byTrace[id])) {
+				return
+			}
+		}
 	}
-	slices.SortStableFunc(traces, func(a, b *Trace) int {
-		return cmp.Or(b.Start.Compare(a.Start), cmp.Compare(a.ID, b.ID))
-	})
-	return traces
 }
 
 func build(id string, spans []*Span) *Trace {

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package text says durations, shares and sizes as a person does, and fits text into the cells of a terminal.
+package text
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/mattn/go-runewidth"
+)
+
+// Printable replaces what would move the cursor or hide text on a terminal: a span's strings come from anywhere.
+func Printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t' || r == '\r':
+			return ' '
+		case r == utf8.RuneError || unicode.IsControl(r) || unicode.Is(unicode.Cf, r) ||
+			unicode.Is(unicode.Zl, r) || unicode.Is(unicode.Zp, r):
+			return '\ufffd'
+		}
+		return r
+	}, s)
+}
+
+// cells knows how many cells of a terminal a text takes, whatever the locale here: the drawing may be read elsewhere.
+var cells = &runewidth.Condition{StrictEmojiNeutral: true}
+
+// Columns are the cells that s takes.
+func Columns(s string) int { return cells.StringWidth(s) }
+
+// Clip cuts s to at most n columns, with an ellipsis where something was cut.
+func Clip(s string, n int) string {
+	if n <= 0 {
+		return ""
+	}
+	return cells.Truncate(s, n, "…")
+}
+
+// Fit cuts or pads s to exactly n columns.
+func Fit(s string, n int) string { return cells.FillRight(Clip(s, n), n) }
+
+// Right pads s on its left to n columns.
+func Right(s string, n int) string { return cells.FillLeft(s, n) }
+
+// Seconds is a duration as a person says it, in three to four digits.
+func Seconds(d time.Duration) string {
+	d = max(d, 0)
+	switch {
+	case d == 0:
+		return "0 s"
+	case d < time.Millisecond:
+		return "<1 ms"
+	case d.Round(time.Millisecond) < time.Second:
+		return fmt.Sprintf("%d ms", d.Round(time.Millisecond).Milliseconds())
+	case d.Round(10*time.Millisecond) < 10*time.Second:
+		return fmt.Sprintf("%.2f s", d.Seconds())
+	case d.Round(100*time.Millisecond) < time.Minute:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	case d.Round(time.Second) < time.Hour:
+		d = d.Round(time.Second)
+		return fmt.Sprintf("%dm %02ds", d/time.Minute, d%time.Minute/time.Second)
+	}
+	d = d.Round(time.Minute)
+	return fmt.Sprintf("%dh %02dm", d/time.Hour, d%time.Hour/time.Minute)
+}
+
+// Share is a part of the whole in per cent.
+func Share(part, whole time.Duration) string {
+	if whole <= 0 {
+		return ""
+	}
+	percent := 100 * float64(part) / float64(whole)
+	switch {
+	case part > 0 && percent < 0.1:
+		return "<0.1%"
+	case percent < 9.95:
+		return fmt.Sprintf("%.1f%%", percent)
+	}
+	return fmt.Sprintf("%.0f%%", percent)
+}
+
+// Size is a number of bytes in decimal units, as image sizes and network rates are told.
+func Size(bytes float64) string {
+	units := []string{"B", "kB", "MB", "GB", "TB", "PB"}
+	for bytes >= 999.5 && len(units) > 1 {
+		bytes, units = bytes/1000, units[1:]
+	}
+	if units[0] == "B" || bytes >= 99.95 {
+		return fmt.Sprintf("%.0f %s", bytes, units[0])
+	}
+	return fmt.Sprintf("%.1f %s", bytes, units[0])
+}
