@@ -29,6 +29,7 @@ func Read(source string, r io.Reader) ([]*Span, []Problem, error) {
 		problems []Problem
 		lines    = bufio.NewReaderSize(r, 1<<16)
 		cut      values
+		quickly  quick
 	)
 	take := func(line int, found []*Span, wrong []string) {
 		spans = append(spans, found...)
@@ -38,7 +39,11 @@ func Read(source string, r io.Reader) ([]*Span, []Problem, error) {
 	}
 	for {
 		line, err := lines.ReadBytes('\n')
-		cut.line(line, take)
+		if found, ok := quickly.read(line); ok && cut.whole() {
+			take(cut.number, found, nil)
+		} else {
+			cut.line(line, take)
+		}
 		if errors.Is(err, io.EOF) {
 			cut.end(take)
 			return spans, problems, nil

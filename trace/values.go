@@ -57,6 +57,16 @@ func (v *values) line(line []byte, take taken) {
 	}
 }
 
+// whole takes a line that is a value by itself, unless it would be in the middle of another.
+func (v *values) whole() bool {
+	if len(v.open) > 0 {
+		return false
+	}
+	v.number++
+	v.damaged = false
+	return true
+}
+
 // next adds a byte and says whether it completes an object, and whether it can be one's at all.
 func (v *values) next(b byte) (whole, ok bool) {
 	if len(v.open) == 0 {

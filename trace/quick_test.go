@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package trace
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// same says whether a line is read quickly, and fails where that is not what fromObject makes of it.
+func same(t *testing.T, line []byte) bool {
+	t.Helper()
+	var q quick
+	got, ok := q.read(line)
+	if !ok {
+		return false
+	}
+	want, problems := fromObject(line)
+	if len(problems) > 0 {
+		t.Errorf("%q was read, though %v", line, problems)
+	}
+	if len(got)+len(want) > 0 && !reflect.DeepEqual(got, want) {
+		t.Errorf("%q:\nread   %+v\nwant   %+v", line, got, want)
+	}
+	return true
+}
+
+func TestALineReadQuicklyIsReadTheSame(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, quickly := 0, 0
+	for _, file := range append(files, "report/testdata/before.jsonl") {
+		in, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range bytes.Lines(in) {
+			lines++
+			if same(t, line) {
+				quickly++
+			}
+		}
+	}
+	if quickly*2 < lines {
+		t.Errorf("%d of %d lines are read quickly", quickly, lines)
+	}
+}
+
+const ordinary = `{"resourceSpans":[{"resource":{"attributes":[{"key":"a","value":{"stringValue":"b"}}]},"scopeSpans":[{"scope":{"name":"n","version":"v"},"spans":[{"traceId":"5a44de008fd208065638a802730aea79","spanId":"22a736ca8f593796","parentSpanId":"","name":"x","startTimeUnixNano":"1763735630000000000","endTimeUnixNano":"1763735632000000000","attributes":[{"key":"i","value":{"intValue":"7"}},{"key":"l","value":{"arrayValue":{"values":[{"boolValue":true},{"doubleValue":1.5}]}}}],"events":[{"name":"e","timeUnixNano":"1763735631000000000"}],"status":{"code":2,"message":"m"}}]}]}]}`
+
+func TestWhatIsNotOrdinaryIsLeftToTheReaderThatJudges(t *testing.T) {
+	for name, c := range map[string]struct {
+		old, new string
+		quickly  bool
+	}{
+		"ordinary":                       {"", "", true},
+		"no status":                      {`,"status":{"code":2,"message":"m"}`, "", true},
+		"ends before it starts":          {`"1763735632000000000"`, `"1"`, true},
+		"an empty value":                 {`{"intValue":"7"}`, `{}`, true},
+		"a number as a number":           {`"7"`, `7`, false},
+		"a time as a number":             {`"1763735632000000000"`, `1763735632000000000`, false},
+		"upper case":                     {"5a44de", "5A44DE", false},
+		"protobuf's own ids":             {"5a44de008fd208065638a802730aea79", "WkTeAI/SCAZWOKgCcwrqeQ==", false},
+		"no id":                          {`"spanId":"22a736ca8f593796",`, "", false},
+		"an id of zeros":                 {"22a736ca8f593796", "0000000000000000", false},
+		"no start":                       {`"startTimeUnixNano":"1763735630000000000",`, "", false},
+		"a status in words":              {`"code":2`, `"code":"STATUS_CODE_ERROR"`, false},
+		"not a number":                   {"1.5", `"NaN"`, false},
+		"a list of keys":                 {`{"stringValue":"b"}`, `{"kvlistValue":{"values":[]}}`, false},
+		"an escape":                      {`"x"`, `"\u0078"`, false},
+		"a field that is new":            {`"name":"x"`, `"name":"x","colour":1`, false},
+		"a field that comes twice":       {`"name":"x"`, `"name":"x","name":"y"`, false},
+		"two values of one":              {`{"intValue":"7"}`, `{"intValue":"7","boolValue":true}`, false},
+		"null":                           {`{"intValue":"7"}`, `null`, false},
+		"logs beside it":                 {`{"resourceSpans"`, `{"resourceLogs":[],"resourceSpans"`, false},
+		"more after it":                  {`]}]}]}`, `]}]}]} {}`, false},
+		"cut off":                        {`]}]}]}`, `]}]`, false},
+		"text that is no UTF-8":          {`"stringValue":"b"`, "\"stringValue\":\"\xff\"", false},
+		"an integer beyond all integers": {`"7"`, `"77777777777777777777777"`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			line := []byte(strings.Replace(ordinary, c.old, c.new, 1) + "\n")
+			if got := same(t, line); got != c.quickly {
+				t.Errorf("read quickly: %v, want %v", got, c.quickly)
+			}
+		})
+	}
+}
+
+func FuzzQuick(f *testing.F) {
+	f.Add([]byte(ordinary))
+	f.Fuzz(func(t *testing.T, line []byte) {
+		if !bytes.Contains(line, []byte("\n")) {
+			same(t, line)
+		}
+	})
+}
