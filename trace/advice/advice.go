@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package advice
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/trace"
+	"github.com/coldtrace/coldtrace/trace/text"
+)
+
+// Advice is what to change about a start.
+type Advice struct {
+	Rule   string        `json:"rule"`     // and the heading in docs/advice.md
+	Seen   string        `json:"evidence"` // in this start
+	Change string        `json:"change"`
+	Saves  time.Duration `json:"-"` // up to; 0: no time of this start, but a start that failed
+}
+
+// rule is when to say what.
+type rule struct {
+	id     string // the anchor of its section in docs/advice.md
+	change string
+	// phase is the name of the spans at fault; at most those for which holds is true.
+	phase string
+	holds func(s *start, n *trace.Node) bool // nil: all
+	// to is how long such a span would be; nil: no time at all.
+	to func(s *start, n *trace.Node) time.Duration
+	// note is what else is to be seen of such a span.
+	note func(s *start, n *trace.Node) string
+	// find is for what is no matter of single spans: the spans, how long they would be, and what is to be seen.
+	find func(s *start) (Lengths, string)
+	// least is what it must save to be said; 0: leastSaving. any: it is said whatever it saves.
+	least time.Duration
+	any   bool
+}
+
+// What saves less than both is not worth a change.
+const (
+	leastSaving = 2 * time.Second
+	leastShare  = 0.02 // of the start
+)
+
+// start is one, with what rules ask of it.
+type start struct {
+	*trace.Trace
+	peers  *Peers
+	nodes  []*trace.Node
+	parent map[*trace.Node]*trace.Node
+	engine string
+	gpus   int64
+}
+
+func newStart(t *trace.Trace, peers *Peers) *start {
+	s := &start{Trace: t, peers: peers, parent: map[*trace.Node]*trace.Node{}, engine: t.Value(startup.AttrEngine)}
+	t.Walk(func(n *trace.Node) {
+		if !n.Missing {
+			s.nodes = append(s.nodes, n)
+		}
+		if v, ok := n.Get(startup.AttrNumGPUs).(int64); ok {
+			s.gpus = v
+		}
+		for _, c := range n.Children {
+			s.parent[c] = n
+		}
+	})
+	return s
+}
+
+// For is what to change about a start, what saves most first; one that failed would be none the better for being quicker.
+// Peers are other starts to compare it with; nil if there are
+// none.
+func For(t *trace.Trace, peers *Peers) []Advice {
+	var (
+		out []Advice
+		s   = newStart(t, peers)
+	)
+	for _, r := range rules {
+		if t.Outcome().Failed() && !r.any {
+			continue
+		}
+		lengths, seen := r.apply(s)
+		if seen == "" {
+			continue
+		}
+		a := Advice{Rule: r.id, Seen: seen, Change: r.change, Saves: Saved(t, lengths)}
+		least := cmp.Or(r.least, max(leastSaving, time.Duration(leastShare*float64(t.Total()))))
+		if r.any || a.Saves >= least {
+			out = append(out, a)
+		}
+	}
+	slices.SortStableFunc(out, Compare)
+	return out
+}
+
+// Compare orders advice: what saves most first, but last what costs something else.
+func Compare(a, b Advice) int {
+	return cmp.Or(cmp.Compare(costs[a.Rule], costs[b.Rule]), cmp.Compare(b.Saves, a.Saves), cmp.Compare(a.Rule, b.Rule))
+}
+
+// apply finds what the rule is about.
+func (r *rule) apply(s *start) (Lengths, string) {
+	if r.find != nil {
+		return r.find(s)
+	}
+	var (
+		lengths = Lengths{}
+		seen    []string
+	)
+	longest := slices.SortedStableFunc(slices.Values(s.nodes), func(a, b *trace.Node) int { return cmp.Compare(b.Duration(), a.Duration()) })
+	for _, n := range longest {
+		if n.Name != r.phase || n.Failed || n.Open || r.holds != nil && !r.holds(s, n) {
+			continue
+		}
+		lengths[n] = 0
+		if r.to != nil {
+			lengths[n] = r.to(s, n)
+		}
+		says := took(n)
+		if r.note != nil {
+			if note := r.note(s, n); note != "" {
+				says += "; " + note
+			}
+		}
+		seen = append(seen, says)
+	}
+	return lengths, strings.Join(seen, ", ")
+}
+
+// took says how long a phase was, and how much it moved.
+func took(n *trace.Node) string {
+	says := n.Phase() + " took " + text.Seconds(n.Duration())
+	var of []string
+	for _, key := range []string{startup.AttrImageSizeBytes, startup.AttrBytes} {
+		if bytes, ok := n.Get(key).(int64); ok && bytes > 0 {
+			of = append(of, text.Size(float64(bytes)))
+		}
+	}
+	if rate, ok := n.Get(startup.AttrThroughputMBps).(float64); ok && rate > 0 {
+		of = append(of, text.Size(rate*1e6)+"/s")
+	}
+	if len(of) > 0 {
+		says += " (" + strings.Join(of, ", ") + ")"
+	}
+	return says
+}
+
+// IDs are those of all rules.
+func IDs() (ids []string) {
+	for _, r := range rules {
+		ids = append(ids, r.id)
+	}
+	return ids
+}
+
+// Page is where all rules are explained.
+const Page = "https://github.com/coldtrace/coldtrace/blob/main/docs/advice.md"
+
+// Text draws advice under a waterfall: the most of it that saves most. Empty if there is none.
+func Text(of []Advice, most int, o trace.Options) string {
+	c := &trace.Canvas{Options: o}
+	for i, a := range of[:min(len(of), most)] {
+		caption := "          "
+		if i == 0 {
+			caption = "advice    "
+		}
+		for j, l := range wrapped(a.saving()+" "+a.Seen, c.Columns()-len(caption)) {
+			if j > 0 {
+				caption = "          "
+			}
+			c.Line(trace.Dim(caption), trace.Good(l))
+		}
+		for _, l := range wrapped(a.Change+" (docs/advice.md#"+a.Rule+")", c.Columns()-len(caption)-2) {
+			c.Line(trace.Plain("            " + l))
+		}
+	}
+	return c.String()
+}
+
+func (a Advice) saving() string {
+	if a.Saves <= 0 {
+		return "!"
+	}
+	return "up to -" + text.Seconds(a.Saves) + ":"
+}
+
+// wrapped cuts s at blanks into lines of so many columns.
+func wrapped(s string, columns int) (lines []string) {
+	line := ""
+	for _, word := range strings.Fields(s) {
+		switch {
+		case line == "":
+			line = word
+		case text.Columns(line)+1+text.Columns(word) <= columns:
+			line += " " + word
+		default:
+			lines, line = append(lines, line), word
+		}
+	}
+	return append(lines, line)
+}
+
+func (a Advice) String() string { return fmt.Sprintf("%s %s %s", a.Rule, a.saving(), a.Seen) }

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package advice
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/trace"
+	"github.com/coldtrace/coldtrace/trace/text"
+)
+
+// all are the phases of a name that ended well.
+func (s *start) all(is func(n *trace.Node) bool) (out []*trace.Node) {
+	for _, n := range s.nodes {
+		if !n.Failed && !n.Open && is(n) {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+func named(name string) func(*trace.Node) bool {
+	return func(n *trace.Node) bool { return n.Name == name }
+}
+
+// noRoom says whether the scheduler found no node, and none was being made.
+func (s *start) noRoom(n *trace.Node) bool {
+	return s.whyPending(n) != "" && len(s.all(named(startup.SpanNodeProvisioning))) == 0
+}
+
+// whyPending are the reasons for which the scheduler found no node, as it last said.
+func (s *start) whyPending(n *trace.Node) (why string) {
+	for _, e := range n.Events {
+		for _, a := range e.Attributes {
+			if e.Name == startup.EventFailedSchedule && a.Key == startup.AttrReasons {
+				why = strings.Trim(a.Text(), "[]")
+			}
+		}
+	}
+	return why
+}
+
+// pulledElsewhere says how many other starts found the image on their node.
+func (s *start) pulledElsewhere(n *trace.Node) string {
+	if hits := s.peers.hits(s.Trace, n); hits > 0 {
+		return fmt.Sprintf("on other nodes it was there in %d starts", hits)
+	}
+	return ""
+}
+
+func (s *start) othersReach(n *trace.Node) string {
+	return "others reach " + text.Size(s.peers.usual(s.Trace, n, true)*1e6) + "/s"
+}
+
+// initContainers that ran one after the other, but for the longest.
+func (s *start) initContainers() (Lengths, string) {
+	run := s.all(func(n *trace.Node) bool {
+		return n.Name == startup.SpanInitContainer && n.Get(startup.AttrContainerName) != installContainer
+	})
+	slices.SortFunc(run, func(a, b *trace.Node) int { return int(b.Duration() - a.Duration()) })
+	lengths := Lengths{}
+	var seen []string
+	for i, n := range run {
+		apart := !slices.ContainsFunc(run, func(o *trace.Node) bool {
+			return o != n && o.Start.Before(n.End) && n.Start.Before(o.End) // a sidecar, or beside one
+		})
+		if apart && i > 0 {
+			lengths[n] = 0
+		}
+		seen = append(seen, took(n))
+	}
+	if len(lengths) == 0 {
+		return nil, ""
+	}
+	return lengths, strings.Join(seen, ", ")
+}
+
+// inEngine says whether a download is the engine's own, in its init.
+func (s *start) inEngine(n *trace.Node) bool {
+	for p := s.parent[n]; p != nil; p = s.parent[p] {
+		if strings.HasSuffix(p.Name, "_init") {
+			return true
+		}
+	}
+	return false
+}
+
+// downloads are those before the engine starts.
+func (s *start) downloads() []*trace.Node {
+	return s.all(func(n *trace.Node) bool { return strings.HasSuffix(n.Name, downloadSuffix) && !s.inEngine(n) })
+}
+
+// downloadThenLoad: of the two, done at once, the longer would remain.
+func (s *start) downloadThenLoad() (Lengths, string) {
+	loads := s.all(named(startup.SpanWeightsLoad))
+	downloads := s.downloads()
+	if len(loads) != 1 || len(downloads) != 1 || downloads[0].End.After(loads[0].Start) {
+		return nil, ""
+	}
+	shorter := loads[0]
+	if downloads[0].Duration() < shorter.Duration() {
+		shorter = downloads[0]
+	}
+	return Lengths{shorter: 0}, took(downloads[0]) + ", then " + took(loads[0])
+}
+
+func (s *start) slowDownload() (Lengths, string) {
+	lengths := Lengths{}
+	var seen []string
+	for _, n := range s.all(func(n *trace.Node) bool { return strings.HasSuffix(n.Name, downloadSuffix) }) {
+		if slower(false)(s, n) {
+			lengths[n] = asUsual(false)(s, n)
+			seen = append(seen, took(n)+"; others reach "+text.Size(s.peers.usual(s.Trace, n, false)*1e6)+"/s")
+		}
+	}
+	return lengths, strings.Join(seen, ", ")
+}
+
+// compileDominates: compiling and capturing are more than half of what the engine does, and no cache was hit.
+func (s *start) compileDominates() (Lengths, string) {
+	var (
+		lengths     = Lengths{}
+		seen        []string
+		sum, engine time.Duration
+	)
+	for _, n := range s.all(func(n *trace.Node) bool {
+		return (n.Name == startup.SpanTorchCompile || n.Name == startup.SpanCUDAGraphCapture) && s.inEngine(n)
+	}) {
+		if n.Get("compile_cache") == "hit" {
+			return nil, ""
+		}
+		lengths[n] = 0
+		sum += n.Duration()
+		seen = append(seen, took(n))
+	}
+	for _, n := range s.all(named(s.engine + "_init")) {
+		engine += n.Duration()
+	}
+	if len(lengths) < 2 || !ofVLLM(s, nil) || 2*sum < engine {
+		return nil, ""
+	}
+	return lengths, strings.Join(seen, ", ") + " of " + text.Seconds(engine)
+}
+
+// failedAttempts are those, and the waits after them.
+func (s *start) failedAttempts() (Lengths, string) {
+	var (
+		lengths = Lengths{}
+		failed  int
+		waits   time.Duration
+	)
+	for _, n := range s.nodes {
+		switch {
+		case n.Name == startup.SpanRestartBackoff:
+			lengths[n] = 0
+			waits += n.Duration()
+		case n.Group && n.Failed:
+			lengths[n] = 0
+			failed++
+		}
+	}
+	if failed == 0 {
+		return nil, ""
+	}
+	attempts := "1 attempt"
+	if failed > 1 {
+		attempts = fmt.Sprintf("%d attempts", failed)
+	}
+	if s.Outcome().Failed() {
+		lengths = nil
+	}
+	return lengths, fmt.Sprintf("%s failed (%s), with %s of back-off", attempts, strings.Join(s.Outcome().Reasons(), ", "), text.Seconds(waits))
+}
+
+// cuts are reasons of a pod that the cluster ended.
+var cuts = []string{"Evicted", "PreemptionByScheduler", "TerminationByKubelet", "EvictionByEvictionAPI", "DeletionByTaintManager", "Preempted"}
+
+func (s *start) cutShort() (Lengths, string) {
+	for _, reason := range s.Outcome().Reasons() {
+		if slices.Contains(cuts, reason) {
+			return nil, reason + " after " + text.Seconds(s.Took())
+		}
+	}
+	return nil, ""
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package advice
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/trace"
+)
+
+// Peers are what other starts reached where this one could have, too.
+type Peers struct {
+	seen map[string][]reached
+	hit  map[string][]reached // images that were there
+}
+
+// reached is a figure of one start.
+type reached struct {
+	trace, node string
+	figure      float64
+}
+
+// leastPeers are as many starts as it takes to say what is usual.
+const leastPeers = 3
+
+// Observe adds what a start reached. A start is no peer of itself.
+func (p *Peers) Observe(t *trace.Trace) {
+	if p.seen == nil {
+		p.seen, p.hit = map[string][]reached{}, map[string][]reached{}
+	}
+	node := t.Value("k8s.node.name", startup.AttrNodeName)
+	t.Walk(func(n *trace.Node) {
+		if key, figure := peerFigure(t, n); key != "" {
+			p.seen[key] = append(p.seen[key], reached{t.ID, node, figure})
+		}
+		if n.Name == startup.SpanImagePull && n.Get(startup.AttrCached) == true {
+			key := imageKey(t, n)
+			p.hit[key] = append(p.hit[key], reached{trace: t.ID, node: node})
+		}
+	})
+}
+
+// peerFigure is what spans of the same key can be compared by: throughput, in 10^6 bytes per second, or 1 / seconds where
+// bytes are unknown and the work is the same. Empty where there is nothing to compare.
+func peerFigure(t *trace.Trace, n *trace.Node) (key string, figure float64) {
+	if n.Failed || n.Open || n.Duration() < time.Second {
+		return "", 0
+	}
+	rate, _ := n.Get(startup.AttrThroughputMBps).(float64)
+	image := t.Value(startup.AttrImageTag)
+	switch {
+	case n.Name == startup.SpanImagePull && rate > 0 && image != "" && n.Get(startup.AttrCached) != true:
+		return imageKey(t, n), rate
+	case strings.HasSuffix(n.Name, downloadSuffix) && rate > 0:
+		return n.Name + " " + t.Value(startup.AttrModelName), rate
+	case n.Name == startup.SpanWeightsLoad && t.Value(startup.AttrModelName) != "":
+		return strings.Join([]string{n.Name, t.Value(startup.AttrModelName), t.Value(startup.AttrNumGPUs), t.Value(startup.AttrGPUType)}, " "), 1 / n.Duration().Seconds()
+	}
+	return "", 0
+}
+
+func imageKey(t *trace.Trace, n *trace.Node) string {
+	return n.Phase() + " " + t.Value(startup.AttrImageTag)
+}
+
+// hits are how many starts on other nodes found the image that n pulls there.
+func (p *Peers) hits(t *trace.Trace, n *trace.Node) (hits int) {
+	if p == nil {
+		return 0
+	}
+	node := t.Value("k8s.node.name", startup.AttrNodeName)
+	for _, r := range p.hit[imageKey(t, n)] {
+		if r.trace != t.ID && r.node != node {
+			hits++
+		}
+	}
+	return hits
+}
+
+const downloadSuffix = "_download"
+
+// usual is the median of what other starts reached; 0 where there are too few. With elsewhere, they are of other nodes.
+func (p *Peers) usual(t *trace.Trace, n *trace.Node, elsewhere bool) float64 {
+	if p == nil {
+		return 0
+	}
+	key, _ := peerFigure(t, n)
+	node := t.Value("k8s.node.name", startup.AttrNodeName)
+	var figures []float64
+	for _, r := range p.seen[key] {
+		if r.trace != t.ID && (!elsewhere || r.node != node) {
+			figures = append(figures, r.figure)
+		}
+	}
+	if len(figures) < leastPeers {
+		return 0
+	}
+	slices.Sort(figures)
+	return figures[len(figures)/2]
+}
+
+// farBelow is less than this part of what is usual.
+const farBelow = 0.5
+
+// slower is a rule's condition: the span reached less than half of what others did.
+func slower(elsewhere bool) func(*start, *trace.Node) bool {
+	return func(s *start, n *trace.Node) bool {
+		_, figure := peerFigure(s.Trace, n)
+		return figure > 0 && figure < farBelow*s.peers.usual(s.Trace, n, elsewhere)
+	}
+}
+
+// asUsual is how long the span would be at what is usual.
+func asUsual(elsewhere bool) func(*start, *trace.Node) time.Duration {
+	return func(s *start, n *trace.Node) time.Duration {
+		_, figure := peerFigure(s.Trace, n)
+		return time.Duration(float64(n.Duration()) * figure / s.peers.usual(s.Trace, n, elsewhere))
+	}
+}

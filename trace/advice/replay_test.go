@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package advice
+
+import (
+	"testing"
+	"time"
+
+	"github.com/coldtrace/coldtrace/trace"
+	"github.com/coldtrace/coldtrace/trace/tracetest"
+)
+
+func TestAPhaseSavesWhatWaitedForItAlone(t *testing.T) {
+	const beside = `
+		endpoint_name=e
+		pod_startup 0-100 outcome=ready
+		  pod_pending 0-5
+		  image_pull 5-25 k8s.container.name=sidecar
+		  image_pull 5-45 k8s.container.name=main
+		  container_creating 45-46
+		  pod_ready 46-100
+		    @probe_failed 50 probe=readiness
+		  startup 46-98
+		    s5cmd_download 46-66
+		    vllm_init 66-97
+		      weights_load 66-76
+		      torch_compile 77-97
+		    server_ready 97-98
+		    Load_model 66-99 service=vllm`
+	for name, c := range map[string]struct {
+		text   string
+		phases []string // and how long they would be
+		to     time.Duration
+		want   time.Duration
+	}{
+		"nothing is shorter":                           {beside, nil, 0, 0},
+		"a pull beside a longer pull":                  {beside, []string{"image_pull sidecar"}, 0, 0},
+		"the longer pull, down to the shorter":         {beside, []string{"image_pull main"}, 0, 20 * time.Second},
+		"the longer pull, a little":                    {beside, []string{"image_pull main"}, 35 * time.Second, 5 * time.Second},
+		"both pulls":                                   {beside, []string{"image_pull main", "image_pull sidecar"}, 0, 40 * time.Second},
+		"what all wait for":                            {beside, []string{"pod_pending"}, 0, 5 * time.Second},
+		"a phase in the container":                     {beside, []string{"s5cmd_download"}, 0, 20 * time.Second},
+		"a phase in the engine, told twice":            {beside, []string{"weights_load"}, 0, 10 * time.Second},
+		"two of one after the other":                   {beside, []string{"weights_load", "torch_compile"}, 0, 30 * time.Second},
+		"a parent is shortened with all that is in it": {beside, []string{"vllm_init"}, 11 * time.Second, 20 * time.Second},
+		"no phase gets longer":                         {beside, []string{"pod_pending"}, time.Hour, 0},
+		"an inner part of a pull": {`
+		endpoint_name=e
+		pod_startup 0-100 outcome=ready
+		  image_pull 0-90
+		    image_pull_queued 0-60
+		  pod_ready 91-100`, []string{"image_pull_queued"}, 0, time.Minute},
+		"edges that are known to the second only": {`
+		endpoint_name=e
+		pod_startup 0-100 outcome=ready
+		  pod_pending 0-30 time.precision_seconds=1.0
+		  image_pull 29.2-60
+		  pod_ready 60-100`, []string{"pod_pending"}, 0, 30 * time.Second},
+		"a start whose root is still to come": {`
+		endpoint_name=e
+		image_pull 0-60
+		image_pull_queued 60-70`, []string{"image_pull"}, 0, time.Minute},
+		"a server that nobody probes": {`
+		endpoint_name=e
+		pod_startup 0-6 outcome=started
+		  pod_pending 0-5
+		  pod_ready 5-6
+		  startup 6-50
+		    vllm_init 6-50`, []string{"vllm_init"}, 4 * time.Second, 40 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tr := tracetest.Trace("u", c.text)
+			lengths := Lengths{}
+			tr.Walk(func(n *trace.Node) {
+				for _, phase := range c.phases {
+					if n.Phase() == phase {
+						lengths[n] = c.to
+					}
+				}
+			})
+			if len(lengths) != len(c.phases) {
+				t.Fatalf("%d spans are shortened, want %d", len(lengths), len(c.phases))
+			}
+			if got := Saved(tr, lengths); (got - c.want).Abs() > time.Millisecond {
+				t.Errorf("saves %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestNoShorterPhaseMakesAStartLonger(t *testing.T) {
+	tr := tracetest.Trace("u", `
+		endpoint_name=e
+		pod_startup 0-100 outcome=ready
+		  pod_pending 0-5
+		  image_pull 4.9-45 k8s.container.name=main
+		  container_creating 44-46
+		  pod_ready 46-100
+		  startup 46.2-100.2
+		    weights_load 40-76
+		    torch_compile 70-97`)
+	tr.Walk(func(n *trace.Node) {
+		for _, part := range []float64{0, 0.3, 0.9, 1} {
+			to := time.Duration(part * float64(n.Duration()))
+			if saved := Saved(tr, Lengths{n: to}); saved < 0 || saved > n.Duration()-to+time.Second {
+				t.Errorf("%s from %v to %v saves %v", n.Phase(), n.Duration(), to, saved)
+			}
+		}
+	})
+}
