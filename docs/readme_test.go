@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// TestTheDrawingInTheREADMEIsWhatItsCommandPrints: the same file is a golden of package trace.
+// TestTheDrawingInTheREADMEIsWhatItsCommandPrints: the same files are goldens of packages trace and advice.
 func TestTheDrawingInTheREADMEIsWhatItsCommandPrints(t *testing.T) {
-	readme, drawing := read(t, "../README.md"), read(t, "../trace/testdata/ready-80.txt")
+	readme, drawing := read(t, "../README.md"), read(t, "../trace/testdata/ready-80.txt")+read(t, "../trace/advice/testdata/ready-80.txt")
 	if want := "$ coldtrace trace trace/testdata/ready.jsonl --width 80\n" + drawing; !strings.Contains(readme, want) {
 		t.Errorf("README.md does not show\n%s", want)
 	}

@@ -35,6 +35,8 @@ func run() int {
 	root.AddCommand(
 		newPhasesCommand(),
 		newTraceCommand(),
+		newReportCommand(),
+		newCompareCommand(),
 		newRightsCommand(),
 		newServeCommand(),
 		newCheckCommand(),

@@ -11,29 +11,26 @@ import (
 	"os"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/coldtrace/coldtrace/capture"
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/trace"
+	"github.com/coldtrace/coldtrace/trace/advice"
 )
 
 type traceFlags struct {
 	source    source
 	selection trace.Selection
 	html      string
-	width     int
-	noColour  bool
-	ascii     bool
-	follow    bool
-	timeout   time.Duration // of following a pod
-	list      bool
-	output    string
+	display
+	follow  bool
+	timeout time.Duration // of following a pod
+	list    bool
+	output  string
 }
 
 func newTraceCommand() *cobra.Command {
@@ -75,6 +72,7 @@ Of several starts, all are listed and the newest is drawn.`,
 		ValidArgsFunction: flags.source.completePods,
 	}
 	flags.source.flags(cmd)
+	flags.displayFlags(cmd)
 	f := cmd.Flags()
 	f.StringVar(&flags.selection.TraceID, "trace-id", "", "draw the trace with this id, or this beginning of one")
 	f.StringVar(&flags.selection.PodUID, "pod-uid", "", "draw the start of the pod with this UID")
@@ -82,9 +80,6 @@ Of several starts, all are listed and the newest is drawn.`,
 	f.StringVarP(&flags.output, "output", "o", "", "otlp: write OTLP JSON lines instead of a drawing")
 	f.BoolVar(&flags.list, "list", false, "list all starts and draw none")
 	f.StringVar(&flags.html, "html", "", "also write the start as an HTML page to this file (\"-\": to standard output, instead)")
-	f.IntVar(&flags.width, "width", 0, "columns to draw on (default: the terminal's)")
-	f.BoolVar(&flags.noColour, "no-color", false, "no colours (default: colours on a terminal, unless NO_COLOR is set)")
-	f.BoolVar(&flags.ascii, "ascii", false, "no box-drawing characters")
 	f.BoolVar(&flags.follow, "follow", false, "draw a pod's start while it happens, and exit 0 when it is ready, 1 when it failed, 2 where nobody knows; draw again whenever a file grows")
 	f.DurationVar(&flags.timeout, "timeout", 0, "with --follow: how long to wait for the end of a pod's start, such as 20m")
 	f.Bool("from-capture", false, "captures are recognised")
@@ -114,14 +109,8 @@ func runTrace(cmd *cobra.Command, args []string, flags traceFlags) error {
 		if err != nil {
 			return fmt.Errorf("render HTML page: %w", err)
 		}
-		if flags.html == "-" {
-			if _, err := out.Write(page); err != nil {
-				return fmt.Errorf("write HTML page: %w", err)
-			}
-			return readErr
-		}
-		if err := os.WriteFile(flags.html, page, 0o644); err != nil { //nolint:gosec // a report, to be opened by others too
-			return fmt.Errorf("write HTML page: %w", err)
+		if done, err := writePage(out, flags.html, page); done || err != nil {
+			return errors.Join(err, readErr)
 		}
 	}
 	if err := draw(out, traces, others, flags); err != nil {
@@ -153,6 +142,18 @@ func notThere(pods []string, traces int) error {
 	return errors.New(text)
 }
 
+// mostAdvice is said of a start.
+const mostAdvice = 3
+
+// peersOf are starts to compare another with.
+func peersOf(traces []*trace.Trace) *advice.Peers {
+	var peers advice.Peers
+	for _, t := range traces {
+		peers.Observe(t)
+	}
+	return &peers
+}
+
 func draw(out io.Writer, traces []*trace.Trace, others int, flags traceFlags) error {
 	var (
 		text    bytes.Buffer
@@ -168,30 +169,12 @@ func draw(out io.Writer, traces []*trace.Trace, others int, flags traceFlags) er
 		text.WriteString(trace.Table(traces, traces[0], options) + "\n")
 	}
 	text.WriteString(trace.Waterfall(traces[0], options))
+	text.WriteString(advice.Text(advice.For(traces[0], peersOf(traces)), mostAdvice, options))
 	if others > 0 && flags.selection == (trace.Selection{}) {
 		fmt.Fprintf(&text, "left out, because they are not starts: %d (--trace-id draws one)\n", others)
 	}
 	_, err := text.WriteTo(out)
 	return err
-}
-
-// terminal is how to draw on out: in colours and as wide as the terminal is, if it is one.
-func (f traceFlags) terminal(out io.Writer) trace.Options {
-	o := trace.Options{Width: f.width, ASCII: f.ascii}
-	file, ok := out.(*os.File)
-	if !ok || !term.IsTerminal(int(file.Fd())) {
-		return o
-	}
-	_, noColour := os.LookupEnv("NO_COLOR")
-	o.Colour = !f.noColour && !noColour && os.Getenv("TERM") != "dumb"
-	if o.Width == 0 {
-		if width, _, err := term.GetSize(int(file.Fd())); err == nil && width > 0 {
-			o.Width = width
-		} else if width, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil {
-			o.Width = width
-		}
-	}
-	return o
 }
 
 // mostProblems are said of one file: what is no trace at all would fill the screen.

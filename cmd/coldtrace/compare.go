@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/coldtrace/coldtrace/trace/report"
+)
+
+type compareFlags struct {
+	source source
+	display
+	by     string
+	json   bool
+	limits []string
+}
+
+func newCompareCommand() *cobra.Command {
+	var flags compareFlags
+	cmd := &cobra.Command{
+		Use:   "compare BEFORE AFTER | --by WHAT V1 V2 [SOURCE]…",
+		Short: "Say what is different between two sets of cold starts, and how sure that is",
+		Long: `Say what is different between two sets of cold starts, and how sure that is.
+
+BEFORE and AFTER are a source each, as coldtrace trace takes them: a file of OTLP JSON lines, a capture, the pods of a
+Deployment. With --by they are two values of what starts can be grouped by, and the sources follow.
+
+Compared are the medians of starts that went well, with their confidence intervals (95 %), by the Mann-Whitney U test, as
+benchstat does it: "~" is a difference that chance explains (p > 0.05). A phase counts with the time that it alone explains;
+a start that lacks it counts as 0 s. Fewer than six starts of each give no interval, fewer than four no certainty.`,
+		Example: `  coldtrace compare baseline.jsonl now.jsonl --fail-above 10%
+  coldtrace compare --by image_tag v0.11.0 v0.11.2 traces.jsonl
+  coldtrace compare --by image_tag v0.11.0 v0.11.2 deploy/llama -n models --fail-above weights_load=20%`,
+		Args: cobra.MinimumNArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			boundGarbage()
+			return runCompare(cmd, args, flags)
+		},
+		ValidArgsFunction: flags.source.completePods,
+	}
+	flags.source.flags(cmd)
+	flags.displayFlags(cmd)
+	f := cmd.Flags()
+	f.StringVar(&flags.by, "by", "", "compare two groups of the same sources: "+strings.Join(report.Dimensions(), ", "))
+	f.BoolVar(&flags.json, "json", false, "write JSON")
+	f.StringArrayVar(&flags.limits, "fail-above", nil, "exit status 1 when the total got significantly slower by more than this: 10%; or a phase: weights_load=20%")
+	_ = cmd.RegisterFlagCompletionFunc("by", cobra.FixedCompletions(report.Dimensions(), cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+func runCompare(cmd *cobra.Command, args []string, flags compareFlags) error {
+	limits, err := limitsOf(flags.limits)
+	if err != nil {
+		return err
+	}
+	before, after, err := twoGroups(cmd, args, flags)
+	if err != nil {
+		return err
+	}
+	c, err := report.Compare(before, after)
+	if err != nil {
+		return err //nolint:wrapcheck // names the source
+	}
+	out := cmd.OutOrStdout()
+	if flags.json {
+		err = c.JSON(out)
+	} else {
+		_, err = fmt.Fprint(out, c.Text(flags.terminal(out)))
+	}
+	return errors.Join(err, c.Check(limits))
+}
+
+// twoGroups are the starts of two sources, or of two groups of the same.
+func twoGroups(cmd *cobra.Command, args []string, flags compareFlags) (before, after report.Group, err error) {
+	if flags.by == "" {
+		if len(args) != 2 {
+			return before, after, errors.New("give two sources, or --by and two values")
+		}
+		for i, g := range []*report.Group{&before, &after} {
+			starts, err := readStarts(cmd, args[i:i+1], &flags.source, false)
+			if err != nil || len(starts) == 0 {
+				return before, after, fmt.Errorf("%s: %w", args[i], noStarts(err))
+			}
+			*g = report.NewGroup(args[i], starts)
+		}
+		return before, after, nil
+	}
+	if err := report.Groupable(flags.by); err != nil {
+		return before, after, err //nolint:wrapcheck // says what is wrong with the flag
+	}
+	starts, err := readStarts(cmd, args[2:], &flags.source, false)
+	if err != nil || len(starts) == 0 {
+		return before, after, noStarts(err)
+	}
+	for i, g := range []*report.Group{&before, &after} {
+		of := slices.DeleteFunc(slices.Clone(starts), func(s report.Start) bool { return s.Facts[flags.by] != args[i] })
+		if len(of) == 0 {
+			return before, after, fmt.Errorf("no start has %s %q; there are: %s", flags.by, args[i], strings.Join(values(starts, flags.by), ", "))
+		}
+		*g = report.NewGroup(args[i], of)
+	}
+	return before, after, nil
+}
+
+func values(starts []report.Start, by string) (out []string) {
+	for _, s := range starts {
+		if v := s.Facts[by]; v != "" && !slices.Contains(out, v) {
+			out = append(out, v)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// limitsOf reads --fail-above: 10%, or PHASE=10%.
+func limitsOf(texts []string) (map[string]float64, error) {
+	limits := map[string]float64{}
+	for _, text := range texts {
+		name, value := "total", text
+		if at := strings.LastIndex(text, "="); at >= 0 {
+			name, value = text[:at], text[at+1:]
+		}
+		number, ok := strings.CutSuffix(value, "%")
+		percent, err := strconv.ParseFloat(number, 64)
+		if !ok || err != nil || percent < 0 {
+			return nil, fmt.Errorf("--fail-above %s: want a percentage such as 10%%, or PHASE=10%%", text)
+		}
+		limits[name] = percent / 100
+	}
+	return limits, nil
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/coldtrace/coldtrace/trace"
+	"github.com/coldtrace/coldtrace/trace/report"
+)
+
+type reportFlags struct {
+	source source
+	display
+	by   string
+	json bool
+	csv  bool
+	html string
+}
+
+func newReportCommand() *cobra.Command {
+	var flags reportFlags
+	cmd := &cobra.Command{
+		Use:   "report [POD | KIND/NAME | FILE]…",
+		Short: "Say of many cold starts what is usual, slow, failing and varying, by group",
+		Long: `Say of many cold starts what is usual, slow, failing and varying, by group.
+
+Sources are those of coldtrace trace: pods of a cluster, files of OTLP JSON lines, captures, answers of Tempo and Jaeger.
+
+Percentiles and phases are of starts that went well: a start that broke off early was not a quick one. A phase counts with
+the time that it alone explains, so that those of a start add up to its total; a start that lacks the phase counts as 0 s.`,
+		Example: `  coldtrace report -n models --since 24h
+  coldtrace report traces.jsonl --by image_tag
+  coldtrace report traces.jsonl --html report.html
+  coldtrace report deploy/llama -n models --csv >starts.csv`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			boundGarbage()
+			return runReport(cmd, args, flags)
+		},
+		ValidArgsFunction: flags.source.completePods,
+	}
+	flags.source.flags(cmd)
+	flags.displayFlags(cmd)
+	f := cmd.Flags()
+	f.StringVar(&flags.by, "by", "endpoint", "group by this: "+strings.Join(report.Dimensions(), ", "))
+	f.BoolVar(&flags.json, "json", false, "write JSON")
+	f.BoolVar(&flags.csv, "csv", false, "write CSV: a line for the total and each phase of each group")
+	f.StringVar(&flags.html, "html", "", "also write a page with plots and each start's waterfall to this file (\"-\": to standard output, instead)")
+	cmd.MarkFlagsMutuallyExclusive("json", "csv")
+	_ = cmd.RegisterFlagCompletionFunc("by", cobra.FixedCompletions(report.Dimensions(), cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+func runReport(cmd *cobra.Command, args []string, flags reportFlags) error {
+	if err := report.Groupable(flags.by); err != nil {
+		return err //nolint:wrapcheck // says what is wrong with the flag
+	}
+	starts, readErr := readStarts(cmd, args, &flags.source, flags.html != "")
+	if len(starts) == 0 {
+		return noStarts(readErr)
+	}
+	r := report.New(starts, flags.by)
+	var err error
+	out := cmd.OutOrStdout()
+	if flags.html != "" {
+		page, err := r.Page()
+		if err != nil {
+			return fmt.Errorf("render HTML page: %w", err)
+		}
+		if done, err := writePage(out, flags.html, page); done || err != nil {
+			return errors.Join(err, readErr)
+		}
+	}
+	switch {
+	case flags.json:
+		err = r.JSON(out)
+	case flags.csv:
+		err = r.CSV(out)
+	default:
+		_, err = fmt.Fprint(out, r.Text(flags.terminal(out)))
+	}
+	return errors.Join(err, readErr)
+}
+
+// readStarts reads the starts of pods, and leaves out what else is in the input.
+func readStarts(cmd *cobra.Command, args []string, from *source, draw bool) ([]report.Start, error) {
+	spans, err := readSpans(cmd, args, from)
+	reader := report.Reader{Draw: draw}
+	return reader.Read(trace.Each(spans)), err
+}
+
+func noStarts(readErr error) error {
+	if readErr != nil {
+		return readErr
+	}
+	return errors.New("there are no starts in the input")
+}

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/coldtrace/coldtrace/trace"
+	"github.com/coldtrace/coldtrace/trace/text"
+)
+
+const (
+	mostGroups  = 20 // drawn; --json has all
+	mostSlowest = 3
+	mostVarying = 3
+	mostReasons = 4
+	mostAdvised = 3
+	indent      = "  "
+	caption     = 10 // columns of slowest, varies, failed
+)
+
+// Text is the report for a terminal.
+func (r *Report) Text(o trace.Options) string {
+	c := &trace.Canvas{Options: o}
+	c.Line(trace.Bold(r.headline()))
+	c.Line(trace.Dim(r.when()))
+	c.Line(trace.Plain(""))
+	r.table(c)
+	shown := r.Groups[:min(len(r.Groups), mostGroups)]
+	for i := range shown {
+		shown[i].draw(c, r.By)
+	}
+	if strings.Contains(c.String(), "\n"+indent+text.Fit("advice", caption)) {
+		c.Line(trace.Plain(""))
+		c.Line(trace.Dim("advice is explained in docs/advice.md, and with its evidence in --json and --html"))
+	}
+	if more := len(r.Groups) - len(shown); more > 0 {
+		c.Line(trace.Plain(""))
+		c.Line(trace.Dim(fmt.Sprintf("and %d smaller groups (--json and --csv have all)", more)))
+	}
+	return c.String()
+}
+
+// headline is how many starts there are and how they ended.
+func (r *Report) headline() string {
+	return fmt.Sprintf("%s of %s: %s", plural(len(r.All.Starts), "start"), plural(len(r.Groups), r.By), r.All.ended())
+}
+
+// when is from when to when they began.
+func (r *Report) when() string {
+	from, to := r.From.UTC().Format("2006-01-02 15:04"), r.To.UTC().Format("2006-01-02 15:04")
+	if from == to {
+		return from + " UTC"
+	}
+	return from + " to " + to + " UTC"
+}
+
+// ended is how many starts ended how: "40 ready, 2 failed, 1 still starting".
+func (g *Group) ended() string {
+	out := []string{fmt.Sprintf("%d ready", g.Ready)}
+	if g.Failed > 0 {
+		out = append(out, fmt.Sprintf("%d failed", g.Failed))
+	}
+	if g.Going > 0 {
+		out = append(out, fmt.Sprintf("%d still starting", g.Going))
+	}
+	return strings.Join(out, ", ")
+}
+
+// known is the group's name as it is shown.
+func (g *Group) known(by string) string {
+	if g.Name == "" {
+		return "(no " + by + ")"
+	}
+	return text.Printable(g.Name)
+}
+
+// table has a line for each group.
+func (r *Report) table(c *trace.Canvas) {
+	figures := []string{"STARTS", "FAILED", "P50", "P90", "P95"}
+	width := make([]int, len(figures))
+	rows := make([][]string, 0, len(r.Groups)+1)
+	name := len(r.By)
+	for i := range r.Groups {
+		g := &r.Groups[i]
+		row := []string{strconv.Itoa(len(g.Starts)), strconv.Itoa(g.Failed), "-", "-", "-"}
+		if g.Ready > 0 {
+			row = append(row[:2], text.Seconds(g.Total.P50), text.Seconds(g.Total.P90), text.Seconds(g.Total.P95))
+		}
+		rows = append(rows, row)
+		name = max(name, text.Columns(g.known(r.By)))
+	}
+	room := c.Columns()
+	for i, title := range figures {
+		width[i] = len(title)
+		for _, row := range rows {
+			width[i] = max(width[i], text.Columns(row[i]))
+		}
+		room -= len(indent) + width[i]
+	}
+	name = max(1, min(name, room))
+	line := func(first string, style func(string) trace.Segment, row []string) {
+		segments := []trace.Segment{style(text.Fit(first, name))}
+		for i, figure := range row {
+			of := trace.Plain
+			if i == 1 && figure != "0" && figure != "FAILED" {
+				of = trace.Failing
+			}
+			if first == strings.ToUpper(r.By) {
+				of = trace.Dim
+			}
+			segments = append(segments, trace.Plain(indent), of(text.Right(figure, width[i])))
+		}
+		c.Line(segments...)
+	}
+	line(strings.ToUpper(r.By), trace.Dim, figures)
+	for i, row := range rows[:min(len(rows), mostGroups)] {
+		line(r.Groups[i].known(r.By), trace.Plain, row)
+	}
+}
+
+// draw is what a group's starts have in common.
+func (g *Group) draw(c *trace.Canvas, by string) {
+	c.Line(trace.Plain(""))
+	c.Line(trace.Bold(g.known(by)), trace.Dim(fmt.Sprintf(" · %s: %s", plural(len(g.Starts), "start"), g.ended())))
+	if g.Ready > 0 {
+		c.Line(append([]trace.Segment{trace.Plain(indent)}, g.bar(c)...)...)
+		g.legend(c)
+	}
+	for i, s := range g.Slowest(mostSlowest) {
+		of := ""
+		if len(s.Phases) > 0 {
+			of = fmt.Sprintf(" (%s %s)", s.Phases[0].Phase, text.Seconds(s.Phases[0].Time))
+		}
+		remark(c, "slowest", i, fmt.Sprintf("%s  %s%s", text.Seconds(s.Total), s.Pod, of), trace.Plain)
+	}
+	for i, p := range g.Varying(mostVarying) {
+		remark(c, "varies", i, fmt.Sprintf("%s: %s to %s", p.Name, text.Seconds(p.P10), text.Seconds(p.P90)), trace.Plain)
+	}
+	for i, a := range g.advices()[:min(len(g.advices()), mostAdvised)] {
+		saves := ""
+		if a.Saves > 0 {
+			saves = "up to -" + text.Seconds(a.Saves) + " "
+		}
+		remark(c, "advice", i, fmt.Sprintf("%s%s (%d of %s)", saves, a.Rule, a.starts, plural(len(g.Starts), "start")), trace.Plain)
+	}
+	for i, reason := range g.Reasons[:min(len(g.Reasons), mostReasons)] {
+		remark(c, "failed", i, fmt.Sprintf("%s ×%d", text.Printable(reason.Reason), reason.Starts), trace.Failing)
+	}
+}
+
+// remark is a line with its caption, which is said once.
+func remark(c *trace.Canvas, of string, i int, says string, style func(string) trace.Segment) {
+	if i > 0 {
+		of = ""
+	}
+	c.Line(trace.Plain(indent), trace.Dim(text.Fit(of, caption)), style(says))
+}
+
+// bar is the median share of each phase, side by side, with as much of its name as there is room for. Medians don't add
+// up to the whole: they are scaled to it.
+func (g *Group) bar(c *trace.Canvas) (out []trace.Segment) {
+	var (
+		cells = max(1, c.Columns()-2*len(indent))
+		sum   = 0.0
+		edge  = "▏"
+		until = 0.0
+		at    = 0
+	)
+	if c.ASCII {
+		edge = "|"
+	}
+	for _, p := range g.Phases {
+		sum += p.Share
+	}
+	for i, p := range g.Phases {
+		if sum <= 0 {
+			break
+		}
+		until += p.Share / sum
+		to := int(until*float64(cells) + 0.5)
+		if to-at < leastSegment {
+			break
+		}
+		out = append(out, trace.Shaded(text.Fit(edge+p.Name, to-at), i))
+		at = to
+	}
+	if sum > 0 && at < cells {
+		out = append(out, trace.Dim(text.Fit(edge+"…", cells-at)))
+	}
+	return out
+}
+
+// leastSegment is as many columns as it takes to say something; what is shorter is drawn together.
+const leastSegment = 4
+
+// legend says of the phases in the bar how long they take, on as many lines as that needs, three at most.
+func (g *Group) legend(c *trace.Canvas) {
+	const most, separator = 3, " · "
+	room := c.Columns() - len(indent)
+	said, lines := "", 0
+	for _, p := range g.Phases {
+		if p.P50 <= 0 {
+			continue
+		}
+		says := fmt.Sprintf("%s %s (%.0f%%)", p.Name, text.Seconds(p.P50), 100*p.Share)
+		switch {
+		case said == "":
+			said = says
+		case text.Columns(said+separator+says) <= room:
+			said += separator + says
+		default:
+			c.Line(trace.Plain(indent), trace.Plain(said))
+			if lines++; lines == most {
+				return
+			}
+			said = says
+		}
+	}
+	if said != "" {
+		c.Line(trace.Plain(indent), trace.Plain(said))
+	}
+}
+
+func plural(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
+}

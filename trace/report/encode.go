@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/coldtrace/coldtrace/trace/advice"
+)
+
+type reportJSON struct {
+	By     string      `json:"by"`
+	From   time.Time   `json:"from"`
+	To     time.Time   `json:"to"`
+	Groups []groupJSON `json:"groups"`
+}
+
+type groupJSON struct {
+	Name    string        `json:"name"`
+	Starts  int           `json:"starts"`
+	Ready   int           `json:"ready"`
+	Failed  int           `json:"failed"`
+	Going   int           `json:"starting"`
+	Reasons []Reason      `json:"reasons"`
+	Total   quantilesJSON `json:"total_seconds"`
+	Phases  []phaseJSON   `json:"phases"`
+	Slowest []startJSON   `json:"slowest"`
+	Advice  []adviceJSON  `json:"advice"`
+}
+
+type adviceJSON struct {
+	advice.Advice
+	Saves float64 `json:"saves_seconds"` // up to; of one start, in the median
+}
+
+type quantilesJSON struct {
+	P10 float64 `json:"p10"`
+	P50 float64 `json:"p50"`
+	P90 float64 `json:"p90"`
+	P95 float64 `json:"p95"`
+}
+
+type phaseJSON struct {
+	Name    string        `json:"name"`
+	Starts  int           `json:"starts"`
+	Seconds quantilesJSON `json:"seconds"`
+	Share   float64       `json:"share"`
+}
+
+type startJSON struct {
+	Pod     string    `json:"pod"`
+	Trace   string    `json:"trace_id"`
+	Began   time.Time `json:"began"`
+	Seconds float64   `json:"total_seconds"`
+	Phase   string    `json:"slowest_phase,omitempty"`
+}
+
+func (q Quantiles) json() quantilesJSON {
+	return quantilesJSON{q.P10.Seconds(), q.P50.Seconds(), q.P90.Seconds(), q.P95.Seconds()}
+}
+
+// JSON writes the report as one object, durations in seconds, shares from 0 to 1.
+func (r *Report) JSON(w io.Writer) error {
+	out := reportJSON{By: r.By, From: r.From.UTC(), To: r.To.UTC(), Groups: []groupJSON{}}
+	for i := range r.Groups {
+		g := &r.Groups[i]
+		group := groupJSON{
+			Name: g.Name, Starts: len(g.Starts), Ready: g.Ready, Failed: g.Failed, Going: g.Going,
+			Reasons: append([]Reason{}, g.Reasons...), Total: g.Total.json(), Phases: []phaseJSON{}, Slowest: []startJSON{}, Advice: []adviceJSON{},
+		}
+		for _, p := range g.Phases {
+			group.Phases = append(group.Phases, phaseJSON{p.Name, p.Starts, p.json(), p.Share})
+		}
+		for _, s := range g.Slowest(mostSlowest) {
+			start := startJSON{Pod: s.Pod, Trace: s.Trace, Began: s.Began.UTC(), Seconds: s.Total.Seconds()}
+			if len(s.Phases) > 0 {
+				start.Phase = s.Phases[0].Phase
+			}
+			group.Slowest = append(group.Slowest, start)
+		}
+		for _, a := range g.advices() {
+			group.Advice = append(group.Advice, adviceJSON{a.Advice, a.Saves.Seconds()})
+		}
+		out.Groups = append(out.Groups, group)
+	}
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(out); err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	return nil
+}
+
+// CSV writes a line for the total and for each phase of each group, durations in seconds.
+func (r *Report) CSV(w io.Writer) error {
+	out := csv.NewWriter(w)
+	write := func(fields ...string) { _ = out.Write(fields) } // Error tells, at the end
+	write(r.By, "phase", "starts", "failed", "p10_seconds", "p50_seconds", "p90_seconds", "p95_seconds", "share")
+	for i := range r.Groups {
+		g := &r.Groups[i]
+		line := func(phase string, starts, failed int, q Quantiles, share float64) {
+			figures := []string{g.Name, phase, strconv.Itoa(starts), strconv.Itoa(failed)}
+			for _, f := range []float64{q.P10.Seconds(), q.P50.Seconds(), q.P90.Seconds(), q.P95.Seconds(), share} {
+				figures = append(figures, strconv.FormatFloat(f, 'f', 3, 64))
+			}
+			write(figures...)
+		}
+		line("total", len(g.Starts), g.Failed, g.Total, 1)
+		for _, p := range g.Phases {
+			line(p.Name, p.Starts, 0, p.Quantiles, p.Share)
+		}
+	}
+	out.Flush()
+	if err := out.Error(); err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/coldtrace/coldtrace/trace/advice"
+)
+
+// Report is starts in groups, the largest first.
+type Report struct {
+	By     string
+	From   time.Time // the first began
+	To     time.Time // the last did
+	All    Group
+	Groups []Group
+}
+
+// Group is the starts that have something in common.
+type Group struct {
+	Name    string // empty: it is not known of them
+	Starts  []Start
+	Ready   int
+	Failed  int
+	Going   int
+	Reasons []Reason // of those that failed, the most frequent first
+	Total   Quantiles
+	Phases  []Phase // of those that went well, the longest first
+}
+
+// Reason is why starts failed, and how many.
+type Reason struct {
+	Reason string `json:"reason"`
+	Starts int    `json:"starts"`
+}
+
+// Phase is how long one phase takes, by the time that it alone explains. A start that lacks it counts as 0 s.
+type Phase struct {
+	Name   string
+	Starts int // that had it
+	Quantiles
+	Share float64 // median of its part of the total, 0 to 1
+}
+
+// Varies is how far the phase differs between starts: from the quickest tenth to the slowest.
+func (p Phase) Varies() time.Duration { return p.P90 - p.P10 }
+
+// Quantiles of a duration, interpolated between the two nearest starts.
+type Quantiles struct{ P10, P50, P90, P95 time.Duration }
+
+// New groups starts by one of Dimensions.
+func New(starts []Start, by string) *Report {
+	r := &Report{By: by, All: NewGroup("", starts)}
+	byName := map[string][]Start{}
+	for i, s := range starts {
+		byName[s.Facts[by]] = append(byName[s.Facts[by]], s)
+		if i == 0 || s.Began.Before(r.From) {
+			r.From = s.Began
+		}
+		if s.Began.After(r.To) {
+			r.To = s.Began
+		}
+	}
+	for name, of := range byName {
+		r.Groups = append(r.Groups, NewGroup(name, of))
+	}
+	slices.SortFunc(r.Groups, func(a, b Group) int {
+		return cmp.Or(cmp.Compare(len(b.Starts), len(a.Starts)), cmp.Compare(a.Name, b.Name))
+	})
+	return r
+}
+
+// NewGroup is starts that have a name in common.
+func NewGroup(name string, starts []Start) Group {
+	g := Group{Name: name, Starts: starts}
+	failed := map[string]int{}
+	var totals []time.Duration
+	for i := range starts {
+		switch s := &starts[i]; s.Ended {
+		case Well:
+			totals = append(totals, s.Total)
+		case Failed:
+			g.Failed++
+			for _, reason := range s.Reasons {
+				failed[reason]++
+			}
+		case Going:
+			g.Going++
+		}
+	}
+	g.Ready, g.Total = len(totals), quantiles(totals)
+	for reason, n := range failed {
+		g.Reasons = append(g.Reasons, Reason{reason, n})
+	}
+	slices.SortFunc(g.Reasons, func(a, b Reason) int { return cmp.Or(cmp.Compare(b.Starts, a.Starts), cmp.Compare(a.Reason, b.Reason)) })
+	g.Phases = phases(starts)
+	return g
+}
+
+// phases of the starts that went well.
+func phases(starts []Start) (out []Phase) {
+	type figures struct {
+		times  []time.Duration
+		shares []float64
+	}
+	byName := map[string]*figures{}
+	well := 0
+	for i := range starts {
+		s := &starts[i]
+		if s.Ended != Well {
+			continue
+		}
+		well++
+		for _, p := range s.Phases {
+			f := byName[p.Phase]
+			if f == nil {
+				f = &figures{}
+				byName[p.Phase] = f
+			}
+			f.times = append(f.times, p.Time)
+			f.shares = append(f.shares, float64(p.Time)/float64(max(s.Total, 1)))
+		}
+	}
+	for name, f := range byName {
+		had := len(f.times)
+		f.times, f.shares = append(f.times, make([]time.Duration, well-had)...), append(f.shares, make([]float64, well-had)...)
+		out = append(out, Phase{Name: name, Starts: had, Quantiles: quantiles(f.times), Share: quantile(f.shares, 0.5)})
+	}
+	slices.SortFunc(out, func(a, b Phase) int {
+		return cmp.Or(cmp.Compare(b.P50, a.P50), cmp.Compare(b.P90, a.P90), cmp.Compare(a.Name, b.Name))
+	})
+	return out
+}
+
+func quantiles(d []time.Duration) Quantiles {
+	return Quantiles{quantile(d, 0.1), quantile(d, 0.5), quantile(d, 0.9), quantile(d, 0.95)}
+}
+
+// quantile interpolates as most tools do (R's type 7). It sorts values; of none it is 0.
+func quantile[T time.Duration | float64](values []T, q float64) T {
+	if len(values) == 0 {
+		return 0
+	}
+	slices.Sort(values)
+	at := q * float64(len(values)-1)
+	low := int(math.Floor(at))
+	high := min(low+1, len(values)-1)
+	return values[low] + T((at-float64(low))*float64(values[high]-values[low]))
+}
+
+// Slowest are the starts that went well and took longest.
+func (g *Group) Slowest(n int) []Start {
+	well := slices.DeleteFunc(slices.Clone(g.Starts), func(s Start) bool { return s.Ended != Well })
+	slices.SortStableFunc(well, func(a, b Start) int { return cmp.Compare(b.Total, a.Total) })
+	return well[:min(n, len(well))]
+}
+
+// mostAdvice is said of a group.
+const mostAdvice = 5
+
+// Varying are the phases that differ most between starts.
+func (g *Group) Varying(n int) []Phase {
+	out := slices.DeleteFunc(slices.Clone(g.Phases), func(p Phase) bool { return p.Varies() <= 0 })
+	slices.SortStableFunc(out, func(a, b Phase) int { return cmp.Compare(b.Varies(), a.Varies()) })
+	return out[:min(n, len(out))]
+}
+
+// groupAdvice is advice that holds for some starts of a group.
+type groupAdvice struct {
+	advice.Advice
+	starts int
+}
+
+// advices are what would make starts of the group quicker, what saves most first. The saving is the
+// median of the starts that a rule is about, the evidence that of the one for which it saves most.
+func (g *Group) advices() []groupAdvice {
+	type rule struct {
+		most  advice.Advice
+		saves []time.Duration
+	}
+	rules := map[string]*rule{}
+	for i := range g.Starts {
+		for _, a := range g.Starts[i].Advice {
+			r := rules[a.Rule]
+			if r == nil {
+				r = &rule{most: a}
+				rules[a.Rule] = r
+			}
+			if a.Saves > r.most.Saves {
+				r.most = a
+			}
+			r.saves = append(r.saves, a.Saves)
+		}
+	}
+	out := []groupAdvice{}
+	for _, r := range rules {
+		a := groupAdvice{Advice: r.most, starts: len(r.saves)}
+		a.Seen = fmt.Sprintf("in %d of %s; at most %s", len(r.saves), plural(len(g.Starts), "start"), a.Seen)
+		a.Saves = quantile(r.saves, 0.5)
+		out = append(out, a)
+	}
+	slices.SortFunc(out, func(a, b groupAdvice) int {
+		return cmp.Or(advice.Compare(a.Advice, b.Advice), cmp.Compare(b.starts, a.starts))
+	})
+	return out[:min(len(out), mostAdvice)]
+}
+
+// said is the advice without how many starts it holds for, which its evidence says.
+func (g *Group) said() (out []advice.Advice) {
+	for _, a := range g.advices() {
+		out = append(out, a.Advice)
+	}
+	return out
+}
