@@ -54,8 +54,9 @@ real-vllm: build ## Real engines from PyPI on this machine's processors, against
 	go run ./test/realvllm $(if $(SHORT),-short) $(if $(CELLS),-cells '$(CELLS)')
 
 .PHONY: build
-build: ## All binaries, into bin/
+build: ## All binaries, into bin/, and kubectl's plugin
 	$(GOBUILD) -ldflags "$(LDFLAGS)" -o bin/ ./cmd/...
+	ln -sf coldtrace bin/kubectl-coldtrace
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint ## gofmt, go vet, golangci-lint

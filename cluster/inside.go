@@ -46,8 +46,9 @@ func (s *Start) lackAttempts(last int, previous bool) {
 // read adds the spans of a run.
 func (r *Reader) read(ctx context.Context, t *podlog.Target, run container.Run, previous bool, s *Start) {
 	what := "the log of container " + t.Container
-	log := container.NewLog(run)
-	answer, err := t.Read(ctx, r.Client, podlog.Request{Previous: previous, MaxBytes: r.MaxLogBytes, Skew: s.skew()}, log.Line)
+	going := r.Progress.reading(t, run, previous, s.skew())
+	log := going.log
+	answer, err := going.read(ctx, t, r, podlog.Request{Previous: previous, Skew: s.skew(), GoesOn: r.Progress != nil && !run.Over()})
 	switch {
 	case err != nil && previous && apierrors.IsBadRequest(err):
 		s.lacks(Missing{"the log of the attempt before the last is gone", ""})
@@ -62,6 +63,7 @@ func (r *Reader) read(ctx context.Context, t *podlog.Target, run container.Run, 
 		log.Finish(now)
 	} else {
 		log.Unheard(now)
+		going.of = container.Run{} // it is read anew
 	}
 	switch {
 	case err != nil:

@@ -37,6 +37,8 @@ type Reader struct {
 	Previous    bool   // read the log of the attempt before the last one, too
 	MaxLogBytes int64  // of one log; what matters is at its begin
 	Now         func() time.Time
+	// Progress is for Starts being called again and again: of a log it then reads what is new. nil: all.
+	Progress *Progress
 }
 
 // DefaultMaxLogBytes is more than a start ever wrote, and about what a kubelet keeps of a log (containerLogMaxSize: 10Mi).

@@ -101,6 +101,8 @@ const (
 	AttrRestarts            = "restarts"               // pod_startup: int, of all containers together
 	AttrReasons             = "reasons"                // failed_scheduling: list of words
 	AttrCount               = "count"                  // of an event that was repeated: int, how often
+	AttrAfter               = "after"                  // of the event silence: the phase that ended before it
+	AttrBefore              = "before"                 // of the event silence: the phase that began after it
 )
 
 // Outcomes of a start: AttrOutcome.
@@ -130,6 +132,12 @@ const (
 	EventPullFailed     = "image_pull_failed"     // image_pull
 	EventProbeFailed    = "probe_failed"          // pod_ready, init_container
 	EventContainerEnded = "container_terminated"  // pod_startup
+)
+
+// Events within an engine's init, each at the time when it began, with AttrDurationSeconds.
+const (
+	EventSilence = "silence"        // the engine wrote nothing for so long; AttrPhase, AttrAfter, AttrBefore
+	EventLaunch  = "earlier_launch" // of the engine in the same run of the container; AttrOutcome, AttrReason
 )
 
 // Metrics: delta histograms, exponential.

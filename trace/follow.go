@@ -4,6 +4,7 @@ package trace
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -29,6 +30,44 @@ func (n *Node) Label() string { return n.label() }
 
 // Took is how long a phase took, as a person reads it.
 func (n *Node) Took() string { return seconds(n.Duration()) }
+
+// Now is what a start is at, for how long, and when it is likely ready, by others of its kind: "torch_compile 31.0 s, usually
+// 26.0 s; ready in about 40.0 s". Empty where it is over.
+func (t *Trace) Now(others []*Trace, now time.Time) string {
+	if !t.Outcome().InProgress() {
+		return ""
+	}
+	text := ""
+	for _, n := range t.Open() {
+		if !n.hasOpen() { // of several the one that began last
+			text = joinedBy(", usually ", n.label()+" "+seconds(now.Sub(n.Start)), Usual(others, n.Name))
+		}
+	}
+	return strings.TrimPrefix(joinedBy("; ", text, prefixed("ready in about ", t.left(others, now))), "; ")
+}
+
+// left is the median of what others still had before them when they had come as far; empty: there are none.
+func (t *Trace) left(others []*Trace, now time.Time) string {
+	last := t.lastEnded()
+	if last == nil {
+		return ""
+	}
+	var all []time.Duration
+	for _, o := range others {
+		if out := o.Outcome(); out.Failed() || out.InProgress() {
+			continue
+		}
+		for _, n := range o.those(func(n *Node) bool { return n.Name == last.Name && !n.Open && !n.Failed }) {
+			all = append(all, o.root().End.Sub(n.End))
+			break
+		}
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	slices.Sort(all)
+	return seconds(max(0, all[len(all)/2]-now.Sub(last.End)))
+}
 
 // Usual is how long a phase usually takes in starts, their median; empty: none of them that succeeded has it.
 func Usual(traces []*Trace, name string) string {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/coldtrace/coldtrace/startup"
 )
@@ -105,6 +106,7 @@ func footer(t *Trace, o Options) []line {
 			line{{caption, dim}, {top, plain}},
 			line{{"gaps      ", dim}, {fmt.Sprintf("%s (%s) in which no phase was under way", seconds(t.Uncovered()), share(t.Uncovered(), t.Total())), plain}})
 	}
+	lines = append(lines, t.remarkable(o)...)
 	if t.Conflicts > 0 {
 		lines = append(lines, line{{plural(t.Conflicts, "span") + " repeated with different content; what ended last is drawn", yellow}})
 	}
@@ -112,6 +114,57 @@ func footer(t *Trace, o Options) []line {
 		lines = append(lines, t.legend(o))
 	}
 	return lines
+}
+
+// remarkable are events that explain what no phase does: an engine that was launched before, and when it said nothing for long.
+func (t *Trace) remarkable(o Options) (lines []line) {
+	for _, of := range []struct {
+		event, caption string
+		text           func(Event) string
+	}{
+		{startup.EventLaunch, "launched  ", func(e Event) string {
+			return joinedBy(" ", "before, "+e.own(startup.AttrOutcome), prefixed("after ", e.took())) + prefixed(": ", e.own(startup.AttrReason))
+		}},
+		{startup.EventSilence, "silent    ", func(e Event) string {
+			return e.took() + prefixed(" in ", e.own(startup.AttrPhase)) + prefixed(" after ", e.own(startup.AttrAfter))
+		}},
+	} {
+		var texts []string
+		t.Walk(func(n *Node) {
+			for _, e := range n.Events {
+				if e.Name == of.event {
+					texts = append(texts, printable(of.text(e)))
+				}
+			}
+		})
+		for len(texts) > 1 && columns(of.caption+strings.Join(texts, separator)) > o.width() {
+			texts = texts[:len(texts)-1]
+		}
+		if len(texts) > 0 {
+			lines = append(lines, line{{of.caption, dim}, {strings.Join(texts, separator), plain}})
+		}
+	}
+	return lines
+}
+
+// own is one of an event's attributes as text.
+func (e Event) own(key string) string {
+	for _, a := range e.Attributes {
+		if a.Key == key {
+			return a.Text()
+		}
+	}
+	return ""
+}
+
+// took is how long an event lasted, empty if it does not say.
+func (e Event) took() string {
+	for _, a := range e.Attributes {
+		if v, ok := a.Value.(float64); ok && a.Key == startup.AttrDurationSeconds {
+			return seconds(time.Duration(v * float64(time.Second)))
+		}
+	}
+	return ""
 }
 
 func (t *Trace) legend(o Options) line {

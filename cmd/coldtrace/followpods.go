@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/coldtrace/coldtrace/cluster"
 	"github.com/coldtrace/coldtrace/trace"
 )
 
@@ -38,6 +39,7 @@ func followPods(cmd *cobra.Command, names []string, flags traceFlags) error {
 		ctx, cancel = context.WithTimeout(ctx, flags.timeout)
 		defer cancel()
 	}
+	flags.source.reader.Progress = &cluster.Progress{}
 	f := follower{cmd: cmd, flags: flags, told: map[string]bool{}}
 	out, ok := cmd.OutOrStdout().(*os.File)
 	f.inPlace = ok && term.IsTerminal(int(out.Fd()))
@@ -110,10 +112,15 @@ func (f *follower) tell() error {
 			fmt.Fprint(out, otherScreen)
 		}
 		fmt.Fprint(out, clearScreen)
-		return draw(out, f.last[:1], 0, f.flags)
+		if err := draw(out, f.last[:1], 0, f.flags); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintln(out, t.Now(f.last[1:], time.Now()))
+		return err //nolint:wrapcheck // of the terminal
 	}
 	nodes := t.Ended()
 	slices.SortStableFunc(nodes, func(a, b *trace.Node) int { return a.End.Compare(b.End) })
+	fresh := false
 	for _, n := range nodes {
 		if f.told[n.ID] {
 			continue
@@ -126,7 +133,13 @@ func (f *follower) tell() error {
 		if n.Failed {
 			line += "  " + n.Reason()
 		}
+		fresh = true
 		if _, err := fmt.Fprintln(out, line); err != nil {
+			return fmt.Errorf("write: %w", err)
+		}
+	}
+	if now := t.Now(f.last[1:], time.Now()); fresh && now != "" {
+		if _, err := fmt.Fprintf(out, "%-14snow: %s\n", "", now); err != nil {
 			return fmt.Errorf("write: %w", err)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -92,12 +93,13 @@ type attemptDocument struct {
 	Reason   string         `json:"reason,omitempty"`
 }
 
+// phaseDocument has no times, and a duration only where a line states one, of a log whose lines have none.
 type phaseDocument struct {
 	Name     string         `json:"name"`
 	Parent   string         `json:"parent,omitempty"`
-	Start    time.Time      `json:"start"`
-	End      time.Time      `json:"end"`
-	Duration float64        `json:"duration_seconds"`
+	Start    time.Time      `json:"start,omitzero"`
+	End      time.Time      `json:"end,omitzero"`
+	Duration *float64       `json:"duration_seconds,omitempty"`
 	Failure  string         `json:"failure,omitempty"`
 	Attrs    map[string]any `json:"attributes,omitempty"`
 }
@@ -114,9 +116,14 @@ func printPhasesJSON(w io.Writer, r recipe.Result) error {
 		doc.Attempts = append(doc.Attempts, attemptDocument{a.Start, a.End.Sub(a.Start).Seconds(), a.Outcome, a.Reason})
 	}
 	for _, p := range r.Phases {
-		doc.Phases = append(doc.Phases, phaseDocument{
-			p.Name, p.Parent, p.Start, p.End, p.End.Sub(p.Start).Seconds(), p.Failure, p.Attributes,
-		})
+		d := phaseDocument{Name: p.Name, Parent: p.Parent, Failure: p.Failure, Attrs: p.Attributes}
+		if !r.Untimed {
+			d.Start, d.End = p.Start, p.End
+		}
+		if length, known := lengthOf(p, r.Untimed); known {
+			d.Duration = &length
+		}
+		doc.Phases = append(doc.Phases, d)
 	}
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
@@ -124,6 +131,14 @@ func printPhasesJSON(w io.Writer, r recipe.Result) error {
 		return fmt.Errorf("print phases: %w", err)
 	}
 	return nil
+}
+
+// lengthOf is how many seconds a phase took, if that is known.
+func lengthOf(p recipe.Phase, untimed bool) (float64, bool) {
+	if untimed && p.Attributes["stated_seconds"] == nil {
+		return 0, false
+	}
+	return p.End.Sub(p.Start).Seconds(), true
 }
 
 func printPhases(w io.Writer, r recipe.Result) error {
@@ -138,8 +153,14 @@ func printPhases(w io.Writer, r recipe.Result) error {
 		if p.Parent != "" {
 			depth[p.Key] = depth[p.Parent] + 1
 		}
-		fmt.Fprintf(t, "%s%s\t%s\t%.2f\t%s\n", strings.Repeat("  ", depth[p.Key]), p.Name,
-			p.Start.Format(time.TimeOnly), p.End.Sub(p.Start).Seconds(), p.Failure)
+		start, seconds := "-", "-"
+		if !r.Untimed {
+			start = p.Start.Format(time.TimeOnly)
+		}
+		if length, known := lengthOf(p, r.Untimed); known {
+			seconds = strconv.FormatFloat(length, 'f', 2, 64)
+		}
+		fmt.Fprintf(t, "%s%s\t%s\t%s\t%s\n", strings.Repeat("  ", depth[p.Key]), p.Name, start, seconds, p.Failure)
 	}
 	fmt.Fprintln(t, "\nFIGURE\tVALUE")
 	for _, name := range slices.Sorted(maps.Keys(r.Figures)) {
@@ -160,6 +181,10 @@ func printPhases(w io.Writer, r recipe.Result) error {
 // printSilences shows the longest times without a line, and the lines around them.
 func printSilences(w io.Writer, r recipe.Result) error {
 	var b strings.Builder
+	if r.Untimed {
+		_, err := fmt.Fprintln(w, "\nNo line has a time: lengths are those that lines state.")
+		return err //nolint:wrapcheck // of the terminal
+	}
 	fmt.Fprintf(&b, "\n%.1f %% of the time has a name.", 100*r.Named)
 	if len(r.Silences) > 0 {
 		b.WriteString(" The longest silences:")

@@ -50,6 +50,7 @@ type kubelet struct {
 	logs   map[string]string // by NAMESPACE/POD/CONTAINER, a trailing "?previous" for the attempt before
 	silent bool
 	asked  int
+	sent   int // bytes
 	atOnce int
 	most   int
 }
@@ -81,6 +82,16 @@ func (k *kubelet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "stamps were not asked for", http.StatusBadRequest)
 		return
 	}
+	if since, err := time.Parse(time.RFC3339, r.URL.Query().Get("sinceTime")); err == nil {
+		log = strings.Join(slices.DeleteFunc(strings.SplitAfter(log, "\n"), func(line string) bool {
+			stamp, _, _ := strings.Cut(line, " ")
+			at, err := time.Parse(time.RFC3339Nano, stamp)
+			return err == nil && at.Before(since)
+		}), "")
+	}
+	k.mu.Lock()
+	k.sent += len(log)
+	k.mu.Unlock()
 	if limit, err := strconv.Atoi(r.URL.Query().Get("limitBytes")); err == nil {
 		log = log[:min(limit, len(log))]
 	}

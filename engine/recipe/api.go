@@ -23,12 +23,6 @@ const (
 	OutcomeTruncated Outcome = "truncated"
 )
 
-// Streams of a container, for Reader.Line.
-const (
-	Stdout = 1
-	Stderr = 2
-)
-
 // Exit is the status the engine's process ended with. Signal is 0 unless a signal ended it.
 type Exit struct {
 	Code   int
@@ -75,6 +69,8 @@ type Result struct {
 	Outcome Outcome
 	Reason  string // typed, see Reasons; empty unless failed or interrupted
 	Phases  []Phase
+	// Untimed says that no line has a time: of a phase there is the length that a line states, and of others that they were.
+	Untimed bool `json:",omitempty"`
 	// Named is the share of the time from the engine's begin to ready, or to the end, that lies in a phase other than its
 	// init as a whole; of a log without times 0.
 	Named float64

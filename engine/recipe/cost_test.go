@@ -3,6 +3,7 @@
 package recipe
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"os"
@@ -13,6 +14,11 @@ import (
 	"testing"
 	"time"
 )
+
+// split cuts a log in memory.
+func split(log []byte) *splitter {
+	return &splitter{in: bufio.NewReaderSize(bytes.NewReader(log), sampled)}
+}
 
 // fixtureLines are all lines of the logs in testdata.
 func fixtureLines(tb testing.TB) [][]byte {
@@ -27,9 +33,9 @@ func fixtureLines(tb testing.TB) [][]byte {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		s := splitter{log: raw}
+		s := split(raw)
 		for line, ok := s.next(); ok; line, ok = s.next() {
-			lines = append(lines, line)
+			lines = append(lines, bytes.Clone(line))
 		}
 	}
 	return lines
@@ -37,9 +43,9 @@ func fixtureLines(tb testing.TB) [][]byte {
 
 func TestLinesThatSayNothingCostNoMemory(t *testing.T) {
 	r := ByName("vllm").NewReader(Options{})
-	r.Line(noon, Stdout, []byte("INFO 03-01 12:00:00 [x.py:1] first"))
+	r.Line(noon, []byte("INFO 03-01 12:00:00 [x.py:1] first"))
 	line := []byte("(EngineCore_DP0 pid=2) INFO 03-01 12:00:00 [x.py:1] Using attention backend " + strings.Repeat("x", 300))
-	if n := testing.AllocsPerRun(1000, func() { r.Line(noon, Stdout, line) }); n != 0 {
+	if n := testing.AllocsPerRun(1000, func() { r.Line(noon, line) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
@@ -47,8 +53,8 @@ func TestLinesThatSayNothingCostNoMemory(t *testing.T) {
 func TestAHostileLogDoesNotGrowTheReader(t *testing.T) {
 	r := ByName("vllm").NewReader(Options{})
 	for i := range 100_000 {
-		r.Line(noon, Stdout, fmt.Appendf(nil, "(Worker pid=%d) Loading weights took %d seconds", i, i))
-		r.Line(noon, Stdout, fmt.Appendf(nil, "(Worker pid=%d) Traceback (most recent call last):", i))
+		r.Line(noon, fmt.Appendf(nil, "(Worker pid=%d) Loading weights took %d seconds", i, i))
+		r.Line(noon, fmt.Appendf(nil, "(Worker pid=%d) Traceback (most recent call last):", i))
 	}
 	s := r.start
 	if n := len(s.figures["weights_load_seconds"]); n > maxRanks {
@@ -81,16 +87,16 @@ func BenchmarkLines(b *testing.B) {
 	}
 	b.Run("reader", func(b *testing.B) {
 		r := ByName("vllm").NewReader(Options{})
-		each(b, func(line []byte) { r.Line(noon, Stdout, line) })
+		each(b, func(line []byte) { r.Line(noon, line) })
 	})
 	b.Run("reader, nothing said", func(b *testing.B) {
 		r := ByName("vllm").NewReader(Options{})
 		line := []byte("(EngineCore_DP0 pid=2) INFO 03-01 12:00:00 [cuda.py:351] Using FLASH_ATTN attention backend out of potential backends")
-		r.Line(noon, Stdout, line)
+		r.Line(noon, line)
 		b.SetBytes(int64(len(line)))
 		b.ReportAllocs()
 		for b.Loop() {
-			r.Line(noon, Stdout, line)
+			r.Line(noon, line)
 		}
 		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "lines/s")
 	})
@@ -115,7 +121,7 @@ func BenchmarkLog(b *testing.B) {
 			for b.Loop() {
 				r := ByName("vllm").NewReader(Options{})
 				for i := range n {
-					r.Line(noon, Stdout, lines[i%len(lines)])
+					r.Line(noon, lines[i%len(lines)])
 				}
 			}
 			b.ReportMetric(b.Elapsed().Seconds()*1e3/float64(b.N), "ms/log")
@@ -132,7 +138,7 @@ func BenchmarkLineLength(b *testing.B) {
 				r := ByName("vllm").NewReader(Options{})
 				b.SetBytes(int64(min(length, maxLine)))
 				for b.Loop() {
-					r.Line(noon, Stdout, line)
+					r.Line(noon, line)
 				}
 			})
 		}
@@ -149,10 +155,11 @@ func FuzzReaderSurvivesAnyLog(f *testing.F) {
 	f.Fuzz(func(t *testing.T, log []byte, embedded bool) {
 		for _, recipe := range All() {
 			r := recipe.NewReader(Options{Start: noon.Add(-time.Second), Embedded: embedded, Now: noon, Location: time.UTC})
-			s := splitter{log: log, width: wrapWidth(log)}
+			s := split(log)
+			s.width = wrapWidth(log)
 			at := noon
 			for line, ok := s.next(); ok; line, ok = s.next() {
-				r.Line(at, Stdout, line)
+				r.Line(at, line)
 				at = at.Add(time.Millisecond)
 			}
 			checkPhases(t, r.Result(nil, at))
@@ -165,7 +172,7 @@ func FuzzSplitterLosesNothing(f *testing.F) {
 	f.Add([]byte("a\r\nb\rc"))
 	f.Fuzz(func(t *testing.T, log []byte) {
 		var got []byte
-		s := splitter{log: log}
+		s := split(log)
 		for line, ok := s.next(); ok; line, ok = s.next() {
 			if bytes.ContainsAny(line, "\r\n") {
 				t.Fatal("a line holds a terminator")

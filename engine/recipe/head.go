@@ -2,7 +2,11 @@
 
 package recipe
 
-import "bytes"
+import (
+	"bytes"
+	"strconv"
+	"time"
+)
 
 // head is what stands before a log line's message.
 type head struct {
@@ -14,12 +18,13 @@ type head struct {
 	message []byte
 
 	dated bool // a collector's date was taken off
+	bar   int  // where a progress bar ends that the line was written behind
 }
 
 // parse takes a clean line apart.
 func parse(line []byte) head {
-	h := head{message: line}
-	for rest := line[barEnd(line):]; rest != nil; {
+	h := head{message: line, bar: barEnd(line)}
+	for rest := line[h.bar:]; rest != nil; {
 		h.message = bytes.TrimLeft(rest, " \t\r")
 		rest = h.prefix()
 	}
@@ -31,6 +36,9 @@ func parse(line []byte) head {
 // there is none. It may be a terminal wide, so what follows would be out of sight.
 func barEnd(line []byte) int {
 	end := 0
+	if bytes.IndexByte(line, '%') < 0 && !bytes.Contains(line, []byte("it [")) {
+		return 0 // no bar: of one without a total there is at least the count
+	}
 	for _, unit := range [...]string{"it/s]", "s/it]", "B/s]"} {
 		if bytes.Contains(line, []byte(unit)) { // which is far faster than to look from the end
 			end = max(end, bytes.LastIndex(line, []byte(unit))+len(unit))
@@ -45,6 +53,20 @@ func barEnd(line []byte) int {
 // drawn says whether a text is a progress bar's: a library of many engines draws it, whatever the log level.
 func drawn(text []byte) bool {
 	return bytes.Contains(text, []byte("%|")) || bytes.Contains(text, []byte("% Completed |"))
+}
+
+// drawnFor is for how long a bar is drawn, by its own word: "[00:53<01:20, 5.1it/s]".
+func drawnFor(text []byte) time.Duration {
+	end := max(0, bytes.IndexByte(text, '<'))
+	var elapsed time.Duration
+	for part := range bytes.SplitSeq(text[bytes.LastIndexByte(text[:end], '[')+1:end], []byte(":")) {
+		n, err := strconv.Atoi(string(part))
+		if err != nil {
+			return 0
+		}
+		elapsed = 60*elapsed + time.Duration(n)*time.Second
+	}
+	return min(elapsed, maxLength)
 }
 
 // prefix takes one thing off that stands before a message, and returns what follows; nil if there is none.

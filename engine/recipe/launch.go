@@ -17,6 +17,7 @@ type launch struct {
 	version    string
 	server     string    // process prefix of the line that introduced it
 	said       time.Time // last line of the engine's logger
+	told       bool      // something was said of an engine
 	spoke      bool      // the engine's own logger was heard, not only bars and warnings
 	drew       bool      // a bar came before its first word
 	prompt     prompt
@@ -36,10 +37,12 @@ type launch struct {
 	sets     map[string]string               // attributes that a phase gets when it ends
 	figures  map[string]map[string][]float64 // figure -> rank -> values
 	failures []failure
-	moved    bool // something was measured
+	moved    bool          // something was measured
+	stated   time.Duration // of all that was, where no line has a time
 
 	expected map[string]float64 // how many there are of a kind of process, by the log's word
 	parts    map[string]bool    // ranks whose engine, or part of one, is initialised
+	met      []byte             // the rank of the last line
 	servers  map[string]bool    // API servers that have a number
 	serving  map[string]int     // how often a process said that it serves, "" for those that don't give their name
 }
@@ -55,10 +58,12 @@ func newLaunch() *launch {
 // maxRanks bounds what one phase or figure may hold, whatever a log says.
 const maxRanks = 4096
 
-func (s *launch) seen(at time.Time, h head) {
-	if s.first.IsZero() {
-		s.first = at
+// seen takes a logger's line. telling: it says something of an engine, in a log that may hold another program's lines, too.
+func (s *launch) seen(at time.Time, h head, telling bool) {
+	if s.first.IsZero() || telling && !s.told && apart(s.first, at) {
+		s.first, s.said, s.hush = at, at, hush{} // what was before is another program's, or by another clock
 	}
+	s.told = s.told || telling
 	s.said = later(s.said, at)
 	s.meet(h.rank)
 	if s.firstStamp == "" && h.stamp != nil {
@@ -80,6 +85,7 @@ func (s *launch) over() bool {
 type prompt struct {
 	at    time.Time
 	stamp string
+	since time.Time // of the line before
 }
 
 // begun: more than introductions were made.

@@ -72,7 +72,7 @@ func (r *Reader) phases(died string, end time.Time) []Phase {
 	noise := coarse
 	if !r.options.Embedded {
 		noise = exact
-	} else if r.fine {
+	} else if r.clock.fine {
 		noise = fine
 	}
 	served := slices.DeleteFunc(slices.Clone(out), func(p Phase) bool { return parents[p.Name] != startup.SpanServerReady })

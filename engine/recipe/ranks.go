@@ -45,6 +45,10 @@ func (s *launch) serverSays(rank string) bool { return !apiServer(s.server) || a
 
 // meet takes note of a process.
 func (s *launch) meet(rank []byte) {
+	if bytes.Equal(rank, s.met) {
+		return
+	}
+	s.met = append(s.met[:0], rank...)
 	if !bytes.ContainsAny(rank, "0123456789") || len(s.servers) >= maxRanks {
 		return
 	}

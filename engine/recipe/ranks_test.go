@@ -63,7 +63,7 @@ func TestARankThatFailsOrIntroducesItselfLateResetsNothing(t *testing.T) {
 			OutcomeEngineReady, "", 3 * time.Second,
 		},
 		"the same engine again is another launch": {
-			banner + dp0 + engine + prefixed(dp0, wrong) + "(EngineCore_DP0 pid=33) " + engine + "(EngineCore_DP0 pid=33) " + inited, OutcomeEngineReady, "", 8 * time.Second,
+			banner + dp0 + engine + prefixed(dp0, wrong) + "(EngineCore_DP0 pid=33) " + engine + "(EngineCore_DP0 pid=33) " + inited, OutcomeEngineReady, "", time.Second, // since the one before ended
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -90,7 +90,7 @@ func TestABannerOfAProcessThatRunsIsNoNewLaunch(t *testing.T) {
 		at := noon
 		for line := range strings.Lines(banner + dp0 + engine + dp0 + loads + dp0 + took + strings.Replace(banner, "pid=1", "pid=2", 1)) {
 			at = at.Add(time.Second)
-			r.Line(at, Stdout, []byte(strings.TrimRight(line, "\n")))
+			r.Line(at, []byte(strings.TrimRight(line, "\n")))
 		}
 		if kept := len(r.Result(nil, at).Figures) > 0; kept != one {
 			t.Errorf("one process: %v, figures kept: %v", one, kept)

@@ -4,6 +4,7 @@ package recipe
 
 import (
 	"bytes"
+	"cmp"
 	"time"
 
 	"github.com/coldtrace/coldtrace/startup"
@@ -21,13 +22,12 @@ type Reader struct {
 	hits     []uint16
 	done     []uint64 // by rule: the last pass that it was applied in
 	pass     uint64
-	raised   uint64    // the last pass whose line named an exception
-	buf      []byte    // of a line without its colours
-	latest   time.Time // of the last line, by its stamp where Options.Embedded
-	fine     bool      // stamps have fractions of a second
-	late     time.Time // of the last that Ray repeated, so
+	raised   uint64 // the last pass whose line named an exception
+	buf      []byte // of a line without its colours
+	clock    *clock
 	attempts []Attempt // launches before this one
 	matched  int       // lines that an engine's own text matched
+	client   bool      // a client of the engine's wrote them
 	working  time.Time // when the engine was first seen to be past its imports, see Working
 
 	open   map[string]bool // ranks in the middle of a Python traceback
@@ -40,71 +40,80 @@ func (r *Recipe) NewReader(o Options) *Reader {
 	r.prepare.Do(func() {
 		texts := make([]string, len(r.rules))
 		for i := range r.rules {
-			texts[i] = r.rules[i].literal()
-			texts[i] = texts[i][:min(len(texts[i]), searched)]
+			texts[i] = r.rules[i].sought()
 		}
 		r.literal = newLiterals(texts)
 	})
 	if o.Location == nil {
 		o.Location = time.Local
 	}
-	return &Reader{recipe: r, options: o, start: newLaunch(), open: map[string]bool{}, done: make([]uint64, len(r.rules))}
+	return &Reader{
+		recipe: r, options: o, clock: &clock{options: o}, start: newLaunch(), open: map[string]bool{}, done: make([]uint64, len(r.rules)),
+	}
 }
 
 // Line reads one line, without its terminator. A line that says nothing costs one pass over it and no memory.
-func (r *Reader) Line(at time.Time, _ int, raw []byte) {
-	if len(raw) > maxLine {
-		raw = raw[:maxLine]
-	}
-	if coloured(raw) {
-		r.buf = clean(r.buf, raw)
-		raw = r.buf
-	}
-	r.hits = r.recipe.literal.in(raw, r.hits[:0])
+func (r *Reader) Line(at time.Time, raw []byte) {
+	text := tidy(&r.buf, raw)
+	r.hits = r.recipe.literal.in(text, r.hits[:0])
 	if len(r.hits) == 0 && len(r.open) == 0 && !r.options.Embedded && !r.start.first.IsZero() {
 		r.start.hush.heard(at, nil, false)
 		return
 	}
-	r.read(at, bytes.Trim(raw, "\r\n"))
-}
-
-// read is for lines that may say something.
-func (r *Reader) read(at time.Time, text []byte) {
 	if len(text) == 0 {
 		return
 	}
 	h := parse(text)
-	at, own := r.time(at, h, text)
-	s := r.start
-	switch timed := own || !r.latest.IsZero(); {
+	at, own := r.clock.of(at, h, text, len(r.hits) > 0)
+	r.read(line{at: at, own: own, early: !own && r.clock.latest.IsZero(), head: h, text: text})
+}
+
+// tidy is the part of a line that is looked at, without colours, which are taken off in buf.
+func tidy(buf *[]byte, raw []byte) []byte {
+	if len(raw) > maxLine {
+		raw = raw[:maxLine]
+	}
+	if coloured(raw) {
+		*buf = clean(*buf, raw)
+		raw = *buf
+	}
+	return bytes.Trim(raw, "\r\n")
+}
+
+// read is for lines that may say something; r.hits are the texts in it.
+func (r *Reader) read(l line) {
+	s, h, text := r.start, l.head, l.text
+	if l.early {
+		l.at = l.at.Add(s.stated)
+	}
+	switch {
 	case h.stamp == nil && len(r.hits) > 0 && drawn(text):
 		s.drew = s.drew || s.first.IsZero()
-	case timed && (h.stamp != nil || len(r.hits) > 0 || s.first.IsZero() && logged(text)):
-		s.seen(at, h)
+	case !l.early && (h.stamp != nil || len(r.hits) > 0 || s.first.IsZero() && logged(text)):
+		s.seen(l.at, h, r.options.Embedded && (h.stamp != nil || len(r.hits) > 0))
 	}
-	since := s.hush.last
-	if own || !r.options.Embedded {
-		s.hush.heard(at, text, r.options.Embedded)
+	l.since = s.hush.last
+	if l.own {
+		s.hush.heard(l.at, text, r.options.Embedded)
 	}
 	r.pass++
-	r.traceback(at, h, text)
-	if h.stamp != nil && !bytes.Contains(h.rank, []byte("pid=")) && s.server != "" && s.over() && s.prompt.at.IsZero() {
-		s.prompt = prompt{at, string(h.stamp)} // a server's processes have names once they are past their imports
+	r.traceback(l.at, h, text)
+	if s.prompt.at.IsZero() && s.server != "" && h.stamp != nil && !bytes.Contains(h.rank, []byte("pid=")) && s.over() {
+		s.prompt = prompt{l.at, string(h.stamp), l.since} // a server's processes have names once they are past their imports
 	}
-	before := r.start
 	for _, hit := range r.hits {
 		if r.done[hit] == r.pass {
 			continue // the text is there twice
 		}
 		r.done[hit] = r.pass
-		r.apply(line{at: at, since: since, own: own, early: r.options.Embedded && !own && r.latest.IsZero(), head: h, text: text}, &r.recipe.rules[hit])
+		r.apply(l, &r.recipe.rules[hit])
 	}
-	if r.start != before { // the line began another launch
-		r.start.seen(at, h)
+	if r.start != s { // the line began another launch
+		r.start.seen(l.at, h, r.options.Embedded)
 		clear(r.open)
 	}
-	if h.stamp != nil && r.start.ready.IsZero() {
-		r.start.lastStamp = string(h.stamp)
+	if s = r.start; h.stamp != nil && s.ready.IsZero() && s.lastStamp != string(h.stamp) {
+		s.lastStamp = string(h.stamp)
 	}
 }
 
@@ -131,35 +140,6 @@ func (l *line) known(at time.Time) time.Time {
 // others that only counts because of what was said before.
 func (r *rule) tells(l line) bool {
 	return !r.shared && !l.bar && r.Fails == "" && r.Needs == "" && (len(l.level) == 0 || l.level[0] == 'I' || l.level[0] == 'D')
-}
-
-// time is when the line was written, as well as can be told, and whether it says so itself.
-func (r *Reader) time(at time.Time, h head, text []byte) (time.Time, bool) {
-	if !r.options.Embedded {
-		if h.ray { // Ray collects and repeats its workers' lines, seconds to minutes late
-			if t, ok := stamped(text[barEnd(text):], at, r.options.Location); ok && at.Sub(t) > 2*time.Second && at.Sub(t) < time.Hour {
-				return t, true
-			}
-		}
-		return at, true
-	}
-	latest := r.options.Now
-	if latest.IsZero() {
-		latest = at
-	}
-	if t, ok := stamped(text[barEnd(text):], latest, r.options.Location); ok {
-		r.fine = r.fine || t.Nanosecond() != 0
-		if h.ray {
-			r.late = t
-		} else {
-			r.latest = t
-		}
-		return t, true
-	}
-	if r.latest.IsZero() {
-		return at, false
-	}
-	return r.latest, false
 }
 
 // apply takes one text's meaning, if the line is really it.
@@ -219,6 +199,9 @@ func (r *Reader) apply(l line, rule *rule) {
 			if rule.Fallback {
 				figure = fallback + figure
 			}
+			if rule.Tentative {
+				figure = fallback + fallback + figure
+			}
 			s.figure(figure, rank, v)
 		}
 	}
@@ -256,19 +239,19 @@ func (r *Reader) marked(l line, rule *rule, c capture) {
 	switch rule.Mark {
 	case markPrompt:
 		if !s.ready.IsZero() && !r.options.One {
-			r.start = newLaunch()
+			r.relaunch(l.since)
 		} else {
-			s.prompt = prompt{at, string(l.stamp)}
+			s.prompt = prompt{at, string(l.stamp), l.since}
 		}
 	case markLaunch:
 		if (s.over() || s.begun()) && !r.options.One && !siblings(s.server, rank) {
-			r.again()
+			r.again(l.since)
 		}
 		r.start.at[markLaunch] = at
 		r.start.server = rank
 	case markEngine:
 		if (s.over() && !s.another(rank) || s.engines[rank] && s.moved) && !r.options.One {
-			r.again()
+			r.again(l.since)
 		}
 		s = r.start
 		s.engines[rank] = true
@@ -291,6 +274,8 @@ func (r *Reader) marked(l line, rule *rule, c capture) {
 		}
 	case markInterrupted:
 		s.interrupt(at, rank)
+	case markClient:
+		r.client = r.client || !r.Introduced()
 	case markException:
 		if len(r.open) < maxRanks {
 			r.open[rank] = true
@@ -310,27 +295,39 @@ func (r *Reader) marked(l line, rule *rule, c capture) {
 	}
 }
 
-// maxAttempts bounds what a loop of crashes may hold.
-const maxAttempts = 32
+// MaxAttempts bounds what a loop of crashes may hold.
+const MaxAttempts = 32
 
-// again begins another launch. Where the one before was over, what has been said since is of the new one.
-func (r *Reader) again() {
+// again begins another launch after a line. Where the one before was over, what has been said since is of the new one.
+func (r *Reader) again(end time.Time) {
 	before := r.start
+	prompted := before.over() && !before.prompt.at.IsZero()
+	if prompted {
+		end = before.prompt.since
+	}
 	outcome, reason := before.outcome(nil)
-	if len(r.attempts) == maxAttempts {
+	if len(r.attempts) == MaxAttempts {
 		r.attempts = r.attempts[1:]
 	}
 	if !before.first.IsZero() && outcome != OutcomeReady {
-		r.attempts = append(r.attempts, Attempt{Start: before.first, End: later(before.said, before.first), Outcome: outcome, Reason: reason})
+		r.attempts = append(r.attempts, Attempt{Start: cmp.Or(r.options.Start, before.first), End: later(end, before.first), Outcome: outcome, Reason: reason})
 	}
-	r.start = newLaunch()
-	if before.over() && !before.prompt.at.IsZero() {
+	r.relaunch(end)
+	if prompted {
 		r.start.first, r.start.firstStamp, r.start.spoke = before.prompt.at, before.prompt.stamp, true
 	}
 }
 
-// Recognised says whether any line was one of the engine's: false for silenced or foreign logging.
-func (r *Reader) Recognised() bool { return r.matched > 0 }
+// relaunch forgets the launch that was: where its process is known to have begun, the next one's began when it ended.
+func (r *Reader) relaunch(end time.Time) {
+	if !r.options.Start.IsZero() {
+		r.options.Start = later(end, r.options.Start)
+	}
+	r.start = newLaunch()
+}
+
+// Recognised says whether any line was one of the engine's: false for silenced or foreign logging, and for what a client quotes.
+func (r *Reader) Recognised() bool { return r.matched > 0 && !r.client }
 
 // EngineReady is when the engine was initialised, and whether it is.
 func (r *Reader) EngineReady() (time.Time, bool) {

@@ -42,7 +42,7 @@ func live(t *testing.T, engine, log string) (*Reader, time.Time) {
 	r := ByName(engine).NewReader(Options{Start: noon.Add(-3 * time.Second), Location: time.UTC})
 	at := noon
 	for line := range strings.Lines(strings.TrimPrefix(log, "\n")) {
-		r.Line(at, Stdout, []byte(strings.TrimSuffix(line, "\n")))
+		r.Line(at, []byte(strings.TrimSuffix(line, "\n")))
 		at = at.Add(time.Second)
 	}
 	return r, at
@@ -337,7 +337,7 @@ func TestRayLinesAreTimedByTheirStampAndOthersByTheirReceipt(t *testing.T) {
 				stamp = "04:59:30"
 			}
 			r := ByName("vllm").NewReader(Options{Start: noon.Add(-time.Hour), Location: time.UTC})
-			r.Line(noon, Stdout, []byte(c.prefix+"INFO 03-01 "+stamp+" [l.py:1] Model loading took 1.0 GiB and 10.000000 seconds"))
+			r.Line(noon, []byte(c.prefix+"INFO 03-01 "+stamp+" [l.py:1] Model loading took 1.0 GiB and 10.000000 seconds"))
 			for _, p := range r.Result(nil, noon).Phases {
 				if p.Name == startup.SpanModelLoad && noon.Sub(p.End) != c.want {
 					t.Errorf("ends %s before its receipt, want %s", noon.Sub(p.End), c.want)

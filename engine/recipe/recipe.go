@@ -7,6 +7,7 @@ import (
 	"embed"
 	"fmt"
 	"path"
+	"slices"
 	"sort"
 	"sync"
 
@@ -22,6 +23,7 @@ var embedded embed.FS
 type Recipe struct {
 	name        string
 	id          string // its file's name: batch programs share the name of their engine
+	sources     string // versions of the engine in whose sources the texts were looked up
 	serveMarker mark
 	figures     map[string]aggregate
 	rules       []rule
@@ -46,6 +48,7 @@ func (r *Recipe) ReadyByLog() bool { return engines.ByName(r.id).Address.Scheme 
 type file struct {
 	Name        string               `yaml:"name"`
 	Like        string               `yaml:"like"` // takes the rules and figures of that recipe
+	Sources     string               `yaml:"sources"`
 	Include     []string             `yaml:"include"`
 	ServeMarker mark                 `yaml:"serve_marker"`
 	Figures     map[string]aggregate `yaml:"figures"`
@@ -102,16 +105,17 @@ func load() ([]*Recipe, error) {
 			continue // shared lines
 		}
 		r := &Recipe{
-			name: f.Name, id: id, serveMarker: f.ServeMarker, figures: f.Figures, rules: f.Lines,
+			name: f.Name, id: id, sources: f.Sources, serveMarker: f.ServeMarker, figures: f.Figures, rules: f.Lines,
 		}
 		if f.Like != "" {
 			r.rules, r.figures = files[f.Like].Lines, files[f.Like].Figures
 			f.Include = files[f.Like].Include
 		}
+		r.rules = slices.Clone(r.rules) // of which another recipe may have a part
 		for _, shared := range f.Include {
 			for _, line := range files[shared].Lines {
 				line.shared = true
-				r.rules = append(r.rules[:len(r.rules):len(r.rules)], line)
+				r.rules = append(r.rules, line)
 			}
 		}
 		out = append(out, r)

@@ -15,7 +15,7 @@ import (
 )
 
 var marks = []mark{
-	"", markLaunch, markEngine, markDraft, markNoDraft, markCapacity, markEngineReady, markEngineUp, markServing, markReady, markPrompt, markEngineSeen,
+	"", markLaunch, markEngine, markDraft, markNoDraft, markCapacity, markEngineReady, markEngineUp, markServing, markReady, markPrompt, markClient, markEngineSeen,
 	markWorking, markWaiting, markGaveUp, markInterrupted, markException, markChained, markHeadless, markEager, markPartReady,
 }
 

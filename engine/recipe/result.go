@@ -32,6 +32,11 @@ func (r *Reader) Result(exit *Exit, end time.Time) Result {
 		end = cause.at // what is said after that is about it
 	}
 	out.Phases = r.phases(died, end)
+	if r.options.Embedded && !r.clock.timed() {
+		out.Untimed = true
+		out.Phases = slices.DeleteFunc(out.Phases, func(p Phase) bool { return p.Attributes == nil && p.Failure == "" && p.Parent != "" })
+		return out
+	}
 	out.Named = namedShare(out.Phases, r.recipe.name+"_init")
 	if n := len(out.Phases); n > 0 {
 		begin, last := out.Phases[0].Start, end
@@ -98,18 +103,26 @@ func (s *launch) outcome(exit *Exit) (Outcome, string) {
 	return OutcomeEngineReady, ""
 }
 
-// fallback marks figures that count where no other line states them.
+// fallback marks figures that count where no other line states them; twice, those of which the sum does where there is nothing else.
 const fallback = "or "
+
+// stands is what a figure is called, and whether it counts.
+func (s *launch) stands(figure string) (name string, counts bool) {
+	for rest, is := strings.CutPrefix(figure, fallback); is; rest, is = strings.CutPrefix(rest, fallback) {
+		if figure = rest; s.figures[figure] != nil {
+			return figure, false
+		}
+	}
+	return figure, true
+}
 
 // figures reduces what the ranks said to one number each.
 func (r *Reader) figures() map[string]any {
 	out := map[string]any{}
-	for name, ranks := range r.start.figures {
-		if rest, is := strings.CutPrefix(name, fallback); is {
-			if _, better := r.start.figures[rest]; better {
-				continue
-			}
-			name = rest
+	for stated, ranks := range r.start.figures {
+		name, counts := r.start.stands(stated)
+		if !counts {
+			continue
 		}
 		var models []float64 // by how often a rank has said it
 		for _, values := range ranks {
@@ -125,6 +138,8 @@ func (r *Reader) figures() map[string]any {
 			}
 		}
 		switch how := r.recipe.figures[name]; {
+		case strings.HasPrefix(stated, fallback+fallback):
+			out[name] = largestSum(ranks)
 		case how == aggregateLast:
 			out[name] = smallestLast(ranks)
 		case len(models) > 1 && (how == aggregateEach && (!r.start.passed(markNoDraft) || r.start.passed(markDraft)) || how == aggregateDraft && r.start.draft()):
@@ -139,6 +154,18 @@ func (r *Reader) figures() map[string]any {
 		}
 	}
 	return out
+}
+
+func largestSum(ranks map[string][]float64) float64 {
+	most := 0.0
+	for _, values := range ranks {
+		sum := 0.0
+		for _, v := range values {
+			sum += v
+		}
+		most = max(most, sum)
+	}
+	return most
 }
 
 func smallestLast(ranks map[string][]float64) float64 {

@@ -61,6 +61,7 @@ const (
 	markHeadless    mark = "headless"     // its engine, or its server, is on another node
 	markEager       mark = "eager"        // no graphs will be captured
 	markPartReady   mark = "part_ready"   // a rank has done the last of its part that its log tells
+	markClient      mark = "client"       // a client of a server speaks: what it says of an engine before one introduces itself is quoted
 	markPrompt      mark = "prompt"       // a first line of a process, which may begin a new launch
 	markWaiting     mark = "waiting"      // what it complained of may still come
 	markGaveUp      mark = "gave_up"      // it ends itself, with SIGKILL
@@ -98,6 +99,12 @@ var placeholder = regexp.MustCompile(`\{[^{}]+\}`)
 func (r *rule) literal() string {
 	literal, _, _ := strings.Cut(r.Says, "{")
 	return literal
+}
+
+// sought is the part of it that lines are searched for.
+func (r *rule) sought() string {
+	literal := r.literal()
+	return literal[:min(len(literal), searched)]
 }
 
 // searched is how much of a literal lines are searched for: enough to be rare, and a smaller table.

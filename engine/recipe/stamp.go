@@ -11,9 +11,35 @@ import (
 // stampReach is how far into a line its stamp is looked for: past process prefixes, short of the message.
 const stampReach = 200
 
+// form is how a logger writes times: two of one program write theirs each in its own, by one clock.
+type form byte
+
+const (
+	formNone     form = iota
+	formSpace         // 2026-03-01 12:00:00: Python's
+	formT             // 2026-03-01T12:00:00: RFC 3339
+	formYearless      // 03-01 12:00:00: vLLM's
+	formAmerican      // 03/01/2026-12:00:00: TensorRT-LLM's
+	formSlashes       // 2026/03/01 12:00:00
+	formGlog          // I0301 12:00:00.000000
+)
+
 // stamped finds the first time in a clean line: vLLM's mm-dd HH:MM:SS, or a date with a year (SGLang, TGI, Ray,
-// containerd). latest places a stamp that has no year.
+// containerd). latest places a stamp that has no year. All times are shown in zone.
 func stamped(line []byte, latest time.Time, zone *time.Location) (time.Time, bool) {
+	t, of := stampOf(line, latest, zone)
+	return t, of != formNone
+}
+
+// valid is a form, if what was written in it is a time.
+func (f form) valid(t time.Time, ok bool) (time.Time, form) {
+	if !ok {
+		f = formNone
+	}
+	return t, f
+}
+
+func stampOf(line []byte, latest time.Time, zone *time.Location) (time.Time, form) {
 	line = line[:min(len(line), stampReach)]
 	for i := range line {
 		if line[i] < '0' || line[i] > '9' || i > 0 && (isDigit(line[i-1]) || line[i-1] == '-') {
@@ -21,20 +47,22 @@ func stamped(line []byte, latest time.Time, zone *time.Location) (time.Time, boo
 		}
 		b := line[i:]
 		switch {
-		case shaped(b, "0000-00-00 00:00:00"), shaped(b, "0000-00-00T00:00:00"):
-			return dated(b, zone)
+		case shaped(b, "0000-00-00 00:00:00"):
+			return formSpace.valid(dated(b, zone))
+		case shaped(b, "0000-00-00T00:00:00"):
+			return formT.valid(dated(b, zone))
 		case shaped(b, "00-00 00:00:00"):
-			return yearless(b, latest, zone)
-		case shaped(b, "00/00/0000-00:00:00"): // TensorRT-LLM: 12/20/2025-04:20:21
-			return dated([]byte(string(b[6:10])+"-"+string(b[:2])+"-"+string(b[3:5])+" "+string(b[11:19])), zone)
+			return formYearless.valid(yearless(b, latest, zone))
+		case shaped(b, "00/00/0000-00:00:00"):
+			return formAmerican.valid(dated([]byte(string(b[6:10])+"-"+string(b[:2])+"-"+string(b[3:5])+" "+string(b[11:19])), zone))
 		case shaped(b, "0000/00/00 00:00:00"):
-			return dated([]byte(string(b[:4])+"-"+string(b[5:7])+"-"+string(b[8:min(len(b), 32)])), zone)
+			return formSlashes.valid(dated([]byte(string(b[:4])+"-"+string(b[5:7])+"-"+string(b[8:min(len(b), 32)])), zone))
 		case shaped(b, "0000 00:00:00.000000") && i > 0 && line[i-1] >= 'A' && line[i-1] <= 'Z': // glog: I0803 18:43:44.778509
 			t, ok := yearless([]byte(string(b[:2])+"-"+string(b[2:13])), latest, zone)
-			return t.Add(fraction(b[len("0000 00:00:00"):])), ok
+			return formGlog.valid(t.Add(fraction(b[len("0000 00:00:00"):])), ok)
 		}
 	}
-	return time.Time{}, false
+	return time.Time{}, formNone
 }
 
 // logged says whether some logger wrote the line: it begins with a time.
@@ -46,7 +74,7 @@ func logged(text []byte) bool {
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
 func dated(b []byte, zone *time.Location) (time.Time, bool) {
-	whole, tail := b[:19], b[19:]
+	whole, tail, shown := b[:19], b[19:], zone
 	layout := "2006-01-02 15:04:05"
 	if whole[10] == 'T' {
 		layout = "2006-01-02T15:04:05"
@@ -67,7 +95,7 @@ func dated(b []byte, zone *time.Location) (time.Time, bool) {
 		}
 	}
 	t, err := time.ParseInLocation(layout, string(whole), zone)
-	return t.Add(fraction(b[19:])), err == nil
+	return t.Add(fraction(b[19:])).In(shown), err == nil
 }
 
 // fraction of a second: ".123456" or ",123".
@@ -88,9 +116,14 @@ func fraction(b []byte) time.Duration {
 
 // yearless reads mm-dd HH:MM:SS in the year that makes it the latest not after latest, a day of clock skew allowed.
 func yearless(b []byte, latest time.Time, zone *time.Location) (time.Time, bool) {
+	two := func(at int) int { return int(b[at]-'0')*10 + int(b[at+1]-'0') }
+	month, day, hour, minute, second := time.Month(two(0)), two(3), two(6), two(9), two(12)
+	if month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 59 {
+		return time.Time{}, false
+	}
 	for year := latest.In(zone).Year() + 1; year > latest.Year()-8; year-- { // 02-29 exists every fourth year
-		t, err := time.ParseInLocation("2006-01-02 15:04:05", strconv.Itoa(year)+"-"+string(b[:14]), zone)
-		if err == nil && !t.After(latest.Add(24*time.Hour)) {
+		t := time.Date(year, month, day, hour, minute, second, 0, zone)
+		if t.Day() == day && !t.After(latest.Add(24*time.Hour)) {
 			return t, true
 		}
 	}

@@ -73,6 +73,9 @@ func (s *launch) phaseEdge(l line, rank string, r *rule, c capture, embedded boo
 	}
 	stated, has := c.seconds()
 	length := time.Duration(stated * float64(time.Second))
+	if l.bar && l.own && !has && r.Edge == "begin" {
+		length = drawnFor(l.text) // its earlier updates were not seen
+	}
 	if has && !l.own { // at is when something was said last: that silence was this
 		at = at.Add(length)
 	}
@@ -102,9 +105,15 @@ func (s *launch) phaseEdge(l line, rank string, r *rule, c capture, embedded boo
 		begin = s.began(r.Phase)
 	}
 	opened := !begin.IsZero()
+	if l.early && parents[r.Phase] == "" {
+		s.stated += length
+	}
 	s.left(r.Phase, l.known(at))
 	delete(t.open, rank)
 	delete(t.open, "") // a progress bar or a driver without a prefix opened it for all
+	if !has && !opened && len(t.spans[rank]) == 0 && isLoading(r.Phase) {
+		return // nothing tells when it began, which is not the same as that it took no time
+	}
 	if n := len(t.spans[rank]); n > 0 && t.spans[rank][n-1].presumed {
 		if k := len(s.stages) - 1; k >= 0 && s.stages[k].at.Equal(t.spans[rank][n-1].end) {
 			s.stages[k].at = at // what follows began only now

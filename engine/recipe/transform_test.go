@@ -47,7 +47,7 @@ var transforms = map[string]func([]byte) []byte{
 	"copied from a terminal": func(b []byte) []byte {
 		b = ansi.ReplaceAll(b, nil)
 		var out []byte
-		s := splitter{log: b}
+		s := split(b)
 		for line, ok := s.next(); ok; line, ok = s.next() {
 			for len(line) > 160 {
 				out = append(append(out, line[:160]...), '\n')

@@ -13,9 +13,8 @@ type backlog struct {
 }
 
 type heard struct {
-	at     time.Time
-	stream int
-	text   []byte
+	at   time.Time
+	text []byte
 }
 
 const (
@@ -24,7 +23,7 @@ const (
 	keptText        = 256 // bytes: a longer text's memory is not used again
 )
 
-func (l *backlog) add(at time.Time, stream int, text []byte) {
+func (l *backlog) add(at time.Time, text []byte) {
 	if l.ring == nil {
 		l.ring = make([]heard, maxBacklogLines)
 	}
@@ -32,7 +31,7 @@ func (l *backlog) add(at time.Time, stream int, text []byte) {
 		l.drop()
 	}
 	h := l.at(l.n)
-	h.at, h.stream, h.text = at, stream, append(h.text[:0], text...)
+	h.at, h.text = at, append(h.text[:0], text...)
 	l.n++
 	l.size += len(text)
 }

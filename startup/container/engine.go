@@ -19,7 +19,9 @@ type engine struct {
 	start  time.Time
 	reader *recipe.Reader
 	told   bool
-	family map[int]bool // the processes of its tree
+	// launches are those before it, by other processes: each has a reader of its own.
+	launches []recipe.Attempt
+	family   map[int]bool // the processes of its tree
 }
 
 // runs takes a recognised engine. The process may be nil if nobody can see it.
@@ -32,11 +34,31 @@ func (s *Story) runs(r *recipe.Recipe, argv []string, start time.Time, p *Proces
 	if p != nil {
 		e.family = map[int]bool{p.PID: true}
 	}
+	if s.engine != nil {
+		e.launches = s.engine.launched()
+	}
 	s.engine, s.guess = e, nil
 	if s.log != nil {
-		s.log.since(start, func(h heard) { e.reader.Line(h.at, h.stream, h.text) })
+		s.log.since(start, func(h heard) { e.reader.Line(h.at, h.text) })
 		s.log = nil
 	}
+}
+
+// launched are the launches up to this one, which is over: of a loop of crashes the latest.
+func (e *engine) launched() []recipe.Attempt {
+	if e.proc == nil || e.proc.End.IsZero() {
+		return e.launches
+	}
+	var exit *recipe.Exit
+	if e.proc.Signal != 0 {
+		exit = &recipe.Exit{Signal: e.proc.Signal}
+	}
+	r := e.reader.Result(exit, e.proc.End)
+	if r.Outcome == recipe.OutcomeTruncated { // its end was seen
+		r.Outcome, r.Reason = recipe.OutcomeFailed, recipe.ReasonEndedSilently
+	}
+	all := append(slices.Clone(e.launches), recipe.Attempt{Start: e.start, End: e.proc.End, Outcome: r.Outcome, Reason: r.Reason})
+	return all[max(0, len(all)-recipe.MaxAttempts):]
 }
 
 // serves is false for a part of an engine that answers nobody: it is ready when it is initialised.

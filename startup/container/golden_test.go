@@ -115,7 +115,7 @@ func play(t *testing.T, script string) *Story {
 			s.Exited(p)
 			delete(procs, p.PID)
 		case "line":
-			s.Line(at, recipe.Stdout, []byte(rest))
+			s.Line(at, []byte(rest))
 		case "settle":
 			s.Settle(at)
 		case "healthy":
@@ -165,6 +165,13 @@ func branch(out *bytes.Buffer, spans []startup.Span, parent, indent string, zero
 			fmt.Fprintf(out, " %s=%s", a.Key, strings.ReplaceAll(a.Value.String(), " ", "_"))
 		}
 		fmt.Fprintln(out)
+		for _, e := range sp.Events {
+			fmt.Fprintf(out, "%s  * %s +%.2fs", indent, e.Name, e.Time.Sub(zero).Seconds())
+			for _, a := range e.Attributes {
+				fmt.Fprintf(out, " %s=%s", a.Key, a.Value.String())
+			}
+			fmt.Fprintln(out)
+		}
 		branch(out, spans, sp.Key, indent+"  ", zero)
 	}
 }

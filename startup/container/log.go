@@ -128,7 +128,7 @@ func (l *Log) piece(at time.Time, text []byte) {
 		l.ears = recipe.Listen(l.run.Engine, recipe.Options{Start: l.since, Location: time.UTC})
 	}
 	for _, ear := range l.ears {
-		ear.Line(at, recipe.Stdout, text)
+		ear.Line(at, text)
 	}
 	if best := recipe.Best(l.ears); best.Recognised() {
 		l.engine(at, best)

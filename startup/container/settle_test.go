@@ -61,7 +61,7 @@ func TestWhatIsCompleteIsToldBeforeTheStartIs(t *testing.T) {
 	read := func(until string) {
 		for ; i < len(lines); i++ {
 			at = at.Add(time.Second)
-			s.Line(at, 1, lines[i])
+			s.Line(at, lines[i])
 			if until != "" && bytes.Contains(lines[i], []byte(until)) {
 				i++
 				return
@@ -110,7 +110,7 @@ func TestALaunchAfterAFailedOneCorrectsWhatWasToldEarly(t *testing.T) {
 		s.Became(p)
 		for line := range bytes.SplitSeq(log, []byte("\n")) {
 			at = at.Add(time.Second)
-			s.Line(at, 1, line)
+			s.Line(at, line)
 			if launch == 0 && bytes.Contains(line, []byte("Model loading took")) {
 				at = at.Add(settlePhase + time.Second)
 				s.Settle(at)

@@ -155,10 +155,31 @@ func (s *Story) engineSpans(e *engine, r recipe.Result) []startup.Span {
 			if r.Version != "" {
 				sp.Attributes = append(sp.Attributes, attribute.String(startup.AttrEngineVersion, r.Version))
 			}
+			sp.Events = eventsOf(r, e.launches)
 		}
 		spans = append(spans, s.inside(sp))
 	}
 	return spans
+}
+
+// eventsOf are what is worth a look in an engine's init: how often it was launched before, and when it said nothing for long.
+func eventsOf(r recipe.Result, launches []recipe.Attempt) (out []startup.Event) {
+	event := func(name string, start, end time.Time, of ...string) {
+		e := startup.Event{Name: name, Time: start, Attributes: []attribute.KeyValue{attribute.Float64(startup.AttrDurationSeconds, end.Sub(start).Seconds())}}
+		for i := 0; i < len(of); i += 2 {
+			if of[i+1] != "" {
+				e.Attributes = append(e.Attributes, attribute.String(of[i], of[i+1]))
+			}
+		}
+		out = append(out, e)
+	}
+	for _, a := range slices.Concat(launches, r.Attempts) {
+		event(startup.EventLaunch, a.Start, a.End, startup.AttrOutcome, string(a.Outcome), startup.AttrReason, a.Reason)
+	}
+	for _, s := range r.Silences {
+		event(startup.EventSilence, s.Start, s.End, startup.AttrPhase, s.Phase, startup.AttrAfter, s.After, startup.AttrBefore, s.Before)
+	}
+	return out
 }
 
 // attributesOf turns a log's figures into attributes, in a stable order.

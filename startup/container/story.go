@@ -125,7 +125,7 @@ func (s *Story) Exited(p *Process) {
 }
 
 // Line takes one line of output.
-func (s *Story) Line(at time.Time, stream int, text []byte) {
+func (s *Story) Line(at time.Time, text []byte) {
 	if s.done {
 		return
 	}
@@ -138,13 +138,13 @@ func (s *Story) Line(at time.Time, stream int, text []byte) {
 	s.rayJoined(at, text)
 	switch {
 	case s.engine != nil:
-		s.engine.reader.Line(at, stream, text)
+		s.engine.reader.Line(at, text)
 		s.engineTold(at)
 	default:
 		if s.guess != nil {
-			s.guess.Line(at, stream, text)
+			s.guess.Line(at, text)
 		}
-		s.log.add(at, stream, text)
+		s.log.add(at, text)
 	}
 }
 

@@ -24,7 +24,7 @@ func begun(role startup.Role, argv, log string) (s *told, p *Process, now time.T
 	now = dawn
 	for line := range strings.Lines(log) {
 		now = now.Add(time.Second)
-		s.Line(now, recipe.Stdout, []byte(strings.TrimSuffix(line, "\n")))
+		s.Line(now, []byte(strings.TrimSuffix(line, "\n")))
 	}
 	return s, p, now
 }
@@ -86,7 +86,7 @@ func TestAnEngineThatSpeaksHoldsHealthBackUntilItIsUp(t *testing.T) {
 		t.Fatal("its own log says that it is not up yet")
 	}
 	now = now.Add(time.Second)
-	s.Line(now, recipe.Stdout, []byte(strings.TrimSuffix(initialised, "\n")))
+	s.Line(now, []byte(strings.TrimSuffix(initialised, "\n")))
 	if s.Answered(now, ""); s.state != "ready" {
 		t.Error(s.state)
 	}
@@ -204,7 +204,7 @@ func TestAnEngineProcessThatWasKilledIsTheCause(t *testing.T) {
 		say := func(text string) {
 			for line := range bytes.SplitSeq([]byte(text), []byte("\n")) {
 				now = now.Add(time.Millisecond)
-				s.Line(now, recipe.Stderr, line)
+				s.Line(now, line)
 			}
 		}
 		say(c.before)
@@ -220,7 +220,7 @@ func TestAnEngineProcessThatWasKilledIsTheCause(t *testing.T) {
 func TestAnotherServersBannerInTheSameCommandIsNoNewStart(t *testing.T) {
 	s, p, now := begun(startup.RoleServer, vllmServe+" --data-parallel-size 2", speaks+"(EngineCore pid=9) INFO 03-01 06:00:05 [x.py:1] Model loading took 1.5 GiB memory and 2.000000 seconds\n")
 	s.Became(&Process{PID: 8, Parent: p.PID, Argv: strings.Fields(vllmServe), Start: now})
-	s.Line(now.Add(time.Second), recipe.Stdout, []byte("(APIServer pid=8) INFO 03-01 06:00:06 [utils.py:1] vLLM server version 0.31.0, serving model m"))
+	s.Line(now.Add(time.Second), []byte("(APIServer pid=8) INFO 03-01 06:00:06 [utils.py:1] vLLM server version 0.31.0, serving model m"))
 	s.Ready(now.Add(time.Minute))
 	if len(s.spans[startup.SpanModelLoad]) != 1 || s.spans[startup.SpanPythonImport][0].End.Sub(dawn) != time.Second {
 		t.Errorf("%+v", s.spans)

@@ -199,10 +199,10 @@ func (o *observer) measure(spans []startup.Span) {
 	o.queue.Measurements(ms...)
 }
 
-func (o *observer) lines(each func(func([]byte, time.Time)), stream int) {
+func (o *observer) lines(each func(func([]byte, time.Time))) {
 	o.mu.Lock()
 	before := o.milestones()
-	each(func(line []byte, at time.Time) { o.story.Line(at, stream, line) })
+	each(func(line []byte, at time.Time) { o.story.Line(at, line) })
 	after := o.milestones()
 	if o.story.Done() {
 		o.closeOver()

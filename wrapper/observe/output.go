@@ -9,7 +9,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/coldtrace/coldtrace/engine/recipe"
 	"github.com/coldtrace/coldtrace/wrapper/supervise"
 )
 
@@ -25,16 +24,15 @@ const (
 
 // output is the copy of one of the command's outputs.
 type output struct {
-	fd     int
-	stream int
-	file   *os.File
+	fd   int
+	file *os.File
 }
 
 // openOutputs starts to read the copies of the command's outputs.
 func (o *observer) openOutputs() {
-	for fd, stream := range map[int]int{supervise.StdoutFD: recipe.Stdout, supervise.StderrFD: recipe.Stderr} {
+	for _, fd := range [...]int{supervise.StdoutFD, supervise.StderrFD} {
 		_ = unix.SetNonblock(fd, true) // /dev/null in a pipe's place doesn't care
-		o.outputs = append(o.outputs, &output{fd, stream, os.NewFile(uintptr(fd), "output")})
+		o.outputs = append(o.outputs, &output{fd, os.NewFile(uintptr(fd), "output")})
 	}
 	for _, out := range o.outputs {
 		o.reading.Go(func() { o.read(out) })
@@ -71,12 +69,12 @@ func (o *observer) read(out *output) {
 		}
 		if n > 0 {
 			now := o.clock.now()
-			o.lines(func(line func([]byte, time.Time)) { split.write(buf[:n], now, line) }, out.stream)
+			o.lines(func(line func([]byte, time.Time)) { split.write(buf[:n], now, line) })
 			since += n
 		}
 		switch {
 		case n <= 0 && !errors.Is(err, unix.EINTR):
-			o.lines(split.flush, out.stream)
+			o.lines(split.flush)
 			return
 		case n == len(buf):
 		case since < floodBytes:

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package recipe
+
+import (
+	"time"
+)
+
+// clock tells when the lines of a log were written.
+type clock struct {
+	options Options
+	latest  time.Time // of the last line, by its stamp where Options.Embedded
+	late    time.Time // of the last that Ray repeated, so
+	fine    bool      // stamps have fractions of a second
+	form    form      // of the last stamp
+	own     form      // of the first line that said something of an engine
+	foreign bool      // stamps of other forms are by another clock: a runner's, in another zone
+}
+
+// Between lines of one program: a longer step is by another clock, or what came before it was another program.
+const (
+	stepBack  = 2 * time.Minute
+	stepAhead = 14 * time.Minute
+)
+
+// apart says whether a line can't be of the same program, or not by the same clock, as one before it.
+func apart(before, at time.Time) bool {
+	step := at.Sub(before)
+	return !before.IsZero() && (step < -stepBack || step > stepAhead)
+}
+
+// of is when a line was written, as well as can be told, and whether it says so itself. telling: it says something of an engine.
+func (c *clock) of(at time.Time, h head, text []byte, telling bool) (time.Time, bool) {
+	text = text[h.bar:]
+	if !c.options.Embedded {
+		if h.ray { // Ray collects and repeats its workers' lines, seconds to minutes late
+			if t, ok := stamped(text, at, c.options.Location); ok && at.Sub(t) > 2*time.Second && at.Sub(t) < time.Hour {
+				return t, true
+			}
+		}
+		return at, true
+	}
+	t, of := stampOf(text, later(c.options.Now, at), c.options.Location)
+	if c.own == formNone && telling {
+		c.own = of
+	}
+	if of != c.form && apart(c.latest, t) {
+		if of == c.own {
+			c.foreign = true
+		} else if c.foreign {
+			of = formNone
+		}
+	}
+	switch {
+	case of == formNone && c.latest.IsZero():
+		return at, false
+	case of == formNone:
+		return c.latest, false
+	case h.ray:
+		c.late = t
+	default:
+		c.latest, c.form = t, of
+	}
+	c.fine = c.fine || t.Nanosecond() != 0
+	return t, true
+}
+
+// timed says whether any line had a time.
+func (c *clock) timed() bool { return !c.latest.IsZero() || !c.late.IsZero() }

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package recipe
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+	"golang.org/x/text/encoding/unicode"
+)
+
+// each makes something of each line of a log, of which the n-th was collected two minutes late, and n seconds.
+func each(log string, of func(n int, at time.Time, line string) any) string {
+	var out strings.Builder
+	n := 0
+	for line := range strings.Lines(log) {
+		made := of(n, noon.Add(2*time.Minute+time.Duration(n)*time.Second), strings.TrimSuffix(line, "\n"))
+		if text, ok := made.(string); ok {
+			out.WriteString(text)
+		} else {
+			raw, err := json.Marshal(made)
+			if err != nil {
+				panic(err) // strings and times can be encoded
+			}
+			out.Write(raw)
+		}
+		out.WriteByte('\n')
+		n++
+	}
+	return out.String()
+}
+
+type object = map[string]any
+
+func array(lines string, newestFirst bool) string {
+	of := strings.Split(strings.TrimSpace(lines), "\n")
+	if newestFirst {
+		slices.Reverse(of)
+	}
+	return "[\n  " + strings.Join(of, ",\n  ") + "\n]\n"
+}
+
+func packed(t *testing.T, log string, by func(io.Writer) (io.WriteCloser, error)) string {
+	t.Helper()
+	var out bytes.Buffer
+	w, err := by(&out)
+	if err == nil {
+		_, err = io.WriteString(w, log)
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+func TestALogIsReadHoweverItWasPackedOrExported(t *testing.T) {
+	log := (start + finish)[1:]
+	cloud := func(_ int, at time.Time, line string) any {
+		return object{"insertId": "1", "labels": object{"k8s-pod/app": strings.Repeat("x", 300)}, "resource": object{}, "textPayload": line + "\n", "timestamp": at, "receiveTimestamp": at}
+	}
+	watch := func(_ int, at time.Time, line string) any {
+		return object{"timestamp": at.UnixMilli(), "message": line, "ingestionTime": at.UnixMilli()}
+	}
+	var pairs [][]string
+	each(log, func(_ int, at time.Time, line string) any {
+		pairs = append(pairs, []string{strconv.FormatInt(at.UnixNano(), 10), line})
+		return ""
+	})
+	loki, err := json.Marshal(object{"status": "success", "data": object{"resultType": "streams", "result": []any{object{"stream": object{"pod": "p"}, "values": pairs}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wide := func(order unicode.Endianness, bom unicode.BOMPolicy) string {
+		out, err := unicode.UTF16(order, bom).NewEncoder().String(strings.ReplaceAll(log, "\n", "\r\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	want, err := ReadLog(strings.NewReader(log), LogOptions{Now: noon.Add(time.Hour), Location: time.UTC})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, log := range map[string]string{
+		"gzip":                                packed(t, log, func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriter(w), nil }),
+		"zstd":                                packed(t, log, func(w io.Writer) (io.WriteCloser, error) { return zstd.NewWriter(w) }),
+		"UTF-16, as PowerShell writes it":     wide(unicode.LittleEndian, unicode.UseBOM),
+		"UTF-16, big end first":               wide(unicode.BigEndian, unicode.UseBOM),
+		"UTF-16, without a mark":              wide(unicode.LittleEndian, unicode.IgnoreBOM),
+		"UTF-8 with a mark":                   "\ufeff" + log,
+		"UTF-16 in gzip":                      packed(t, wide(unicode.LittleEndian, unicode.UseBOM), func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriter(w), nil }),
+		"Cloud Logging's lines":               each(log, cloud),
+		"Cloud Logging's array, newest first": array(each(log, cloud), true),
+		"Cloud Logging's array":               array(each(log, cloud), false),
+		"Cloud Logging's lines, newest first": strings.Trim(strings.ReplaceAll(array(each(log, cloud), true), ",\n  ", "\n"), "[]\n "),
+		"Cloud Logging's, of lines in JSON": each(log, func(_ int, at time.Time, line string) any {
+			return object{"insertId": "1", "jsonPayload": object{"message": line, "stream": "stderr"}, "timestamp": at}
+		}),
+		"CloudWatch's lines":    each(log, watch),
+		"CloudWatch's document": "{\n\"events\": " + array(each(log, watch), false) + ",\"nextForwardToken\": \"f/1\"}\n",
+		"CloudWatch's, of a collector's lines": each(log, func(n int, at time.Time, line string) any {
+			return watch(n, at, string(dockerLine([]byte(line), true)))
+		}),
+		"CloudWatch's, of containerd's lines": each(log, func(n int, at time.Time, line string) any {
+			return watch(n, at, strings.TrimSuffix(string(containerdLine([]byte(line), true)), "\n"))
+		}),
+		"CloudWatch Insights'": each(log, func(_ int, at time.Time, line string) any {
+			return object{"@timestamp": at.Format("2006-01-02 15:04:05.000"), "@message": line, "@ptr": "x"}
+		}),
+		"logcli's lines": each(log, func(_ int, at time.Time, line string) any {
+			return object{"labels": object{"pod": "p"}, "line": line, "timestamp": at}
+		}),
+		"Grafana's document": array(each(log, func(_ int, at time.Time, line string) any {
+			return object{"line": line, "timestamp": strconv.FormatInt(at.UnixNano(), 10), "date": at, "fields": object{"pod": "p"}, "labels": object{}}
+		}), false),
+		"Loki's answer": string(loki) + "\n",
+		"Elasticsearch's": each(log, func(_ int, at time.Time, line string) any {
+			return object{"_index": "x", "_source": object{"@timestamp": at, "message": line}}
+		}),
+		"journalctl -o json": each(log, func(_ int, at time.Time, line string) any {
+			return object{"__REALTIME_TIMESTAMP": strconv.FormatInt(at.UnixMicro(), 10), "MESSAGE": line, "_HOSTNAME": "n"}
+		}),
+		"two keys": each(log, func(_ int, at time.Time, line string) any { return object{"time": at, "log": line} }),
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := ReadLog(strings.NewReader(log), LogOptions{Now: noon.Add(time.Hour), Location: time.UTC})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !reflect.DeepEqual(got.Phases, want.Phases) || !reflect.DeepEqual(got.Figures, want.Figures) || got.Outcome != want.Outcome {
+				t.Errorf("%s %v\n%v, want %s\n%v", got.Outcome, edges(got), got.Figures, want.Outcome, edges(want))
+			}
+		})
+	}
+}
+
+func TestTheYearOfAnExportIsItsCollectors(t *testing.T) {
+	log := each((start + finish)[1:], func(_ int, at time.Time, line string) any {
+		return object{"timestamp": at.AddDate(-2, 0, 0).UnixMilli(), "message": line, "ingestionTime": 1}
+	})
+	if init := initOf(t, log); init.Start.Year() != noon.Year()-2 {
+		t.Error(init.Start)
+	}
+}
+
+func TestAnExportedLineWithoutATimeOfItsOwnHasItsCollectors(t *testing.T) {
+	log := each("vLLM API server version 0.13.0\nStarting to load model m\nModel loading took 1.5 GiB memory and 1.000000 seconds\n", func(n int, at time.Time, line string) any {
+		return object{"timestamp": at.Add(time.Duration(n) * time.Second), "textPayload": line}
+	})
+	got, err := ReadLog(strings.NewReader(log), LogOptions{Now: noon.Add(time.Hour), Location: time.UTC})
+	if is, want := edges(got), (map[string]string{"engine_config": "120.00-122.00", "model_load": "122.00-124.00"}); err != nil || got.Untimed || is["engine_config"] != want["engine_config"] {
+		t.Errorf("%v %v, want %v", err, is, want)
+	}
+}
+
+func TestWhatAnEngineWritesInJSONIsNoExport(t *testing.T) {
+	for _, line := range []string{
+		`{"timestamp":"2026-03-01T12:00:00.1Z","level":"INFO","fields":{"message":"Starting Webserver"},"target":"text_generation_router"}`,
+		`{"timestamp":"2026-03-01T12:00:00.1Z","level":"INFO","message":"Args { model_id: m }","target":"text_generation_launcher"}`,
+		`{"message":"vLLM API server version 0.13.0","level":"INFO","process":7}`,
+		`{"log":"not a runtime's"}`, `{}`, `{"message":1,"timestamp":2}`,
+	} {
+		if got := unwrapped(t, []byte(line+"\n"+line+"\n")); got != line+"\n"+line+"\n" {
+			t.Errorf("%s\nbecame\n%s", line, got)
+		}
+	}
+}
+
+func TestWhatCannotBeUnpackedSaysWhy(t *testing.T) {
+	long := "[" + strings.Repeat(`{"insertId":"1","timestamp":"2026-03-01T12:00:00Z","textPayload":"x"},`, maxDocument/60)
+	zipped := packed(t, start+finish, func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriter(w), nil })
+	for name, c := range map[string]struct{ log, says string }{
+		"xz":                     {"\xfd7zXZ\x00\x00", "xz"},
+		"bzip2":                  {"BZh91AY&SY", "bzip2"},
+		"gzip that is cut off":   {zipped[:len(zipped)/2], io.ErrUnexpectedEOF.Error()},
+		"a document without end": {long, errDocument.Error()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := ReadLog(strings.NewReader(c.log), LogOptions{}); err == nil || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+	if _, err := ReadLog(failing{os.ErrClosed}, LogOptions{}); !errors.Is(err, os.ErrClosed) {
+		t.Error(err)
+	}
+}
+
+func FuzzExports(f *testing.F) {
+	f.Add([]byte(`[{"insertId":"1","timestamp":"2026-03-01T12:00:00Z","textPayload":"x"}]`))
+	f.Add([]byte(`{"data":{"result":[{"stream":{},"values":[["1772366400000000000","INFO 03-01 12:00:00 x"]]}]}}`))
+	f.Add([]byte(`{"timestamp":1e300,"message":"{\"message\":\"x\",\"timestamp\":1}","ingestionTime":1}` + "\n"))
+	f.Add([]byte("\xff\xfea\x00"))
+	f.Fuzz(func(t *testing.T, log []byte) {
+		got, err := ReadLog(bytes.NewReader(log), LogOptions{Now: noon, Location: time.UTC})
+		if err == nil {
+			checkPhases(t, got)
+		}
+	})
+}
