@@ -50,7 +50,7 @@ type kubelet struct {
 	logs   map[string]string // by NAMESPACE/POD/CONTAINER, a trailing "?previous" for the attempt before
 	silent bool
 	asked  int
-	sent   int // bytes
+	whole  map[string]int // how often a log was asked for from its begin
 	atOnce int
 	most   int
 }
@@ -82,16 +82,18 @@ func (k *kubelet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "stamps were not asked for", http.StatusBadRequest)
 		return
 	}
-	if since, err := time.Parse(time.RFC3339, r.URL.Query().Get("sinceTime")); err == nil {
+	since, err := time.Parse(time.RFC3339, r.URL.Query().Get("sinceTime"))
+	if err != nil {
+		k.mu.Lock()
+		k.whole[key]++
+		k.mu.Unlock()
+	} else {
 		log = strings.Join(slices.DeleteFunc(strings.SplitAfter(log, "\n"), func(line string) bool {
 			stamp, _, _ := strings.Cut(line, " ")
 			at, err := time.Parse(time.RFC3339Nano, stamp)
 			return err == nil && at.Before(since)
 		}), "")
 	}
-	k.mu.Lock()
-	k.sent += len(log)
-	k.mu.Unlock()
 	if limit, err := strconv.Atoi(r.URL.Query().Get("limitBytes")); err == nil {
 		log = log[:min(limit, len(log))]
 	}
@@ -110,7 +112,7 @@ func newBare(t *testing.T) *bare {
 		t.Skip("KUBEBUILDER_ASSETS is not set: `make test` sets it")
 	}
 	dir := t.TempDir()
-	b := &bare{t: t, audit: filepath.Join(dir, "audit.log"), admin: filepath.Join(dir, "admin"), kubelet: &kubelet{logs: map[string]string{}}}
+	b := &bare{t: t, audit: filepath.Join(dir, "audit.log"), admin: filepath.Join(dir, "admin"), kubelet: &kubelet{logs: map[string]string{}, whole: map[string]int{}}}
 	b.write(filepath.Join(dir, "audit.yaml"), auditEverything)
 	b.env = &envtest.Environment{ControlPlaneStartTimeout: 2 * time.Minute, ControlPlaneStopTimeout: time.Minute}
 	api := b.env.ControlPlane.GetAPIServer().Configure()
@@ -449,7 +451,7 @@ func TestAnyPodOfAClusterIsDrawnWithNothingInstalled(t *testing.T) {
 		go func() {
 			cmd := newTraceCommand()
 			cmd.SilenceErrors, cmd.SilenceUsage = true, true
-			cmd.SetArgs([]string{"--kubeconfig", b.admin, "-n", "models", "late", "--follow", "--timeout", "2m"})
+			cmd.SetArgs([]string{"--kubeconfig", b.admin, "-n", "models", "-l", "app=llama", "--follow", "--timeout", "2m"})
 			cmd.SetOut(&out)
 			cmd.SetErr(&out)
 			done <- cmd.Execute()
@@ -459,6 +461,12 @@ func TestAnyPodOfAClusterIsDrawnWithNothingInstalled(t *testing.T) {
 		b.ready(late, 28)
 		if err := <-done; err != nil {
 			t.Errorf("%v\n%s", err, out.String())
+		}
+		if n := b.kubelet.whole["models/late/main"]; n != 1 {
+			t.Errorf("its log was read from its begin %d times", n)
+		}
+		if !strings.Contains(out.String(), "now: ") || !strings.Contains(out.String(), "ready in about ") {
+			t.Errorf("it does not say what it is at, and for how long yet:\n%s", out.String())
 		}
 		for _, phase := range []string{"torch_compile", "server_ready", "pod_startup"} {
 			if strings.Count(out.String(), phase) != 1 {
