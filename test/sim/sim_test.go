@@ -21,9 +21,8 @@ type listener struct {
 
 type listenerStream struct {
 	*listener
-	stream int
-	rest   []byte
-	at     time.Time // when the last of rest came: a bar ends its line only when it draws the next one
+	rest []byte
+	at   time.Time // when the last of rest came: a bar ends its line only when it draws the next one
 }
 
 func (l *listenerStream) Write(b []byte) (int, error) {
@@ -35,7 +34,7 @@ func (l *listenerStream) Write(b []byte) (int, error) {
 			continue
 		}
 		if len(l.rest) > 0 {
-			l.reader.Line(l.at, l.stream, l.rest)
+			l.reader.Line(l.at, l.rest)
 			l.rest = l.rest[:0]
 		}
 	}
@@ -54,8 +53,8 @@ func play(t *testing.T, e engine, version string, speed float64, args ...string)
 	r := recipe.ByName(e.name)
 	l := &listener{reader: r.NewReader(recipe.Options{Start: start})}
 	s.player.speed = speed
-	s.player.out = &listenerStream{listener: l, stream: recipe.Stdout}
-	s.player.err = &listenerStream{listener: l, stream: recipe.Stderr}
+	s.player.out = &listenerStream{listener: l}
+	s.player.err = &listenerStream{listener: l}
 	steps, err := readScript(e.script(version))
 	if err != nil {
 		t.Fatal(err)
