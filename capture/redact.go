@@ -15,8 +15,11 @@ import (
 // annotationPrefix is that of the annotations which name the endpoint, see docs/annotations.md.
 const annotationPrefix = "coldtrace.io/"
 
+// lwsPrefix is that of the annotations that tell a LeaderWorkerSet's pods from each other.
+const lwsPrefix = "leaderworkerset.sigs.k8s.io/"
+
 // redactPod is the part of a pod that the timeline and the pod's identity need. No command, argument, environment or
-// foreign annotation is in it.
+// annotation that could say anything else is in it.
 func redactPod(p *corev1.Pod) *corev1.Pod {
 	out := &corev1.Pod{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
@@ -38,8 +41,13 @@ func redactPod(p *corev1.Pod) *corev1.Pod {
 			ContainerStatuses:     redactStatuses(p.Status.ContainerStatuses),
 		},
 	}
+	for _, o := range p.OwnerReferences { // which pods were made together
+		if o.Controller != nil && *o.Controller {
+			out.OwnerReferences = append(out.OwnerReferences, metav1.OwnerReference{APIVersion: o.APIVersion, Kind: o.Kind, Name: o.Name, UID: o.UID, Controller: o.Controller})
+		}
+	}
 	for key, value := range p.Annotations {
-		if strings.HasPrefix(key, annotationPrefix) {
+		if strings.HasPrefix(key, annotationPrefix) || strings.HasPrefix(key, lwsPrefix) {
 			metav1.SetMetaDataAnnotation(&out.ObjectMeta, key, value)
 		}
 	}

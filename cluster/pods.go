@@ -33,14 +33,15 @@ type Choice struct {
 
 // byLabel are kinds without a selector of their own, by the label that their pods have.
 var byLabel = map[string]string{
-	"LeaderWorkerSet":  "leaderworkerset.sigs.k8s.io/name",
-	"InferenceService": "serving.kserve.io/inferenceservice",
-	"RayCluster":       "ray.io/cluster",
-	"JobSet":           "jobset.sigs.k8s.io/jobset-name",
+	"LeaderWorkerSet":       "leaderworkerset.sigs.k8s.io/name",
+	"InferenceService":      "serving.kserve.io/inferenceservice",
+	"RayCluster":            "ray.io/cluster",
+	"PodCliqueScalingGroup": "grove.io/podcliquescalinggroup",
+	"JobSet":                "jobset.sigs.k8s.io/jobset-name",
 }
 
 // kind is a word that names one to kubectl: deploy, deployments.apps.
-var kind = regexp.MustCompile(`^(?i)(pods?|po|deploy(ments?)?|rs|replicasets?|sts|statefulsets?|ds|daemonsets?|jobs?|lws|leaderworkersets?|isvc|inferenceservices?|rayclusters?|jobsets?)(\.[a-z0-9.-]+)?$`)
+var kind = regexp.MustCompile(`^(?i)(pods?|po|deploy(ments?)?|rs|replicasets?|sts|statefulsets?|ds|daemonsets?|jobs?|lws|leaderworkersets?|isvc|inferenceservices?|rayclusters?|jobsets?|pcsg|podcliquescalinggroups?)(\.[a-z0-9.-]+)?$`)
 
 // IsKind tells whether a word names a kind of what has pods.
 func IsKind(word string) bool { return kind.MatchString(word) }

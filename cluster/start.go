@@ -67,6 +67,7 @@ func (r *Reader) Starts(ctx context.Context, pods []corev1.Pod) []Start {
 		})
 	}
 	all.Wait()
+	link(out, r.Now())
 	return out
 }
 

@@ -82,6 +82,21 @@ var Table = []Setting{
 		value: text(func(s *Settings) *string { return &s.HealthURL }, checkAddress),
 	},
 	{
+		Annotation: "group", Type: "text, or none", Default: "from labels of LeaderWorkerSets, Ray and Grove, and from commands that start a part of a server", PodOnly: true,
+		Doc:   "Pods of a namespace with the same name start as one. `none`: the pod starts alone. It needs `group-size`, or an index.",
+		value: text(func(s *Settings) *string { return &s.Group }, checkText),
+	},
+	{
+		Annotation: "group-size", Type: "number", Default: "unknown", PodOnly: true,
+		Doc:   "How many pods the group has. The group is complete with them.",
+		value: text(func(s *Settings) *string { return &s.GroupSize }, checkCount),
+	},
+	{
+		Annotation: "group-index", Type: "number", Default: "the pod's index in its StatefulSet or indexed Job", PodOnly: true,
+		Doc:   "Which of the group's pods it is. The one of index 0 leads: the group is ready when it is.",
+		value: text(func(s *Settings) *string { return &s.GroupIndex }, checkCount),
+	},
+	{
 		Annotation: "entrypoint", Type: "JSON array of strings", Default: "policy `knownImages`", PodOnly: true,
 		Doc:   "The image's ENTRYPOINT, for a container without `command`. With it the wrapper can be used there too.",
 		value: words(func(s *Settings) *[]string { return &s.Entrypoint }),

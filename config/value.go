@@ -119,6 +119,13 @@ func checkText(v string) error {
 	return nil
 }
 
+func checkCount(v string) error {
+	if n, err := strconv.Atoi(v); err != nil || n < 0 {
+		return fmt.Errorf("%q is not a number", v)
+	}
+	return nil
+}
+
 func checkPath(v string) error {
 	if !strings.HasPrefix(v, "/") || checkText(v) != nil {
 		return fmt.Errorf("%q is not an absolute path", v)

@@ -21,6 +21,9 @@ type Told struct {
 	Engine       string
 	Role         startup.Role
 	HealthURL    string
+	Group        string // the pods that carry the same name start as one; NoGroup: the pod starts alone
+	GroupSize    string
+	GroupIndex   string // 0 leads; empty: that of the pod in its StatefulSet or Job
 	// Entrypoint and Cmd are the image's, for a container without a command; both may be unknown.
 	Entrypoint, Cmd []string
 }
@@ -68,6 +71,7 @@ func Identify(pod *Pod, opts Options) Identity {
 	id.Position, d, id.WithGPU, id.Unread = target(pod, &opts)
 	id.Region = cmp.Or(opts.Region, placement(&pod.Spec, regionKeys))
 	if id.Index < 0 {
+		id.Group = among(group(pod, nil, &opts), "")
 		return id
 	}
 	c := pod.Spec.Container(id.Position)
@@ -90,6 +94,7 @@ func Identify(pod *Pod, opts Options) Identity {
 	if id.Role == "" {
 		id.Role = role(pod, c, &id.Launch, id.Init)
 	}
+	id.Group = among(group(pod, &id.Launch, &opts), id.Role)
 	id.ModelName = cmp.Or(opts.ModelName, modelName(c, &id.Launch, id.Engine))
 	id.Region = cmp.Or(id.Region, literalEnv(c, "AWS_REGION"), literalEnv(c, "AWS_DEFAULT_REGION"))
 	if id.Role == startup.RoleServer {

@@ -254,6 +254,7 @@ func (p *patch) wrapperEnv(env *envPlan) {
 	for name, text := range id.Variables() {
 		env.value(name, *text)
 	}
+	env.value(startup.EnvGroup, id.Group.Text())
 	for name, text := range set.Variables() {
 		env.value(name, text)
 	}

@@ -122,6 +122,8 @@ func Resource(s startup.Subject, service string) *resource.Resource {
 		"k8s.node.name", s.NodeName,
 		"k8s.namespace.name", s.Namespace,
 		"k8s.container.name", s.Container,
+		"k8s.statefulset.name", s.Group.StatefulSet,
+		"k8s.job.name", s.Group.Job,
 		"k8s.cluster.name", s.ClusterName,
 		"host.type", s.InstanceType,
 		"cloud.region", s.Region)

@@ -49,6 +49,9 @@ func Snapshots(subject startup.Subject, res *resource.Resource, version string, 
 		for _, e := range s.Events {
 			stub.Events = append(stub.Events, sdktrace.Event{Name: e.Name, Time: e.Time, Attributes: e.Attributes})
 		}
+		for _, l := range s.Links {
+			stub.Links = append(stub.Links, sdktrace.Link{SpanContext: l.Context, Attributes: []attribute.KeyValue{attribute.String("k8s.pod.name", l.PodName)}})
+		}
 		out[i] = stub.Snapshot()
 	}
 	return out

@@ -36,6 +36,7 @@ const (
 	EnvClusterName    = "COLDTRACE_CLUSTER_NAME"
 	EnvEngine         = "COLDTRACE_ENGINE"            // the recipe's name; absent: recognised at run time by argv
 	EnvRole           = "COLDTRACE_ROLE"              // one of the Role constants; absent: server
+	EnvGroup          = "COLDTRACE_GROUP"             // Group.Text; absent: the pod starts alone
 	EnvHealthURL      = "COLDTRACE_HEALTH_URL"        // see engine.ParseAddress; absent: from the real argv
 	EnvTraceIDHash    = "COLDTRACE_TRACE_ID_HASH"     // md5 | sha256; absent: md5
 	EnvVLLMFlag       = "COLDTRACE_VLLM_FLAG"         // auto | always | off; absent: off

@@ -27,6 +27,8 @@ var metricLabels = map[string][]string{
 	MetricPodPendingDuration: {AttrEndpointName, AttrNamespace},
 	MetricImagePullDuration:  {AttrEndpointName, AttrImageTag},
 	MetricVLLMInitDuration:   {AttrEndpointName, AttrModelName, AttrGPUType, AttrNumGPUs},
+	MetricGroupDuration:      {AttrEndpointName, AttrModelName, AttrGPUType, LabelGroupSize, AttrOutcome},
+	MetricGroupStraggler:     {AttrEndpointName, AttrModelName, AttrGPUType, LabelGroupSize, LabelPhase},
 	MetricDownloadDuration:   {AttrEndpointName, AttrModelName, AttrRegion},
 	MetricDownloadThroughput: {AttrEndpointName, AttrModelName, AttrRegion},
 }

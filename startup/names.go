@@ -63,6 +63,13 @@ const (
 	AttrImageTag     = "image_tag"
 	AttrRegion       = "region"
 
+	AttrGroupKey        = "group.key"        // of a pod that starts with others: see Group
+	AttrGroupGeneration = "group.generation" // which making of the group
+	AttrGroupPart       = "group.part"       // of the group, where each has an owner of its own
+	AttrGroupRole       = "group.role"       // leader | worker
+	AttrGroupSize       = "group.size"       // int, in pods
+	AttrGroupIndex      = "group.index"      // int
+
 	AttrDurationSeconds  = "duration_seconds" // float64, End − Start
 	AttrSamplingPriority = "sampling.priority"
 	AttrTimeSource       = "time.source" // one of the TimeSource constants
@@ -149,9 +156,12 @@ const (
 	MetricPodPendingDuration = "startup.pod_pending.duration_seconds"
 	MetricImagePullDuration  = "startup.image_pull.duration_seconds"
 	MetricPhaseDuration      = "startup.phase.duration_seconds"
+	MetricGroupDuration      = "startup.group.duration_seconds"
+	MetricGroupStraggler     = "startup.group.straggler_seconds"
 
-	LabelPhase    = "phase"
-	LabelAttempts = "attempts" // of startup.total: how often the endpoint's container was started; 5+ for five and more
+	LabelPhase     = "phase"
+	LabelAttempts  = "attempts"   // of startup.total: how often the endpoint's container was started; 5+ for five and more
+	LabelGroupSize = "group_size" // of startup.group: how many pods
 )
 
 // Services: the resource attribute service.name.

@@ -22,6 +22,7 @@ type Span struct {
 	// sampling.priority follow from the other fields.
 	Attributes []attribute.KeyValue
 	Events     []Event
+	Links      []Link
 	// Failure is the typed reason of a phase that failed, empty for one that did not.
 	Failure string
 }
@@ -62,6 +63,12 @@ func (s Span) Get(key string) attribute.Value {
 	return attribute.Value{}
 }
 
+// Link leads to the span of another pod's start with the same name.
+type Link struct {
+	Context trace.SpanContext
+	PodName string
+}
+
 // Event is a point in time within a span.
 type Event struct {
 	Name       string
@@ -79,6 +86,7 @@ type Endpoint struct {
 	Region       string
 	GPUType      string // short form: h100, a100, mi300x
 	NumGPUs      int
+	Group        Group
 }
 
 // Variables are the texts by the variables in which the wrapper hears of them. The GPU's type has one that is the pod's own.
@@ -131,7 +139,7 @@ func (s Subject) Attributes() []attribute.KeyValue {
 	if s.NumGPUs > 0 {
 		attrs = append(attrs, attribute.Int(AttrNumGPUs, s.NumGPUs))
 	}
-	return attrs
+	return append(attrs, s.Group.attributes()...)
 }
 
 // SpanContext is that of the span with the key.

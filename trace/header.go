@@ -25,6 +25,9 @@ func header(t *Trace, o Options) []line {
 		first = append(first, segment{separator + text, dim})
 	}
 	lines := append([]line{first}, place(t, f, o)...)
+	if t.group != nil {
+		lines = append([]line{first}, t.group.about()...)
+	}
 	lines = append(lines, line{{joined("trace "+t.ID, t.Start.UTC().Format("2006-01-02 15:04:05 UTC"), plural(t.Spans, "span")), dim}}, t.verdict())
 	return slices.DeleteFunc(lines, func(l line) bool { return len(l) == 0 })
 }

@@ -98,6 +98,12 @@ func (n *Node) notes() []string {
 	if n.Open {
 		out = append(out, "going on")
 	}
+	if n.waitedFor != "" {
+		out = append(out, printable(n.waitedFor))
+	}
+	if n.last {
+		out = append(out, "the others waited for it")
+	}
 	if why := n.why(); why != "" && why != n.Reason() {
 		out = append(out, printable(why))
 	}

@@ -67,6 +67,9 @@ func fromProto(s *tracepb.Span) (*Span, error) {
 	for _, e := range s.GetEvents() {
 		out.Events = append(out.Events, Event{Name: e.GetName(), Time: unixNano(e.GetTimeUnixNano()), Attributes: attributes(e.GetAttributes())})
 	}
+	for _, l := range s.GetLinks() {
+		out.Links = append(out.Links, Link{idOf(l.GetTraceId(), 16), idOf(l.GetSpanId(), 8), attributes(l.GetAttributes())})
+	}
 	return out, out.check()
 }
 

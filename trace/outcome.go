@@ -127,6 +127,9 @@ func (t *Trace) root() *Node {
 // Outcome of the trace: what its root says, and why by the whole of it. The root alone says "exit_code=1" where the
 // phase in the container says that the GPU's memory was in use; and it says "ready" of a pod that nothing probes.
 func (t *Trace) Outcome() Outcome {
+	if t.group != nil {
+		return t.group.outcome()
+	}
 	root := t.root()
 	o := Outcome{state: root.state()}
 	var blamed []*Node
@@ -269,6 +272,9 @@ func (n *Node) why() string {
 
 // took is how long it was to the outcome. A wrapper may have gone on watching a pod that was ready.
 func (t *Trace) took(o Outcome) time.Duration {
+	if t.group != nil && !t.group.End.IsZero() {
+		return t.group.End.Sub(t.Start)
+	}
 	root := t.root()
 	if o.Failed() || root.Missing || root.Open {
 		return t.Total()

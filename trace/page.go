@@ -74,6 +74,11 @@ func (v *startView) draw() {
 	t := v.Trace
 	v.Facts = t.Facts()
 	v.Title, v.Verdict = t.title(v.Facts), t.verdict()[0].text
+	if t.group != nil {
+		for _, l := range t.group.about() {
+			v.Verdict += separator + l[0].text
+		}
+	}
 	v.Gaps = seconds(t.Uncovered()) + " (" + share(t.Uncovered(), t.Total()) + ") in which no phase was under way"
 	var explains []string
 	for _, n := range t.Phases()[:min(3, len(t.Phases()))] {
@@ -110,7 +115,7 @@ func (t *Trace) shared() (shared []Attribute) {
 }
 
 // made says whether the node is no span that anybody sent.
-func (n *Node) made() bool { return n.Missing || n.Group || n.ID == "" }
+func (n *Node) made() bool { return n.Missing || n.Group || n.ID == "" || n.Member }
 
 func (n *Node) says(a Attribute) bool {
 	return slices.ContainsFunc(slices.Concat(n.Attributes, n.Resource), func(b Attribute) bool { return sameAttribute(a, b) })

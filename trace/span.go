@@ -19,6 +19,7 @@ type Span struct {
 	Start, End  time.Time // End is never before Start
 	Attributes  []Attribute
 	Events      []Event
+	Links       []Link
 	Failed      bool
 	Open        bool   // it goes on; End is when that was seen. No exporter sends such a span
 	Message     string // the status description
@@ -38,6 +39,12 @@ const (
 type Attribute struct {
 	Key   string
 	Value any
+}
+
+// Link leads to another span, of another trace.
+type Link struct {
+	TraceID, ID string
+	Attributes  []Attribute
 }
 
 // Event is a point in time within a span.

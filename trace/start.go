@@ -31,6 +31,9 @@ func fromSDK(s sdktrace.ReadOnlySpan) *Span {
 	if s.Parent().SpanID().IsValid() {
 		out.ParentID = s.Parent().SpanID().String()
 	}
+	for _, l := range s.Links() {
+		out.Links = append(out.Links, Link{l.SpanContext.TraceID().String(), l.SpanContext.SpanID().String(), fromAttributes(l.Attributes)})
+	}
 	for _, e := range s.Events() {
 		out.Events = append(out.Events, Event{Name: e.Name, Time: e.Time, Attributes: fromAttributes(e.Attributes)})
 	}

@@ -134,6 +134,9 @@ func (t *Trace) outcomeText() string {
 // slowest is the phase that explains most of the time, and how much.
 func (t *Trace) slowest() string {
 	phases := t.Phases()
+	if t.group != nil && t.group.straggler != nil {
+		return printable(t.group.straggler.Member.Label() + " " + t.group.straggler.Phase)
+	}
 	if len(phases) == 0 {
 		return ""
 	}
@@ -142,6 +145,9 @@ func (t *Trace) slowest() string {
 
 // podName is the pod's namespace and name, or what else the trace may be known by.
 func (t *Trace) podName() string {
+	if t.group != nil {
+		return printable(t.group.name())
+	}
 	f := t.Facts()
 	switch {
 	case f.Pod == "":

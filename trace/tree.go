@@ -21,6 +21,7 @@ type Trace struct {
 	Conflicts int
 
 	attempts []*attempt // of the container, by number
+	group    *several   // that is drawn; nil: one pod
 }
 
 // Node is a span with its children, by start.
@@ -32,8 +33,13 @@ type Node struct {
 	Missing bool
 	// Group marks a made-up node over the spans of one attempt.
 	Group bool
+	// Member marks a made-up node that stands for the start of another pod of the group.
+	Member bool
 	// Exclusive is the part of the trace's time in which this span is the shortest one open: what it alone explains.
 	Exclusive time.Duration
+
+	waitedFor string // which pod of the group, in words
+	last      bool   // the pod that the others waited for
 
 	attempt int  // that it belongs to, where there are several; 0 else
 	quiet   bool // it failed, and another span says better why

@@ -62,6 +62,13 @@ func (s *Span) object() object {
 	if len(events) > 0 {
 		o["events"] = events
 	}
+	links := make([]any, len(s.Links))
+	for i, l := range s.Links {
+		links[i] = object{"traceId": l.TraceID, "spanId": l.ID, "attributes": objects(l.Attributes)}
+	}
+	if len(links) > 0 {
+		o["links"] = links
+	}
 	return o
 }
 

@@ -102,11 +102,16 @@ type scripted struct {
 }
 
 func (a *api) create(ctx context.Context, namespace, name string, annotations ...map[string]string) (*scripted, error) {
+	return a.createPod(ctx, endpointPod(namespace, name, annotations...))
+}
+
+// endpointPod is one that the policy selects.
+func endpointPod(namespace, name string, annotations ...map[string]string) *corev1.Pod {
 	own := map[string]string{}
 	for _, m := range annotations {
 		maps.Copy(own, m)
 	}
-	pod, err := a.client.CoreV1().Pods(namespace).Create(ctx, &corev1.Pod{
+	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: name, Namespace: namespace,
 			Labels:      map[string]string{"managed-by": "model-engine", "endpoint_name": "llama-3-8b"},
@@ -121,11 +126,15 @@ func (a *api) create(ctx context.Context, namespace, name string, annotations ..
 				ReadinessProbe: &corev1.Probe{ProbeHandler: corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromInt32(8000)}}},
 			}},
 		},
-	}, metav1.CreateOptions{})
+	}
+}
+
+func (a *api) createPod(ctx context.Context, pod *corev1.Pod) (*scripted, error) {
+	created, err := a.client.CoreV1().Pods(pod.Namespace).Create(ctx, pod, metav1.CreateOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("create pod: %w", err)
 	}
-	return &scripted{a: a, pod: pod}, nil
+	return &scripted{a: a, pod: created}, nil
 }
 
 func (s *scripted) trace() string { return startup.MD5.TraceID(string(s.pod.UID)).String() }

@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/startup/group"
 	"github.com/coldtrace/coldtrace/startup/pod"
 )
 
@@ -40,6 +41,7 @@ type record struct {
 	Version    int            `json:"version"`
 	Floor      time.Time      `json:"floor"` // pods created before are over and done, unless they are in Starts
 	Namespaces []string       `json:"namespaces"`
+	Members    []group.Member `json:"members,omitempty"` // of groups that go on, whose own starts are over
 	Starts     []startRecord  `json:"-"`
 	recent     map[uid]recent // delivered, of pods created since Floor
 }
@@ -51,6 +53,7 @@ type startRecord struct {
 	Subject   startup.Subject `json:"subject,omitzero"`
 	Delivered []keyHash       `json:"delivered,omitempty"`
 	Timeout   time.Duration   `json:"timeout"`
+	Quiet     bool            `json:"quiet,omitempty"`
 }
 
 const recordVersion = 2

@@ -5,6 +5,7 @@ package watch
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -42,6 +43,9 @@ type parcel struct {
 
 // deliver exports what is complete of one start. It returns after how long there is more to look at, 0 for when there is news.
 func (w *Watcher) deliver(ctx context.Context, id types.UID) time.Duration {
+	if strings.HasPrefix(string(id), groupItem) {
+		return w.tellGroup(id)
+	}
 	shed := w.isShed(id)
 	if shed { // what was shed for want of memory stays out of it while the receiver is away
 		if wait, ok := w.gate.enter(); !ok {
@@ -132,6 +136,13 @@ func (w *Watcher) pick(id types.UID) (*parcel, time.Duration) {
 	}
 	now := w.cfg.Clock.Now()
 	t := s.facts.Build(now, s.timeout)
+	if s.quiet {
+		if t.Outcome != pod.Open {
+			w.join(s, t)
+			w.finish(id, s)
+		}
+		return nil, 0
+	}
 	s.phase = t.Phase
 	if t.Outcome == pod.Open && !s.node {
 		// The event that the pod was scheduled may come before the pod that says where. A repeat of the span after a
@@ -140,6 +151,10 @@ func (w *Watcher) pick(id types.UID) (*parcel, time.Duration) {
 	}
 	c := s.choose(t, s.facts.Witnessed(), now, w.cfg.Settle)
 	w.dirty = w.dirty || c.note
+	if c.whole {
+		w.join(s, t)
+		w.link(s, c.spans)
+	}
 	s.picked = len(c.spans) > 0 // not to be shed meanwhile
 	if c.whole && !s.ended {
 		s.ended = true
@@ -192,7 +207,7 @@ func (w *Watcher) prepare(ctx context.Context, id types.UID) error {
 		return nil
 	}
 	subject, lost := s.subject, s.facts == nil
-	ask := !s.node && s.facts != nil && s.facts.Node != ""
+	ask := !s.node && !s.quiet && s.facts != nil && s.facts.Node != ""
 	if ask {
 		subject.NodeName = s.facts.Node
 	}

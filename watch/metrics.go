@@ -17,6 +17,7 @@ import (
 type metrics struct {
 	watcher      *Watcher
 	starts       *prometheus.CounterVec
+	groups       *prometheus.CounterVec
 	failures     *prometheus.CounterVec
 	phases       *prometheus.HistogramVec
 	spans        *prometheus.CounterVec
@@ -46,6 +47,7 @@ func newMetrics(w *Watcher) *metrics {
 	m := &metrics{
 		watcher: w,
 		starts:  counter("starts_total", "Starts that ended, by outcome.", "outcome"),
+		groups:  counter("groups_total", "Starts of several pods as one that ended, by outcome; dropped: members for want of memory.", "outcome"),
 		failures: counter("failures_total", "Attempts that failed, and starts that failed without one, by the typed reason and, where it is known, its cause. A deletion is none.",
 			"endpoint_name", "reason", "cause"),
 		phases: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -87,7 +89,9 @@ func newMetrics(w *Watcher) *metrics {
 func (m *metrics) zero() {
 	for _, o := range []pod.Outcome{pod.Ready, pod.Started, pod.Completed, pod.Failed, pod.Deleted, pod.TimedOut} {
 		m.starts.WithLabelValues(string(o))
+		m.groups.WithLabelValues(string(o))
 	}
+	m.groups.WithLabelValues("dropped")
 	for _, result := range []string{"exported", "refused", "dropped"} {
 		m.spans.WithLabelValues(result)
 		m.measurements.WithLabelValues(result)
@@ -107,7 +111,7 @@ func (m *metrics) zero() {
 
 func (m *metrics) register(r prometheus.Registerer) error {
 	for _, c := range []prometheus.Collector{
-		m.starts, m.failures, m.phases, m.spans, m.measurements, m.retries, m.rederived, m.apiErrors, m.lag, m.checkpoint, m.size, m.waiting, inFlight{m},
+		m.starts, m.groups, m.failures, m.phases, m.spans, m.measurements, m.retries, m.rederived, m.apiErrors, m.lag, m.checkpoint, m.size, m.waiting, inFlight{m},
 	} {
 		if err := r.Register(c); err != nil {
 			return fmt.Errorf("register the watcher's metrics: %w", err)

@@ -24,16 +24,19 @@ type outbox struct {
 }
 
 func (o *outbox) add(w *Watcher, p *parcel) {
+	for _, s := range p.spans {
+		o.measure(w, startup.Measurements(p.subject, s))
+	}
+}
+
+func (o *outbox) measure(w *Watcher, ms []startup.Measurement) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, s := range p.spans {
-		ms := startup.Measurements(p.subject, s)
-		if len(o.waiting)+len(ms) > maxOutbox {
-			w.metrics.measurements.WithLabelValues("dropped").Add(float64(len(ms)))
-			continue
-		}
-		o.waiting = append(o.waiting, ms...)
+	if len(o.waiting)+len(ms) > maxOutbox {
+		w.metrics.measurements.WithLabelValues("dropped").Add(float64(len(ms)))
+		return
 	}
+	o.waiting = append(o.waiting, ms...)
 }
 
 func (o *outbox) len() int {

@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -30,6 +32,7 @@ type receiver struct {
 
 	mu      sync.Mutex
 	spans   map[string]map[string][]*tracepb.Span // by trace id and span id, in hex
+	values  map[string][]point                    // by metric
 	changed chan struct{}                         // closed and replaced at each arrival
 }
 
@@ -39,13 +42,20 @@ func newReceiver(t testing.TB) *receiver {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &receiver{address: listener.Addr().String(), spans: map[string]map[string][]*tracepb.Span{}, changed: make(chan struct{})}
+	r := &receiver{address: listener.Addr().String(), spans: map[string]map[string][]*tracepb.Span{}, values: map[string][]point{}, changed: make(chan struct{})}
 	server := grpc.NewServer()
 	collectortrace.RegisterTraceServiceServer(server, r)
 	collectormetrics.RegisterMetricsServiceServer(server, metricsReceiver{r: r})
 	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(server.Stop)
 	return r
+}
+
+// point is values of a metric with the same labels that came together.
+type point struct {
+	labels string // name=value, sorted
+	count  uint64
+	sum    float64
 }
 
 // Export implements the trace service.
@@ -78,17 +88,23 @@ type metricsReceiver struct {
 
 // Export implements the metrics service.
 func (m metricsReceiver) Export(_ context.Context, req *collectormetrics.ExportMetricsServiceRequest) (*collectormetrics.ExportMetricsServiceResponse, error) {
+	m.r.mu.Lock()
+	defer m.r.mu.Unlock()
 	for _, rm := range req.ResourceMetrics {
 		for _, sm := range rm.ScopeMetrics {
 			for _, metric := range sm.Metrics {
 				for _, p := range metric.GetExponentialHistogram().GetDataPoints() {
 					m.r.points.Add(int64(p.Count)) //nolint:gosec // small
+					var labels []string
+					for _, l := range p.Attributes {
+						labels = append(labels, l.Key+"="+l.Value.GetStringValue())
+					}
+					slices.Sort(labels)
+					m.r.values[metric.Name] = append(m.r.values[metric.Name], point{strings.Join(labels, " "), p.Count, p.GetSum()})
 				}
 			}
 		}
 	}
-	m.r.mu.Lock()
-	defer m.r.mu.Unlock()
 	close(m.r.changed)
 	m.r.changed = make(chan struct{})
 	return &collectormetrics.ExportMetricsServiceResponse{}, nil

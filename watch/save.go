@@ -53,14 +53,18 @@ func (w *Watcher) adopt(r *record) {
 	now := w.cfg.Clock.Now()
 	for _, sr := range r.Starts {
 		s := &start{
-			facts: pod.FromStub(sr.Stub), subject: sr.Subject, timeout: sr.Timeout, gone: sr.Gone != 0,
+			facts: pod.FromStub(sr.Stub), subject: sr.Subject, timeout: sr.Timeout, gone: sr.Gone != 0, quiet: sr.Quiet,
 			ledger: ledger{delivered: sr.Delivered, saved: sr.Witness},
 		}
 		id := types.UID(sr.UID)
 		w.starts[id] = s
+		w.join(s, pod.Timeline{})
 		w.queue.AddAfter(id, s.timeout-now.Sub(s.facts.Created()))
 	}
-	r.Starts = nil
+	for i := range r.Members {
+		w.groups.Put(r.Members[i])
+	}
+	r.Starts, r.Members = nil, nil
 }
 
 // remember notes a start that was delivered as a whole. The caller holds the lock.
@@ -134,11 +138,12 @@ func (w *Watcher) snapshot() (*record, map[types.UID]pod.Witness) {
 		Floor:      w.restored.Floor,
 		Namespaces: slices.Clone(w.restored.Namespaces),
 		recent:     maps.Clone(w.restored.recent),
+		Members:    w.savedMembers(),
 		Starts:     make([]startRecord, 0, len(w.starts)),
 	}
 	witnessed := map[types.UID]pod.Witness{}
 	for id, s := range w.starts {
-		sr := startRecord{Subject: s.subject, Delivered: slices.Clone(s.delivered), Timeout: s.timeout}
+		sr := startRecord{Subject: s.subject, Delivered: slices.Clone(s.delivered), Timeout: s.timeout, Quiet: s.quiet}
 		if s.facts != nil {
 			sr.Stub = s.facts.Stub()
 			if sr.Witness != s.saved {

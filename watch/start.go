@@ -21,12 +21,14 @@ type start struct {
 	subject    startup.Subject
 	timeout    time.Duration
 	gone       bool  // the pod no longer exists
+	quiet      bool  // nothing is told of it but in its group: the pod is no endpoint by itself
 	parked     bool  // its namespace has lost the label; it may come back
 	node       bool  // the node's labels have been asked for
 	ended      bool  // counted as waiting
 	picked     bool  // a worker is about to export a part of it
 	generation uint8 // of the list of pods it was last seen in
 	phase      string
+	links      []startup.Link // of the root, once it was chosen
 }
 
 // pod takes a version of a pod.
@@ -52,6 +54,9 @@ func (w *Watcher) pod(n *namespace, p *corev1.Pod) {
 		w.dirty = true
 		w.queue.AddAfter(p.UID, s.timeout-now.Sub(p.CreationTimestamp.Time))
 	}
+	if s.parked && s.facts != nil {
+		w.join(s, pod.Timeline{})
+	}
 	s.generation, s.parked = n.generation, false
 	if s.facts == nil {
 		return // it will be read again anyhow
@@ -66,34 +71,44 @@ func (w *Watcher) pod(n *namespace, p *corev1.Pod) {
 func (w *Watcher) consider(n *namespace, p *corev1.Pod, now time.Time) *start {
 	facts := &pod.Facts{}
 	facts.Pod(p, now)
-	if w.restored.delivered(p.UID) {
-		return nil
-	}
 	t := facts.Build(now, w.cfg.Timeout)
 	over := t.Outcome != pod.Open
-	if over && w.restored.before(p.CreationTimestamp.Time) {
+	if w.restored.delivered(p.UID) || over && w.restored.before(p.CreationTimestamp.Time) {
+		w.joinOver(n, p, t)
 		return nil
 	}
 	if over && !n.podsListed && !w.restored.knows(n.name) && now.Sub(t.Spans[0].End) > justOver {
 		// It was over long before anybody watched this namespace, which the next watcher must know as well.
 		w.restored.recent[parseUID(p.UID)] = recent{uint32(p.CreationTimestamp.Unix())} //nolint:gosec // until 2106
 		w.dirty = true
+		w.joinOver(n, p, t)
 		return nil
 	}
-	policy := w.cfg.Policy()
-	selection := inject.Selected(inject.Request{
-		Pod: endpoint.FromPod(p), Namespace: n.name, NamespaceAnnotations: n.annotations, Policy: policy, Version: w.cfg.Version,
-	})
-	if !selection.Selected {
+	s := w.candidate(n, p)
+	if s.quiet && !s.subject.Group.Is() {
 		return nil
 	}
+	s.facts, facts.Target = facts, s.subject.Container
+	w.join(s, pod.Timeline{})
+	return s
+}
+
+// candidate is what a pod's start would be. One that the policy does not select is quiet.
+func (w *Watcher) candidate(n *namespace, p *corev1.Pod) *start {
+	selection := w.selected(n, p)
 	// The wrapper's time-out counts from the container's start: a wait of an hour for a node is none of its business. A
 	// server that may take longer than any start is waited for all the same.
-	s := &start{facts: facts, timeout: max(w.cfg.Timeout, selection.Settings.Wrapper.Timeout)}
-	s.subject = selection.Identity.Subject(string(p.UID), p.Name, p.Spec.NodeName, policy.ClusterName, selection.Settings.TraceID)
+	s := &start{timeout: max(w.cfg.Timeout, selection.Settings.Wrapper.Timeout), quiet: !selection.Selected}
+	s.subject = selection.Identity.Subject(string(p.UID), p.Name, p.Spec.NodeName, w.cfg.Policy().ClusterName, selection.Settings.TraceID)
 	s.subject.SamplingPriority = selection.Settings.SamplingPriority()
-	facts.Target = s.subject.Container
 	return s
+}
+
+// selected is what the policy says of a pod.
+func (w *Watcher) selected(n *namespace, p *corev1.Pod) inject.Selection {
+	return inject.Selected(inject.Request{
+		Pod: endpoint.FromPod(p), Namespace: n.name, NamespaceAnnotations: n.annotations, Policy: w.cfg.Policy(), Version: w.cfg.Version,
+	})
 }
 
 // justOver is how long ago a start may have ended that was over before its namespace was first listed. What ended within
@@ -107,6 +122,7 @@ func (w *Watcher) podGone(n *namespace, p *corev1.Pod) {
 	defer w.mu.Unlock()
 	if _, done := n.marks[parseUID(p.UID)]; done {
 		delete(n.marks, parseUID(p.UID))
+		w.leaveGroup(n, p)
 		return
 	}
 	s := w.starts[p.UID]
@@ -159,6 +175,7 @@ func (w *Watcher) podsListed(n *namespace) {
 		}
 		w.queue.Add(id)
 	}
+	w.groupsListed(n)
 }
 
 func (w *Watcher) eventsListed(n *namespace) {
@@ -170,6 +187,7 @@ func (w *Watcher) eventsListed(n *namespace) {
 			w.queue.Add(id)
 		}
 	}
+	w.groupsListed(n)
 }
 
 // event takes an event of a pod. One that comes before its pod waits a little.

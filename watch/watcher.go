@@ -24,6 +24,7 @@ import (
 
 	"github.com/coldtrace/coldtrace/config"
 	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/startup/group"
 	"github.com/coldtrace/coldtrace/startup/pod"
 )
 
@@ -93,6 +94,7 @@ type Watcher struct {
 	starts     map[types.UID]*start
 	waiting    int // starts that have ended and wait for the receiver
 	orphans    orphans
+	groups     group.Table
 	restored   *record // what the checkpoint said when this watcher began
 	dirty      bool    // there is news for the checkpoint
 
@@ -164,6 +166,7 @@ func (w *Watcher) begin() {
 	defer w.mu.Unlock()
 	w.namespaces, w.namespacesListed = map[string]*namespace{}, false
 	w.starts, w.waiting, w.orphans = map[types.UID]*start{}, 0, orphans{}
+	w.groups = group.Table{}
 	w.restored, w.dirty, w.version, w.term = nil, false, "", uuid.NewString()
 	w.gate.reset()
 	w.queue = workqueue.NewTypedRateLimitingQueue(

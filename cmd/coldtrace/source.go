@@ -137,7 +137,7 @@ func (s *source) look(ctx context.Context, names []string) ([]*trace.Trace, []st
 	for i := range starts {
 		spans = append(spans, drawn(&starts[i])...)
 	}
-	return trace.Build(spans), cluster.Lacking(starts), nil
+	return trace.Collapse(trace.Build(spans)), cluster.Lacking(starts), nil
 }
 
 // starts reads the starts of pods. What is missing of them is said on standard error.

@@ -104,6 +104,9 @@ func runTrace(cmd *cobra.Command, args []string, flags traceFlags) error {
 	if flags.output == "otlp" {
 		return errors.Join(readErr, trace.Write(out, spansIn(spans, traces)))
 	}
+	if flags.selection.TraceID == "" && flags.selection.PodUID == "" {
+		traces = trace.Collapse(traces)
+	}
 	if flags.html != "" {
 		page, err := trace.Page(traces, traces[0])
 		if err != nil {

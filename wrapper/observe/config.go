@@ -28,7 +28,7 @@ func fromEnv() config {
 	get := func(name string) string { return strings.TrimSpace(os.Getenv(name)) }
 	c := config{
 		subject: startup.Subject{
-			Endpoint:    startup.Endpoint{GPUType: get(startup.EnvGPUType)},
+			Endpoint:    startup.Endpoint{GPUType: get(startup.EnvGPUType), Group: startup.GroupOf(get(startup.EnvGroup), get(startup.EnvPodUID))},
 			PodUID:      get(startup.EnvPodUID),
 			PodName:     get(startup.EnvPodName),
 			NodeName:    get(startup.EnvNodeName),

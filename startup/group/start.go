@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package group
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/coldtrace/coldtrace/startup"
+)
+
+// Start is the start of one making of a group.
+type Start struct {
+	Namespace string
+	Key       string
+	Members   []*Member // each in its place: pods that were replaced are not among them. Leaders first
+	Size      int       // in pods: as it is declared, else those that there are
+	Begin     time.Time // when its first pod was created
+	End       time.Time // zero: it goes on
+	Outcome   string    // one of startup's; empty: it goes on
+	// Missing are members that never came, by what they would be called.
+	Missing []string
+	Parts   []Part
+	Limit   time.Time // when it is given up
+	// Partial: of an earlier making of the group pods may well be left that this one goes on with. Nobody can tell.
+	Partial bool
+}
+
+// start tells one making. now decides only whether it took longer than anybody waits.
+func (g *generation) start(earlier bool, now time.Time) Start {
+	s := Start{Parts: g.parts}
+	latest := map[string]*Member{}
+	failed := false
+	for _, m := range g.members {
+		s.Namespace, s.Key = m.Namespace, m.Group.Key
+		if s.Begin.IsZero() || m.Created.Before(s.Begin) {
+			s.Begin = m.Created
+		}
+		s.Limit = later(s.Limit, m.Created.Add(m.Timeout))
+		failed = failed || m.Outcome == startup.OutcomeFailed
+		known := latest[m.slot()]
+		if known == nil || cmp.Or(m.Created.Compare(known.Created), cmp.Compare(m.UID, known.UID)) > 0 {
+			latest[m.slot()] = m
+		}
+		s.Size = max(s.Size, m.Group.Size)
+	}
+	for _, m := range latest {
+		s.Members = append(s.Members, m)
+	}
+	slices.SortFunc(s.Members, byPlace)
+	s.fill()
+	s.Partial = earlier && len(s.Missing) > 0 && !slices.ContainsFunc(s.Members, func(m *Member) bool { return !m.Well() })
+	s.conclude(failed, now)
+	return s
+}
+
+// fill says who is missing, by the places that are taken. Pods that nothing numbers and that failed were replaced by others.
+func (s *Start) fill() {
+	declared := s.Size
+	if declared == 0 {
+		if !slices.ContainsFunc(s.Members, func(m *Member) bool { return m.Group.Role == startup.GroupLeader }) {
+			s.Missing = []string{string(startup.GroupLeader)}
+		}
+		s.Size = len(s.Members)
+		return
+	}
+	there := 0
+	for _, m := range s.Members {
+		if m.Group.Index != nil || m.Well() || !m.over() {
+			there++
+		}
+	}
+	lacking := declared - there
+	if lacking <= 0 {
+		return
+	}
+	taken, ok := s.numbered()
+	if !ok {
+		s.Missing = []string{fmt.Sprintf("%d of %d pods", lacking, declared)}
+		return
+	}
+	of := "pod "
+	if strings.HasPrefix(s.Key, "lws/") {
+		of = "worker "
+	}
+	for i := range declared {
+		label := of + strconv.Itoa(i)
+		if i == 0 {
+			label = string(startup.GroupLeader)
+		}
+		if !taken[i] && len(s.Missing) < lacking {
+			s.Missing = append(s.Missing, label)
+		}
+	}
+}
+
+// numbered tells which numbers are taken, where all members count up from one leader.
+func (s *Start) numbered() (taken map[int]bool, ok bool) {
+	taken = map[int]bool{}
+	for _, m := range s.Members {
+		i := m.Group.Index
+		if i == nil || taken[*i] || *i == 0 && m.Group.Role != startup.GroupLeader {
+			return nil, false
+		}
+		taken[*i] = true
+	}
+	return taken, true
+}
+
+// conclude tells how the start ended, if it did: it was ready when the last that decides was; it failed with a leader that owns
+// the others, or when none of its pods is left that could become ready, or when it took too long.
+func (s *Start) conclude(failed bool, now time.Time) {
+	var well, bad, last time.Time
+	best, going, lost, left := "", false, false, false
+	for _, m := range s.Members {
+		last = later(last, m.Ended)
+		left = left || !m.Gone && (m.Well() || !m.over())
+		switch {
+		case !m.decides():
+		case !m.over():
+			going = true
+		case m.Well():
+			well, best = later(well, m.Ended), better(best, m.Outcome)
+		default:
+			bad, lost = later(bad, m.Ended), lost || m.Group.Leads(m.UID)
+		}
+	}
+	switch {
+	case len(s.Missing) == 0 && best != "" && !going && bad.IsZero():
+		s.End, s.Outcome = well, best
+		return
+	case lost, !left && !bad.IsZero():
+		s.End, s.Outcome = bad, startup.OutcomeDeleted
+	case !left && !last.IsZero():
+		s.End, s.Outcome = last, startup.OutcomeDeleted
+	case !now.Before(s.Limit):
+		s.End, s.Outcome = s.Limit, startup.OutcomeTimedOut
+	default:
+		return
+	}
+	if failed {
+		s.Outcome = startup.OutcomeFailed
+	} else if slices.ContainsFunc(s.Members, func(m *Member) bool { return m.Outcome == startup.OutcomeTimedOut }) {
+		s.Outcome = startup.OutcomeTimedOut
+	}
+}
+
+// Well tells whether the group became ready.
+func (s *Start) Well() bool { return better(s.Outcome, "") != "" }
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// better is the outcome that tells more of whether the group serves.
+func better(a, b string) string {
+	order := []string{startup.OutcomeCompleted, startup.OutcomeStarted, startup.OutcomeReady}
+	if i := max(slices.Index(order, a), slices.Index(order, b)); i >= 0 {
+		return order[i]
+	}
+	return ""
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package watch
+
+import (
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/coldtrace/coldtrace/endpoint"
+	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/startup/group"
+	"github.com/coldtrace/coldtrace/startup/pod"
+)
+
+// groupItem begins what the queue has for a group, in place of a pod's UID.
+const groupItem = "group:"
+
+func groupID(namespace, key string) types.UID { return types.UID(groupItem + namespace + "/" + key) }
+
+// afterLimit is how long after its limit a group that goes on is given up: its pods' starts are given up first.
+const afterLimit = 2 * time.Second
+
+// join puts a start into its group, with its end once it has one, and the group into the queue. The caller holds the lock.
+func (w *Watcher) join(s *start, t pod.Timeline) {
+	if s.subject.Group.Is() && !s.facts.Created().IsZero() { // of one that was shed its pod tells, when it is seen
+		w.joinAs(s, s.facts.Created(), t)
+	}
+}
+
+func (w *Watcher) joinAs(s *start, created time.Time, t pod.Timeline) {
+	m := group.Of(s.subject, created)
+	m.Untraced, m.Timeout, m.Gone = s.quiet, s.timeout, s.gone
+	if t.Outcome != pod.Open && len(t.Spans) > 0 {
+		for i := range t.Spans {
+			sp := &t.Spans[i]
+			m.Add(sp.Name, sp.Start, sp.End, sp.Failure != "")
+		}
+		m.Outcome, m.Ended, m.Failure = string(t.Outcome), t.Spans[0].End, t.Spans[0].Failure
+	}
+	switch fits, news := w.groups.Put(m); {
+	case !fits:
+		w.metrics.groups.WithLabelValues("dropped").Inc()
+	case news:
+		w.dirty = true
+		w.queue.Add(groupID(m.Namespace, m.Group.Key))
+	}
+}
+
+// joinOver puts a pod into its group whose own start is none to tell any more. What is older than any start can be is of a group
+// that was told. The caller holds the lock.
+func (w *Watcher) joinOver(n *namespace, p *corev1.Pod, t pod.Timeline) {
+	if !endpoint.MayGroup(p.Labels, p.Annotations) {
+		return
+	}
+	s := w.candidate(n, p)
+	if !s.subject.Group.Is() {
+		return
+	}
+	if w.restored.before(p.CreationTimestamp.Time) {
+		m := group.Of(s.subject, p.CreationTimestamp.Time)
+		w.groups.Done(n.name, s.subject.Group.Key, group.PartOf(&m))
+		return
+	}
+	w.joinAs(s, p.CreationTimestamp.Time, t)
+}
+
+// leaveGroup takes that a pod is gone whose start was told. The caller holds the lock.
+func (w *Watcher) leaveGroup(n *namespace, p *corev1.Pod) {
+	if !endpoint.MayGroup(p.Labels, p.Annotations) {
+		return
+	}
+	if g := w.candidate(n, p).subject.Group; g.Is() && w.groups.Gone(n.name, g.Key, string(p.UID)) {
+		w.queue.Add(groupID(n.name, g.Key))
+	}
+}
+
+// groupsListed looks at the groups of a namespace whose lists are complete: members of the checkpoint that are in none went while
+// nobody watched. The caller holds the lock.
+func (w *Watcher) groupsListed(n *namespace) {
+	if !n.listed() {
+		return
+	}
+	for _, m := range w.groups.Members() {
+		_, marked := n.marks[parseUID(types.UID(m.UID))]
+		if m.Namespace == n.name && !marked && w.starts[types.UID(m.UID)] == nil {
+			w.groups.Gone(m.Namespace, m.Group.Key, m.UID)
+		}
+	}
+	for _, key := range w.groups.Keys(n.name) {
+		w.queue.Add(groupID(n.name, key))
+	}
+}
+
+// tellGroup tells the starts of a group that are over. It returns after how long to look again, 0 for when there is news.
+func (w *Watcher) tellGroup(item types.UID) time.Duration {
+	namespace, key, _ := strings.Cut(strings.TrimPrefix(string(item), groupItem), "/")
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := w.namespaces[namespace]
+	if n == nil || !n.listed() {
+		return 0 // the lists' ends put all groups of the namespace into the queue
+	}
+	now := w.cfg.Clock.Now()
+	var again time.Duration
+	for _, s := range w.groups.Starts(namespace, key, now.Add(-afterLimit)) {
+		switch left := max(time.Second, s.Limit.Add(afterLimit).Sub(now)); {
+		case w.groupKnown(&s):
+		case s.Outcome == "":
+			if again == 0 || left < again {
+				again = left
+			}
+			continue
+		default:
+			w.tell(n, &s)
+		}
+		w.groups.Done(namespace, key, s.Parts...)
+		for _, p := range s.Parts {
+			w.restored.recent[uid(p.ID(namespace, key))] = recent{uint32(later(s.End, s.Begin).Unix())} //nolint:gosec // until 2106
+		}
+		w.dirty = true
+	}
+	return again
+}
+
+// groupKnown tells whether a start was told, by this leader or one before. The caller holds the lock.
+func (w *Watcher) groupKnown(s *group.Start) bool {
+	for _, p := range s.Parts {
+		if _, ok := w.restored.recent[uid(p.ID(s.Namespace, s.Key))]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+// tell measures a start that is over. What was over before its namespace was first watched, what has no endpoint, and what may go
+// on with pods of an earlier making, is no start to tell. The caller holds the lock.
+func (w *Watcher) tell(n *namespace, s *group.Start) {
+	ms := s.Measurements()
+	if s.Partial || len(ms) == 0 || !n.known && w.began.Sub(s.End) > justOver {
+		return
+	}
+	w.outbox.measure(w, ms)
+	w.metrics.groups.WithLabelValues(s.Outcome).Inc()
+	if s.Well() {
+		return
+	}
+	var late []string
+	for _, m := range s.Members {
+		if !m.Well() {
+			late = append(late, m.Label())
+		}
+	}
+	w.cfg.Log.Info("A group did not get ready.", "namespace", s.Namespace, "group", s.Key, "outcome", s.Outcome,
+		"pods", len(s.Members), "size", s.Size, "missing", s.Missing, "notReady", late)
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// link adds to the root what leads to the starts of the other pods of its group. The links are settled once: a repeat has the
+// same. The caller holds the lock.
+func (w *Watcher) link(s *start, spans []startup.Span) {
+	for i := range spans {
+		if spans[i].Name != startup.SpanPodStartup || !s.subject.Group.Is() {
+			continue
+		}
+		if s.links == nil {
+			s.links = w.groups.Links(s.subject, w.cfg.Clock.Now())
+		}
+		spans[i].Links = s.links
+	}
+}
+
+// maxSavedMembers bounds the members in a checkpoint. Others are told from what is left of their pods, to the second.
+const maxSavedMembers = 2000
+
+// savedMembers are those whose starts are over: of the others, the starts are in the checkpoint. The caller holds the lock.
+func (w *Watcher) savedMembers() []group.Member {
+	var out []group.Member
+	for _, m := range w.groups.Members() {
+		if m.Outcome != "" && len(out) < maxSavedMembers {
+			out = append(out, m)
+		}
+	}
+	return out
+}
