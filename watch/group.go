@@ -32,7 +32,7 @@ func (w *Watcher) join(s *start, t pod.Timeline) {
 
 func (w *Watcher) joinAs(s *start, created time.Time, t pod.Timeline) {
 	m := group.Of(s.subject, created)
-	m.Untraced, m.Timeout, m.Gone = s.quiet, s.timeout, s.gone
+	m.Untraced, m.Unwatched, m.Timeout, m.Gone = s.quiet, s.unwatched, s.timeout, s.gone
 	if t.Outcome != pod.Open && len(t.Spans) > 0 {
 		for i := range t.Spans {
 			sp := &t.Spans[i]
@@ -51,7 +51,7 @@ func (w *Watcher) joinAs(s *start, created time.Time, t pod.Timeline) {
 
 // joinOver puts a pod into its group whose own start is none to tell any more. What is older than any start can be is of a group
 // that was told. The caller holds the lock.
-func (w *Watcher) joinOver(n *namespace, p *corev1.Pod, t pod.Timeline) {
+func (w *Watcher) joinOver(n *namespace, p *corev1.Pod, t pod.Timeline, unwatched bool) {
 	if !endpoint.MayGroup(p.Labels, p.Annotations) {
 		return
 	}
@@ -64,6 +64,7 @@ func (w *Watcher) joinOver(n *namespace, p *corev1.Pod, t pod.Timeline) {
 		w.groups.Done(n.name, s.subject.Group.Key, group.PartOf(&m))
 		return
 	}
+	s.unwatched = unwatched
 	w.joinAs(s, p.CreationTimestamp.Time, t)
 }
 
@@ -114,7 +115,7 @@ func (w *Watcher) tellGroup(item types.UID) time.Duration {
 			}
 			continue
 		default:
-			w.tell(n, &s)
+			w.tell(&s)
 		}
 		w.groups.Done(namespace, key, s.Parts...)
 		for _, p := range s.Parts {
@@ -137,9 +138,9 @@ func (w *Watcher) groupKnown(s *group.Start) bool {
 
 // tell measures a start that is over. What was over before its namespace was first watched, what has no endpoint, and what may go
 // on with pods of an earlier making, is no start to tell. The caller holds the lock.
-func (w *Watcher) tell(n *namespace, s *group.Start) {
+func (w *Watcher) tell(s *group.Start) {
 	ms := s.Measurements()
-	if s.Partial || len(ms) == 0 || !n.known && w.began.Sub(s.End) > justOver {
+	if s.Partial || s.Unwatched() || len(ms) == 0 {
 		return
 	}
 	w.outbox.measure(w, ms)

@@ -18,7 +18,6 @@ import (
 // namespace is one that carries the label.
 type namespace struct {
 	name        string
-	known       bool // an earlier leader has watched it
 	annotations map[string]string
 	stop        context.CancelFunc
 	done        sync.WaitGroup
@@ -61,7 +60,7 @@ func (w *Watcher) enter(ctx context.Context, o *corev1.Namespace) {
 		return
 	}
 	ctx, stop := context.WithCancel(ctx)
-	n := &namespace{name: o.Name, known: w.restored.knows(o.Name), annotations: o.Annotations, stop: stop, marks: map[uid]uint8{}, podsKnown: make(chan struct{})}
+	n := &namespace{name: o.Name, annotations: o.Annotations, stop: stop, marks: map[uid]uint8{}, podsKnown: make(chan struct{})}
 	w.namespaces[o.Name] = n
 	pods, events := w.pods(n), w.events(n)
 	n.done.Go(func() { pods.Run(ctx) })

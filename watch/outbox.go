@@ -66,7 +66,8 @@ func (o *outbox) flush(ctx context.Context, w *Watcher) {
 	if len(ms) == 0 {
 		return
 	}
-	err := w.cfg.Exporter.ExportMeasurements(ctx, ms)
+	// The end of the term does not cut it off: the receiver may have taken it all the same, and would take it twice.
+	err := w.cfg.Exporter.ExportMeasurements(context.WithoutCancel(ctx), ms)
 	switch {
 	case err == nil:
 		w.metrics.measurements.WithLabelValues("exported").Add(float64(len(ms)))

@@ -21,6 +21,7 @@ type start struct {
 	subject    startup.Subject
 	timeout    time.Duration
 	gone       bool  // the pod no longer exists
+	unwatched  bool  // it was over long before anybody watched
 	quiet      bool  // nothing is told of it but in its group: the pod is no endpoint by itself
 	parked     bool  // its namespace has lost the label; it may come back
 	node       bool  // the node's labels have been asked for
@@ -74,14 +75,14 @@ func (w *Watcher) consider(n *namespace, p *corev1.Pod, now time.Time) *start {
 	t := facts.Build(now, w.cfg.Timeout)
 	over := t.Outcome != pod.Open
 	if w.restored.delivered(p.UID) || over && w.restored.before(p.CreationTimestamp.Time) {
-		w.joinOver(n, p, t)
+		w.joinOver(n, p, t, false)
 		return nil
 	}
 	if over && !n.podsListed && !w.restored.knows(n.name) && now.Sub(t.Spans[0].End) > justOver {
 		// It was over long before anybody watched this namespace, which the next watcher must know as well.
 		w.restored.recent[parseUID(p.UID)] = recent{uint32(p.CreationTimestamp.Unix())} //nolint:gosec // until 2106
 		w.dirty = true
-		w.joinOver(n, p, t)
+		w.joinOver(n, p, t, true)
 		return nil
 	}
 	s := w.candidate(n, p)

@@ -20,8 +20,9 @@ type Member struct {
 	Endpoint  string        `json:"endpoint,omitempty"`
 	Model     string        `json:"model,omitempty"`
 	GPU       string        `json:"gpu,omitempty"`
-	Untraced  bool          `json:"untraced,omitempty"` // it is no endpoint by itself: a head without a GPU
-	Sampled   bool          `json:"sampled,omitempty"`  // somebody may find its spans
+	Untraced  bool          `json:"untraced,omitempty"`  // it is no endpoint by itself: a head without a GPU
+	Unwatched bool          `json:"unwatched,omitempty"` // its start was over long before anybody watched
+	Sampled   bool          `json:"sampled,omitempty"`   // somebody may find its spans
 	Hash      startup.Hash  `json:"hash,omitempty"`
 	Timeout   time.Duration `json:"timeout,omitempty"` // after which its start is given up
 

@@ -152,6 +152,12 @@ func (s *Start) conclude(failed bool, now time.Time) {
 // Well tells whether the group became ready.
 func (s *Start) Well() bool { return better(s.Outcome, "") != "" }
 
+// Unwatched tells whether all that could tell when the group was ready was over long before anybody watched.
+func (s *Start) Unwatched() bool {
+	deciding := slices.DeleteFunc(slices.Clone(s.Members), func(m *Member) bool { return !m.decides() })
+	return len(deciding) > 0 && !slices.ContainsFunc(deciding, func(m *Member) bool { return !m.Unwatched })
+}
+
 func later(a, b time.Time) time.Time {
 	if b.After(a) {
 		return b
