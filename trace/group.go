@@ -81,7 +81,7 @@ func (t *Trace) member() (group.Member, bool) {
 	if !g.Is() || uid == "" {
 		return group.Member{}, false
 	}
-	m := group.Of(startup.Subject{PodUID: uid, PodName: f.Pod, Namespace: f.Namespace, Group: g}, root.Start)
+	m := group.Of(startup.Subject{PodUID: uid, PodName: f.Pod, Endpoint: startup.Endpoint{Namespace: f.Namespace, Group: g}}, root.Start)
 	m.Timeout = 100 * 365 * 24 * time.Hour // what was given up says so
 	t.Walk(func(n *Node) {
 		if !n.made() {

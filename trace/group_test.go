@@ -62,8 +62,8 @@ func stretch(name, parent string, from, to float64, attrs ...attribute.KeyValue)
 func subjectOf(making string, index, size int) startup.Subject {
 	g := startup.Group{Key: "lws/llama/0", Part: "worker", Generation: "workers-" + making, Size: size, Index: &index, Role: startup.GroupWorker}
 	s := startup.Subject{
-		PodUID: fmt.Sprintf("00000000-0000-4000-8000-%s%011d", making, index), PodName: fmt.Sprintf("llama-0-%d", index), Namespace: "models",
-		EndpointName: "llama", ModelName: "llama-405b", GPUType: "h100", NumGPUs: 8, NodeName: fmt.Sprintf("node-%d", index),
+		PodUID: fmt.Sprintf("00000000-0000-4000-8000-%s%011d", making, index), PodName: fmt.Sprintf("llama-0-%d", index), NodeName: fmt.Sprintf("node-%d", index),
+		Endpoint: startup.Endpoint{Namespace: "models", EndpointName: "llama", ModelName: "llama-405b", GPUType: "h100", NumGPUs: 8},
 	}
 	if index == 0 {
 		g.Part, g.Role, g.Generation, s.PodName = "leader", startup.GroupLeader, s.PodUID, "llama-0"

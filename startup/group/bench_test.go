@@ -24,12 +24,11 @@ func BenchmarkMember(b *testing.B) {
 		for i := range group.MaxMembers {
 			index := i % of
 			table.Put(group.Of(startup.Subject{
-				PodUID: fmt.Sprintf("%08x-0000-4000-8000-000000000001", i), PodName: fmt.Sprintf("llama-%d-%d", i/of, index), Namespace: "models",
-				EndpointName: "llama", ModelName: "llama-405b", GPUType: "h100",
-				Group: startup.Group{
+				PodUID: fmt.Sprintf("%08x-0000-4000-8000-000000000001", i), PodName: fmt.Sprintf("llama-%d-%d", i/of, index),
+				Endpoint: startup.Endpoint{Namespace: "models", EndpointName: "llama", ModelName: "llama-405b", GPUType: "h100", Group: startup.Group{
 					Key: fmt.Sprintf("lws/llama/%d", i/of), Generation: fmt.Sprintf("%08x-0000-4000-8000-000000000002", i/of), Part: "worker",
 					Size: of, Index: &index, Role: startup.GroupWorker,
-				},
+				}},
 			}, time.Unix(int64(i), 0)))
 		}
 		runtime.GC()

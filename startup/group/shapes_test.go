@@ -152,10 +152,11 @@ func (p pod) member() (group.Member, bool) {
 		c.Env = append(c.Env, endpoint.EnvVar{Name: name, Value: value})
 	}
 	read.Spec.Containers = []endpoint.Container{c}
-	size, _ := strconv.Atoi(p.annotations["coldtrace.io/group-size"])
 	id := endpoint.Identify(read, endpoint.Options{
 		GPUResources: []string{"nvidia.com/gpu"},
-		Group:        p.annotations["coldtrace.io/group"], GroupSize: size, GroupIndex: p.annotations["coldtrace.io/group-index"],
+		Told: endpoint.Told{
+			Group: p.annotations["coldtrace.io/group"], GroupSize: p.annotations["coldtrace.io/group-size"], GroupIndex: p.annotations["coldtrace.io/group-index"],
+		},
 	})
 	m := group.Of(id.Subject(read.Metadata.UID, p.name, "", "", startup.MD5), second(p.created))
 	m.Timeout, m.Gone, m.Untraced = 2*time.Hour, p.gone, p.noGPU
