@@ -97,6 +97,11 @@ func (s *launch) another(rank string) bool {
 	return false
 }
 
+// followed says whether an engine that introduces itself comes after this one, in a program without a server.
+func (s *launch) followed(rank string) bool {
+	return !s.engineTime().IsZero() && !s.passed(markLaunch) && !s.partsMissing() && !s.engines[rank] && !s.another(rank)
+}
+
 // partsMissing says whether an engine is known that has not said yet that it is initialised.
 func (s *launch) partsMissing() bool {
 	for rank := range s.engines {

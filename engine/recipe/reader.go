@@ -250,7 +250,7 @@ func (r *Reader) marked(l line, rule *rule, c capture) {
 		r.start.at[markLaunch] = at
 		r.start.server = rank
 	case markEngine:
-		if (s.over() && !s.another(rank) || s.engines[rank] && s.moved) && !r.options.One {
+		if (s.over() && !s.another(rank) || s.engines[rank] && s.moved || s.followed(rank)) && !r.options.One {
 			r.again(l.since)
 		}
 		s = r.start
@@ -301,7 +301,7 @@ const MaxAttempts = 32
 // again begins another launch after a line. Where the one before was over, what has been said since is of the new one.
 func (r *Reader) again(end time.Time) {
 	before := r.start
-	prompted := before.over() && !before.prompt.at.IsZero()
+	prompted := !before.prompt.at.IsZero() && (before.over() || !before.engineTime().IsZero() && before.prompt.at.After(before.engineTime()))
 	if prompted {
 		end = before.prompt.since
 	}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package recipe
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+// shards is a bar of so many updates, as libraries that engines share draw it.
+func shards(n int) string {
+	var out strings.Builder
+	for i := range n + 1 {
+		fmt.Fprintf(&out, "Loading safetensors checkpoint shards: %3d%% Completed | %d/%d [00:%02d<00:10,  3.10it/s]\r", 100*i/n, i, n, i%60)
+	}
+	return out.String() + "\n"
+}
+
+const (
+	sglangHead = "[2026-03-01 12:00:00] server_args=ServerArgs(model_path='m', tp_size=1)\n"
+	sglangLoad = "[2026-03-01 12:00:05] Load weight begin. avail mem=70.00 GB\n"
+	sglangTail = "[2026-03-01 12:05:21] KV Cache is allocated. #tokens: 44288, K size: 1.00 GB, V size: 1.00 GB\n" +
+		"[2026-03-01 12:05:40] max_total_num_tokens=44288, chunked_prefill_size=8192\n[2026-03-01 12:06:00] The server is fired up and ready to roll!\n"
+)
+
+// What engines print, in their own words, that was once told wrongly: each a kind of fault.
+func TestWhatEnginesPrintIsToldAsItHappened(t *testing.T) {
+	core := func(second int, text string) string {
+		return fmt.Sprintf("(EngineCore_DP0 pid=2) INFO 03-01 12:%02d:%02d [x.py:1] %s\n", second/60, second%60, text)
+	}
+	for name, c := range map[string]struct {
+		log     string
+		engine  string
+		version string
+		outcome Outcome
+		reason  string
+		figures map[string]any
+		edges   map[string]string // seconds after noon; "": there is no such phase
+	}{
+		"163 shards don't make a vLLM": {
+			log:    sglangHead + sglangLoad + shards(163) + "[2026-03-01 12:05:20] Load weight end. elapsed=315.00 s, type=M, avail mem=50.00 GB\n" + sglangTail,
+			engine: "sglang", outcome: OutcomeReady, figures: map[string]any{"kv_cache_tokens": int64(44288), "weights_load_seconds": 315.0},
+		},
+		"nor do those of a log that is cut before the load ends": {log: sglangHead + sglangLoad + shards(163), engine: "sglang", outcome: OutcomeTruncated},
+		"nor multi-threaded ones": {
+			log: sglangHead + sglangLoad + strings.ReplaceAll(shards(163), "Loading safetensors checkpoint shards:", "Multi-thread loading shards:"), engine: "sglang", outcome: OutcomeTruncated,
+		},
+		"an ended and a begun load without a length, twice": {
+			log: sglangHead + sglangLoad + "[2026-03-01 12:01:05] Load weight end. type=M, avail mem=50.00 GB\n[2026-03-01 12:02:00] Load weight begin. avail mem=50.00 GB\n" +
+				"[2026-03-01 12:02:30] Load weight end. type=D, avail mem=40.00 GB\n" + sglangTail,
+			engine: "sglang", outcome: OutcomeReady, edges: map[string]string{"weights_load": "5.00-65.00", "weights_load/2": "120.00-150.00", "kv_cache_init": "65.00-120.00", "kv_cache_init/2": "150.00-321.00"},
+		},
+		"SGLang's version": {log: sglangHead + "[2026-03-01 12:00:01] SGLang Version 0.5.11+05fb6a52\n" + sglangTail, engine: "sglang", version: "0.5.11+05fb6a52", outcome: OutcomeReady},
+		"SGLang's later node": {
+			log:    strings.Replace(sglangHead, "tp_size=1", "tp_size=16, node_rank=1", 1) + sglangTail[:strings.Index(sglangTail, "[2026-03-01 12:06")] + "[2026-03-01 12:56:00 TP9] Watchdog caught collective operation timeout: x\n",
+			engine: "sglang", outcome: OutcomeReady,
+		},
+		"TensorRT-LLM's version, both ways": {
+			log:    "[TensorRT-LLM] TensorRT LLM version: 1.1.0\n[03/01/2026-12:00:00] [TRT-LLM] [I] Starting TensorRT LLM server\n",
+			engine: "tensorrt_llm", version: "1.1.0", outcome: OutcomeTruncated,
+		},
+		"the Run:ai streamer": {
+			log: start + core(100, "[RunAI Streamer] Overall time to stream 131.4 GiB of all files: 91.22s, 1.4 GiB/s"), engine: "vllm", version: "0.13.0", outcome: OutcomeTruncated,
+			figures: map[string]any{"weights_load_seconds": []float64{0.5, 91.22}},
+		},
+		"a compilation that only the engine's init states": {
+			log: start + core(200, "init engine (profile, create kv cache, warmup model) took 195.11 s (compilation: 122.74 s)"), engine: "vllm", version: "0.13.0",
+			outcome: OutcomeEngineReady, figures: map[string]any{"torch_compile_seconds": 122.74},
+		},
+		"a running total": {
+			log:    start + core(60, "torch.compile takes 31.05 s in total") + core(70, "Dynamo bytecode transform time: 0.51 s") + core(72, "torch.compile takes 32.36 s in total"),
+			engine: "vllm", version: "0.13.0", outcome: OutcomeTruncated, edges: map[string]string{"torch_compile": "28.95-60.00", "torch_compile/2": "70.00-72.00"},
+		},
+		"a disk quota": {
+			log: start + "OSError: [Errno 122] Disk quota exceeded\n", engine: "vllm", version: "0.13.0", outcome: OutcomeFailed, reason: "no_space_left",
+		},
+		"an echo of a reason": {
+			log: start + "(APIServer pid=1) Traceback (most recent call last):\n(APIServer pid=1)   x\n(APIServer pid=1) TimeoutError: Timed out waiting for engines to send initial message on input socket.\n" +
+				"(APIServer pid=1) Traceback (most recent call last):\n(APIServer pid=1)   x\n(APIServer pid=1) RuntimeError: Process ApiServer_0 (PID: 10466) died with exit code 1\n",
+			engine: "vllm", version: "0.13.0", outcome: OutcomeFailed, reason: "engine_timeout",
+		},
+		"a request under Ray Serve": {
+			log: strings.ReplaceAll(start[1:]+before(finish[1:], "(APIServer pid=1) INFO:"), "(", "(ServeReplica:app:Vllm pid=7) (") +
+				"(ServeReplica:app:Vllm pid=7) ERROR 03-01 12:00:09 [serving_chat.py:1] Error in preprocessing prompt inputs\n(ServeReplica:app:Vllm pid=7) Traceback (most recent call last):\n(ServeReplica:app:Vllm pid=7)   x\n(ServeReplica:app:Vllm pid=7) ValueError: no template\n",
+			engine: "vllm", version: "0.13.0", outcome: OutcomeEngineReady,
+		},
+		"a generation config that is not there": {
+			log: sglangHead + sglangLoad + "[2026-03-01 12:00:06 TP1] Failed to load generation config for m: m does not appear to have a file named generation_config.json.\n", engine: "sglang", outcome: OutcomeTruncated,
+		},
+		"a log of old vLLM, without a word of the engine's init": {
+			log: "INFO 03-01 12:00:00 api_server.py:1] vLLM API server version 0.5.0\nINFO 03-01 12:00:01 llm_engine.py:1] Initializing an LLM engine (v0.5.0) with config: model='m', speculative_config=None, x\n" +
+				"INFO 03-01 12:00:20 model_runner.py:1] Loading model weights took 14.9 GB\nINFO 03-01 12:00:25 gpu_executor.py:1] # GPU blocks: 1000, # CPU blocks: 500\n" +
+				"INFO 03-01 12:00:26 model_runner.py:1] Capturing the model for CUDA graphs.\nINFO 03-01 12:00:40 model_runner.py:1] Graph capturing finished in 14 secs.\n" +
+				"INFO:     Started server process [1]\n",
+			engine: "vllm", version: "0.5.0", outcome: OutcomeEngineReady, figures: map[string]any{"kv_cache_tokens": int64(16000), "cuda_graph_capture_seconds": 14.0},
+		},
+		"vLLM Ascend's words": {
+			log: start[:strings.Index(start, "(EngineCore_DP0 pid=2) INFO 03-01 12:00:05")] + core(9, "Model runner load_model total time: 6.00 s"), engine: "vllm", version: "0.13.0", outcome: OutcomeTruncated,
+			figures: map[string]any{"model_load_seconds": 6.0}, edges: map[string]string{"model_load": "3.00-9.00"},
+		},
+		"a failed phase ends at the exception": {
+			log: start + "(EngineCore_DP0 pid=2) ERROR 03-01 12:00:20 [core.py:1] Traceback (most recent call last):\n(EngineCore_DP0 pid=2) ERROR 03-01 12:00:20 [core.py:1] KeyError: 'x'\n" +
+				"(APIServer pid=1) INFO 03-01 12:00:50 [x.py:1] shutting down\n", engine: "vllm", version: "0.13.0", outcome: OutcomeFailed, reason: "python_exception:KeyError",
+			edges: map[string]string{"memory_profiling": "5.00-20.00!"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := readText(t, c.log)
+			if got.Engine != c.engine || got.Version != c.version || got.Outcome != c.outcome || got.Reason != c.reason {
+				t.Errorf("%s %s %s %q, want %s %s %s %q", got.Engine, got.Version, got.Outcome, got.Reason, c.engine, c.version, c.outcome, c.reason)
+			}
+			for figure, want := range c.figures {
+				if !reflect.DeepEqual(got.Figures[figure], want) {
+					t.Errorf("%s: %v, want %v", figure, got.Figures[figure], want)
+				}
+			}
+			at := edges(got)
+			for key, want := range c.edges {
+				if at[key] != want {
+					t.Errorf("%s: %v, want %s", key, at, want)
+				}
+			}
+		})
+	}
+}
+
+func TestTwoEnginesOfOneProgramAreBothTold(t *testing.T) {
+	one := func(pid, minute int) string {
+		core := fmt.Sprintf("(EngineCore pid=%d) INFO 03-01 12:%02d:", pid, minute)
+		return fmt.Sprintf("INFO 03-01 12:%02d:00 [utils.py:1] non-default args: {'model': 'm'}\n", minute) + core + "05 [core.py:1] Initializing a V1 LLM engine (v0.19.0) with config: model='m'\n" +
+			core + "10 [gpu_model_runner.py:1] Starting to load model m...\n" + core + "20 [gpu_model_runner.py:1] Model loading took 1.5 GiB memory and 10.000000 seconds\n" +
+			core + "30 [core.py:1] init engine (profile, create kv cache, warmup model) took 10.00 seconds\n"
+	}
+	got := readText(t, one(7, 0)+one(8, 2))
+	if init := got.Phases[0]; init.Start.Sub(noon) != 2*time.Minute || got.Outcome != OutcomeEngineReady || len(got.Attempts) > 1 {
+		t.Errorf("%+v after %+v", init, got.Attempts)
+	}
+}
