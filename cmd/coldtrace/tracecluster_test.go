@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -21,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -318,6 +320,22 @@ func TestAnyPodOfAClusterIsDrawnWithNothingInstalled(t *testing.T) {
 	failed = b.status(failed)
 	b.log(failed, false, said(failed, 3, "(EngineCore pid=9) torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB"))
 
+	restarted := b.begin("models", "restarted", nil)
+	restarted.Status.ContainerStatuses[0] = corev1.ContainerStatus{
+		Name: "main", RestartCount: 1, LastTerminationState: terminated(restarted, 1, "Error"),
+		State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(restarted.CreationTimestamp.Add(31 * time.Second))}},
+	}
+	restarted = b.ready(b.status(restarted), 58)
+	b.log(restarted, true, said(restarted, 3, "(EngineCore pid=9) RuntimeError: NCCL error in: x.cpp:1, unhandled system error"))
+	second := restarted.DeepCopy()
+	second.CreationTimestamp = metav1.NewTime(second.CreationTimestamp.Add(30 * time.Second))
+	b.log(restarted, false, said(second, len(vllm)))
+
+	looped := b.ready(b.begin("models", "looped", nil), 128)
+	again := looped.DeepCopy()
+	again.CreationTimestamp = metav1.NewTime(again.CreationTimestamp.Add(100 * time.Second))
+	b.log(looped, false, said(looped, 3, "(EngineCore pid=9) torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB")+said(again, len(vllm)))
+
 	going := b.begin("models", "going", nil)
 	b.log(going, false, said(going, 3))
 
@@ -355,7 +373,20 @@ func TestAnyPodOfAClusterIsDrawnWithNothingInstalled(t *testing.T) {
 			[]string{"the begin of the log of container main was rotated away"}, []string{"vllm_init"},
 		},
 		"an engine that nobody knows": {b.admin, []string{"unknown"}, []string{"ready after", "startup "}, []string{"no engine was recognised", "coldtrace.io/engine"}, nil},
-		"no events":                   {b.admin, []string{"mute"}, []string{"ready after"}, []string{"there are no events of mute", "the log of container main"}, nil},
+		"as much of a log as is asked for": {
+			b.admin, []string{"full", "--max-log-bytes", "300"}, []string{"ready after", "vllm_init", "python_import"},
+			[]string{"the begin of the log of container main did not say that it is ready: --max-log-bytes reads more"}, []string{"torch_compile"},
+		},
+		"the attempt before, too": {
+			b.admin, []string{"restarted", "--previous"}, []string{"ready after 59.0 s, 2 attempts (1 failed: nccl_error)", "torch_compile"}, nil, []string{"was not read"},
+		},
+		"and not, unless that is asked for": {
+			b.admin, []string{"restarted"}, []string{"ready after 59.0 s, 2 attempts (1 failed: exit_code=1)"}, []string{"the log of attempt 1 was not read: --previous reads it"}, nil,
+		},
+		"an engine that its shell launched again": {
+			b.admin, []string{"looped"}, []string{"ready after 2m 09s", "launched  before, failed after", "cuda_out_of_memory", "silent    "}, nil, nil,
+		},
+		"no events": {b.admin, []string{"mute"}, []string{"ready after"}, []string{"there are no events of mute", "the log of container main"}, nil},
 		"no right to read anything but pods": {
 			visitor, []string{"full"}, []string{"ready after", "startup "},
 			[]string{"no right to read events: coldtrace rights prints the Role", "no right to read the log of container main"}, []string{"vllm_init"},
@@ -407,7 +438,7 @@ func TestAnyPodOfAClusterIsDrawnWithNothingInstalled(t *testing.T) {
 		}, metav1.CreateOptions{})))
 		for _, args := range [][]string{{"deploy/llama"}, {"deployment", "llama"}, {"-l", "app=llama"}, {}} {
 			out, errs, err := as(b.admin, append(args, "--list")...)
-			if err != nil || strings.Count(out, "models/") != 6 {
+			if err != nil || strings.Count(out, "models/") != 8 {
 				t.Errorf("%v: %v\n%s%s", args, err, out, errs)
 			}
 		}
@@ -415,6 +446,32 @@ func TestAnyPodOfAClusterIsDrawnWithNothingInstalled(t *testing.T) {
 			if _, _, err := as(b.admin, args...); err == nil {
 				t.Errorf("%v: no error", args)
 			}
+		}
+	})
+	t.Run("no older than asked for", func(t *testing.T) {
+		if out, errs, err := as(b.admin, "--list", "--since", "1h"); err != nil || strings.Count(out, "models/") != 8 {
+			t.Errorf("%v\n%s%s", err, out, errs)
+		}
+		if out, _, err := as(b.admin, "--list", "--since", "1ns"); err == nil {
+			t.Errorf("pods that were there a nanosecond ago:\n%s", out)
+		}
+	})
+	t.Run("names are completed", func(t *testing.T) {
+		complete := func(args ...string) string {
+			var out bytes.Buffer
+			root := &cobra.Command{Use: "coldtrace"}
+			root.AddCommand(newTraceCommand())
+			root.SetArgs(append([]string{"__complete", "trace", "--kubeconfig", b.admin}, args...))
+			root.SetOut(&out)
+			root.SetErr(io.Discard)
+			must(t, root.Execute())
+			return out.String()
+		}
+		if got := complete("-n", "models", ""); !strings.Contains(got, "full\n") || !strings.Contains(got, "rotated\n") {
+			t.Errorf("pods: %s", got)
+		}
+		if got := complete("-n", ""); !strings.Contains(got, "models\n") || !strings.Contains(got, "kube-system\n") {
+			t.Errorf("namespaces: %s", got)
 		}
 	})
 	t.Run("as OTLP JSON lines, which draw the same", func(t *testing.T) {
