@@ -10,7 +10,7 @@ GOBUILD := CGO_ENABLED=0 go build -trimpath -tags grpcnotrace
 LDFLAGS = -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 30s
 # Modules of their own, each with dependencies that must not meet the product's.
-MODULES := test/cluster test/collector test/kubelet test/istio test/s3 test/images/dockerfile test/bench/report
+MODULES := test/cluster test/collector test/kubelet test/istio test/s3 test/images/dockerfile test/bench/report test/page
 
 include test/cluster/cluster.mk
 
@@ -23,9 +23,13 @@ demo: ## Boot a real Kubernetes, install the chart, trace one cold start (KEEP=1
 	@go run ./test/demo
 
 .PHONY: test
-test: cluster-assets ## Everything that must pass before a commit, the real API server included
+test: cluster-assets chromium ## Everything that must pass before a commit, the real API server included
 	KUBEBUILDER_ASSETS=$(BIN) go test -race -timeout 20m ./...
 	@for m in $(MODULES); do echo "== $$m"; (cd $$m && go test -count 1 ./...); done
+
+.PHONY: chromium
+chromium: # in which test/page looks at the report's page (SCREENSHOTS=DIR keeps pictures)
+	@command -v chromium chromium-browser google-chrome >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; }
 
 .PHONY: e2e
 e2e: ## The cold start, end to end on the real kubelet (needs root)
@@ -69,7 +73,7 @@ $(BIN)/golangci-lint: test/tools/go.mod
 
 .PHONY: golden
 golden: cluster-assets ## Rewrite golden files and generated docs, then look at git diff
-	KUBEBUILDER_ASSETS=$(BIN) go test ./cmd/coldtrace ./config ./inject ./startup/container ./trace ./capture ./charts ./dashboard -update
+	KUBEBUILDER_ASSETS=$(BIN) go test ./cmd/coldtrace ./config ./inject ./startup/container ./trace ./trace/advice ./trace/report ./capture ./charts ./dashboard -update
 
 .PHONY: fuzz
 fuzz: ## Every fuzz target for FUZZTIME (30s)

@@ -26,6 +26,7 @@ function seconds(s) {
   return Math.floor(m / 60) + 'h ' + two(m % 60) + 'm';
 }
 
+const plural = (n, noun) => n + ' ' + noun + (n === 1 ? '' : 's');
 const when = ms => new Date(ms).toISOString().slice(0, 19).replace('T', ' ');
 const groupName = g => g.name || '(no ' + data.by + ')';
 
@@ -41,7 +42,7 @@ function drawGroups() {
     const says = p => `${p.name}: ${seconds(p.p50)} (${Math.round(100 * p.share)} %), ${seconds(p.p10)} to ${seconds(p.p90)}`;
     return el('article', { 'data-group': g.index },
       el('h2', {}, groupName(g)),
-      el('p', {}, `${g.starts} starts: ${g.ready} ready`, g.failed ? el('span', { class: 'bad' }, `, ${g.failed} failed (${g.reasons.map(r => r.reason + ' ×' + r.starts).join(', ')})`) : '', g.going ? el('span', { class: 'going' }, `, ${g.going} still starting`) : ''),
+      el('p', {}, `${plural(g.starts, 'start')}: ${g.ready} ready`, g.failed ? el('span', { class: 'bad' }, `, ${g.failed} failed (${g.reasons.map(r => r.reason + ' ×' + r.starts).join(', ')})`) : '', g.going ? el('span', { class: 'going' }, `, ${g.going} still starting`) : ''),
       g.ready ? el('p', {}, `p50 ${seconds(g.p50)} · p90 ${seconds(g.p90)} · p95 ${seconds(g.p95)}`) : '',
       g.ready ? el('div', { class: 'stack', role: 'img', 'aria-label': shown.map(says).join('; ') }, ...shown.map(p => el('span', { title: says(p), style: { background: colours.get(p.name), flex: `${p.share / sum} 1 0` } }, p.name))) : '',
       g.ready ? el('div', { class: 'legend' }, ...shown.slice(0, 12).map(p => el('span', { title: says(p) }, el('i', { style: { background: colours.get(p.name) } }), `${p.name} ${seconds(p.p50)} (${Math.round(100 * p.share)} %)`))) : '',
@@ -105,7 +106,7 @@ function drawStarts() {
   $('starts').replaceChildren(...shown.map(s => el('tr', { class: 'start', 'data-start': s.id, click: () => choose(s) },
     el('td', {}, el('button', { 'aria-label': 'draw the start of ' + s.pod }, s.pod)), el('td', { 'data-of': data.by }, groupName(data.groups[s.group])), el('td', {}, when(s.began)),
     el('td', { class: 'n' }, seconds(s.total)), el('td', { class: 'wrap' + (s.ended === 'failed' ? ' bad' : s.ended === 'starting' ? ' going' : '') }, (s.ended === 'failed' ? '✗ ' : '') + s.outcome), el('td', {}, s.slowest))));
-  $('count').textContent = shown.length === data.starts.length ? `${data.starts.length} starts` + (data.left ? `, ${data.left} older ones are in the figures alone` : '') : `${shown.length} of ${data.starts.length} starts`;
+  $('count').textContent = shown.length === data.starts.length ? plural(data.starts.length, 'start') + (data.left ? `, ${data.left} older ones are in the figures alone` : '') : `${shown.length} of ${data.starts.length} starts`;
 }
 
 let chosen;
@@ -146,11 +147,12 @@ document.addEventListener('keydown', e => {
   const typing = e.target === $('search');
   if (e.key === 'Escape') { if (typing) { $('search').value = ''; search(); $('search').blur(); } else close(); return; }
   if (typing || e.ctrlKey || e.metaKey || e.altKey) return;
-  if (e.key === '/') { e.preventDefault(); $('search').focus(); }
   const step = { j: 1, k: -1 }[e.key];
   const at = shown.indexOf(chosen);
   if (step && shown.length) choose(shown[at < 0 ? 0 : (at + step + shown.length) % shown.length]);
 });
+// On the way up, so that the key itself is not in what is searched for.
+document.addEventListener('keyup', e => { if (e.key === '/' && e.target !== $('search')) $('search').focus(); });
 $('search').addEventListener('input', search);
 let resized;
 addEventListener('resize', () => { clearTimeout(resized); resized = setTimeout(() => { drawDistribution(); drawTimeline(); mark(); }, 100); });

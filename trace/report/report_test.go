@@ -4,10 +4,13 @@ package report
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/csv"
 	"encoding/json"
 	"flag"
 	"fmt"
+	"html"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -224,5 +227,56 @@ func TestMachinesReadTheSameFigures(t *testing.T) {
 	}
 	if len(read.Groups[0].Slowest) != mostSlowest || read.Groups[0].Slowest[0].Seconds < read.Groups[0].Slowest[1].Seconds {
 		t.Errorf("the slowest are %v", read.Groups[0].Slowest)
+	}
+}
+
+func TestThePageOfManyStartsIsSmallAndHoldsTheNewest(t *testing.T) {
+	in, err := os.ReadFile("../testdata/ready.jsonl") // 20 spans
+	if err != nil {
+		t.Fatal(err)
+	}
+	const uid, pod, id = "0f0e2c1a-6d1b-4f2e-9c55-3d2b1a0e7f10", "-x2x7k", "5a44de008fd208065638a802730aea79"
+	var spans []*trace.Span
+	for i := range 510 {
+		one := strings.NewReplacer(uid, fmt.Sprintf("%08x-6d1b-4f2e-9c55-3d2b1a0e7f10", i), pod, fmt.Sprintf("-%05x", i), id, fmt.Sprintf("%032x", i+1)).Replace(string(in))
+		found, _, err := trace.Read("many", strings.NewReader(one))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range found { // no two take the same time
+			s.Start, s.End = s.Start.Add(time.Duration(i)*time.Minute), s.End.Add(time.Duration(i)*(time.Minute+1234567))
+		}
+		spans = append(spans, found...)
+	}
+	r := New((&Reader{Draw: true}).Read(trace.Each(spans)), "endpoint")
+	got, err := r.Page()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got) > 2_000_000 {
+		t.Errorf("%d bytes", len(got))
+	}
+	if d := r.data(); len(d.Starts) != 500 || d.Left != 10 || d.Starts[0].ID != fmt.Sprintf("%032x", 510) {
+		t.Errorf("%d starts are drawn, %d left out", len(d.Starts), d.Left)
+	}
+	t.Logf("%d bytes", len(got))
+}
+
+// What a page may not do: load anything, or run anything but its script, whatever is in the names of pods and phases.
+func TestThePageRunsItsOwnScriptAlone(t *testing.T) {
+	const evil = `</script><script>alert(1)</script><img/src=x>`
+	s := Of(tracetest.Trace("u", "endpoint_name="+evil+"\npod_startup 0-9 outcome=failed !"+evil))
+	s.Drawing = tracetest.Trace("u", "endpoint_name="+evil+"\npod_startup 0-9 outcome=failed !"+evil).Drawing()
+	got, err := New([]Start{s}, "endpoint").Page()
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := string(got)
+	if strings.Count(page, "<script") != 2 || strings.Contains(page, "<img") || !strings.Contains(page, "default-src 'none'") || strings.Contains(page, "'unsafe-inline'; script") {
+		t.Errorf("the page has markup of the data in it:\n%s", page)
+	}
+	hash := sha256.Sum256([]byte(pageScript))
+	if want := "script-src 'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) + "'"; !strings.Contains(html.UnescapeString(page), want) {
+		t.Errorf("the page lacks %s", want)
 	}
 }
