@@ -318,7 +318,8 @@ func TestAPolicyIsAskedWhatAnAnnotationIsAsked(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err = Parse(policy)
-			if (err == nil) != (refused == nil) && !(text == "false" && slices.Contains(row.of, "off")) {
+			off := text == "false" && slices.Contains(row.of, "off")
+			if !off && (err == nil) != (refused == nil) {
 				t.Errorf("%q: the annotation %s says %v, the policy %v", text, row.Annotation, refused, err)
 			}
 		}

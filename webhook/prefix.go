@@ -7,7 +7,8 @@ import (
 	"encoding/json"
 )
 
-// uidPrefix reads token by token up to request.uid, for a body whose end is missing or broken. Empty: it is not there.
+// uidPrefix reads token by token up to request.uid, for a body of which the whole can't be decoded: too long, broken, or with a field
+// of an unexpected type. The API server writes it among the first fields. Empty: it is not there.
 func uidPrefix(head []byte) string {
 	dec := json.NewDecoder(bytes.NewReader(head))
 	if !enter(dec, "request") || !enter(dec, "uid") {

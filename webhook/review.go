@@ -50,7 +50,7 @@ func decode(body []byte) (*request, error) {
 	switch err := v2json.Unmarshal(body, &r, lenient); {
 	case err != nil:
 		// The text of a JSON error may quote the pod: only its kind is told.
-		return &request{UID: requestUID(body)}, fmt.Errorf("decode review: %s", jsonErrorKind(err))
+		return &request{UID: uidPrefix(body)}, fmt.Errorf("decode review: %s", jsonErrorKind(err))
 	case r.APIVersion != apiVersion:
 		return &request{}, fmt.Errorf("decode review: this is not %s", apiVersion)
 	case r.Request.UID == "":
@@ -71,20 +71,6 @@ func jsonErrorKind(err error) string {
 		return fmt.Sprintf("a value of kind %s at byte %d is none of %s", kind.JSONKind, kind.ByteOffset, kind.GoType)
 	}
 	return "not a JSON document"
-}
-
-// requestUID finds the request's UID where the whole can't be decoded: too long, or a field of an unexpected type. The
-// API server writes it among the first fields.
-func requestUID(head []byte) string {
-	var partial struct {
-		Request struct {
-			UID string `json:"uid"`
-		} `json:"request"`
-	}
-	if json.Unmarshal(head, &partial) == nil {
-		return partial.Request.UID
-	}
-	return uidPrefix(head)
 }
 
 // answer is what becomes of a pod.
