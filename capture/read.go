@@ -23,7 +23,7 @@ import (
 )
 
 // Header is the first document of a capture. After it come nodes, pods and events as the API server printed them, cut
-// down to what the timeline reads; a pod may come several times, as its versions did.
+// down to what the timeline reads; a pod may come several times, as its versions did. Phases are what logs told.
 type Header struct {
 	metav1.TypeMeta `json:",inline"`
 	Probes          bool             `json:"probes,omitempty"` // containers are told with which probes they have
@@ -43,6 +43,7 @@ const SeenAnnotation = "capture.coldtrace.io/seen"
 type Start struct {
 	Subject startup.Subject
 	pod.Timeline
+	Inside []pod.Span // what the log of the pod's container told, if that was asked for
 }
 
 // Starts tells the start of each pod of a capture, in the order of the file, whether the policy would have selected them
@@ -55,7 +56,7 @@ func Starts(r io.Reader) ([]Start, error) {
 	out := make([]Start, 0, len(f.Pods))
 	for _, p := range f.Pods {
 		facts := p.Facts(f.Taken)
-		s := Start{Subject: p.subject(f.nodes[facts.Node])}
+		s := Start{Subject: p.subject(f.nodes[facts.Node]), Inside: p.Inside}
 		facts.Target, s.Subject.NodeName = s.Subject.Container, facts.Node
 		s.Timeline = facts.Build(f.Taken, 0)
 		out = append(out, s)
@@ -74,6 +75,7 @@ type File struct {
 type Pod struct {
 	Versions []*corev1.Pod // as they came
 	Events   []*corev1.Event
+	Inside   []pod.Span
 	gone     bool
 }
 
@@ -189,6 +191,15 @@ func (f *reading) add(doc []byte) error {
 		}
 		known := f.pod(event.InvolvedObject.UID)
 		known.Events = append(known.Events, event)
+	case KindPhases:
+		var inside Phases
+		if err := yaml.UnmarshalStrict(doc, &inside); err != nil {
+			return fmt.Errorf("parse phases: %w", err)
+		}
+		if err := inside.check(); err != nil {
+			return err
+		}
+		f.pod(inside.PodUID).Inside = inside.spans()
 	default:
 		return fmt.Errorf("a %s is not part of a capture", kind.Kind)
 	}

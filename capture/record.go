@@ -30,11 +30,13 @@ type Options struct {
 	// has at the moment, which is enough for starts that went well.
 	Follow bool
 	Failed func(error) // told of what went wrong while following
+	// Inside reads what the log of a pod's container tells; nil: logs are not read.
+	Inside func(ctx context.Context, p *corev1.Pod) []pod.Span
 }
 
 // Write writes the pods and events of a namespace as a YAML stream that Read reads, cut down to what the timeline reads.
 func Write(ctx context.Context, client kubernetes.Interface, opts Options, out io.Writer) error {
-	r := &recorder{pods: map[string]*recordedPod{}, events: map[string]*corev1.Event{}, nodes: map[string]bool{}}
+	r := &recorder{inside: opts.Inside, pods: map[string]*recordedPod{}, events: map[string]*corev1.Event{}, nodes: map[string]bool{}}
 	pods, events := r.streams(client, opts)
 	if opts.Follow {
 		var streams sync.WaitGroup
@@ -61,9 +63,11 @@ type recorder struct {
 	order  []string
 	events map[string]*corev1.Event // by name
 	nodes  map[string]bool
+	inside func(ctx context.Context, p *corev1.Pod) []pod.Span
 }
 
 type recordedPod struct {
+	last     *corev1.Pod // as it is; nil: it is gone
 	versions []*corev1.Pod
 	texts    []string
 }
@@ -91,6 +95,10 @@ func (r *recorder) pod(p *corev1.Pod, follow, gone bool) {
 		known = &recordedPod{}
 		r.pods[string(p.UID)] = known
 		r.order = append(r.order, string(p.UID))
+	}
+	known.last = p
+	if gone {
+		known.last = nil
 	}
 	redacted := redactPod(p)
 	if text, err := yaml.Marshal(redacted); err != nil || slices.Contains(known.texts, string(text)) && !gone {
@@ -148,6 +156,11 @@ func (r *recorder) write(ctx context.Context, client kubernetes.Interface, out i
 	for _, id := range r.order {
 		for _, version := range r.pods[id].versions {
 			docs = append(docs, version)
+		}
+		if last := r.pods[id].last; r.inside != nil && last != nil {
+			if spans := r.inside(ctx, last); len(spans) > 0 {
+				docs = append(docs, phasesOf(last.UID, spans))
+			}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.events)) {

@@ -10,10 +10,13 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/coldtrace/coldtrace/capture"
+	"github.com/coldtrace/coldtrace/cluster"
+	"github.com/coldtrace/coldtrace/startup/pod"
 )
 
 func newCaptureCommand() *cobra.Command {
@@ -21,12 +24,14 @@ func newCaptureCommand() *cobra.Command {
 		opts                       capture.Options
 		kubeconfig, contextName, o string
 		duration                   time.Duration
+		logs                       bool
 	)
 	cmd := &cobra.Command{
 		Use:   "capture -n NAMESPACE",
 		Short: "Write the pods and events of a namespace, for coldtrace trace",
 		Long: `Writes what the API server knows of the starts of a namespace's pods as a stream of YAML documents, cut down to what
-the timeline reads: no command, no environment, no message but the kubelet's and the scheduler's own.
+the timeline reads: no command, no environment, no message but the kubelet's and the scheduler's own. With --logs it also holds
+what containers' logs tell of their starts: phases and figures, and no line.
 
 With --follow it records every version of the pods until it is interrupted, or for the time given with --for. That
 tells of starts that failed, of deleted pods and of removed scheduling gates what is gone afterwards.`,
@@ -40,6 +45,16 @@ tells of starts that failed, of deleted pods and of removed scheduling gates wha
 			}
 			opts.Namespace = namespace
 			opts.Failed = func(err error) { fmt.Fprintln(cmd.ErrOrStderr(), "coldtrace:", err) }
+			if logs {
+				opts.Inside = func(ctx context.Context, p *corev1.Pod) []pod.Span {
+					r := cluster.Reader{Client: client, MaxLogBytes: cluster.DefaultMaxLogBytes, Now: time.Now}
+					starts := r.Starts(ctx, []corev1.Pod{*p})
+					for _, missing := range cluster.Lacking(starts) {
+						cmd.PrintErrf("coldtrace: %s: %s\n", p.Name, missing)
+					}
+					return starts[0].Inside
+				}
+			}
 			ctx := cmd.Context()
 			if duration > 0 {
 				opts.Follow = true
@@ -54,6 +69,7 @@ tells of starts that failed, of deleted pods and of removed scheduling gates wha
 	f.StringVarP(&opts.Namespace, "namespace", "n", "", "the namespace (default: the context's)")
 	f.StringVarP(&opts.Selector, "selector", "l", "", "only pods with these labels")
 	f.BoolVar(&opts.Follow, "follow", false, "record until interrupted")
+	f.BoolVar(&logs, "logs", false, "also write the phases that containers' logs tell; no line of them")
 	f.DurationVar(&duration, "for", 0, "record for this long, such as 10m")
 	f.StringVarP(&o, "output", "o", "-", "the file to write")
 	f.StringVar(&kubeconfig, "kubeconfig", "", "path to the kubeconfig (default: $KUBECONFIG, then ~/.kube/config)")

@@ -248,6 +248,7 @@ func readCapture(name string, r io.Reader) ([]*trace.Span, []trace.Problem, erro
 	var all []*trace.Span
 	for i := range starts {
 		all = append(all, spansOf(starts[i].Subject, startup.ServiceWatcher, starts[i].Spans)...)
+		all = append(all, spansOf(starts[i].Subject, startup.ServiceWrapper, starts[i].Inside)...)
 	}
 	return all, nil, nil
 }

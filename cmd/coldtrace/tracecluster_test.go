@@ -484,6 +484,26 @@ func TestAnyPodOfAClusterIsDrawnWithNothingInstalled(t *testing.T) {
 			t.Errorf("%v %s\n%s\nfirst\n%s", err, errs, again, first)
 		}
 	})
+	t.Run("kept in a capture, with phases and without a line", func(t *testing.T) {
+		var out bytes.Buffer
+		cmd := newCaptureCommand()
+		cmd.SetArgs([]string{"--kubeconfig", b.admin, "-n", "models", "--logs"})
+		cmd.SetOut(&out)
+		cmd.SetErr(io.Discard)
+		must(t, cmd.Execute())
+		if strings.Contains(out.String(), "hunter2") || strings.Contains(out.String(), "INFO") {
+			t.Errorf("it has lines of a log:\n%s", out.String())
+		}
+		drawing, errs, err := drawTrace(t, out.String(), "-", "--pod", "models/full", "--width", "100")
+		if err != nil {
+			t.Fatal(err, errs)
+		}
+		for _, want := range []string{"ready after 29.0 s", "vllm 0.19.0", "python_import", "torch_compile", "6.50 s", "server_ready", "silent "} {
+			if !strings.Contains(drawing, want) {
+				t.Errorf("the drawing lacks %q:\n%s", want, drawing)
+			}
+		}
+	})
 	t.Run("sent twice to an OTLP endpoint, under the same ids", func(t *testing.T) {
 		receiver := otlptest.New(t)
 		for range 2 {
