@@ -45,6 +45,9 @@ var shapes = map[string][]string{
 	"cert-manager, issuer":    {"certManager.enabled=true", "certManager.issuerRef.name=x", "certManager.issuerRef.kind=ClusterIssuer"},
 	"one replica, Fail":       {"replicas=1", "webhook.failurePolicy=Fail"},
 	"collector, another OTLP": {"collector.enabled=true", "otlp.endpoint=http://elsewhere:4317"},
+	"watch only":              {"webhook.enabled=false", "prometheusRule.enabled=true"},
+	"watch only, all logs":    {"webhook.enabled=false", "logs.namespaces={*}", "certManager.enabled=true"},
+	"logs":                    {"logs.namespaces={models}"},
 	"trace volume": {
 		"traceVolume.enabled=true", "traceVolume.datadogAgent.enabled=true", "traceVolume.istio.telemetry.enabled=true",
 		"traceVolume.istio.gateway.enabled=true", "traceVolume.istio.gateway.routes[0].route=polls", "traceVolume.istio.gateway.routes[0].keepPercent=1",
@@ -229,6 +232,9 @@ func checkRules(t *testing.T, kind string, rules []rbacv1.PolicyRule, certManage
 		}
 		if secrets && len(r.ResourceNames) == 0 && !slices.Equal(r.Verbs, []string{"create"}) {
 			t.Errorf("all secrets of the namespace: %v", r)
+		}
+		if slices.Contains(r.Resources, "pods/log") && !slices.Equal(r.Verbs, []string{"get"}) {
+			t.Errorf("logs: %v", r)
 		}
 		if slices.Contains(r.Resources, "mutatingwebhookconfigurations") && (len(r.ResourceNames) != 1 || certManager) {
 			t.Errorf("webhook configurations: %v", r)

@@ -44,7 +44,7 @@ func rights(t *testing.T) string {
 	var b strings.Builder
 	b.WriteString("\n| where | resources | named | verbs | why |\n|---|---|---|---|---|\n")
 	rows := 0
-	for _, doc := range render(t, []string{everything, "pullSecretNamespaces={TEAM}"}, "--namespace", ownNamespace) {
+	for _, doc := range render(t, []string{everything, "pullSecretNamespaces={TEAM}", "logs.namespaces={TEAM}"}, "--namespace", ownNamespace) {
 		var role struct {
 			Kind     string
 			Metadata struct{ Namespace string }

@@ -40,3 +40,13 @@ const (
 	KeepStartupTraces StartupTraces = "keep"
 	DropStartupTraces StartupTraces = "drop"
 )
+
+// Logs is whether the watcher reads the log of the container for what happens inside of it.
+type Logs string
+
+// Logs settings. Fallback reads where the wrapper is not in; always reads beside it, too, for comparing.
+const (
+	LogsOff      Logs = "off"
+	LogsFallback Logs = "fallback"
+	LogsAlways   Logs = "always"
+)

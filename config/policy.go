@@ -22,6 +22,8 @@ type Policy struct {
 	VLLMFlag        VLLMFlag        `yaml:"vllmFlag"`
 	RequestSampling RequestSampling `yaml:"requestSampling"`
 	StartupTraces   StartupTraces   `yaml:"startupTraces"`
+	Logs            Logs            `yaml:"logs"`
+	PodEvents       bool            `yaml:"podEvents"` // an Event on the pod when a start is over
 	KnownImages     []KnownImage    `yaml:"knownImages"`
 	CanaryPercent   int             `yaml:"canaryPercent"` // 0 to 100
 	RegistryLookup  bool            `yaml:"registryLookup"`
@@ -105,6 +107,8 @@ func Default() *Policy {
 		VLLMFlag:        VLLMFlagAuto,
 		RequestSampling: RequestSampling{Sampler: "parentbased_traceidratio", Ratio: 0.01},
 		StartupTraces:   KeepStartupTraces,
+		Logs:            LogsFallback,
+		PodEvents:       true,
 		CanaryPercent:   100,
 	}
 }

@@ -144,6 +144,12 @@ var Table = []Setting{
 		value: oneOf(func(s *Settings) *StartupTraces { return &s.StartupTraces }, KeepStartupTraces, DropStartupTraces),
 	},
 	{
+		Field: "logs", Annotation: "logs",
+		Doc: "Whether the watcher reads the container's log, where the chart's `logs.namespaces` gives it the right: `fallback` where the " +
+			"wrapper is not in; `always` beside it, too, for comparing, with spans of their own.",
+		value: oneOf(func(s *Settings) *Logs { return &s.Logs }, LogsOff, LogsFallback, LogsAlways),
+	},
+	{
 		Field: "traceID", Annotation: "trace-id", Env: startup.EnvTraceIDHash,
 		Doc:   "The hash that makes trace and span ids of the pod's UID; `sha256` joins model-engine's own startup tracing.",
 		value: oneOf(func(s *Settings) *startup.Hash { return &s.TraceID }, startup.MD5, startup.SHA256),

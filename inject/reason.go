@@ -65,6 +65,11 @@ const (
 	ReasonScriptUnknown           = Reason(endpoint.ScriptUnknown)
 	ReasonConfigFile              = Reason(endpoint.ConfigFile)
 	ReasonXtrace                  = Reason(endpoint.Xtrace)
+	ReasonWrapperTells     Reason = "wrapper-tells"
+	ReasonLogTells         Reason = "log-tells"
+	ReasonLogsAlways       Reason = "log-compared"
+	ReasonLogsOff          Reason = "logs-off"
+	ReasonLogsForbidden    Reason = "logs-not-granted"
 	ReasonTooLarge         Reason = "body-too-large"
 	ReasonOverloaded       Reason = "overloaded"
 	ReasonStarting         Reason = "starting"
@@ -135,6 +140,11 @@ var Vocabulary = []Explanation{
 	{ReasonKubeletExpansion, "A $(NAME) before the server's command has a value that can't be seen at admission.", ""},
 	{ReasonScriptUnknown, "The server is started by a script in the image.", ""},
 	{ReasonConfigFile, "The server reads a file of arguments, which may hold the flag, and with which vLLM takes the word after `serve` for the model.", "Put `otlp-traces-endpoint` into that file if request traces are wanted."},
+	{ReasonWrapperTells, "The wrapper is in the container and tells what happens there.", ""},
+	{ReasonLogTells, "The wrapper is not in the container: the watcher reads the container's log for what happens there.", ""},
+	{ReasonLogsAlways, "The wrapper is in the container, and the watcher reads the log as well, for comparing.", ""},
+	{ReasonLogsOff, "The wrapper is not in the container, and the policy or an annotation has logs not read: what happens there is not told.", "Set `logs: fallback`."},
+	{ReasonLogsForbidden, "The wrapper is not in the container, and coldtrace has no right to read logs in this namespace: what happens there is not told.", "Name the namespace in the chart's `logs.namespaces`."},
 	{ReasonTooLarge, "The admission review is larger than the limit; the pod was admitted as it came.", "Raise `webhook.maxBodyBytes` if pods of this size are wanted."},
 	{ReasonOverloaded, "Too many admissions were under way; the pod was admitted as it came.", "Raise `replicas` or `webhook.maxConcurrent`."},
 	{ReasonStarting, "coldtrace had not finished starting in time; the pod was admitted as it came.", ""},

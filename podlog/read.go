@@ -45,6 +45,7 @@ func (p Place) At() time.Time { return p.at }
 type Answer struct {
 	Bytes int64
 	Cut   bool  // MaxBytes was less than there is
+	Open  bool  // the last line has no end: it goes on, or the answer broke off on its way, which the API server does not say
 	Place Place // how far the log is read by now
 }
 
@@ -78,7 +79,7 @@ func (t *Target) Read(ctx context.Context, client kubernetes.Interface, r Reques
 	if err != nil && ctx.Err() != nil {
 		err = ErrSilent
 	}
-	return Answer{Bytes: l.total, Cut: l.cut(), Place: l.place}, err
+	return Answer{Bytes: l.total, Cut: l.cut(), Open: l.open, Place: l.place}, err
 }
 
 func (r *Request) options(name string) *corev1.PodLogOptions {
@@ -104,6 +105,7 @@ type lines struct {
 	most   int64
 	total  int64
 	place  Place
+	open   bool
 }
 
 func (l *lines) cut() bool { return l.most > 0 && l.total >= l.most }
@@ -116,6 +118,7 @@ func (l *lines) pass(take func(time.Time, []byte) bool) error {
 		if end != nil && !errors.Is(end, io.EOF) {
 			return fmt.Errorf("read log: %w", end)
 		}
+		l.open = end != nil && len(line) > 0
 		if end != nil && (l.goesOn || l.cut()) {
 			return nil // a half of a line may say what the whole one does not
 		}

@@ -72,9 +72,13 @@ func TestALogIsReadInPartsWithoutALineLostOrTwice(t *testing.T) {
 	}
 	read(Request{GoesOn: true})
 	log = stamped(100, "one\n") + stamped(1900, "two\n") + stamped(1900, "same stamp\n") + stamped(1950, "half a li")
-	read(Request{GoesOn: true}, "100 one", "1900 two", "1900 same stamp")
+	if a := read(Request{GoesOn: true}, "100 one", "1900 two", "1900 same stamp"); !a.Open {
+		t.Error("nobody says that the last line has no end")
+	}
 	log += "ne\n" + "no stamp at all\n" + stamped(1950, "same again\r\n")
-	read(Request{GoesOn: true}, "1950 half a line", "1950 same again")
+	if a := read(Request{GoesOn: true}, "1950 half a line", "1950 same again"); a.Open {
+		t.Error("the last line has an end")
+	}
 	read(Request{GoesOn: true})
 	log += stamped(1950, "and once more\n") + stamped(5000, "last words")
 	read(Request{GoesOn: true}, "1950 and once more")

@@ -26,6 +26,7 @@ type api struct {
 	env    *envtest.Environment
 	rest   *rest.Config
 	client kubernetes.Interface
+	logs   *kubelet // of every node
 }
 
 const (
@@ -40,6 +41,7 @@ func startAPI(t *testing.T) *api {
 		t.Skip("KUBEBUILDER_ASSETS is not set: `make test` sets it")
 	}
 	env := &envtest.Environment{ControlPlaneStartTimeout: 2 * time.Minute, ControlPlaneStopTimeout: time.Minute}
+	env.ControlPlane.GetAPIServer().Configure().Append("kubelet-preferred-address-types", "InternalIP")
 	cfg, err := env.Start()
 	if err != nil {
 		t.Fatalf("start the API server: %v", err)
@@ -50,7 +52,7 @@ func startAPI(t *testing.T) *api {
 		}
 	})
 	cfg.QPS, cfg.Burst = 1000, 2000
-	a := &api{env: env, rest: cfg, client: kubernetes.NewForConfigOrDie(cfg)}
+	a := &api{env: env, rest: cfg, client: kubernetes.NewForConfigOrDie(cfg), logs: newKubelet(t)}
 	for name, labels := range map[string]map[string]string{
 		ownNamespace: nil,
 		podNamespace: {"coldtrace.io/inject": "enabled"},
@@ -62,15 +64,27 @@ func startAPI(t *testing.T) *api {
 			return err
 		})
 	}
+	a.node(t, nodeName)
+	return a
+}
+
+// node adds a node, whose kubelet the test plays.
+func (a *api) node(t *testing.T, name string) {
+	t.Helper()
 	a.must(t, func(ctx context.Context) error {
-		_, err := a.client.CoreV1().Nodes().Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{
-			Name: nodeName, Labels: map[string]string{
+		node, err := a.client.CoreV1().Nodes().Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{
+			Name: name, Labels: map[string]string{
 				"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3", "topology.kubernetes.io/region": "us-west-2",
 			},
 		}}, metav1.CreateOptions{})
+		if err != nil {
+			return err
+		}
+		node.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: a.logs.host}}
+		node.Status.DaemonEndpoints.KubeletEndpoint.Port = a.logs.port
+		_, err = a.client.CoreV1().Nodes().UpdateStatus(ctx, node, metav1.UpdateOptions{})
 		return err
 	})
-	return a
 }
 
 // kubeconfig is an administrator's.
@@ -98,6 +112,7 @@ func (a *api) must(t *testing.T, f func(context.Context) error) {
 type scripted struct {
 	a       *api
 	pod     *corev1.Pod
+	node    string
 	started metav1.Time // of the container, which the kubelet knows before it tells of it by an event
 }
 
@@ -129,12 +144,19 @@ func endpointPod(namespace, name string, annotations ...map[string]string) *core
 	}
 }
 
+// createAs is create, with what is different.
+func (a *api) createAs(ctx context.Context, namespace, name string, change func(*corev1.Pod)) (*scripted, error) {
+	pod := endpointPod(namespace, name)
+	change(pod)
+	return a.createPod(ctx, pod)
+}
+
 func (a *api) createPod(ctx context.Context, pod *corev1.Pod) (*scripted, error) {
 	created, err := a.client.CoreV1().Pods(pod.Namespace).Create(ctx, pod, metav1.CreateOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("create pod: %w", err)
 	}
-	return &scripted{a: a, pod: created}, nil
+	return &scripted{a: a, pod: created, node: nodeName}, nil
 }
 
 func (s *scripted) trace() string { return startup.MD5.TraceID(string(s.pod.UID)).String() }
@@ -165,7 +187,7 @@ func (s *scripted) event(ctx context.Context, reason, message, container string)
 
 func (s *scripted) bind(ctx context.Context) error {
 	err := s.a.client.CoreV1().Pods(s.pod.Namespace).Bind(ctx, &corev1.Binding{
-		ObjectMeta: metav1.ObjectMeta{Name: s.pod.Name, UID: s.pod.UID}, Target: corev1.ObjectReference{Kind: "Node", Name: nodeName},
+		ObjectMeta: metav1.ObjectMeta{Name: s.pod.Name, UID: s.pod.UID}, Target: corev1.ObjectReference{Kind: "Node", Name: s.node},
 	}, metav1.CreateOptions{})
 	if err != nil {
 		return fmt.Errorf("bind: %w", err)
@@ -209,7 +231,11 @@ func (s *scripted) play(ctx context.Context, between func()) error {
 			return s.event(ctx, "Pulled", `Successfully pulled image "registry.test/vllm:v0.9.2" in 5ms (5ms including waiting). Image size: 4942111 bytes.`, "main")
 		},
 		func() error { return s.event(ctx, "Created", "Container created", "main") },
-		func() error { return s.event(ctx, "Started", "Container started", "main") },
+		func() error {
+			err := s.event(ctx, "Started", "Container started", "main")
+			s.says(s.started.Time, ofVLLM...)
+			return err
+		},
 		func() error { return s.status(ctx, true) },
 		func() error { return s.status(ctx, true, corev1.ContainersReady, corev1.PodReady) },
 	} {

@@ -55,10 +55,10 @@ type choice struct {
 }
 
 // choose decides what of a start can be sent: what has ended, will not get any better and was not sent before; and, of what
-// goes on, that it does.
-func (l *ledger) choose(t pod.Timeline, witnessed pod.Witness, now time.Time, settle time.Duration) choice {
+// goes on, that it does. While something is unheard of what happened inside, the root waits.
+func (l *ledger) choose(t pod.Timeline, witnessed pod.Witness, unheard bool, now time.Time, settle time.Duration) choice {
 	over := t.Outcome != pod.Open
-	c := choice{whole: over}
+	c := choice{whole: over && !unheard}
 	for i := len(t.Spans) - 1; i >= 0; i-- { // the root is the first, and goes last
 		span := &t.Spans[i]
 		key := hashKey(span.Key)

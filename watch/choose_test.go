@@ -34,6 +34,7 @@ func TestWhatIsSentOfAStart(t *testing.T) {
 		settling  time.Duration // for how long what is coarse has waited
 		witnessed int64
 		saved     int64
+		unheard   bool // a log is not read yet
 		age       time.Duration
 		sent      []string
 		want      choice // but its spans
@@ -53,6 +54,10 @@ func TestWhatIsSentOfAStart(t *testing.T) {
 		"children before their parent, when the start is over": {
 			start: pod.Timeline{Outcome: pod.Ready, Spans: []pod.Span{root(time.Minute), aSpan("pod_pending", "pod_startup", 0, time.Second)}},
 			sent:  []string{"pod_pending", "pod_startup"}, want: choice{whole: true},
+		},
+		"while the log is not read, all but the root": {
+			start: pod.Timeline{Outcome: pod.Ready, Spans: []pod.Span{root(time.Minute), aSpan("pod_pending", "pod_startup", 0, time.Second)}}, unheard: true,
+			sent: []string{"pod_pending"}, want: choice{},
 		},
 		"what is coarse waits for its events": {
 			start: pod.Timeline{Outcome: pod.Ready, Spans: []pod.Span{root(time.Minute), aSpan("pod_ready", "pod_startup", 0, time.Second, coarse)}},
@@ -98,7 +103,7 @@ func TestWhatIsSentOfAStart(t *testing.T) {
 					l.settling = append(l.settling, settling{hashKey(tc.start.Spans[i].Key), now.Add(-tc.settling)})
 				}
 			}
-			got := l.choose(tc.start, pod.Witness{Gone: tc.witnessed}, now, settle)
+			got := l.choose(tc.start, pod.Witness{Gone: tc.witnessed}, tc.unheard, now, settle)
 			var sent []string
 			for _, s := range got.spans {
 				sent = append(sent, s.Key)

@@ -39,6 +39,8 @@ type parcel struct {
 	choice
 	subject  startup.Subject
 	timeline pod.Timeline // that they are of
+	inside   bool         // they tell what happened inside
+	compared bool         // and the wrapper tells it, too
 }
 
 // deliver exports what is complete of one start. It returns after how long there is more to look at, 0 for when there is news.
@@ -83,14 +85,20 @@ func (w *Watcher) deliver(ctx context.Context, id types.UID) time.Duration {
 
 // export makes one attempt, and reports whether the spans are done with.
 func (w *Watcher) export(ctx context.Context, id types.UID, p *parcel) bool {
-	err := w.cfg.Exporter.ExportSpans(context.WithoutCancel(ctx), p.subject, p.spans)
+	to, box := w.cfg.Exporter, &w.outbox
+	if p.inside {
+		to, box = w.cfg.Inside, &w.inbox
+	}
+	err := to.ExportSpans(context.WithoutCancel(ctx), p.subject, p.spans)
 	if w.gate.leave(err == nil || otlp.Permanent(err)) {
 		w.lookAtAll()
 	}
 	switch {
 	case err == nil:
 		w.metrics.exported(p, w.cfg.Clock.Now(), w.began)
-		w.outbox.add(w, p)
+		if !p.compared {
+			box.add(w, p)
+		}
 	case otlp.Permanent(err):
 		// No repetition can help, and the start must not be held for ever.
 		w.cfg.Log.Error(err, "The receiver refused spans for good; dropping them.", "uid", id, "spans", len(p.spans))
@@ -149,7 +157,16 @@ func (w *Watcher) pick(id types.UID) (*parcel, time.Duration) {
 		// crash would know the node, and not be the same.
 		return nil, 0
 	}
-	c := s.choose(t, s.facts.Witnessed(), now, w.cfg.Settle)
+	more, unheard := w.plan(id, s, &t, now)
+	if p := s.told(t); p != nil {
+		s.picked = true
+		return p, time.Millisecond // the rest goes by itself
+	}
+	if unheard && s.facts.Awaited() && t.Outcome != pod.Open {
+		return nil, more // the log may yet say that it served before
+	}
+	c := s.choose(t, s.facts.Witnessed(), unheard, now, w.cfg.Settle)
+	c.again = sooner(c.again, more)
 	w.dirty = w.dirty || c.note
 	if c.whole {
 		w.join(s, t)
@@ -170,6 +187,21 @@ func (w *Watcher) pick(id types.UID) (*parcel, time.Duration) {
 	return &parcel{subject: s.subject, choice: c, timeline: t}, c.again
 }
 
+// told is what the log tells and was not sent, nil if there is nothing.
+func (s *start) told(t pod.Timeline) *parcel {
+	if s.inside == nil {
+		return nil
+	}
+	if t.Phase == startup.SpanPodReady && s.inside.phase != "" {
+		s.phase = s.inside.phase
+	}
+	spans := s.inside.undelivered(&s.ledger)
+	if len(spans) == 0 {
+		return nil
+	}
+	return &parcel{subject: s.subject, choice: choice{spans: spans}, timeline: t, inside: true, compared: s.inside.compare}
+}
+
 // unpick lets go of what pick gave.
 func (w *Watcher) unpick(id types.UID) {
 	w.mu.Lock()
@@ -188,7 +220,9 @@ func (w *Watcher) delivered(id types.UID, p *parcel) {
 		return
 	}
 	w.dirty = true
+	w.notify(s, p)
 	if p.whole {
+		w.metrics.seenInside(s, &p.timeline)
 		w.remember(id, s)
 		w.finish(id, s)
 		return
@@ -285,6 +319,9 @@ func (w *Watcher) rederive(ctx context.Context, id types.UID, subject startup.Su
 	defer w.mu.Unlock()
 	if s := w.starts[id]; s != nil && s.facts == nil {
 		s.facts = facts
+		if s.inside != nil {
+			s.inside.adopt(facts)
+		}
 	}
 	return nil
 }

@@ -32,6 +32,7 @@ import (
 const (
 	envLeaderKubeconfig = "COLDTRACE_DRILL_KUBECONFIG"
 	envLeaderEndpoint   = "COLDTRACE_DRILL_ENDPOINT"
+	envLeaderLogs       = "COLDTRACE_DRILL_LOGS" // set: they may read all logs
 )
 
 func TestMain(m *testing.M) {
@@ -75,8 +76,13 @@ func lead(kubeconfig, endpoint string) error {
 		return err
 	}
 	policy := config.Default()
+	var logs []string
+	if os.Getenv(envLeaderLogs) != "" {
+		logs = []string{"*"}
+	}
 	w, err := watch.New(watch.Config{
-		REST: cfg, Namespace: ownNamespace, Exporter: exporter, Version: "test", Log: logr.Discard(),
+		LogNamespaces: logs,
+		REST:          cfg, Namespace: ownNamespace, Exporter: exporter, Version: "test", Log: logr.Discard(),
 		Policy: func() *config.Policy { return policy },
 	})
 	if err != nil {
@@ -145,6 +151,7 @@ func TestEveryStartIsDeliveredHoweverLeadersEnd(t *testing.T) {
 	)
 	a := startAPI(t)
 	r := newReceiver(t)
+	t.Setenv(envLeaderLogs, "all")
 	path := filepath.Join(t.TempDir(), "kubeconfig")
 	if err := os.WriteFile(path, a.kubeconfig(t), 0o600); err != nil {
 		t.Fatal(err)
@@ -188,7 +195,7 @@ func TestEveryStartIsDeliveredHoweverLeadersEnd(t *testing.T) {
 		}
 		all.Wait()
 		for i, s := range pods {
-			if s == nil || !r.wait(within(t, 60*time.Second), r.complete(s.trace())) {
+			if s == nil || !r.wait(within(t, 60*time.Second), r.told(s.trace())) {
 				t.Errorf("start %d was not delivered", i)
 			}
 		}

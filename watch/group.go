@@ -55,7 +55,7 @@ func (w *Watcher) joinOver(n *namespace, p *corev1.Pod, t pod.Timeline, unwatche
 	if !endpoint.MayGroup(p.Labels, p.Annotations) {
 		return
 	}
-	s := w.candidate(n, p)
+	s, _ := w.candidate(n, p)
 	if !s.subject.Group.Is() {
 		return
 	}
@@ -73,7 +73,8 @@ func (w *Watcher) leaveGroup(n *namespace, p *corev1.Pod) {
 	if !endpoint.MayGroup(p.Labels, p.Annotations) {
 		return
 	}
-	if g := w.candidate(n, p).subject.Group; g.Is() && w.groups.Gone(n.name, g.Key, string(p.UID)) {
+	s, _ := w.candidate(n, p)
+	if g := s.subject.Group; g.Is() && w.groups.Gone(n.name, g.Key, string(p.UID)) {
 		w.queue.Add(groupID(n.name, g.Key))
 	}
 }

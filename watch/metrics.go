@@ -3,12 +3,16 @@
 package watch
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/coldtrace/coldtrace/inject"
+	"github.com/coldtrace/coldtrace/podlog"
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/startup/pod"
 )
@@ -32,6 +36,10 @@ type metrics struct {
 	inFlight     *prometheus.Desc
 	oldest       *prometheus.Desc
 	waiting      prometheus.Collector
+	unseen       *prometheus.CounterVec
+	logRequests  *prometheus.CounterVec
+	logBytes     prometheus.Counter
+	notices      *prometheus.CounterVec
 }
 
 // maxEndpoints is how many values of endpoint_name get series of their own.
@@ -78,6 +86,15 @@ func newMetrics(w *Watcher) *metrics {
 			Name: "coldtrace_watch_export_queue_length",
 			Help: "Starts that wait to be exported, and histogram values that do.",
 		}, w.queued),
+		unseen: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "coldtrace_starts_unseen_inside_total",
+			Help: "Starts of which nobody told what happened inside of the container, or only in part, by reason. Of logs-not-granted and logs-off the chart's logs.namespaces and the policy's logs would tell.",
+		}, []string{"reason"}),
+		logRequests: counter("log_requests_total", "Requests for the logs of containers, by what came of them: ok, or why not.", "result"),
+		notices:     counter("pod_events_total", "Events on pods of how their starts went: written, limited because there were too many.", "result"),
+		logBytes: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "coldtrace_watch_log_bytes_total", Help: "Bytes of logs that were read.",
+		}),
 		inFlight: prometheus.NewDesc("coldtrace_watch_starts_in_flight", "Starts going on now, by phase.", []string{"phase"}, nil),
 		oldest:   prometheus.NewDesc("coldtrace_watch_oldest_start_seconds", "Age of the oldest start going on now, by phase.", []string{"phase"}, nil),
 	}
@@ -99,6 +116,18 @@ func (m *metrics) zero() {
 	for _, result := range []string{"ok", "failed", "truncated"} {
 		m.checkpoint.WithLabelValues(result)
 	}
+	for _, reason := range []string{
+		string(inject.ReasonLogsOff), string(inject.ReasonLogsForbidden), unseenUnanswered, unseenGone, unseenForbidden, unseenRotated,
+		unseenSilent, unseenCut, unseenEngine, unseenRequests,
+	} {
+		m.unseen.WithLabelValues(reason)
+	}
+	for _, result := range []string{"written", "limited"} {
+		m.notices.WithLabelValues(result)
+	}
+	for _, result := range []string{"ok", unseenUnanswered, unseenGone, unseenForbidden} {
+		m.logRequests.WithLabelValues(result)
+	}
 	for resource, verbs := range map[string][]string{
 		"namespaces": {"list", "watch"}, "pods": {"list", "watch", "get"}, "events": {"list", "watch"}, "nodes": {"get"},
 		"configmaps": {"get", "update"},
@@ -111,7 +140,7 @@ func (m *metrics) zero() {
 
 func (m *metrics) register(r prometheus.Registerer) error {
 	for _, c := range []prometheus.Collector{
-		m.starts, m.groups, m.failures, m.phases, m.spans, m.measurements, m.retries, m.rederived, m.apiErrors, m.lag, m.checkpoint, m.size, m.waiting, inFlight{m},
+		m.starts, m.groups, m.failures, m.phases, m.spans, m.measurements, m.retries, m.rederived, m.apiErrors, m.lag, m.checkpoint, m.size, m.waiting, m.unseen, m.logRequests, m.logBytes, m.notices, inFlight{m},
 	} {
 		if err := r.Register(c); err != nil {
 			return fmt.Errorf("register the watcher's metrics: %w", err)
@@ -127,6 +156,9 @@ var phaseBuckets = prometheus.ExponentialBucketsRange(0.05, 7200, 86)
 // exported counts what the receiver accepted. Lag is told of phases that ended on this watcher's watch only.
 func (m *metrics) exported(p *parcel, now, began time.Time) {
 	m.spans.WithLabelValues("exported").Add(float64(len(p.spans)))
+	if p.compared {
+		return // the wrapper's are measured
+	}
 	cut := map[string]bool{}
 	for i := range p.timeline.Spans {
 		cut[p.timeline.Spans[i].Key] = p.timeline.Spans[i].Cut
@@ -136,7 +168,7 @@ func (m *metrics) exported(p *parcel, now, began time.Time) {
 		if s.Name == startup.SpanInProgress {
 			continue
 		}
-		result := resultOf(s, cut[s.Key])
+		result := resultOf(s, cut[s.Key] || p.inside && s.Failure == string(pod.Deleted))
 		m.phases.WithLabelValues(s.Name, m.endpoints.value(p.subject.EndpointName), result).Observe(s.Duration().Seconds())
 		if s.End.After(began) {
 			m.lag.Observe(max(0, now.Sub(s.End).Seconds()))
@@ -148,6 +180,24 @@ func (m *metrics) exported(p *parcel, now, began time.Time) {
 			cause, _ := s.Attribute(startup.AttrCause)
 			m.failures.WithLabelValues(m.endpoints.value(p.subject.EndpointName), s.Failure, cause.AsString()).Inc()
 		}
+	}
+}
+
+// heard counts a request for a log.
+func (m *metrics) heard(a podlog.Answer, err error) {
+	m.logBytes.Add(float64(a.Bytes))
+	m.logRequests.WithLabelValues(cmp.Or(whyUnread(err), "ok")).Inc()
+}
+
+// seenInside counts a start whose inside nobody told, though there was one.
+func (m *metrics) seenInside(s *start, t *pod.Timeline) {
+	ran := slices.ContainsFunc(t.Spans, func(sp pod.Span) bool { return sp.Name == startup.SpanPodReady })
+	switch {
+	case !ran || s.insideBy == inject.ReasonWrapperTells || s.insideBy == inject.ReasonLogsAlways:
+	case s.inside == nil:
+		m.unseen.WithLabelValues(cmp.Or(string(s.insideBy), unseenGone)).Inc()
+	case s.inside.unseen != "":
+		m.unseen.WithLabelValues(s.inside.unseen).Inc()
 	}
 }
 

@@ -19,6 +19,7 @@ const (
 
 // outbox gathers measurements, so that a burst of starts becomes one request.
 type outbox struct {
+	to      Exporter
 	mu      sync.Mutex
 	waiting []startup.Measurement
 }
@@ -67,7 +68,7 @@ func (o *outbox) flush(ctx context.Context, w *Watcher) {
 		return
 	}
 	// The end of the term does not cut it off: the receiver may have taken it all the same, and would take it twice.
-	err := w.cfg.Exporter.ExportMeasurements(context.WithoutCancel(ctx), ms)
+	err := o.to.ExportMeasurements(context.WithoutCancel(ctx), ms)
 	switch {
 	case err == nil:
 		w.metrics.measurements.WithLabelValues("exported").Add(float64(len(ms)))

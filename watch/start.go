@@ -20,14 +20,17 @@ type start struct {
 	facts      *pod.Facts // nil: to be read from the API again
 	subject    startup.Subject
 	timeout    time.Duration
-	gone       bool  // the pod no longer exists
-	unwatched  bool  // it was over long before anybody watched
-	quiet      bool  // nothing is told of it but in its group: the pod is no endpoint by itself
-	parked     bool  // its namespace has lost the label; it may come back
-	node       bool  // the node's labels have been asked for
-	ended      bool  // counted as waiting
-	picked     bool  // a worker is about to export a part of it
-	generation uint8 // of the list of pods it was last seen in
+	gone       bool          // the pod no longer exists
+	unwatched  bool          // it was over long before anybody watched
+	quiet      bool          // nothing is told of it but in its group: the pod is no endpoint by itself
+	parked     bool          // its namespace has lost the label; it may come back
+	node       bool          // the node's labels have been asked for
+	ended      bool          // counted as waiting
+	picked     bool          // a worker is about to export a part of it
+	inside     *inside       // nil: its log is not read
+	insideBy   inject.Reason // why; empty: that is not decided yet
+	noticed    int           // attempts that failed of which an Event tells
+	generation uint8         // of the list of pods it was last seen in
 	phase      string
 	links      []startup.Link // of the root, once it was chosen
 }
@@ -63,6 +66,10 @@ func (w *Watcher) pod(n *namespace, p *corev1.Pod) {
 		return // it will be read again anyhow
 	}
 	s.facts.Pod(p, now)
+	if s.insideBy == "" { // it is from the checkpoint
+		sel := w.selected(n, p)
+		w.listensTo(s, p, &sel)
+	}
 	w.orphans.adopt(p.UID, s.facts)
 	w.queue.Add(p.UID)
 }
@@ -85,24 +92,25 @@ func (w *Watcher) consider(n *namespace, p *corev1.Pod, now time.Time) *start {
 		w.joinOver(n, p, t, true)
 		return nil
 	}
-	s := w.candidate(n, p)
+	s, selection := w.candidate(n, p)
 	if s.quiet && !s.subject.Group.Is() {
 		return nil
 	}
 	s.facts, facts.Target = facts, s.subject.Container
+	w.listensTo(s, p, &selection)
 	w.join(s, pod.Timeline{})
 	return s
 }
 
 // candidate is what a pod's start would be. One that the policy does not select is quiet.
-func (w *Watcher) candidate(n *namespace, p *corev1.Pod) *start {
+func (w *Watcher) candidate(n *namespace, p *corev1.Pod) (*start, inject.Selection) {
 	selection := w.selected(n, p)
 	// The wrapper's time-out counts from the container's start: a wait of an hour for a node is none of its business. A
 	// server that may take longer than any start is waited for all the same.
 	s := &start{timeout: max(w.cfg.Timeout, selection.Settings.Wrapper.Timeout), quiet: !selection.Selected}
-	s.subject = selection.Identity.Subject(string(p.UID), p.Name, p.Spec.NodeName, w.cfg.Policy().ClusterName, selection.Settings.TraceID)
+	s.subject = selection.Identity.Subject(string(p.UID), p.Name, p.Spec.NodeName, selection.Settings.ClusterName, selection.Settings.TraceID)
 	s.subject.SamplingPriority = selection.Settings.SamplingPriority()
-	return s
+	return s, selection
 }
 
 // selected is what the policy says of a pod.
@@ -222,6 +230,7 @@ func (w *Watcher) forget(id types.UID, s *start) {
 	if s.ended {
 		w.waiting--
 	}
+	w.letGo(s)
 	delete(w.starts, id)
 	w.queue.Forget(id)
 	w.dirty = true

@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
+	kuberecord "k8s.io/client-go/tools/record"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 
@@ -35,6 +36,7 @@ const (
 	DefaultCheckpointInterval = time.Second
 	DefaultSettle             = 500 * time.Millisecond
 	DefaultExportWorkers      = 4
+	DefaultLogAnswer          = 10 * time.Second
 )
 
 // Exporter is where spans and measurements go: otlp.Exporter. Nil means that the receiver accepted them.
@@ -46,7 +48,7 @@ type Exporter interface {
 // Config is what a Watcher needs.
 //
 // Its client needs, in the whole cluster: get, list, watch on pods, events and namespaces; get on nodes. In its own namespace:
-// create on configmaps; get and update on the configmap named by Checkpoint.
+// create on configmaps; get and update on the configmap named by Checkpoint. In LogNamespaces: get on pods/log.
 type Config struct {
 	REST       *rest.Config
 	Namespace  string // its own, of the checkpoint
@@ -55,8 +57,10 @@ type Config struct {
 	Owners   func() []metav1.OwnerReference
 	Policy   func() *config.Policy
 	Exporter Exporter
-	Version  string
-	Log      logr.Logger
+	// Inside is where the spans of what happens inside of containers go, as the wrapper's do; Exporter if it is nil.
+	Inside  Exporter
+	Version string
+	Log     logr.Logger
 	// Metrics are registered here if it is not nil.
 	Metrics prometheus.Registerer
 
@@ -66,6 +70,12 @@ type Config struct {
 	OnPod func(*corev1.Pod)
 	// OnRefusal, if set, sees every event of the namespaces that tells of a pod which could not be created. It must not block.
 	OnRefusal func(*corev1.Event)
+
+	// LogNamespaces are those whose containers' logs may be read, "*" all; none: what happens inside is the wrapper's to tell.
+	LogNamespaces []string
+	LogAnswer     time.Duration // how long a kubelet may be silent; DefaultLogAnswer if 0
+	// Events writes to pods what became of their starts, unless the policy has that off; nil: nothing is written.
+	Events kuberecord.EventRecorder
 
 	NamespaceSelector string        // label selector; DefaultNamespaceSelector if empty
 	Timeout           time.Duration // after which a start is given up; pod.DefaultTimeout if 0
@@ -86,8 +96,11 @@ type Watcher struct {
 	nodes   *nodes
 	metrics *metrics
 	queue   workqueue.TypedRateLimitingInterface[types.UID]
+	logs    workqueue.TypedInterface[types.UID] // starts whose log is to be read
 	gate    gate
 	outbox  outbox
+	inbox   outbox // of what happens inside
+	notices notices
 
 	mu         sync.Mutex
 	namespaces map[string]*namespace
@@ -95,8 +108,10 @@ type Watcher struct {
 	waiting    int // starts that have ended and wait for the receiver
 	orphans    orphans
 	groups     group.Table
-	restored   *record // what the checkpoint said when this watcher began
-	dirty      bool    // there is news for the checkpoint
+	silent     map[string]time.Time // nodes whose kubelet did not answer, until when they are not asked
+	held       int                  // logs that are known in part
+	restored   *record              // what the checkpoint said when this watcher began
+	dirty      bool                 // there is news for the checkpoint
 
 	checkpointSize   int  // bytes, of the last one
 	namespacesListed bool // a namespace that is not in namespaces does not carry the label
@@ -124,6 +139,10 @@ func New(cfg Config) (*Watcher, error) {
 	setDefault(&cfg.CheckpointInterval, DefaultCheckpointInterval)
 	setDefault(&cfg.ExportWorkers, DefaultExportWorkers)
 	setDefault(&cfg.MaxWaiting, DefaultMaxWaiting)
+	setDefault(&cfg.LogAnswer, DefaultLogAnswer)
+	if cfg.Inside == nil {
+		cfg.Inside = cfg.Exporter
+	}
 	if cfg.Clock == nil {
 		cfg.Clock = clock.RealClock{}
 	}
@@ -140,7 +159,7 @@ func New(cfg Config) (*Watcher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a metadata client: %w", err)
 	}
-	w := &Watcher{cfg: cfg, client: client, nodes: newNodes(meta)}
+	w := &Watcher{cfg: cfg, client: client, nodes: newNodes(meta), outbox: outbox{to: cfg.Exporter}, inbox: outbox{to: cfg.Inside}, notices: newNotices()}
 	w.metrics = newMetrics(w)
 	if cfg.Metrics != nil {
 		if err := w.metrics.register(cfg.Metrics); err != nil {
@@ -167,10 +186,12 @@ func (w *Watcher) begin() {
 	w.namespaces, w.namespacesListed = map[string]*namespace{}, false
 	w.starts, w.waiting, w.orphans = map[types.UID]*start{}, 0, orphans{}
 	w.groups = group.Table{}
+	w.silent, w.held = map[string]time.Time{}, 0
 	w.restored, w.dirty, w.version, w.term = nil, false, "", uuid.NewString()
 	w.gate.reset()
 	w.queue = workqueue.NewTypedRateLimitingQueue(
 		workqueue.NewTypedItemExponentialFailureRateLimiter[types.UID](100*time.Millisecond, 5*time.Second))
+	w.logs = workqueue.NewTyped[types.UID]()
 	w.began = w.cfg.Clock.Now()
 }
 
@@ -179,7 +200,7 @@ func (w *Watcher) queued() float64 {
 	w.mu.Lock()
 	queue := w.queue
 	w.mu.Unlock()
-	n := w.outbox.len()
+	n := w.outbox.len() + w.inbox.len()
 	if queue != nil {
 		n += queue.Len()
 	}
@@ -210,16 +231,25 @@ func (w *Watcher) Start(ctx context.Context) error {
 	for range w.cfg.ExportWorkers {
 		workers.Go(func() { w.work(ctx) })
 	}
-	workers.Go(func() { w.outbox.run(ctx, w) })
+	if len(w.cfg.LogNamespaces) > 0 {
+		for range logReaders {
+			workers.Go(func() { w.listen(ctx) })
+		}
+	}
+	for _, o := range []*outbox{&w.outbox, &w.inbox} {
+		workers.Go(func() { o.run(ctx, w) })
+	}
 	workers.Go(func() { w.saveOften(ctx) })
 	<-ctx.Done()
 	w.queue.ShutDown()
+	w.logs.ShutDown()
 	streams.Wait()
 	workers.Wait()
 	// What was accepted must be known to the next leader, or it would be sent again.
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	w.outbox.flush(last, w)
+	w.inbox.flush(last, w)
 	err := w.save(last)
 	if errors.Is(err, errOvertaken) {
 		var own bool

@@ -31,6 +31,7 @@ import (
 
 type checkOptions struct {
 	policy, namespace, service, configuration, caFile string
+	webhook                                           bool
 }
 
 func newCheckCommand() *cobra.Command {
@@ -46,6 +47,7 @@ func newCheckCommand() *cobra.Command {
 	f.StringVar(&o.namespace, "namespace", os.Getenv("POD_NAMESPACE"), "namespace of the installation")
 	f.StringVar(&o.service, "service", "coldtrace", "name of the webhook's Service")
 	f.StringVar(&o.configuration, "webhook-configuration", "coldtrace", "name of the MutatingWebhookConfiguration, for its CA bundle")
+	f.BoolVar(&o.webhook, "webhook", true, "the installation admits pods; false: it only watches")
 	f.StringVar(&o.caFile, "ca-file", "", "CA bundle in a file instead")
 	return cmd
 }
@@ -61,17 +63,11 @@ func check(ctx context.Context, out io.Writer, o checkOptions) error {
 	if target.Endpoint == "" {
 		return errors.New("there is no OTLP endpoint, so pods are left as they are: set otlp.endpoint, or collector.enabled")
 	}
-	bundle, err := o.caBundle(ctx)
-	if err != nil {
-		return err
+	if o.webhook {
+		if err := o.admission(ctx, out, store.Policy().Digest); err != nil {
+			return err
+		}
 	}
-	host := o.service + "." + o.namespace + ".svc"
-	patched, err := firstAdmission(ctx, host, bundle, store.Policy().Digest)
-	if err != nil {
-		return fmt.Errorf("admission through %s: %w", host, err)
-	}
-	fmt.Fprintf(out, "admission through https://%s: answered, certificate trusted, %d patch operations\n", host, patched)
-
 	if strings.Contains(target.Endpoint, "$(") {
 		fmt.Fprintln(out, "OTLP: not tried, the variables of the endpoint's address are the pods'")
 		return nil
@@ -80,6 +76,21 @@ func check(ctx context.Context, out io.Writer, o checkOptions) error {
 		return fmt.Errorf("send a span to %s: %w", target.Endpoint, err)
 	}
 	fmt.Fprintf(out, "OTLP to %s: one span accepted\n", target.Endpoint)
+	return nil
+}
+
+// admission tries one through the Service.
+func (o checkOptions) admission(ctx context.Context, out io.Writer, digest string) error {
+	bundle, err := o.caBundle(ctx)
+	if err != nil {
+		return err
+	}
+	host := o.service + "." + o.namespace + ".svc"
+	patched, err := firstAdmission(ctx, host, bundle, digest)
+	if err != nil {
+		return fmt.Errorf("admission through %s: %w", host, err)
+	}
+	fmt.Fprintf(out, "admission through https://%s: answered, certificate trusted, %d patch operations\n", host, patched)
 	return nil
 }
 

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -16,9 +17,11 @@ import (
 	"k8s.io/client-go/tools/record"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/coldtrace/coldtrace/config"
 	"github.com/coldtrace/coldtrace/inject"
+	"github.com/coldtrace/coldtrace/watch"
 	"github.com/coldtrace/coldtrace/webhook"
 	"github.com/coldtrace/coldtrace/webhook/breaker"
 )
@@ -54,21 +57,6 @@ func newInstance(ctx context.Context, o serveOptions, log logr.Logger) (*instanc
 	if r.clients, err = kubernetes.NewForConfigAndClient(r.rest, r.manager.GetHTTPClient()); err != nil {
 		return nil, fmt.Errorf("make a client: %w", err)
 	}
-	source, err := certificates(r.manager, o, log.WithName("certificate"))
-	if err != nil {
-		return nil, err
-	}
-	if r.server, err = newServer(o, source, log); err != nil {
-		return nil, err
-	}
-	r.trusted = func() error {
-		if source == nil {
-			// Without a right on webhook configurations nobody here can tell whether the API server trusts it.
-			return nil
-		}
-		webhook.ObserveExpiry(source.NotAfter())
-		return source.Ready()
-	}
 	broadcaster := record.NewBroadcaster(record.WithContext(ctx)) // which also ends it
 	broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: r.clients.CoreV1().Events("")})
 	r.events = broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "coldtrace"})
@@ -77,7 +65,13 @@ func newInstance(ctx context.Context, o serveOptions, log logr.Logger) (*instanc
 		r.self = newSelfTelemetry(r.exporter, os.Getenv("POD_NAME"), o.selfTraces, log.WithName("selfTelemetry"))
 		err = r.add(r.self)
 	}
-	return r, err
+	synced := onEveryReplica(func(ctx context.Context) error {
+		// The manager starts this one after its caches have synced.
+		close(r.started)
+		<-ctx.Done()
+		return nil
+	})
+	return r, errors.Join(err, r.add(onEveryReplica(r.store.Run), synced))
 }
 
 // openPolicy reads the policy file and says when it changes.
@@ -107,8 +101,29 @@ func (r *instance) add(runnables ...manager.Runnable) error {
 	return nil
 }
 
-// admission is what every replica does.
+// listener makes the server of the webhook and what its certificate comes from.
+func (r *instance) listener() error {
+	source, err := certificates(r.manager, r.serveOptions, r.log.WithName("certificate"))
+	if err != nil {
+		return err
+	}
+	r.trusted = func() error {
+		if source == nil {
+			// Without a right on webhook configurations nobody here can tell whether the API server trusts it.
+			return nil
+		}
+		webhook.ObserveExpiry(source.NotAfter())
+		return source.Ready()
+	}
+	r.server, err = newServer(r.serveOptions, source, r.log)
+	return err
+}
+
+// admission is what every replica does that has a webhook.
 func (r *instance) admission(ctx context.Context) (*webhook.Handler, error) {
+	if err := r.listener(); err != nil {
+		return nil, err
+	}
 	namespaces, err := webhook.NewNamespaces(ctx, r.manager.GetCache())
 	if err != nil {
 		return nil, err
@@ -139,27 +154,39 @@ func (r *instance) admission(ctx context.Context) (*webhook.Handler, error) {
 		return nil, err
 	}
 	r.server.Register(webhook.Path, handler)
-	synced := onEveryReplica(func(ctx context.Context) error {
-		// The manager starts this one after its caches have synced.
-		close(r.started)
-		<-ctx.Done()
-		return nil
-	})
-	return handler, r.add(r.server, onEveryReplica(r.store.Run), nodes, synced)
+	return handler, r.add(r.server, nodes)
 }
 
 // leadership is what one replica does: it watches, and judges the pods that it sees. What it writes has an owner.
 func (r *instance) leadership(ctx context.Context) error {
 	owned := &belongings{client: r.clients, namespace: r.namespace, owner: r.owner, log: r.log.WithName("belongings")}
-	keeper := breaker.NewKeeper(r.clients, r.namespace, owned.Owners, r.events, breaker.DefaultLimits(), r.log.WithName("breaker"))
-	log := r.log.WithName("watcher")
-	watcher, err := newWatcher(r.rest, r.namespace, owned.Owners, r.store, r.exporter, r.self.tracer("watch"), keeper, log)
+	log, tracer := r.log.WithName("watcher"), r.self.tracer("watch")
+	jobs := []func(context.Context) error{owned.Start}
+	cfg := watch.Config{
+		REST:          r.rest,
+		Namespace:     r.namespace,
+		Owners:        owned.Owners,
+		Policy:        r.store.Policy,
+		Exporter:      &observedExporter{r.exporter, tracer},
+		Inside:        &observedExporter{insideExporter{r.exporter}, tracer},
+		LogNamespaces: r.logs,
+		Events:        r.events,
+		Tracer:        tracer,
+		Version:       version,
+		Log:           log,
+		Metrics:       ctrlmetrics.Registry,
+	}
+	if r.webhook {
+		keeper := breaker.NewKeeper(r.clients, r.namespace, owned.Owners, r.events, breaker.DefaultLimits(), r.log.WithName("breaker"))
+		cfg.OnPod, cfg.OnRefusal = keeper.Observe, keeper.ObserveEvent
+		jobs = append(jobs, keeper.Start)
+	}
+	watcher, err := watch.New(cfg)
 	if err != nil {
-		return err
+		return fmt.Errorf("make watcher: %w", err)
 	}
 	return r.add(&leader{
-		client: r.clients, namespace: r.namespace, alone: !r.leaderElect, until: ctx,
-		jobs: []func(context.Context) error{owned.Start, watcher.Start, keeper.Start}, log: log,
+		client: r.clients, namespace: r.namespace, alone: !r.leaderElect, until: ctx, jobs: append(jobs, watcher.Start), log: log,
 	})
 }
 

@@ -36,6 +36,8 @@ type serveOptions struct {
 	metricsAddr   string
 	healthAddr    string
 	leaderElect   bool
+	webhook       bool
+	logs          []string
 	drainQuiet    time.Duration
 	drainMost     time.Duration
 	maxBody       int64
@@ -73,6 +75,8 @@ func newServeCommand() *cobra.Command {
 	f.StringVar(&o.metricsAddr, "metrics-address", ":8080", "address of /metrics; 0: none")
 	f.StringVar(&o.healthAddr, "health-address", ":8081", "address of /healthz and /readyz")
 	f.BoolVar(&o.leaderElect, "leader-elect", true, "elect a leader among replicas")
+	f.BoolVar(&o.webhook, "webhook", true, "admit pods; false: only watch, with no right on webhook configurations and Secrets")
+	f.StringSliceVar(&o.logs, "log-namespaces", nil, "namespaces in which the logs of containers may be read, * all: what happens inside of those that the wrapper is not in is told from them")
 	f.DurationVar(&o.drainQuiet, "drain-quiet", 3*time.Second, "how long no request must have come before a shutdown goes on")
 	f.DurationVar(&o.drainMost, "drain-most", 25*time.Second, "how long a shutdown waits for that at most")
 	f.Int64Var(&o.maxBody, "max-body-bytes", 4<<20, "largest admission review that is read")
@@ -131,28 +135,33 @@ func serve(ctx context.Context, o serveOptions, flags *pflag.FlagSet) error {
 	if err != nil {
 		return err
 	}
-	handler, err := r.admission(ctx)
-	if err != nil {
-		return err
+	running, ready := ctx, func(*http.Request) error { return nil }
+	if o.webhook {
+		handler, err := r.admission(ctx)
+		if err != nil {
+			return err
+		}
+		ready = func(q *http.Request) error { return errors.Join(r.server.StartedChecker()(q), r.trusted(), handler.Ready(q)) }
+		// The manager stops only after the API server has stopped calling.
+		var cancel context.CancelFunc
+		running, cancel = handler.Drain(ctx, o.drainQuiet, o.drainMost)
+		defer cancel()
 	}
 	if err := r.leadership(ctx); err != nil {
 		return err
 	}
-	ready := func(q *http.Request) error {
+	synced := func(q *http.Request) error {
 		select {
 		case <-r.started:
+			return ready(q)
 		default:
 			return errors.New("caches have not synced")
 		}
-		return errors.Join(r.server.StartedChecker()(q), r.trusted(), handler.Ready(q))
 	}
 	alive := func(*http.Request) error { return nil }
-	if err := errors.Join(r.manager.AddReadyzCheck("webhook", ready), r.manager.AddHealthzCheck("alive", alive)); err != nil {
+	if err := errors.Join(r.manager.AddReadyzCheck("webhook", synced), r.manager.AddHealthzCheck("alive", alive)); err != nil {
 		return fmt.Errorf("add checks: %w", err)
 	}
-	// The manager stops only after the API server has stopped calling.
-	running, cancel := handler.Drain(ctx, o.drainQuiet, o.drainMost)
-	defer cancel()
 	if err := r.manager.Start(running); err != nil {
 		return fmt.Errorf("run: %w", err)
 	}

@@ -10,41 +10,11 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	"go.opentelemetry.io/otel/trace"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/rest"
-	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/coldtrace/coldtrace/config"
 	"github.com/coldtrace/coldtrace/otlp"
 	"github.com/coldtrace/coldtrace/startup"
-	"github.com/coldtrace/coldtrace/watch"
-	"github.com/coldtrace/coldtrace/webhook/breaker"
 )
-
-// newWatcher makes the watcher, to run on the leader.
-func newWatcher(
-	c *rest.Config, namespace string, owners func() []metav1.OwnerReference, policy *config.Store,
-	exporter *policyExporter, tracer trace.Tracer, keeper *breaker.Keeper, log logr.Logger,
-) (*watch.Watcher, error) {
-	w, err := watch.New(watch.Config{
-		REST:      c,
-		Namespace: namespace,
-		Owners:    owners,
-		Policy:    policy.Policy,
-		Exporter:  &observedExporter{exporter, tracer},
-		Tracer:    tracer,
-		Version:   version,
-		Log:       log,
-		Metrics:   ctrlmetrics.Registry,
-		OnPod:     keeper.Observe,
-		OnRefusal: keeper.ObserveEvent,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("make watcher: %w", err)
-	}
-	return w, nil
-}
 
 // policyExporter sends to the endpoint that the policy names at the time. Without one, or with one that only a
 // container's variables complete, everything is dropped: the metrics on /metrics remain.
@@ -75,6 +45,27 @@ func (p *policyExporter) ExportMeasurements(ctx context.Context, ms []startup.Me
 		return err
 	}
 	return e.ExportMeasurements(ctx, ms)
+}
+
+// insideExporter sends as the wrapper would, whose spans these are.
+type insideExporter struct{ to *policyExporter }
+
+// ExportSpans sends spans; nil means that they were accepted.
+func (i insideExporter) ExportSpans(ctx context.Context, subject startup.Subject, spans []startup.Span) error {
+	e, err := i.to.exporter(ctx)
+	if err != nil || e == nil {
+		return err
+	}
+	return e.As(startup.ServiceWrapper).ExportSpans(ctx, subject, spans)
+}
+
+// ExportMeasurements sends measurements; nil means that they were accepted.
+func (i insideExporter) ExportMeasurements(ctx context.Context, ms []startup.Measurement) error {
+	e, err := i.to.exporter(ctx)
+	if err != nil || e == nil {
+		return err
+	}
+	return e.As(startup.ServiceWrapper).ExportMeasurements(ctx, ms)
 }
 
 func (p *policyExporter) exporter(ctx context.Context) (*otlp.Exporter, error) {

@@ -23,6 +23,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end }}
 
+{{- /* Not empty: the webhook's certificate comes from a CA of coldtrace's own. */}}
+{{- define "coldtrace.ownCA" -}}
+{{- if and .Values.webhook.enabled (not .Values.certManager.enabled) }}true{{ end }}
+{{- end }}
+
+{{- /* Not empty: it comes from cert-manager. */}}
+{{- define "coldtrace.certManager" -}}
+{{- if and .Values.webhook.enabled .Values.certManager.enabled }}true{{ end }}
+{{- end }}
+
 {{- define "coldtrace.otlpEndpoint" -}}
 {{- if .Values.otlp.endpoint }}{{ .Values.otlp.endpoint }}
 {{- else if .Values.collector.enabled }}http://{{ include "coldtrace.name" . }}-collector.{{ .Release.Namespace }}:{{ eq .Values.otlp.protocol "grpc" | ternary 4317 4318 }}

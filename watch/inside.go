@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package watch
+
+import (
+	"slices"
+	"time"
+
+	"github.com/coldtrace/coldtrace/podlog"
+	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/startup/container"
+)
+
+// Bounds of what is read of a start's log.
+const (
+	maxLooks    = 5           // requests before the last one, in between and for attempts that failed
+	maxTries    = 3           // of one that is not answered
+	maxLogBytes = 4 << 20     // of one answer
+	maxParts    = 3           // of a run's log, of that size
+	patience    = time.Minute // a start that is over waits no longer for its log
+	lateWords   = 2 * time.Second
+	otherRun    = 2 * time.Second // a line that is younger than a run's end by that much is the next run's
+)
+
+// looks are how long a run goes on when its log is looked at in between: to see how far it is, since nothing else tells that a
+// container which nothing probes serves, and since the log may be gone when it ends.
+var looks = [maxLooks]time.Duration{30 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute, 15 * time.Minute}
+
+// Why the inside of a start was not told, or not as well as it could be.
+const (
+	unseenUnanswered = "unanswered" // the kubelet did not answer, or nobody had the time to ask it
+	unseenGone       = "gone"       // the log, or the attempt's
+	unseenForbidden  = "forbidden"  // by the API server, in spite of what the chart was told
+	unseenRotated    = "rotated"    // the begin of the log was no longer there
+	unseenSilent     = "silent"     // the log has no line of the run
+	unseenCut        = "cut"        // the log is longer than what is read of it
+	unseenEngine     = "no_engine"  // no engine or download was recognised
+	unseenRequests   = "requests"   // there were more attempts than requests
+)
+
+// inside is what the log of a start's container tells. Each run of the container is read when it has ended or is ready, and is
+// then told as a whole: so it is the same whoever reads it.
+//
+//	started     look         look                   ready   read, tell
+//	├───────────┼────────────┼──────────────────────┼───────┤
+//	            30 s         1 m                            2 s
+type inside struct {
+	target  podlog.Target
+	compare bool // beside the wrapper: spans get keys of their own
+	runs    []*reading
+	job     *job // that waits for a reader, or is with one
+	asked   int  // requests
+	served  time.Time
+	unseen  string // the last reason why a run was told coarser
+	phase   string // that goes on, by the last look
+}
+
+// reading is how far the log of a run is read.
+type reading struct {
+	attempt  int
+	log      *container.Log // nil: not begun, or let go of
+	begin    time.Time      // of the run, as log has it
+	place    podlog.Place
+	last     time.Time // line
+	heard    time.Time // when the log was last read to its end
+	looked   int
+	failed   int // requests for its end
+	cut      int // answers that were
+	retry    time.Time
+	noticed  time.Time // when its end was
+	previous bool      // another container is there by now, whoever may not say so yet
+	done     bool
+	spans    []startup.Span
+}
+
+// job is one request.
+type job struct {
+	run      container.Run
+	previous bool
+	last     bool // the run is over: it is told after this
+	node     string
+	skew     time.Duration
+	begun    bool
+}
+
+// of is the reading of a run.
+func (in *inside) of(attempt int) *reading {
+	i := slices.IndexFunc(in.runs, func(r *reading) bool { return r.attempt == attempt })
+	if i < 0 {
+		in.runs = append(in.runs, &reading{attempt: attempt})
+		i = len(in.runs) - 1
+	}
+	return in.runs[i]
+}
+
+// next is what to read now, nil if nothing; after how long there is more to read if nothing happens; and whether a run that is over
+// is not told yet.
+func (in *inside) next(now time.Time, runs []container.Run, told func(attempt int) bool) (next *job, again time.Duration, pending bool) {
+	for i := range runs {
+		run := &runs[i]
+		r := in.of(run.Attempt)
+		if r.done = r.done || told(run.Attempt); r.done {
+			continue
+		}
+		wait := in.due(now, r, run, runs)
+		if r.done {
+			continue
+		}
+		pending = pending || run.Over()
+		switch {
+		case wait < 0:
+		case wait > 0 || next != nil || in.job != nil:
+			again = sooner(again, max(wait, 0))
+		default:
+			next = &job{run: *run, last: run.Over(), previous: r.previous || run.Attempt < runs[len(runs)-1].Attempt}
+		}
+	}
+	return next, again, pending
+}
+
+// sooner is the earlier of two times to come; 0: never.
+func sooner(a, b time.Duration) time.Duration {
+	if a == 0 || b > 0 && b < a {
+		return b
+	}
+	return a
+}
+
+// due is after how long a run is to be read; negative: not before there is news. A run that cannot be read any more is done.
+func (in *inside) due(now time.Time, r *reading, run *container.Run, all []container.Run) time.Duration {
+	if !run.Over() {
+		if r.looked >= maxLooks || in.asked >= maxLooks {
+			return -1
+		}
+		for r.looked+1 < maxLooks && !run.At.Add(looks[r.looked+1]).After(now) {
+			r.looked++ // nobody was there to look
+		}
+		return max(0, run.At.Add(looks[r.looked]).Sub(now))
+	}
+	if r.noticed.IsZero() {
+		r.noticed = now
+	}
+	end := run.End().Add(lateWords)
+	switch newest := all[len(all)-1].Attempt; {
+	case in.job != nil && (in.job.begun || now.Sub(r.noticed) < patience): // a reader has it, or will
+		return patience
+	case r.heard.After(end):
+		in.finish(r, *run, now)
+	case run.Attempt < newest-1:
+		in.giveUp(r, *run, unseenGone, now)
+	case run.Attempt < newest && in.asked >= maxLooks:
+		in.giveUp(r, *run, unseenRequests, now)
+	case r.failed >= maxTries, now.Sub(r.noticed) >= patience:
+		in.job = nil
+		in.giveUp(r, *run, unseenUnanswered, now)
+	}
+	return max(0, end.Sub(now), r.retry.Sub(now))
+}
+
+// finish tells a run by what was read.
+func (in *inside) finish(r *reading, run container.Run, now time.Time) {
+	r.begun(run)
+	r.log.Over(run)
+	r.log.Finish(now)
+	switch in.unseen = ""; {
+	case r.log.Empty():
+		in.unseen = unseenSilent
+	case r.log.HeadGone():
+		in.unseen = unseenRotated
+	}
+	in.close(r, now)
+	if in.unseen == "" && len(r.spans) < 2 {
+		in.unseen = unseenEngine
+	}
+}
+
+// giveUp tells a run without its log: when it began and ended.
+func (in *inside) giveUp(r *reading, run container.Run, why string, now time.Time) {
+	in.unseen = why
+	r.log = nil
+	r.begun(run)
+	r.log.Unheard(now)
+	in.close(r, now)
+}
+
+func (in *inside) close(r *reading, now time.Time) {
+	r.spans, _ = r.log.Spans(now)
+	r.log, r.done, in.phase = nil, true, ""
+	if in.compare {
+		for i := range r.spans {
+			r.spans[i] = compared(r.spans[i])
+		}
+	}
+}
+
+// comparedKey is before the keys of spans that the log tells beside the wrapper.
+const comparedKey = "log:"
+
+// compared is a span under a key of its own, in a tree of its own.
+func compared(s startup.Span) startup.Span {
+	s.Key = comparedKey + s.Key
+	if s.ParentKey != startup.Key(startup.SpanPodStartup, "", 1) {
+		s.ParentKey = comparedKey + s.ParentKey
+	}
+	return s
+}
+
+// toldKey is the key of the span that goes last of a run.
+func (in *inside) toldKey(attempt int) string {
+	key := startup.Key(startup.SpanStartup, "", attempt)
+	if in.compare {
+		return comparedKey + key
+	}
+	return key
+}
+
+// begun begins with a run's log, unless that is begun.
+func (r *reading) begun(run container.Run) {
+	if r.log == nil || !r.begin.Equal(run.At) || !run.Ended.IsZero() && r.last.Sub(run.Ended) > otherRun {
+		r.log, r.begin, r.place, r.last = container.NewLog(run), run.At, podlog.Place{}, time.Time{}
+	}
+}
+
+// undelivered are the spans that are told and were not delivered.
+func (in *inside) undelivered(l *ledger) (spans []startup.Span) {
+	for _, r := range in.runs {
+		for _, s := range r.spans {
+			if !l.isDelivered(hashKey(s.Key)) {
+				spans = append(spans, s)
+			}
+		}
+	}
+	return spans
+}

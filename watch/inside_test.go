@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package watch
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/coldtrace/coldtrace/podlog"
+	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/startup/container"
+)
+
+func aRun(attempt int, started time.Duration, change ...func(*container.Run)) container.Run {
+	r := container.Run{Begin: container.Begin{At: created.Add(started), Attempt: attempt, Role: startup.RoleServer}, Probed: true}
+	for _, f := range change {
+		f(&r)
+	}
+	return r
+}
+
+func ready(after time.Duration) func(*container.Run) {
+	return func(r *container.Run) { r.Ready = created.Add(after) }
+}
+
+func ended(after time.Duration) func(*container.Run) {
+	return func(r *container.Run) { r.Ended, r.Reason = created.Add(after), "deleted" }
+}
+
+func TestWhenALogIsRead(t *testing.T) {
+	const s, m = time.Second, time.Minute
+	for name, tc := range map[string]struct {
+		runs    []container.Run
+		before  func(*inside)
+		age     time.Duration
+		job     string // attempt, last or look, previous
+		again   time.Duration
+		pending bool
+		unseen  string
+		told    []string
+	}{
+		"not at once":                                  {runs: []container.Run{aRun(1, 0)}, age: s, again: 29 * s},
+		"after half a minute, in between":              {runs: []container.Run{aRun(1, 0)}, age: 30 * s, job: "1 look"},
+		"once for what was missed":                     {runs: []container.Run{aRun(1, 0)}, age: 4 * m, job: "1 look"},
+		"not again before the next time":               {runs: []container.Run{aRun(1, 0)}, age: 70 * s, before: func(in *inside) { in.of(1).looked, in.asked = 2, 2 }, again: 50 * s},
+		"no more than so often":                        {runs: []container.Run{aRun(1, 0)}, age: time.Hour, before: func(in *inside) { in.of(1).looked, in.asked = maxLooks, maxLooks }},
+		"not right when it is ready: it may say more":  {runs: []container.Run{aRun(1, 0, ready(20*s))}, age: 20 * s, again: 2 * s, pending: true},
+		"a moment after it is ready":                   {runs: []container.Run{aRun(1, 0, ready(20*s))}, age: 22 * s, job: "1 last", pending: true},
+		"whatever was asked before, when it is ready":  {runs: []container.Run{aRun(1, 0, ready(time.Hour))}, age: 2 * time.Hour, before: func(in *inside) { in.of(1).looked, in.asked = maxLooks, maxLooks }, job: "1 last", pending: true},
+		"not while another request is under way":       {runs: []container.Run{aRun(1, 0, ready(20*s))}, age: 30 * s, before: func(in *inside) { in.job = &job{begun: true} }, again: m, pending: true},
+		"not if it is told":                            {runs: []container.Run{aRun(1, 0, ready(20*s))}, age: 30 * s, before: func(in *inside) { in.of(1).done = true }},
+		"of a run that was followed, the one before":   {runs: []container.Run{aRun(1, 0, ended(5*s)), aRun(2, 6*s)}, age: 10 * s, job: "1 last previous", again: 26 * s, pending: true},
+		"what is older than that is gone":              {runs: []container.Run{aRun(1, 0, ended(5*s)), aRun(2, 6*s, ended(9*s)), aRun(3, 10*s)}, age: 12 * s, before: func(in *inside) { in.of(2).done = true }, again: 28 * s, unseen: unseenGone, told: []string{"in_container_startup"}},
+		"not each of many attempts":                    {runs: []container.Run{aRun(6, 0, ended(5*s)), aRun(7, 6*s)}, age: 10 * s, before: func(in *inside) { in.asked = maxLooks }, unseen: unseenRequests, told: []string{"in_container_startup#6"}},
+		"nobody answers":                               {runs: []container.Run{aRun(1, 0, ready(20*s))}, age: 30 * s, before: func(in *inside) { in.of(1).failed = maxTries }, unseen: unseenUnanswered, told: []string{"in_container_startup"}},
+		"again, a while after somebody did not answer": {runs: []container.Run{aRun(1, 0, ready(20*s))}, age: 30 * s, before: func(in *inside) { in.of(1).failed, in.of(1).retry = 1, created.Add(33*s) }, again: 3 * s, pending: true},
+		"no reader had the time":                       {runs: []container.Run{aRun(1, 0, ready(20*s))}, age: 90 * s, before: func(in *inside) { in.job, in.of(1).noticed = &job{}, created.Add(20*s) }, unseen: unseenUnanswered, told: []string{"in_container_startup"}},
+		"nothing more, if it was read to its end":      {runs: []container.Run{aRun(1, 0, ready(20*s))}, age: 40 * s, before: func(in *inside) { in.of(1).heard = created.Add(30 * s) }, unseen: unseenSilent, told: []string{"in_container_startup"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := &inside{}
+			if tc.before != nil {
+				tc.before(in)
+			}
+			next, again, pending := in.next(created.Add(tc.age), tc.runs, func(int) bool { return false })
+			got := ""
+			if next != nil {
+				got = fmt.Sprint(next.run.Attempt)
+				if next.last {
+					got += " last"
+				} else {
+					got += " look"
+				}
+				if next.previous {
+					got += " previous"
+				}
+			}
+			var told []string
+			for _, sp := range in.undelivered(&ledger{}) {
+				told = append(told, sp.Key)
+			}
+			if got != tc.job || again != tc.again || pending != tc.pending || in.unseen != tc.unseen || !slices.Equal(told, tc.told) {
+				t.Errorf("job %q again %s pending %v unseen %q told %v, want %q %s %v %q %v",
+					got, again, pending, in.unseen, told, tc.job, tc.again, tc.pending, tc.unseen, tc.told)
+			}
+		})
+	}
+}
+
+func TestARunThatWasDeliveredIsNotReadAgain(t *testing.T) {
+	in := &inside{}
+	next, _, pending := in.next(created.Add(time.Minute), []container.Run{aRun(1, 0, ready(20*time.Second))}, func(attempt int) bool { return attempt == 1 })
+	if next != nil || pending {
+		t.Errorf("%+v %v", next, pending)
+	}
+}
+
+// A log that is read beside the wrapper has a tree of its own.
+func TestWhatIsComparedHasKeysOfItsOwn(t *testing.T) {
+	in := &inside{compare: true}
+	in.giveUp(in.of(1), aRun(1, 0, ready(20*time.Second)), unseenGone, created.Add(time.Minute))
+	spans := in.undelivered(&ledger{})
+	if len(spans) != 1 || spans[0].Key != "log:in_container_startup" || spans[0].ParentKey != "pod_startup" || in.toldKey(1) != spans[0].Key {
+		t.Errorf("%+v", spans)
+	}
+	if s := compared(startup.Span{Key: "vllm_init", ParentKey: "in_container_startup"}); s.Key != "log:vllm_init" || s.ParentKey != "log:in_container_startup" {
+		t.Errorf("%+v", s)
+	}
+}
+
+// Lines of the next run must not be taken for this one's: who reads in between does not know yet that the run has ended.
+func TestALogIsBegunAnewWhenItMayHoldAnotherRunsLines(t *testing.T) {
+	run := aRun(1, 0)
+	for name, tc := range map[string]struct {
+		run  container.Run
+		last time.Duration
+		anew bool
+	}{
+		"it goes on":                     {run: run, last: time.Minute},
+		"it ended after all lines":       {run: aRun(1, 0, ended(time.Minute)), last: time.Minute},
+		"there are lines after its end":  {run: aRun(1, 0, ended(time.Minute)), last: 2 * time.Minute, anew: true},
+		"it began at another time":       {run: aRun(1, time.Second), last: time.Minute, anew: true},
+		"it is ready and goes on saying": {run: aRun(1, 0, ready(time.Minute)), last: 2 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := &reading{attempt: 1}
+			r.begun(run)
+			before := r.log
+			r.last, r.place = created.Add(tc.last), podlog.Place{}
+			r.begun(tc.run)
+			if anew := r.log != before; anew != tc.anew {
+				t.Errorf("anew: %v", anew)
+			}
+		})
+	}
+}

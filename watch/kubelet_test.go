@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package watch_test
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// kubelet answers as one does for the logs of containers.
+type kubelet struct {
+	host string
+	port int32
+
+	mu    sync.Mutex
+	logs  map[string]string        // by NAMESPACE/POD, with a trailing "?previous" for the attempt before
+	long  map[string]func() string // what is too much to be kept
+	fault map[string]fault         // by NAMESPACE/POD
+	asked map[string]int           // likewise
+}
+
+// fault answers a pod's n-th request in its own way, if it reports true.
+type fault func(n int, w http.ResponseWriter, r *http.Request, log string) bool
+
+func newKubelet(t testing.TB) *kubelet {
+	t.Helper()
+	k := &kubelet{logs: map[string]string{}, long: map[string]func() string{}, fault: map[string]fault{}, asked: map[string]int{}}
+	server := httptest.NewTLSServer(k)
+	t.Cleanup(server.Close)
+	host, port, err := net.SplitHostPort(server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.host, k.port = host, int32(n) //nolint:gosec // a port
+	return k
+}
+
+// ServeHTTP answers for /containerLogs/NAMESPACE/POD/CONTAINER.
+func (k *kubelet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	pod, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/containerLogs/"), "/main")
+	key := pod
+	if q.Get("previous") == "true" {
+		key += "?previous"
+	}
+	k.mu.Lock()
+	log, ok := k.logs[key]
+	n, fault, long := k.asked[pod], k.fault[pod], k.long[key]
+	k.asked[pod]++
+	k.mu.Unlock()
+	if long != nil {
+		log, ok = long(), true
+	}
+	log = since(log, q.Get("sinceTime"))
+	if limit, err := strconv.Atoi(q.Get("limitBytes")); err == nil {
+		log = log[:min(limit, len(log))]
+	}
+	switch {
+	case q.Get("timestamps") != "true":
+		http.Error(w, "stamps were not asked for", http.StatusBadRequest)
+	case fault != nil && fault(n, w, r, log):
+	case !ok && q.Get("previous") == "true":
+		http.Error(w, "previous terminated container not found", http.StatusBadRequest)
+	case !ok:
+		http.Error(w, "there is no such log", http.StatusNotFound)
+	default:
+		_, _ = w.Write([]byte(log))
+	}
+}
+
+// since is the part of a log from a time on.
+func since(log, stamp string) string {
+	from, err := time.Parse(time.RFC3339, stamp)
+	if err != nil {
+		return log
+	}
+	var out strings.Builder
+	for line := range strings.Lines(log) {
+		first, _, _ := strings.Cut(line, " ")
+		if at, err := time.Parse(time.RFC3339Nano, first); err == nil && !at.Before(from) {
+			out.WriteString(line)
+		}
+	}
+	return out.String()
+}
+
+// requests is how often a pod's log was asked for.
+func (k *kubelet) requests(s *scripted) int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.asked[s.key()]
+}
+
+func (k *kubelet) fails(s *scripted, f fault) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.fault[s.key()] = f
+}
+
+func (s *scripted) key() string { return s.pod.Namespace + "/" + s.pod.Name }
+
+// says is what the container wrote, from a time on, a line each five milliseconds.
+func (s *scripted) says(from time.Time, lines ...string) {
+	s.wrote("", from, lines...)
+}
+
+func (s *scripted) wrote(which string, from time.Time, lines ...string) {
+	s.a.logs.mu.Lock()
+	defer s.a.logs.mu.Unlock()
+	s.a.logs.logs[s.key()+which] += written(from, lines)
+}
+
+func written(from time.Time, lines []string) string {
+	var out strings.Builder
+	for i, text := range lines {
+		fmt.Fprintf(&out, "%s %s\n", from.Add(time.Duration(i+1)*5*time.Millisecond).UTC().Format(time.RFC3339Nano), text)
+	}
+	return out.String()
+}
+
+// secret is in lines whose phases are told.
+const secret = "hunter2"
+
+// ofVLLM is what a vLLM writes until it serves.
+var ofVLLM = []string{
+	"(APIServer pid=1) INFO 03-01 06:00:05 [api_server.py:1] vLLM API server version 0.19.0",
+	"(APIServer pid=1) INFO 03-01 06:00:05 [api_server.py:1] args: Namespace(model='m', api_key='" + secret + "')",
+	"(EngineCore pid=9) INFO 03-01 06:00:09 [core.py:1] Initializing a V1 LLM engine (v0.19.0) with config: model='m', token='" + secret + "'",
+	"(EngineCore pid=9) INFO 03-01 06:00:11 [gpu_model_runner.py:1] Starting to load model " + secret + "...",
+	"(EngineCore pid=9) INFO 03-01 06:00:13 [gpu_model_runner.py:1] Model loading took 1.50 GiB memory and 0.003000 seconds",
+	"(EngineCore pid=9) INFO 03-01 06:00:20 [monitor.py:1] torch.compile takes 0.004 s in total",
+	"(EngineCore pid=9) INFO 03-01 06:00:25 [core.py:1] init engine (profile, create kv cache, warmup model) took 0.02 seconds",
+	"(APIServer pid=1) INFO:     Application startup complete.",
+}

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package watch
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/coldtrace/coldtrace/inject"
+	"github.com/coldtrace/coldtrace/podlog"
+	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/startup/pod"
+)
+
+// Bounds of reading logs, beside those of one start.
+const (
+	logReaders = 8                // requests at a time
+	nodeRests  = 10 * time.Second // a node that did not answer is not asked again before
+	tryAgain   = 3 * time.Second
+	// maxHeld is how many logs are known in part at a time: about 20 KB each. Those beyond it are read from their begin again.
+	maxHeld = 1000
+)
+
+// anywhere stands for all namespaces.
+const anywhere = "*"
+
+// mayRead says whether logs of a namespace may be read.
+func (w *Watcher) mayRead(namespace string) bool {
+	return slices.Contains(w.cfg.LogNamespaces, anywhere) || slices.Contains(w.cfg.LogNamespaces, namespace)
+}
+
+// listensTo decides who tells what happens inside of a start. The caller holds the lock.
+func (w *Watcher) listensTo(s *start, p *corev1.Pod, sel *inject.Selection) {
+	var by inject.Inside
+	if s.quiet {
+		s.insideBy = inject.ReasonNotAnEndpoint
+		return
+	}
+	by, s.insideBy = inject.InsideOf(sel.Settings.Logs, inject.Wrapped(p.Annotations), w.mayRead(p.Namespace))
+	if by != inject.InsideLog && by != inject.InsideBoth {
+		return
+	}
+	t, ok := podlog.TargetOf(p, sel.Identity)
+	if !ok {
+		return
+	}
+	s.inside = &inside{target: t, compare: by == inject.InsideBoth}
+	s.inside.adopt(s.facts)
+}
+
+// adopt lets facts wait for what the log says, where nothing else says it.
+func (in *inside) adopt(facts *pod.Facts) {
+	if in.compare {
+		return
+	}
+	facts.AwaitLog()
+	if !in.served.IsZero() {
+		facts.Served(in.served)
+	}
+}
+
+// plan looks what there is to read of a start, and reports when there is more and whether a run that is over is not told. The caller
+// holds the lock.
+func (w *Watcher) plan(id types.UID, s *start, t *pod.Timeline, now time.Time) (again time.Duration, pending bool) {
+	in := s.inside
+	if in == nil {
+		return 0, false
+	}
+	w.held -= in.holding()
+	next, again, pending := in.next(now, in.target.Runs(t.Spans, s.facts), func(attempt int) bool {
+		return s.isDelivered(hashKey(in.toldKey(attempt)))
+	})
+	w.held += in.holding()
+	if next == nil {
+		return again, pending
+	}
+	next.node, next.skew = s.facts.Node, skewOf(t)
+	if rest := w.silent[next.node].Sub(now); rest > 0 {
+		return sooner(again, rest), pending
+	}
+	in.job = next
+	w.logs.Add(id)
+	return sooner(again, patience), pending
+}
+
+// skewOf is what the timeline adds to times of the node's clock.
+func skewOf(t *pod.Timeline) time.Duration {
+	return time.Duration(t.Spans[0].Get(startup.AttrClockSkewSeconds).AsFloat64() * float64(time.Second))
+}
+
+// listen reads logs, one at a time.
+func (w *Watcher) listen(ctx context.Context) {
+	for {
+		id, shutdown := w.logs.Get()
+		if shutdown {
+			return
+		}
+		w.hear(ctx, id)
+		w.logs.Done(id)
+	}
+}
+
+// hear makes the request that a start waits for.
+func (w *Watcher) hear(ctx context.Context, id types.UID) {
+	w.mu.Lock()
+	s := w.starts[id]
+	if s == nil || s.inside == nil || s.inside.job == nil {
+		w.mu.Unlock()
+		return
+	}
+	in, j := s.inside, s.inside.job
+	r := in.of(j.run.Attempt)
+	if r.done {
+		in.job = nil
+		w.mu.Unlock()
+		return
+	}
+	w.held -= in.holding()
+	j.begun = true
+	w.held += in.holding()
+	in.asked++
+	w.mu.Unlock()
+
+	asked := w.cfg.Clock.Now()
+	answer, err := r.read(ctx, w, &in.target, j)
+
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := w.cfg.Clock.Now()
+	w.metrics.heard(answer, err)
+	known := w.starts[id] == s
+	if known {
+		w.held -= in.holding()
+	}
+	in.job = nil
+	delete(w.silent, j.node)
+	if why := whyUnread(err); why != "" {
+		w.unheard(s, r, j, why, now)
+	} else {
+		w.understood(s, r, j, answer, asked, now)
+	}
+	if !known {
+		return
+	}
+	if !r.done && w.held >= maxHeld {
+		r.log, r.heard = nil, time.Time{}
+	}
+	w.held += in.holding()
+	w.queue.Add(id)
+}
+
+// holding is how many logs are known in part, but for that which a reader has.
+func (in *inside) holding() (n int) {
+	for _, r := range in.runs {
+		if r.log != nil && (in.job == nil || !in.job.begun || in.job.run.Attempt != r.attempt) {
+			n++
+		}
+	}
+	return n
+}
+
+// letGo forgets what is known of a start's logs. The caller holds the lock.
+func (w *Watcher) letGo(s *start) {
+	if s.inside == nil {
+		return
+	}
+	w.held -= s.inside.holding()
+}
+
+// errOther is the log of another run of the container.
+var errOther = errors.New("the log is that of another run")
+
+// read makes one request.
+func (r *reading) read(ctx context.Context, w *Watcher, t *podlog.Target, j *job) (podlog.Answer, error) {
+	r.begun(j.run)
+	other := false
+	ctx, cancel := context.WithTimeout(ctx, patience/2)
+	defer cancel()
+	answer, err := t.Read(ctx, w.client, podlog.Request{
+		Previous: j.previous, After: r.place, MaxBytes: maxLogBytes, GoesOn: true, Skew: j.skew, Within: w.cfg.LogAnswer,
+	}, func(at time.Time, text []byte) bool {
+		if !j.run.Ended.IsZero() && at.Sub(j.run.Ended) > otherRun {
+			other = r.last.IsZero()
+			return false
+		}
+		r.last = at
+		return r.log.Line(at, text)
+	})
+	r.place = answer.Place
+	if other && !j.previous {
+		err = errOther
+	}
+	return answer, err
+}
+
+// whyUnread types an error; empty: there is none.
+func whyUnread(err error) string {
+	switch {
+	case err == nil:
+		return ""
+	case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
+		return unseenForbidden
+	case apierrors.IsNotFound(err), apierrors.IsBadRequest(err), errors.Is(err, errOther):
+		return unseenGone
+	}
+	return unseenUnanswered
+}
+
+// unheard takes that a request was not answered. The caller holds the lock.
+func (w *Watcher) unheard(s *start, r *reading, j *job, why string, now time.Time) {
+	in := s.inside
+	if why == unseenUnanswered {
+		w.silent[j.node] = now.Add(min(nodeRests, w.cfg.LogAnswer))
+	}
+	switch {
+	case !j.last:
+		if r.looked++; why == unseenForbidden {
+			r.looked = maxLooks
+		}
+		if r.looked >= maxLooks && r.heard.IsZero() {
+			w.serves(s, time.Time{}) // nobody will hear it say so
+		}
+	case why == unseenGone && !j.previous: // the container was started again before anybody said so
+		r.previous, r.log = true, nil
+		r.failed++
+	case why == unseenUnanswered:
+		r.failed++
+		r.retry = now.Add(time.Duration(r.failed) * tryAgain)
+	default:
+		in.giveUp(r, j.run, why, now)
+	}
+	if j.last && r.failed >= maxTries && !r.done {
+		in.giveUp(r, j.run, why, now)
+	}
+}
+
+// understood takes what a log has said up to a time. The caller holds the lock.
+func (w *Watcher) understood(s *start, r *reading, j *job, answer podlog.Answer, asked, now time.Time) {
+	in := s.inside
+	if cut := answer.Cut && !r.log.Done(); cut && j.last {
+		if r.cut++; r.cut < maxParts {
+			return // the next part
+		}
+		defer func() { in.unseen = unseenCut }()
+	} else if !cut {
+		r.heard = asked
+	}
+	if j.last && answer.Open && !r.log.Done() {
+		// An answer that breaks off ends like one whose last line goes on: a progress bar of a process that was killed.
+		switch r.failed++; {
+		case r.failed < maxTries:
+			r.heard, r.retry = time.Time{}, now.Add(time.Duration(r.failed)*tryAgain)
+			return
+		case !j.run.Ready.IsZero():
+			in.giveUp(r, j.run, unseenCut, now)
+			return
+		}
+	}
+	if up := r.log.Up(); !up.IsZero() && !in.compare {
+		w.serves(s, up)
+	}
+	if j.last {
+		in.finish(r, j.run, now)
+		return
+	}
+	r.looked++
+	if r.looked >= maxLooks-1 && r.log.Engine() == "" {
+		w.serves(s, time.Time{}) // whatever it is, its log will not say
+	}
+	if _, open := r.log.Spans(now); len(open) > 0 {
+		in.phase = innermost(open)
+	}
+}
+
+// innermost is the phase that began last.
+func innermost(open []startup.Span) string {
+	last := slices.MaxFunc(open, func(a, b startup.Span) int { return a.Start.Compare(b.Start) })
+	return last.Name
+}
+
+// serves takes since when the target serves by its log; zero: it will not say. The caller holds the lock.
+func (w *Watcher) serves(s *start, at time.Time) {
+	if !s.inside.served.IsZero() {
+		return
+	}
+	s.inside.served = at
+	if s.facts != nil {
+		s.facts.Served(at)
+	}
+	w.dirty = true
+}

@@ -1,0 +1,515 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package watch_test
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr/funcr"
+	"github.com/prometheus/client_golang/prometheus"
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes/scheme"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/tools/record"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/watch"
+)
+
+// wrapped is what admission writes on a pod whose start the wrapper tells.
+var wrapped = map[string]string{"coldtrace.io/status": `{"version":"1","outcome":"injected","features":["env","wrapper"]}`}
+
+// hearing is a watcher that may read logs and writes Events, and everything that it said.
+type hearing struct {
+	*api
+	r       *receiver
+	metrics *prometheus.Registry
+
+	mu   sync.Mutex
+	said strings.Builder // its log
+}
+
+func newHearing(t *testing.T, a *api, change ...func(*watch.Config)) *hearing {
+	t.Helper()
+	h := &hearing{api: a, r: newReceiver(t), metrics: prometheus.NewRegistry()}
+	broadcaster := record.NewBroadcaster()
+	t.Cleanup(broadcaster.Shutdown)
+	broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: a.client.CoreV1().Events("")})
+	log := funcr.New(func(_, args string) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.said.WriteString(args + "\n")
+	}, funcr.Options{Verbosity: 9})
+	run(t, newWatcher(t, a.rest, h.r.address, h.metrics, append([]func(*watch.Config){func(c *watch.Config) {
+		c.LogNamespaces, c.LogAnswer, c.Log = []string{"*"}, time.Second, log
+		c.Events = broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "coldtrace"})
+	}}, change...)...))
+	return h
+}
+
+// pod is one whose start a test plays.
+func (h *hearing) pod(t *testing.T, name string, change func(*corev1.Pod)) *scripted {
+	t.Helper()
+	s, err := h.createAs(t.Context(), podNamespace, name, change)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// told waits for a span of a start.
+func (h *hearing) told(t *testing.T, s *scripted, name string) *tracepb.Span {
+	t.Helper()
+	if !h.r.wait(within(t, 90*time.Second), func() bool { return h.r.named(s.trace(), name) != nil }) {
+		t.Fatalf("%s: %s did not come", s.pod.Name, name)
+	}
+	h.r.mu.Lock()
+	defer h.r.mu.Unlock()
+	return h.r.named(s.trace(), name)
+}
+
+// names are the spans of a start, sorted.
+func (h *hearing) names(s *scripted) (names []string) {
+	h.r.mu.Lock()
+	defer h.r.mu.Unlock()
+	for _, copies := range h.r.spans[s.trace()] {
+		names = append(names, copies[0].Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func textOf(s *tracepb.Span, key string) string {
+	for _, a := range s.Attributes {
+		if a.Key == key {
+			return a.Value.GetStringValue()
+		}
+	}
+	return ""
+}
+
+// argsOnly is a pod whose command is its image's: the wrapper can't get in.
+func argsOnly(p *corev1.Pod) {
+	p.Spec.Containers[0].Command, p.Spec.Containers[0].Args = nil, []string{"--model", "m"}
+	p.Spec.Containers[0].Image = "vllm/vllm-openai:v0.19.0"
+}
+
+// unprobed is one that nothing asks whether it serves.
+func unprobed(p *corev1.Pod) {
+	argsOnly(p)
+	p.Spec.Containers[0].ReadinessProbe = nil
+}
+
+// insideSpans are what ofVLLM tells.
+var insideSpans = []string{startup.SpanStartup, startup.SpanVLLMInit, startup.SpanModelLoad, startup.SpanTorchCompile, startup.SpanServerReady}
+
+// begins plays a start until the container runs, and what it writes then.
+func (s *scripted) begins(t *testing.T, lines ...string) {
+	t.Helper()
+	for _, step := range []func() error{
+		func() error { return s.bind(t.Context()) },
+		func() error {
+			return s.status(t.Context(), false, corev1.PodReadyToStartContainers, corev1.PodInitialized)
+		},
+		func() error {
+			return s.event(t.Context(), "Pulled", `Container image "vllm/vllm-openai:v0.19.0" already present on machine`, "main")
+		},
+		func() error { return s.event(t.Context(), "Started", "Container started", "main") },
+		func() error { return s.status(t.Context(), true) },
+	} {
+		if err := step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.says(s.started.Time, lines...)
+}
+
+func (s *scripted) isReady(t *testing.T) {
+	t.Helper()
+	if err := s.status(t.Context(), true, corev1.ContainersReady, corev1.PodReady); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// restarts ends the container with a code and starts it again.
+func (s *scripted) restarts(t *testing.T, code int32) {
+	t.Helper()
+	s.a.logs.mu.Lock()
+	s.a.logs.logs[s.key()+"?previous"] = s.a.logs.logs[s.key()]
+	delete(s.a.logs.logs, s.key())
+	s.a.logs.mu.Unlock()
+	p, err := s.a.client.CoreV1().Pods(s.pod.Namespace).Get(t.Context(), s.pod.Name, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &p.Status.ContainerStatuses[0]
+	now := metav1.NewTime(time.Now().Truncate(time.Second).Add(time.Second))
+	c.LastTerminationState = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code, Reason: "Error", StartedAt: c.State.Running.StartedAt, FinishedAt: now}}
+	s.started = metav1.NewTime(now.Add(2 * time.Second))
+	c.State, c.RestartCount = corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: s.started}}, c.RestartCount+1
+	if _, err := s.a.client.CoreV1().Pods(s.pod.Namespace).UpdateStatus(t.Context(), p, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// notices are the Events on a pod of how its start went.
+func (h *hearing) notices(t *testing.T, s *scripted, n int) (texts []string) {
+	t.Helper()
+	ctx := within(t, time.Minute)
+	list := func() []corev1.Event {
+		events, err := h.client.CoreV1().Events(podNamespace).List(ctx, metav1.ListOptions{
+			FieldSelector: "reason=" + watch.NoticeReason + ",involvedObject.uid=" + string(s.pod.UID),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return events.Items
+	}
+	await(t, "the events of "+s.pod.Name, func() bool { return len(list()) >= n })
+	for _, e := range list() {
+		texts = append(texts, e.Type+" "+e.Message)
+	}
+	return texts
+}
+
+func TestAStartIsToldInsideByItsLog(t *testing.T) {
+	h := newHearing(t, startAPI(t))
+
+	t.Run("where the wrapper is not in", func(t *testing.T) {
+		s := h.pod(t, "args-only", argsOnly)
+		s.begins(t, ofVLLM...)
+		s.isReady(t)
+		root := h.told(t, s, startup.SpanPodStartup)
+		got := h.names(s)
+		for _, name := range insideSpans {
+			if !slices.Contains(got, name) {
+				t.Errorf("no %s among %v", name, got)
+			}
+		}
+		start := h.told(t, s, startup.SpanStartup)
+		if want := startup.MD5.SpanID(string(s.pod.UID), "in_container_startup"); hex.EncodeToString(start.SpanId) != want.String() || hex.EncodeToString(start.ParentSpanId) != hex.EncodeToString(root.SpanId) {
+			t.Errorf("startup is %x under %x", start.SpanId, start.ParentSpanId)
+		}
+		if source := textOf(h.told(t, s, startup.SpanTorchCompile), startup.AttrTimeSource); source != string(startup.TimeLog) {
+			t.Errorf("its times are from %q", source)
+		}
+		if n := h.logs.requests(s); n != 1 {
+			t.Errorf("%d requests", n)
+		}
+		if texts := h.notices(t, s, 1); len(texts) != 1 || !strings.HasPrefix(texts[0], "Normal ready after ") || !strings.HasSuffix(texts[0], "; trace "+s.trace()) {
+			t.Errorf("events: %q", texts)
+		}
+	})
+	t.Run("which the phases' histograms show", func(t *testing.T) {
+		if n := count(t, h.metrics, "coldtrace_watch_phase_duration_seconds", "phase", startup.SpanVLLMInit); n != 1 {
+			t.Errorf("%v of vllm_init", n)
+		}
+	})
+	t.Run("and not where it is", func(t *testing.T) {
+		s := h.pod(t, "wrapped", func(p *corev1.Pod) { p.Annotations = wrapped })
+		s.begins(t, ofVLLM...)
+		s.isReady(t)
+		h.told(t, s, startup.SpanPodStartup)
+		if got := h.names(s); slices.Contains(got, startup.SpanStartup) || h.logs.requests(s) != 0 {
+			t.Errorf("%v, %d requests", got, h.logs.requests(s))
+		}
+	})
+	t.Run("and not where an annotation has it off", func(t *testing.T) {
+		before := metric(t, h.metrics, "coldtrace_starts_unseen_inside_total", "reason", "logs-off")
+		s := h.pod(t, "off", func(p *corev1.Pod) { argsOnly(p); p.Annotations = map[string]string{"coldtrace.io/logs": "off"} })
+		s.begins(t, ofVLLM...)
+		s.isReady(t)
+		h.told(t, s, startup.SpanPodStartup)
+		if got := h.names(s); slices.Contains(got, startup.SpanStartup) || h.logs.requests(s) != 0 {
+			t.Errorf("%v, %d requests", got, h.logs.requests(s))
+		}
+		await(t, "it to be counted", func() bool {
+			return metric(t, h.metrics, "coldtrace_starts_unseen_inside_total", "reason", "logs-off") == before+1
+		})
+	})
+	t.Run("beside the wrapper under ids of its own, unmeasured", func(t *testing.T) {
+		before := count(t, h.metrics, "coldtrace_watch_phase_duration_seconds", "phase", startup.SpanVLLMInit)
+		s := h.pod(t, "compared", func(p *corev1.Pod) {
+			p.Annotations = map[string]string{"coldtrace.io/status": wrapped["coldtrace.io/status"], "coldtrace.io/logs": "always"}
+		})
+		s.begins(t, ofVLLM...)
+		s.isReady(t)
+		h.told(t, s, startup.SpanPodStartup)
+		if id := startup.MD5.SpanID(string(s.pod.UID), "log:in_container_startup"); hex.EncodeToString(h.told(t, s, startup.SpanStartup).SpanId) != id.String() {
+			t.Error("startup has the wrapper's id")
+		}
+		if n := count(t, h.metrics, "coldtrace_watch_phase_duration_seconds", "phase", startup.SpanVLLMInit); n != before {
+			t.Errorf("%v of vllm_init, before %v", n, before)
+		}
+	})
+	t.Run("each attempt, with what its log says of its failure", func(t *testing.T) {
+		s := h.pod(t, "crashes", argsOnly)
+		s.begins(t, append(slices.Clone(ofVLLM[:4]), "(EngineCore pid=9) torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB "+secret)...)
+		s.restarts(t, 1)
+		s.says(s.started.Time, ofVLLM...)
+		pause(time.Until(s.started.Add(time.Second)))
+		s.isReady(t)
+		h.told(t, s, startup.SpanPodStartup)
+		reasons := map[string]string{}
+		h.r.wait(t.Context(), func() bool {
+			for _, copies := range h.r.spans[s.trace()] {
+				if sp := copies[0]; sp.Name == startup.SpanStartup {
+					reasons[hex.EncodeToString(sp.SpanId)] = textOf(sp, startup.AttrReason)
+				}
+			}
+			return true
+		})
+		first, second := startup.MD5.SpanID(string(s.pod.UID), "in_container_startup").String(), startup.MD5.SpanID(string(s.pod.UID), "in_container_startup#2").String()
+		if len(reasons) != 2 || reasons[first] != "cuda_out_of_memory" || reasons[second] != "" {
+			t.Errorf("%v", reasons)
+		}
+		if n := h.logs.requests(s); n > 6 {
+			t.Errorf("%d requests", n)
+		}
+		texts := h.notices(t, s, 2)
+		if len(texts) != 2 || !slices.ContainsFunc(texts, func(x string) bool {
+			return strings.HasPrefix(x, "Warning attempt 1 failed after ") && strings.Contains(x, "(cuda_out_of_memory)")
+		}) {
+			t.Errorf("events: %q", texts)
+		}
+	})
+	t.Run("and nothing of a line goes anywhere", func(t *testing.T) { h.silentOf(t, secret) })
+}
+
+// silentOf looks for a text in everything that left the watcher.
+func (h *hearing) silentOf(t *testing.T, text string) {
+	t.Helper()
+	spans := 0
+	h.r.wait(t.Context(), func() bool {
+		for _, all := range h.r.spans {
+			for _, copies := range all {
+				spans++
+				if strings.Contains(fmt.Sprint(copies), text) {
+					t.Errorf("a span holds it: %v", copies[0])
+				}
+			}
+		}
+		return true
+	})
+	if spans < 20 {
+		t.Errorf("only %d spans to look at", spans)
+	}
+	h.mu.Lock()
+	if strings.Contains(h.said.String(), text) {
+		t.Errorf("the log holds it: %s", h.said.String())
+	}
+	h.mu.Unlock()
+	events, err := h.client.CoreV1().Events("").List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range events.Items {
+		if strings.Contains(events.Items[i].String(), text) {
+			t.Errorf("an event holds it: %s", events.Items[i].Message)
+		}
+	}
+	maps, err := h.client.CoreV1().ConfigMaps("").List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range maps.Items {
+		if strings.Contains(maps.Items[i].String(), text) {
+			t.Errorf("ConfigMap %s holds it", maps.Items[i].Name)
+		}
+	}
+}
+
+// What nothing probes is Ready as soon as it runs. Its start goes on until its log says that it serves.
+func TestAStartThatNothingProbesEndsWhenItsLogSaysThatItServes(t *testing.T) {
+	h := newHearing(t, startAPI(t), func(c *watch.Config) { c.Clock = later{by: 40 * time.Second} }) // it looks after half a minute
+	t.Run("a server", func(t *testing.T) {
+		s := h.pod(t, "server", unprobed)
+		s.begins(t, ofVLLM...)
+		s.isReady(t)
+		root := h.told(t, s, startup.SpanPodStartup)
+		served := s.started.Add(time.Duration(len(ofVLLM)) * 5 * time.Millisecond).UnixNano()
+		if textOf(root, startup.AttrOutcome) != startup.OutcomeReady || int64(root.EndTimeUnixNano) != served { //nolint:gosec // a time
+			t.Errorf("%s, %s after its log says", textOf(root, startup.AttrOutcome), time.Duration(int64(root.EndTimeUnixNano)-served)) //nolint:gosec // a time
+		}
+		if source := textOf(root, startup.AttrTimeSourceEnd); source != string(startup.TimeLog) {
+			t.Errorf("its end is from %q", source)
+		}
+		if texts := h.notices(t, s, 1); !strings.HasPrefix(texts[0], "Normal ready after ") {
+			t.Errorf("events: %q", texts)
+		}
+	})
+	t.Run("a job that fails before", func(t *testing.T) {
+		s := h.pod(t, "job", func(p *corev1.Pod) { unprobed(p); p.Spec.RestartPolicy = corev1.RestartPolicyNever })
+		s.begins(t, append(slices.Clone(ofVLLM[:4]), "(EngineCore pid=9) torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB")...)
+		s.isReady(t)
+		p, err := h.client.CoreV1().Pods(podNamespace).Get(t.Context(), "job", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Status.Phase = corev1.PodFailed
+		p.Status.ContainerStatuses[0].State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 1, Reason: "Error", StartedAt: s.started, FinishedAt: metav1.NewTime(s.started.Add(3 * time.Second))}}
+		if _, err := h.client.CoreV1().Pods(podNamespace).UpdateStatus(t.Context(), p, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		root := h.told(t, s, startup.SpanPodStartup)
+		if outcome := textOf(root, startup.AttrOutcome); outcome != startup.OutcomeFailed {
+			t.Errorf("the outcome is %s", outcome)
+		}
+		if why := textOf(h.told(t, s, startup.SpanStartup), startup.AttrReason); why != "cuda_out_of_memory" {
+			t.Errorf("startup failed by %q", why)
+		}
+	})
+	t.Run("no right to hear it: Kubernetes' word has to do", func(t *testing.T) {
+		s := h.pod(t, "unheard", unprobed)
+		h.logs.fails(s, func(_ int, w http.ResponseWriter, _ *http.Request, _ string) bool {
+			http.Error(w, "no", http.StatusForbidden)
+			return true
+		})
+		s.begins(t)
+		s.isReady(t)
+		if outcome := textOf(h.told(t, s, startup.SpanPodStartup), startup.AttrOutcome); outcome != startup.OutcomeStarted {
+			t.Errorf("the outcome is %s", outcome)
+		}
+	})
+}
+
+// Whatever the kubelet does, a start is told: coarser if it must be, and counted.
+func TestNoStartIsStuckWhateverAKubeletDoes(t *testing.T) {
+	h := newHearing(t, startAPI(t))
+	answer := func(status int) fault {
+		return func(_ int, w http.ResponseWriter, _ *http.Request, _ string) bool {
+			http.Error(w, "no", status)
+			return true
+		}
+	}
+	once := func(f fault) fault {
+		return func(n int, w http.ResponseWriter, r *http.Request, log string) bool { return n == 0 && f(n, w, r, log) }
+	}
+	hang := func(_ int, _ http.ResponseWriter, r *http.Request, _ string) bool { <-r.Context().Done(); return true }
+	reset := func(int, http.ResponseWriter, *http.Request, string) bool { panic(http.ErrAbortHandler) }
+	truncate := func(_ int, w http.ResponseWriter, _ *http.Request, log string) bool {
+		_, _ = w.Write([]byte(log[:len(log)/2]))
+		w.(http.Flusher).Flush()
+		panic(http.ErrAbortHandler)
+	}
+	for name, tc := range map[string]struct {
+		fault  fault
+		lines  []string
+		after  time.Duration // the container's start
+		unseen string        // empty: it is told all the same
+	}{
+		"500":                {fault: answer(http.StatusInternalServerError), lines: ofVLLM, unseen: "unanswered"},
+		"500 once":           {fault: once(answer(http.StatusInternalServerError)), lines: ofVLLM},
+		"404":                {fault: answer(http.StatusNotFound), lines: ofVLLM, unseen: "gone"},
+		"hangs":              {fault: hang, lines: ofVLLM, unseen: "unanswered"},
+		"hangs once":         {fault: once(hang), lines: ofVLLM},
+		"resets":             {fault: reset, lines: ofVLLM, unseen: "unanswered"},
+		"truncates":          {fault: truncate, lines: ofVLLM, unseen: "cut"},
+		"truncates once":     {fault: once(truncate), lines: ofVLLM},
+		"rotated":            {lines: []string{"INFO: 10.0.0.1 GET /health 200"}, after: time.Hour, unseen: "rotated"},
+		"nothing known":      {lines: []string{"hello", "world"}, unseen: "no_engine"},
+		"says nothing":       {lines: nil, unseen: "silent"},
+		"one line of 300 kB": {lines: append([]string{strings.Repeat("x", 300<<10)}, ofVLLM...)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			own := strings.ToLower(strings.ReplaceAll(name, " ", "-"))
+			h.node(t, own)
+			s := h.pod(t, "kubelet-"+own, argsOnly)
+			s.node = own
+			if tc.fault != nil {
+				h.logs.fails(s, tc.fault)
+			}
+			s.begins(t)
+			s.says(s.started.Add(tc.after), tc.lines...)
+			s.isReady(t)
+			root := h.told(t, s, startup.SpanPodStartup)
+			if outcome := textOf(root, startup.AttrOutcome); outcome != startup.OutcomeReady {
+				t.Errorf("the outcome is %s", outcome)
+			}
+			got := h.names(s)
+			if !slices.Contains(got, startup.SpanStartup) || slices.Contains(got, startup.SpanVLLMInit) != (tc.unseen == "") {
+				t.Errorf("told %v", got)
+			}
+			// The API server asks again by itself when a connection is reset.
+			if n := h.logs.requests(s); n > 6 && name != "resets" {
+				t.Errorf("%d requests", n)
+			}
+			if tc.unseen != "" {
+				await(t, "it to be counted", func() bool {
+					return metric(t, h.metrics, "coldtrace_starts_unseen_inside_total", "reason", tc.unseen) > 0
+				})
+			}
+		})
+	}
+}
+
+// The chart gives rights by namespace; who was told of more than there are has it counted.
+func TestALogThatMayNotBeReadIsNotAskedForAgain(t *testing.T) {
+	a := startAPI(t)
+	user, err := a.env.AddUser(envtest.User{Name: "watcher"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.must(t, func(ctx context.Context) error {
+		_, err := a.client.RbacV1().ClusterRoles().Create(ctx, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "watcher"}, Rules: []rbacv1.PolicyRule{
+			{APIGroups: []string{""}, Resources: []string{"pods", "events", "namespaces", "nodes", "configmaps"}, Verbs: []string{"get", "list", "watch", "create", "update"}},
+		}}, metav1.CreateOptions{})
+		return err
+	})
+	a.must(t, func(ctx context.Context) error {
+		_, err := a.client.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Name: "watcher"}, RoleRef: rbacv1.RoleRef{APIGroup: "rbac.authorization.k8s.io", Kind: "ClusterRole", Name: "watcher"},
+			Subjects: []rbacv1.Subject{{Kind: "User", Name: "watcher", APIGroup: "rbac.authorization.k8s.io"}},
+		}, metav1.CreateOptions{})
+		return err
+	})
+	h := newHearing(t, a, func(c *watch.Config) { c.REST = user.Config() })
+	s := h.pod(t, "forbidden", argsOnly)
+	s.begins(t, ofVLLM...)
+	s.isReady(t)
+	h.told(t, s, startup.SpanPodStartup)
+	if got := h.names(s); slices.Contains(got, startup.SpanVLLMInit) || h.logs.requests(s) != 0 {
+		t.Errorf("%v", got)
+	}
+	await(t, "it to be counted", func() bool {
+		return metric(t, h.metrics, "coldtrace_starts_unseen_inside_total", "reason", "forbidden") == 1
+	})
+	if n := metric(t, h.metrics, "coldtrace_watch_log_requests_total", "result", "forbidden"); n != 1 {
+		t.Errorf("%v requests", n)
+	}
+}
+
+// count is how often a histogram's series was observed.
+func count(t *testing.T, r *prometheus.Registry, name, label, value string) (n uint64) {
+	t.Helper()
+	families, err := r.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() != name {
+			continue
+		}
+		for _, m := range family.Metric {
+			for _, l := range m.Label {
+				if l.GetName() == label && l.GetValue() == value {
+					n += m.GetHistogram().GetSampleCount()
+				}
+			}
+		}
+	}
+	return n
+}
