@@ -28,6 +28,8 @@ type Request struct {
 	Version              string // coldtrace's own
 	// NoWrapper, if not empty, is why the wrapper must not be used for this pod, whatever the policy says.
 	NoWrapper Reason
+	// LogsForbidden says that the watcher may not read logs in the namespace; it matters to explanations.
+	LogsForbidden bool
 	// NoImageVolume, if not empty, is why auto must not mount an image in this pod, whatever the nodes can.
 	NoImageVolume Reason
 	// Entrypoint and Cmd are the image's as a registry told; annotations and known images come first.

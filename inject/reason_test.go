@@ -48,6 +48,7 @@ func TestFixturesGiveEveryReasonThatAPodCanHave(t *testing.T) {
 		inject.ReasonPanic, inject.ReasonUnreadable, inject.ReasonBreaker, inject.ReasonNestedShell, inject.ReasonEval, inject.ReasonShellSyntax,
 		inject.ReasonDynamicCommand, inject.ReasonCommandSubst, inject.ReasonHereDocument, inject.ReasonKubeletExpansion, inject.ReasonScriptUnknown,
 		inject.ReasonXtrace, inject.ReasonOtherParser, inject.ReasonTooLarge, inject.ReasonOverloaded, inject.ReasonStarting, inject.ReasonDeadline,
+		inject.ReasonWrapperTells, inject.ReasonLogTells, inject.ReasonLogsAlways, inject.ReasonLogsOff, inject.ReasonLogsForbidden, // of what happens later
 	}
 	for _, e := range inject.Vocabulary {
 		if !slices.Contains(given, e.Reason) && !slices.Contains(elsewhere, e.Reason) {

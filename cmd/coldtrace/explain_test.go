@@ -59,7 +59,7 @@ func TestEveryReasonThatCallsForSomethingIsTold(t *testing.T) {
 	for _, e := range inject.Vocabulary {
 		d := &inject.Decision{Notes: []inject.Note{{Reason: inject.ReasonLabel}, {Reason: e.Reason}}}
 		told := false
-		for _, name := range []string{ruleSelection, ruleAnnotations, ruleGPU, ruleCommand, ruleEnv, ruleWrapper, ruleFlag, ruleSampling} {
+		for _, name := range []string{ruleSelection, ruleAnnotations, ruleGPU, ruleCommand, ruleEnv, ruleWrapper, ruleFlag, ruleSampling, ruleInside} {
 			r := rule{name: name}
 			r.tell(d)
 			told = told || strings.Contains(r.decided, string(e.Reason)) && strings.Join(r.advice, "") == e.Advice

@@ -53,6 +53,7 @@ func (o *dryRun) decide(t podTemplate, m manifest, policy *config.Policy) inject
 		NamespaceAnnotations: o.nsAnnotation,
 		Policy:               policy,
 		ImageVolumes:         o.imageVolumes,
+		LogsForbidden:        true, // as the chart has it by default
 		Version:              version,
 	}
 	if o.installed != nil {

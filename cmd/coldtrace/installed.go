@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -22,6 +24,7 @@ type installed struct {
 	policy       *config.Policy
 	breaker      breaker.State
 	imageVolumes bool
+	logs         []string // namespaces whose logs are read, * all
 }
 
 // readInstalled finds the installation by its webhook configuration, which says where it lives.
@@ -60,6 +63,20 @@ func readAt(ctx context.Context, client kubernetes.Interface, namespace, policy 
 	if err != nil && !apierrors.IsNotFound(err) {
 		return nil, fmt.Errorf("get breaker: %w", err)
 	}
+	deployments, err := client.AppsV1().Deployments(namespace).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=coldtrace"})
+	switch {
+	case apierrors.IsForbidden(err):
+		in.logs = []string{"*"} // who can't see it is told what the policy says
+	case err != nil:
+		return nil, fmt.Errorf("list deployments: %w", err)
+	}
+	for i := range deployments.Items {
+		for _, arg := range deployments.Items[i].Spec.Template.Spec.Containers[0].Args {
+			if names, ok := strings.CutPrefix(arg, "--log-namespaces="); ok {
+				in.logs = strings.Split(names, ",")
+			}
+		}
+	}
 	nodes, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("list nodes: %w", err)
@@ -75,6 +92,7 @@ func readAt(ctx context.Context, client kubernetes.Interface, namespace, policy 
 // apply has a decision made as the installation would make it for a pod of an object now.
 func (in *installed) apply(req *inject.Request, m manifest) {
 	req.Policy, req.ImageVolumes = in.policy, in.imageVolumes
+	req.LogsForbidden = !slices.Contains(in.logs, "*") && !slices.Contains(in.logs, req.Namespace)
 	if in.breaker.IsRefused(req.Namespace) {
 		req.NoImageVolume = inject.ReasonRefused
 	}

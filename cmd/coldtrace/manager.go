@@ -44,7 +44,7 @@ func newManager(c *rest.Config, o serveOptions, log logr.Logger) (ctrl.Manager, 
 		},
 		// Only the own CA needs a leader. Without one nobody stands for election: replicas with a certificate from files would
 		// keep the lease from those that shall bring the own CA back, and wait for them to be ready.
-		LeaderElection:                o.leaderElect && o.certDir == "",
+		LeaderElection:                o.leaderElect && o.webhook && o.certDir == "",
 		LeaderElectionID:              leaderLease,
 		LeaderElectionNamespace:       o.namespace,
 		LeaderElectionReleaseOnCancel: true,

@@ -32,6 +32,7 @@ const (
 	ruleWrapper     = "wrapper"
 	ruleFlag        = "vllm flag"
 	ruleSampling    = "request sampling"
+	ruleInside      = "inside"
 )
 
 // reasonRules are the reasons that belong to one rule, whatever their detail is.
@@ -87,12 +88,24 @@ func rulesOf(req inject.Request, sel *inject.Selection, ops []inject.Operation, 
 			rule{name: ruleWrapper, saw: sawWrapper(req, sel), decided: delivered(ops)},
 			rule{name: ruleFlag, saw: "mode " + string(sel.Settings.VLLMFlag)},
 			rule{name: ruleSampling, saw: "sampler " + sel.Settings.RequestSampling.Sampler},
+			inside(req, sel, d),
 		)
 	}
 	for i := range out {
 		out[i].tell(d)
 	}
 	return out
+}
+
+// inside is the line about who tells what happens in the container.
+func inside(req inject.Request, sel *inject.Selection, d *inject.Decision) rule {
+	wrapped := slices.Contains(d.Features, inject.FeatureWrapper) || inject.Wrapped(req.Pod.Metadata.Annotations)
+	by, reason := inject.InsideOf(sel.Settings.Logs, wrapped, !req.LogsForbidden)
+	r := rule{name: ruleInside, saw: "logs " + string(sel.Settings.Logs), decided: string(by) + ": " + string(reason)}
+	if e, _ := inject.Explain(reason); e.Advice != "" {
+		r.advice = []string{e.Advice}
+	}
+	return r
 }
 
 func lasting(req inject.Request) (n int) {

@@ -141,7 +141,9 @@ func serve(ctx context.Context, o serveOptions, flags *pflag.FlagSet) error {
 		if err != nil {
 			return err
 		}
-		ready = func(q *http.Request) error { return errors.Join(r.server.StartedChecker()(q), r.trusted(), handler.Ready(q)) }
+		ready = func(q *http.Request) error {
+			return errors.Join(r.server.StartedChecker()(q), r.trusted(), handler.Ready(q))
+		}
 		// The manager stops only after the API server has stopped calling.
 		var cancel context.CancelFunc
 		running, cancel = handler.Drain(ctx, o.drainQuiet, o.drainMost)

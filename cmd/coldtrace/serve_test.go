@@ -136,19 +136,23 @@ func (s *site) awaitPending(t *testing.T, pod *corev1.Pod) {
 type replica struct {
 	cmd     *exec.Cmd
 	metrics string
+	health  string
+	webhook string
 	ended   bool
 }
 
-func (s *site) replica(t *testing.T) *replica {
+func (s *site) replica(t *testing.T, more ...string) *replica {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &replica{metrics: freeAddress(t)}
-	_, port, _ := net.SplitHostPort(freeAddress(t))
-	r.cmd = exec.CommandContext(context.Background(), self, "serve", "--namespace=coldtrace", "--policy="+s.policy,
-		"--webhook-port="+port, "--metrics-address="+r.metrics, "--health-address="+freeAddress(t))
+	r := &replica{metrics: freeAddress(t), health: freeAddress(t), webhook: freeAddress(t)}
+	_, port, _ := net.SplitHostPort(r.webhook)
+	r.cmd = exec.CommandContext(context.Background(), self, append([]string{
+		"serve", "--namespace=coldtrace", "--policy=" + s.policy,
+		"--webhook-port=" + port, "--metrics-address=" + r.metrics, "--health-address=" + r.health,
+	}, more...)...)
 	r.cmd.Env = append(os.Environ(), envMain+"=1", "KUBECONFIG="+s.kubeconfig)
 	var log strings.Builder
 	r.cmd.Stderr = &log
@@ -213,6 +217,40 @@ func (r *replica) awaitLead(t *testing.T, leads int) {
 	t.Helper()
 	line := fmt.Sprintf("leader_election_master_status{name=%q} %d", watchLease, leads)
 	await(t, line, func(ctx context.Context) bool { return strings.Contains(r.scrape(ctx), line) })
+}
+
+func TestAReplicaThatOnlyWatchesServesNoWebhookAndNeedsNoCertificate(t *testing.T) {
+	s := newSite(t)
+	r := s.replica(t, "--webhook=false")
+	r.awaitLead(t, 1)
+	s.awaitPending(t, s.schedule(t, "watched"))
+	await(t, "readiness", func(ctx context.Context) bool {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.health+"/readyz", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err == nil {
+			resp.Body.Close()
+		}
+		return err == nil && resp.StatusCode == http.StatusOK
+	})
+	if c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", r.webhook); err == nil {
+		c.Close()
+		t.Error("something listens on the webhook's port")
+	}
+	secrets, err := s.client.CoreV1().Secrets("coldtrace").List(t.Context(), metav1.ListOptions{})
+	if err != nil || len(secrets.Items) != 0 {
+		t.Errorf("%d Secrets, %v", len(secrets.Items), err)
+	}
+	leases, err := s.client.CoordinationV1().Leases("coldtrace").List(t.Context(), metav1.ListOptions{})
+	if err != nil || len(leases.Items) != 1 || leases.Items[0].Name != watchLease {
+		t.Errorf("leases: %v, %v", leases.Items, err)
+	}
+	text := r.scrape(t.Context())
+	if !strings.Contains(text, "coldtrace_policy_good 1") || !strings.Contains(text, `coldtrace_starts_unseen_inside_total{reason="logs-not-granted"} 0`) {
+		t.Errorf("the metrics lack what alerts look at:\n%s", text)
+	}
 }
 
 // Take-over is measured with real processes. The bars hold on a machine that does nothing else, so they are bars only

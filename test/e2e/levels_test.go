@@ -5,6 +5,7 @@
 package e2e
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -75,7 +76,7 @@ func TestAReleaseIsSwitchedBetweenWatchingAloneAndTheWebhook(t *testing.T) {
 				t.Errorf("no span %s", key)
 				continue
 			}
-			if key == "torch_compile" && n.Get(startup.AttrTimeSource) != string(startup.TimeLog) {
+			if key == "torch_compile" && fmt.Sprint(n.Get(startup.AttrTimeSource)) != string(startup.TimeLog) {
 				t.Errorf("it is from %s", n.Get(startup.AttrTimeSource))
 			}
 		}
@@ -95,7 +96,7 @@ func TestAReleaseIsSwitchedBetweenWatchingAloneAndTheWebhook(t *testing.T) {
 		var services []string
 		got.Walk(func(n *trace.Node) {
 			if n.Name == startup.SpanVLLMInit {
-				services = append(services, n.Get(startup.AttrTimeSource))
+				services = append(services, fmt.Sprint(n.Get(startup.AttrTimeSource)))
 			}
 		})
 		if !slices.Equal(services, []string{string(startup.TimeObserved)}) {
@@ -117,7 +118,7 @@ func TestAContainerThatTheWrapperIsNotInIsToldByItsLog(t *testing.T) {
 	pod := await(t, begin(t, labelled, "not-wrapped", off), stage.Ready)
 	got := awaitTrace(t, string(pod.UID), startup.SpanPodStartup, startup.SpanStartup, startup.SpanVLLMInit)
 	got.Walk(func(n *trace.Node) {
-		if n.Name == startup.SpanTorchCompile && n.Get(startup.AttrTimeSource) != string(startup.TimeLog) {
+		if n.Name == startup.SpanTorchCompile && fmt.Sprint(n.Get(startup.AttrTimeSource)) != string(startup.TimeLog) {
 			t.Errorf("it is from %s", n.Get(startup.AttrTimeSource))
 		}
 	})
