@@ -186,9 +186,11 @@ func (q *quick) span() *Span {
 			s.Attributes = q.attributes()
 		case "events":
 			q.array(func() { s.Events = append(s.Events, q.event()) })
+		case "links":
+			q.array(func() { s.Links = append(s.Links, q.link()) })
 		case "status":
 			q.status(s)
-		case "kind", "flags", "traceState", "links", "droppedAttributesCount", "droppedEventsCount", "droppedLinksCount":
+		case "kind", "flags", "traceState", "droppedAttributesCount", "droppedEventsCount", "droppedLinksCount":
 			q.skip()
 		default:
 			q.lost = true
@@ -213,6 +215,27 @@ func (q *quick) time() time.Time {
 	n, err := strconv.ParseUint(string(q.raw('"')), 10, 64)
 	q.lost = q.lost || err != nil
 	return unixNano(n)
+}
+
+func (q *quick) link() (l Link) {
+	l.Attributes = []Attribute{}
+	q.object(func(key string) {
+		switch key {
+		case "traceId":
+			l.TraceID = q.text()
+			q.lost = q.lost || !isHex(l.TraceID, 32)
+		case "spanId":
+			l.ID = string(q.raw('"'))
+			q.lost = q.lost || !isHex(l.ID, 16)
+		case "attributes":
+			l.Attributes = q.attributes()
+		case "traceState", "flags", "droppedAttributesCount":
+			q.skip()
+		default:
+			q.lost = true
+		}
+	})
+	return l
 }
 
 func (q *quick) event() (e Event) {
