@@ -61,6 +61,9 @@ func (t *Trace) Phases() []*Node {
 // Uncovered is the time that no phase explains.
 func (t *Trace) Uncovered() time.Duration {
 	uncovered := t.Total()
+	if t.group != nil {
+		uncovered = t.group.first.Total() // the others have phases of their own
+	}
 	for _, n := range t.Phases() {
 		uncovered -= n.Exclusive
 	}

@@ -16,12 +16,9 @@ import (
 // several are starts of pods that start as one, drawn as one: those of one making of a group.
 type several struct {
 	group.Start
+	first     *Trace           // its leader's, which is drawn in full
 	straggler *group.Straggler // nil: none was late enough to tell
 }
-
-// lateEnough is by how much the last of a group is behind the others before anybody waits for it: more than what edges that are
-// known to the second can make up.
-const lateEnough = 2 * time.Second
 
 // Collapse puts one trace in the place of those of a group's pods, the newest first: the leader's phases in full, and of each
 // other pod a line. A pod of which no other of its group is there stays as it is.
@@ -34,7 +31,7 @@ func Collapse(traces []*Trace) []*Trace {
 		now   time.Time
 	)
 	for _, t := range traces {
-		m, ok := t.member()
+		m, ok := t.Member()
 		if !ok || of[m.UID] != nil {
 			out = append(out, t)
 			continue
@@ -61,8 +58,8 @@ func Collapse(traces []*Trace) []*Trace {
 	return out
 }
 
-// member is what the trace tells of a pod of a group.
-func (t *Trace) member() (group.Member, bool) {
+// Member is what the trace tells of a pod of a group.
+func (t *Trace) Member() (group.Member, bool) {
 	g := startup.Group{
 		Key: t.first(startup.AttrGroupKey), Generation: t.first(startup.AttrGroupGeneration), Part: t.first(startup.AttrGroupPart),
 		Role: startup.GroupRole(t.first(startup.AttrGroupRole)),
@@ -97,8 +94,8 @@ func (t *Trace) member() (group.Member, bool) {
 // together draws the starts of a group on one axis.
 func together(s group.Start, of map[string]*Trace) *Trace {
 	first := of[s.Members[0].UID]
-	t := &Trace{ID: first.ID, Start: s.Begin, End: first.End, attempts: first.attempts, Conflicts: first.Conflicts, group: &several{Start: s}}
-	if late, ok := s.Straggler(); ok && late.Behind >= lateEnough {
+	t := &Trace{ID: first.ID, Start: s.Begin, End: first.End, attempts: first.attempts, Conflicts: first.Conflicts, group: &several{Start: s, first: first}}
+	if late, ok := s.HeldUp(); ok {
 		t.group.straggler = &late
 	}
 	t.Roots = slices.Clone(first.Roots)

@@ -56,6 +56,16 @@ func (s *Start) Straggler() (Straggler, bool) {
 	return out, true
 }
 
+// lateEnough is by how much the last of a group is behind the others before anybody waits for it: more than what edges that are
+// known to the second can make up.
+const lateEnough = 2 * time.Second
+
+// HeldUp is the straggler, if it was late enough to hold the others up.
+func (s *Start) HeldUp() (Straggler, bool) {
+	late, ok := s.Straggler()
+	return late, ok && late.Behind >= lateEnough
+}
+
 // median of an even number is the lower of the two in the middle: a time that some member had.
 func median(members []*Member, of func(*Member) time.Duration) time.Duration {
 	all := make([]time.Duration, len(members))

@@ -25,6 +25,9 @@ const (
 func (r *Report) Text(o trace.Options) string {
 	c := &trace.Canvas{Options: o}
 	c.Line(trace.Bold(r.headline()))
+	if r.Pods.starts() > 0 {
+		c.Line(trace.Plain(r.Pods.line()))
+	}
 	c.Line(trace.Dim(r.when()))
 	c.Line(trace.Plain(""))
 	r.table(c)

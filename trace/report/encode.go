@@ -18,6 +18,17 @@ type reportJSON struct {
 	From   time.Time   `json:"from"`
 	To     time.Time   `json:"to"`
 	Groups []groupJSON `json:"groups"`
+	Pods   podsJSON    `json:"pod_groups"`
+}
+
+// podsJSON are starts of several pods as one.
+type podsJSON struct {
+	Starts int           `json:"starts"`
+	Ready  int           `json:"ready"`
+	Failed int           `json:"failed"`
+	Going  int           `json:"starting"`
+	Total  quantilesJSON `json:"total_seconds"`
+	HeldUp []Reason      `json:"held_up"`
 }
 
 type groupJSON struct {
@@ -64,9 +75,13 @@ func (q Quantiles) json() quantilesJSON {
 	return quantilesJSON{q.P10.Seconds(), q.P50.Seconds(), q.P90.Seconds(), q.P95.Seconds()}
 }
 
+func (t Together) json() podsJSON {
+	return podsJSON{t.starts(), t.Ready, t.Failed, t.Going, t.Total.json(), append([]Reason{}, t.HeldUp...)}
+}
+
 // JSON writes the report as one object, durations in seconds, shares from 0 to 1.
 func (r *Report) JSON(w io.Writer) error {
-	out := reportJSON{By: r.By, From: r.From.UTC(), To: r.To.UTC(), Groups: []groupJSON{}}
+	out := reportJSON{By: r.By, From: r.From.UTC(), To: r.To.UTC(), Groups: []groupJSON{}, Pods: r.Pods.json()}
 	for i := range r.Groups {
 		g := &r.Groups[i]
 		group := groupJSON{

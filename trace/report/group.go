@@ -18,6 +18,7 @@ type Report struct {
 	From   time.Time // the first began
 	To     time.Time // the last did
 	All    Group
+	Pods   Together // that start as one
 	Groups []Group
 }
 
@@ -55,7 +56,7 @@ type Quantiles struct{ P10, P50, P90, P95 time.Duration }
 
 // New groups starts by one of Dimensions.
 func New(starts []Start, by string) *Report {
-	r := &Report{By: by, All: NewGroup("", starts)}
+	r := &Report{By: by, All: NewGroup("", starts), Pods: together(starts)}
 	byName := map[string][]Start{}
 	for i, s := range starts {
 		byName[s.Facts[by]] = append(byName[s.Facts[by]], s)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/startup/group"
 	"github.com/coldtrace/coldtrace/trace"
 	"github.com/coldtrace/coldtrace/trace/advice"
 )
@@ -28,6 +29,8 @@ type Start struct {
 	Facts   map[string]string
 	Advice  []advice.Advice
 	Drawing *trace.Drawing // nil: it is not drawn
+
+	member *group.Member // of a group of pods; nil: of none
 }
 
 // Ended says how a start went.
@@ -99,6 +102,9 @@ func Of(t *trace.Trace) Start {
 	}
 	if engine := t.Value(startup.AttrEngine); engine != "" {
 		s.Facts["engine_version"] = strings.TrimSpace(engine + " " + s.Facts["engine_version"])
+	}
+	if m, ok := t.Member(); ok {
+		s.member = &m
 	}
 	s.Phases = shares(t)
 	t.Walk(func(n *trace.Node) {

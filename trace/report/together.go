@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/coldtrace/coldtrace/startup/group"
+	"github.com/coldtrace/coldtrace/trace/text"
+)
+
+// Together are the starts of several pods as one, of which starts of the report are parts.
+type Together struct {
+	Ready  int
+	Failed int
+	Going  int
+	Total  Quantiles // of those that got ready
+	HeldUp []Reason  // phases in which one pod was late enough to hold the others up, the most frequent first
+}
+
+// together sorts starts into those of groups. A pod of whose group no other is there is none.
+func together(starts []Start) (out Together) {
+	var table group.Table
+	var now time.Time
+	asked := map[[2]string]bool{}
+	for i := range starts {
+		if m := starts[i].member; m != nil {
+			table.Put(*m)
+			asked[[2]string{m.Namespace, m.Group.Key}] = true
+		}
+		if end := starts[i].Began.Add(starts[i].Total); end.After(now) {
+			now = end
+		}
+	}
+	var totals []time.Duration
+	held := map[string]int{}
+	for at := range asked {
+		for _, s := range table.Starts(at[0], at[1], now) {
+			late, is := s.HeldUp()
+			switch {
+			case len(s.Members) < 2:
+				continue
+			case s.Outcome == "":
+				out.Going++
+			case !s.Well():
+				out.Failed++
+			default:
+				out.Ready++
+				totals = append(totals, s.End.Sub(s.Begin))
+			}
+			if is && late.Phase != "" {
+				held[late.Phase]++
+			}
+		}
+	}
+	out.Total = quantiles(totals)
+	for phase, n := range held {
+		out.HeldUp = append(out.HeldUp, Reason{phase, n})
+	}
+	slices.SortFunc(out.HeldUp, func(a, b Reason) int { return cmp.Or(cmp.Compare(b.Starts, a.Starts), cmp.Compare(a.Reason, b.Reason)) })
+	return out
+}
+
+func (t Together) starts() int { return t.Ready + t.Failed + t.Going }
+
+// line is them in words: "3 groups of pods that start as one: 2 ready (p50 10m 40s, p90 12m 05s), 1 failed; held up by image_pull ×2".
+func (t Together) line() string {
+	ready := fmt.Sprintf("%d ready", t.Ready)
+	if t.Ready > 0 {
+		ready += fmt.Sprintf(" (p50 %s, p90 %s)", text.Seconds(t.Total.P50), text.Seconds(t.Total.P90))
+	}
+	out := []string{ready}
+	if t.Failed > 0 {
+		out = append(out, fmt.Sprintf("%d failed", t.Failed))
+	}
+	if t.Going > 0 {
+		out = append(out, fmt.Sprintf("%d still starting", t.Going))
+	}
+	said := plural(t.starts(), "group") + " of pods that start as one: " + strings.Join(out, ", ")
+	for i, h := range t.HeldUp[:min(3, len(t.HeldUp))] {
+		said += map[bool]string{true: "; held up by ", false: ", "}[i == 0] + fmt.Sprintf("%s ×%d", h.Reason, h.Starts)
+	}
+	return said
+}
