@@ -18,7 +18,9 @@ type quick struct {
 	in    *jsontext.Decoder
 	texts map[string]string
 	boxed map[string]any
-	lost  bool // the line is none of those
+
+	scratch []Attribute // while a list is read: those that are kept have no room to spare
+	lost    bool        // the line is none of those
 }
 
 // read takes the spans of a line; ok says whether it was one.
@@ -277,7 +279,7 @@ func (q *quick) status(s *Span) {
 }
 
 func (q *quick) attributes() []Attribute {
-	out := make([]Attribute, 0, 16)
+	q.scratch = q.scratch[:0]
 	q.array(func() {
 		var a Attribute
 		q.object(func(key string) {
@@ -290,9 +292,9 @@ func (q *quick) attributes() []Attribute {
 				q.lost = true
 			}
 		})
-		out = append(out, a)
+		q.scratch = append(q.scratch, a)
 	})
-	return out
+	return append(make([]Attribute, 0, len(q.scratch)), q.scratch...)
 }
 
 func (q *quick) value() (v any) {
