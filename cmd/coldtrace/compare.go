@@ -40,7 +40,7 @@ a start that lacks it counts as 0 s. Fewer than six starts of each give no inter
   coldtrace compare --by image_tag v0.11.0 v0.11.2 deploy/llama -n models --fail-above weights_load=20%`,
 		Args: cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			boundGarbage()
+			boundGarbage(gcReport)
 			return runCompare(cmd, args, flags)
 		},
 		ValidArgsFunction: flags.source.completePods,

@@ -38,7 +38,7 @@ the time that it alone explains, so that those of a start add up to its total; a
   coldtrace report traces.jsonl --html report.html
   coldtrace report deploy/llama -n models --csv >starts.csv`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			boundGarbage()
+			boundGarbage(gcReport)
 			return runReport(cmd, args, flags)
 		},
 		ValidArgsFunction: flags.source.completePods,

@@ -128,7 +128,7 @@ func serve(ctx context.Context, o serveOptions, flags *pflag.FlagSet) error {
 	if err := o.validate(); err != nil {
 		return err
 	}
-	boundGarbage()
+	boundGarbage(gcServe)
 	log := newLogger(o.verbose)
 	log.Info("Starting.", effective(flags)...)
 	r, err := newInstance(ctx, o, log)

@@ -5,6 +5,7 @@ package advice
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -49,15 +50,16 @@ const (
 // start is one, with what rules ask of it.
 type start struct {
 	*trace.Trace
-	peers  *Peers
-	nodes  []*trace.Node
-	parent map[*trace.Node]*trace.Node
-	engine string
-	gpus   int64
+	peers   *Peers
+	nodes   []*trace.Node
+	parent  map[*trace.Node]*trace.Node
+	outcome trace.Outcome
+	engine  string
+	gpus    int64
 }
 
 func newStart(t *trace.Trace, peers *Peers) *start {
-	s := &start{Trace: t, peers: peers, parent: map[*trace.Node]*trace.Node{}, engine: t.Value(startup.AttrEngine)}
+	s := &start{Trace: t, peers: peers, parent: map[*trace.Node]*trace.Node{}, engine: t.Value(startup.AttrEngine), outcome: t.Outcome()}
 	t.Walk(func(n *trace.Node) {
 		if !n.Missing {
 			s.nodes = append(s.nodes, n)
@@ -80,8 +82,9 @@ func For(t *trace.Trace, peers *Peers) []Advice {
 		out []Advice
 		s   = newStart(t, peers)
 	)
-	for _, r := range rules {
-		if t.Outcome().Failed() && !r.any {
+	for i := range rules {
+		r := &rules[i]
+		if s.outcome.Failed() && !r.any {
 			continue
 		}
 		lengths, seen := r.apply(s)
@@ -109,18 +112,25 @@ func (r *rule) apply(s *start) (Lengths, string) {
 		return r.find(s)
 	}
 	var (
-		lengths = Lengths{}
+		lengths Lengths
 		seen    []string
 	)
-	longest := slices.SortedStableFunc(slices.Values(s.nodes), func(a, b *trace.Node) int { return cmp.Compare(b.Duration(), a.Duration()) })
-	for _, n := range longest {
+	for _, n := range s.nodes {
 		if n.Name != r.phase || n.Failed || n.Open || r.holds != nil && !r.holds(s, n) {
 			continue
+		}
+		if lengths == nil {
+			lengths = Lengths{}
 		}
 		lengths[n] = 0
 		if r.to != nil {
 			lengths[n] = r.to(s, n)
 		}
+	}
+	longest := slices.SortedFunc(maps.Keys(lengths), func(a, b *trace.Node) int {
+		return cmp.Or(cmp.Compare(b.Duration(), a.Duration()), cmp.Compare(a.ID, b.ID))
+	})
+	for _, n := range longest {
 		says := took(n)
 		if r.note != nil {
 			if note := r.note(s, n); note != "" {

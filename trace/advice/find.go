@@ -170,17 +170,17 @@ func (s *start) failedAttempts() (Lengths, string) {
 	if failed > 1 {
 		attempts = fmt.Sprintf("%d attempts", failed)
 	}
-	if s.Outcome().Failed() {
+	if s.outcome.Failed() {
 		lengths = nil
 	}
-	return lengths, fmt.Sprintf("%s failed (%s), with %s of back-off", attempts, strings.Join(s.Outcome().Reasons(), ", "), text.Seconds(waits))
+	return lengths, fmt.Sprintf("%s failed (%s), with %s of back-off", attempts, strings.Join(s.outcome.Reasons(), ", "), text.Seconds(waits))
 }
 
 // cuts are reasons of a pod that the cluster ended.
 var cuts = []string{"Evicted", "PreemptionByScheduler", "TerminationByKubelet", "EvictionByEvictionAPI", "DeletionByTaintManager", "Preempted"}
 
 func (s *start) cutShort() (Lengths, string) {
-	for _, reason := range s.Outcome().Reasons() {
+	for _, reason := range s.outcome.Reasons() {
 		if slices.Contains(cuts, reason) {
 			return nil, reason + " after " + text.Seconds(s.Took())
 		}

@@ -14,7 +14,7 @@ import (
 // Peers are what other starts reached where this one could have, too.
 type Peers struct {
 	seen map[string][]reached
-	hit  map[string][]reached // images that were there
+	hit  map[string]map[string]int // starts that found an image, by image and node
 }
 
 // reached is a figure of one start.
@@ -26,19 +26,32 @@ type reached struct {
 // leastPeers are as many starts as it takes to say what is usual.
 const leastPeers = 3
 
+// mostPeers are as many as it takes to be sure: each start is compared with all of them.
+const mostPeers = 200
+
+func keep(of []reached, r reached) []reached {
+	if len(of) == mostPeers {
+		return of
+	}
+	return append(of, r)
+}
+
 // Observe adds what a start reached. A start is no peer of itself.
 func (p *Peers) Observe(t *trace.Trace) {
 	if p.seen == nil {
-		p.seen, p.hit = map[string][]reached{}, map[string][]reached{}
+		p.seen, p.hit = map[string][]reached{}, map[string]map[string]int{}
 	}
 	node := t.Value("k8s.node.name", startup.AttrNodeName)
 	t.Walk(func(n *trace.Node) {
 		if key, figure := peerFigure(t, n); key != "" {
-			p.seen[key] = append(p.seen[key], reached{t.ID, node, figure})
+			p.seen[key] = keep(p.seen[key], reached{t.ID, node, figure})
 		}
 		if n.Name == startup.SpanImagePull && n.Get(startup.AttrCached) == true {
 			key := imageKey(t, n)
-			p.hit[key] = append(p.hit[key], reached{trace: t.ID, node: node})
+			if p.hit[key] == nil {
+				p.hit[key] = map[string]int{}
+			}
+			p.hit[key][node]++
 		}
 	})
 }
@@ -71,10 +84,10 @@ func (p *Peers) hits(t *trace.Trace, n *trace.Node) (hits int) {
 	if p == nil {
 		return 0
 	}
-	node := t.Value("k8s.node.name", startup.AttrNodeName)
-	for _, r := range p.hit[imageKey(t, n)] {
-		if r.trace != t.ID && r.node != node {
-			hits++
+	own := t.Value("k8s.node.name", startup.AttrNodeName)
+	for node, starts := range p.hit[imageKey(t, n)] {
+		if node != own {
+			hits += starts
 		}
 	}
 	return hits

@@ -109,7 +109,10 @@ func Of(t *trace.Trace) Start {
 	s.Phases = shares(t)
 	t.Walk(func(n *trace.Node) {
 		for _, a := range n.Attributes {
-			if trait := n.Phase() + " " + a.Key + "=" + a.Text(); slices.Contains(telling, a.Key) && !slices.Contains(s.Traits, trait) {
+			if !slices.Contains(telling, a.Key) {
+				continue
+			}
+			if trait := n.Phase() + " " + a.Key + "=" + a.Text(); !slices.Contains(s.Traits, trait) {
 				s.Traits = append(s.Traits, trait)
 			}
 		}

@@ -15,6 +15,9 @@ import (
 
 // Printable replaces what would move the cursor or hide text on a terminal: a span's strings come from anywhere.
 func Printable(s string) string {
+	if !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return s // as most are
+	}
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n' || r == '\t' || r == '\r':
