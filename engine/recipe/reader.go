@@ -4,7 +4,6 @@ package recipe
 
 import (
 	"bytes"
-	"cmp"
 	"time"
 
 	"github.com/coldtrace/coldtrace/startup"
@@ -223,107 +222,6 @@ func (r *Reader) apply(l line, rule *rule) {
 	} else if rule.Phase != "" && rule.Edge != "begin" && !l.bar {
 		s.progressed(rank)
 	}
-}
-
-// marked moves the start past a point, or to a new launch.
-func (r *Reader) marked(l line, rule *rule, c capture) {
-	s, at, rank := r.start, l.at, string(l.rank)
-	for _, kind := range [...]string{"engines", "servers"} {
-		if n, ok := c.number(kind); ok {
-			s.expected[kind] = n
-		}
-	}
-	if n, ok := c.number("node"); ok && n > 0 {
-		s.at[markHeadless] = at
-	}
-	switch rule.Mark {
-	case markPrompt:
-		if !s.ready.IsZero() && !r.options.One {
-			r.relaunch(l.since)
-		} else {
-			s.prompt = prompt{at, string(l.stamp), l.since}
-		}
-	case markLaunch:
-		if (s.over() || s.begun()) && !r.options.One && !siblings(s.server, rank) {
-			r.again(l.since)
-		}
-		r.start.at[markLaunch] = at
-		r.start.server = rank
-	case markEngine:
-		if (s.over() && !s.another(rank) || s.engines[rank] && s.moved || s.followed(rank)) && !r.options.One {
-			r.again(l.since)
-		}
-		s = r.start
-		s.engines[rank] = true
-		if v := c.text("version"); v != "" && s.version == "" {
-			s.version = v
-		}
-		s.at[markEngine] = at
-	case markEngineReady:
-		s.engineReady(at, rank)
-		s.at[markEngineReady] = at
-	case markEngineUp, markWorking, markServing:
-		s.engineUp(at)
-		s.at[rule.Mark] = at
-	case markReady:
-		s.engineUp(at)
-		s.at[markReady] = at
-		if s.serves(rank) && s.ready.IsZero() {
-			s.ready, s.prompt = at, prompt{}
-			s.readyStamp = s.lastStamp
-		}
-	case markInterrupted:
-		s.interrupt(at, rank)
-	case markClient:
-		r.client = r.client || !r.Introduced()
-	case markException:
-		if len(r.open) < maxRanks {
-			r.open[rank] = true
-			r.opened = 0
-			r.record = ""
-			if l.record {
-				r.record = rank
-			}
-		}
-	case markChained:
-		if len(s.chained) < maxRanks {
-			s.chained[rank] = true
-		}
-	case "":
-	default:
-		s.at[rule.Mark] = at
-	}
-}
-
-// MaxAttempts bounds what a loop of crashes may hold.
-const MaxAttempts = 32
-
-// again begins another launch after a line. Where the one before was over, what has been said since is of the new one.
-func (r *Reader) again(end time.Time) {
-	before := r.start
-	prompted := !before.prompt.at.IsZero() && (before.over() || !before.engineTime().IsZero() && before.prompt.at.After(before.engineTime()))
-	if prompted {
-		end = before.prompt.since
-	}
-	outcome, reason := before.outcome(nil)
-	if len(r.attempts) == MaxAttempts {
-		r.attempts = r.attempts[1:]
-	}
-	if !before.first.IsZero() && outcome != OutcomeReady {
-		r.attempts = append(r.attempts, Attempt{Start: cmp.Or(r.options.Start, before.first), End: later(end, before.first), Outcome: outcome, Reason: reason})
-	}
-	r.relaunch(end)
-	if prompted {
-		r.start.first, r.start.firstStamp, r.start.spoke = before.prompt.at, before.prompt.stamp, true
-	}
-}
-
-// relaunch forgets the launch that was: where its process is known to have begun, the next one's began when it ended.
-func (r *Reader) relaunch(end time.Time) {
-	if !r.options.Start.IsZero() {
-		r.options.Start = later(end, r.options.Start)
-	}
-	r.start = newLaunch()
 }
 
 // Recognised says whether any line was one of the engine's: false for silenced or foreign logging, and for what a client quotes.

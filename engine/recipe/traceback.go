@@ -10,6 +10,18 @@ import (
 // maxTraceback is after how many lines a traceback that has not ended is given up: while one is open, no line is cheap.
 const maxTraceback = 10_000
 
+// excepted begins a traceback of a rank.
+func (r *Reader) excepted(l line, rank string) {
+	if len(r.open) >= maxRanks {
+		return
+	}
+	r.open[rank] = true
+	r.opened, r.record = 0, ""
+	if l.record {
+		r.record = rank
+	}
+}
+
 // traceback reads the line that ends a Python traceback: the first that is not indented names the exception.
 func (r *Reader) traceback(at time.Time, h head, text []byte) {
 	if r.opened++; r.opened > maxTraceback {
