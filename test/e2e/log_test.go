@@ -32,7 +32,7 @@ func overheard(t *testing.T, pod *corev1.Pod) cluster.Start {
 }
 
 // compareWithLog holds what was sent of a start against what its log tells: the same ids, and no edge that both know further
-// away than that. It returns how far each was.
+// away than that (0: however far, on a machine that is too busy to tell). It returns how far each was.
 func compareWithLog(t *testing.T, pod *corev1.Pod, sent *trace.Trace, within time.Duration) (offs []time.Duration) {
 	t.Helper()
 	start := overheard(t, pod)
@@ -50,7 +50,9 @@ func compareWithLog(t *testing.T, pod *corev1.Pod, sent *trace.Trace, within tim
 		told[sp.Name] = true
 		n := nodes[start.Subject.SpanContext(sp.Key).SpanID().String()]
 		if n == nil {
-			t.Errorf("only the log tells %s", sp.Key)
+			if sp.Duration() > tolerance { // else the wrapper read both of its lines at a time
+				t.Errorf("only the log tells %s", sp.Key)
+			}
 			continue
 		}
 		if parent := start.Subject.SpanContext(sp.ParentKey).SpanID().String(); n.Name != sp.Name || n.ParentID != parent || sp.Open {
@@ -65,7 +67,7 @@ func compareWithLog(t *testing.T, pod *corev1.Pod, sent *trace.Trace, within tim
 		}
 		for _, off := range []time.Duration{from, to} {
 			offs = append(offs, off.Abs())
-			if off.Abs() > within {
+			if within > 0 && off.Abs() > within {
 				t.Errorf("%s is %v off what the wrapper sent", sp.Key, off)
 			}
 		}
@@ -80,7 +82,7 @@ func compareWithLog(t *testing.T, pod *corev1.Pod, sent *trace.Trace, within tim
 		}
 	}
 	for _, n := range nodes {
-		if n.Get("service.name") == startup.ServiceWrapper && !told[n.Name] {
+		if n.Get("service.name") == startup.ServiceWrapper && !told[n.Name] && n.Duration() > tolerance {
 			t.Errorf("the log does not tell %s", n.Name)
 		}
 	}
@@ -165,18 +167,21 @@ func TestTwentyStartsAreToldTheSameByTheirLogs(t *testing.T) {
 			}
 			pods = append(pods, begin(t, labelled, fmt.Sprintf("same-%s-%d", program, i), change...))
 		}
-		worst := time.Duration(0)
+		worst, offs := time.Duration(0), []time.Duration(nil)
 		for _, pod := range pods {
 			pod = await(t, pod, stage.Ready)
 			_, late := simulated(t, pod)
 			worst = max(worst, late)
 			sent := awaitTrace(t, string(pod.UID), startup.SpanStartup, startup.SpanServerReady)
-			all = append(all, compareWithLog(t, pod, sent, tolerance+late)...)
+			offs = append(offs, compareWithLog(t, pod, sent, 0)...)
 			remove(t, pod)
 		}
+		all = append(all, offs...)
 		if busy := readPressure(t).since(before); busy > mostBusy || worst > logTolerance {
 			t.Logf("round %d says nothing of milliseconds: %.0f %% of the time somebody waited for a CPU, timers fired up to %v late", i, 100*busy, worst)
 			judged = false
+		} else if most := slices.Max(offs); most > tolerance+worst {
+			t.Errorf("round %d: an edge is %v off", i, most)
 		}
 	}
 	slices.Sort(all)
