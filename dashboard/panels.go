@@ -6,7 +6,7 @@ import "github.com/coldtrace/coldtrace/startup"
 
 // Rows are the dashboard.
 func Rows() []Row {
-	return []Row{now(), starts(), failures(), parts(), health()}
+	return []Row{now(), starts(), groups(), failures(), parts(), health()}
 }
 
 func phase(name string) []Match { return []Match{{Label: startup.LabelPhase, Value: name}} }
@@ -90,6 +90,22 @@ func starts() Row {
 			Queries: []Query{{Metric: startup.MetricTotalDuration, Stat: Recorded, Where: whole, By: []string{startup.LabelAttempts}}},
 		},
 	)}
+}
+
+// groups are pods that start as one.
+func groups() Row {
+	return Row{Title: "Pods that start as one", Panels: []Panel{
+		{
+			Title: "Start of a group", Unit: Seconds,
+			Help:    "From the creation of its first pod until its leader, and whoever else of it serves, is ready.",
+			Queries: percentiles(startup.MetricGroupDuration, []Match{{Label: startup.AttrOutcome, Value: startup.OutcomeReady}}, startup.AttrEndpointName, startup.LabelGroupSize),
+		},
+		{
+			Title: "Held up by the last pod", Unit: Seconds,
+			Help:    "How much later the last pod of a group was than the median of the others, by the phase in which it lost most of that.",
+			Queries: percentiles(startup.MetricGroupStraggler, nil, startup.AttrEndpointName, startup.LabelPhase),
+		},
+	}}
 }
 
 func parts() Row {

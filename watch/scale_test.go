@@ -173,7 +173,8 @@ func ready(pod *corev1.Pod, at time.Time) {
 	}
 }
 
-// TestScale measures the watcher's process. It is off unless COLDTRACE_SCALE_PODS says how many pods there are.
+// TestScale measures the watcher's process. It is off unless COLDTRACE_SCALE_PODS says how many pods there are; with
+// COLDTRACE_SCALE_GROUP those that start are of groups of that size.
 func TestScale(t *testing.T) {
 	pods := drillSize("COLDTRACE_SCALE_PODS", 0)
 	if pods == 0 {
@@ -215,6 +216,20 @@ type scale struct {
 // withInformers makes the measured process one of informers, which export nothing: it has no lag.
 const withInformers = "informers"
 
+// inGroup makes the pod one of a LeaderWorkerSet's groups of a size.
+func inGroup(pod *corev1.Pod, i, size int) {
+	yes := true
+	group := strconv.Itoa(i / size)
+	for key, value := range map[string]string{"name": "llama", "group-index": group, "worker-index": strconv.Itoa(i % size)} {
+		pod.Labels["leaderworkerset.sigs.k8s.io/"+key] = value
+	}
+	pod.Annotations = map[string]string{"leaderworkerset.sigs.k8s.io/size": strconv.Itoa(size)}
+	if i%size > 0 {
+		pod.Annotations["leaderworkerset.sigs.k8s.io/leader-name"] = "llama-" + group
+	}
+	pod.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "StatefulSet", Name: "llama-" + group, UID: types.UID("workers-" + group), Controller: &yes}}
+}
+
 // measureScale starts a process with so many pods that are long ready, lets others start, and sends events for a while.
 func measureScale(t testing.TB, process string, pods, inFlight, seconds int) scale {
 	t.Helper()
@@ -240,6 +255,9 @@ func measureScale(t testing.TB, process string, pods, inFlight, seconds int) sca
 		created[i] = simulatedPod(pods + i)
 		created[i].CreationTimestamp = metav1.Now()
 		created[i].Spec.NodeName = ""
+		if size := drillSize("COLDTRACE_SCALE_GROUP", 0); size > 0 {
+			inGroup(created[i], i, size)
+		}
 		s.podWatch <- apiwatch.Event{Type: apiwatch.Added, Object: created[i]}
 	}
 	t.Logf("list of %d and %d new pods taken after %s", pods, inFlight, time.Since(began).Round(100*time.Millisecond))

@@ -26,7 +26,8 @@ type Start struct {
 	Missing []string
 	Parts   []Part
 	Limit   time.Time // when it is given up
-	// Partial: of an earlier making of the group pods may well be left that this one goes on with. Nobody can tell.
+	// Partial: nobody can tell. Of an earlier making of the group pods may well be left that this one goes on with, or there was no
+	// room for all of its members.
 	Partial bool
 }
 

@@ -24,12 +24,14 @@ type ref struct{ namespace, key string }
 type held struct {
 	members map[string]*Member // by UID
 	done    []Part
+	lost    bool // there was no room for a member: nothing true can be told
 }
 
-// Bounds. A member has about 600 bytes.
+// Bounds. A member has about 630 bytes, a group whose starts are all told about 400.
 const (
 	MaxMembers   = 20000 // in all
-	maxDoneParts = 64    // of one group: a making has two, or as many as it has cliques
+	maxGroups    = 20000
+	maxDoneParts = 64 // of one group: a making has two, or as many as it has cliques
 )
 
 // Put adds what is known of a member, and tells whether there was room for it, and whether it is news. What is known of a start
@@ -43,6 +45,7 @@ func (t *Table) Put(m Member) (fits, news bool) {
 	case known != nil:
 		m.Gone = m.Gone || known.Gone
 	case t.members >= MaxMembers:
+		h.lost = true
 		return false, false
 	default:
 		t.members++
@@ -57,10 +60,27 @@ func (t *Table) of(at ref) *held {
 	}
 	h := t.groups[at]
 	if h == nil {
+		if len(t.groups) >= maxGroups {
+			t.prune()
+		}
 		h = &held{members: map[string]*Member{}}
 		t.groups[at] = h
 	}
 	return h
+}
+
+// prune drops a quarter of the groups of which nothing goes on, those made first first.
+func (t *Table) prune() {
+	first := map[ref]time.Time{}
+	for at, h := range t.groups {
+		if len(h.members) == 0 && len(h.done) > 0 {
+			first[at] = h.done[len(h.done)-1].First
+		}
+	}
+	old := slices.SortedFunc(maps.Keys(first), func(a, b ref) int { return first[a].Compare(first[b]) })
+	for _, at := range old[:(len(old)+3)/4] {
+		delete(t.groups, at)
+	}
 }
 
 // Gone takes that a pod no longer exists, and tells whether it is a member's.
@@ -121,8 +141,11 @@ func (t *Table) Starts(namespace, key string, now time.Time) []Start {
 			t.Done(namespace, key, g.parts...)
 			continue
 		}
-		out = append(out, g.start(i > 0, now))
+		s := g.start(i > 0, now)
+		s.Partial = s.Partial || h.lost
+		out = append(out, s)
 	}
+	h.lost = h.lost && len(out) > 0
 	return out
 }
 
@@ -151,6 +174,7 @@ func (t *Table) Keys(namespace string) []string {
 }
 
 // Links lead from a member's pod_startup to those of the others: of a leader to all, of another to its leaders.
+// Where nobody leads, those that serve lead to all.
 func (t *Table) Links(s startup.Subject, now time.Time) []startup.Link {
 	h := t.groups[ref{s.Namespace, s.Group.Key}]
 	if h == nil {
@@ -170,7 +194,7 @@ func (t *Table) Links(s startup.Subject, now time.Time) []startup.Link {
 	for _, p := range of.parts {
 		to = append(to, p.leaders...)
 	}
-	if s.Group.Role == startup.GroupLeader || len(to) == 0 {
+	if s.Group.Role == startup.GroupLeader || len(to) == 0 && s.Group.Role == startup.GroupServer {
 		start := of.start(false, now)
 		for _, m := range start.Members {
 			to = append(to, leader{m.UID, m.Name})

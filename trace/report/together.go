@@ -81,8 +81,12 @@ func (t Together) line() string {
 		out = append(out, fmt.Sprintf("%d still starting", t.Going))
 	}
 	said := plural(t.starts(), "group") + " of pods that start as one: " + strings.Join(out, ", ")
-	for i, h := range t.HeldUp[:min(3, len(t.HeldUp))] {
-		said += map[bool]string{true: "; held up by ", false: ", "}[i == 0] + fmt.Sprintf("%s ×%d", h.Reason, h.Starts)
+	var held []string
+	for _, h := range t.HeldUp[:min(3, len(t.HeldUp))] {
+		held = append(held, fmt.Sprintf("%s ×%d", h.Reason, h.Starts))
+	}
+	if len(held) > 0 {
+		said += "; held up by " + strings.Join(held, ", ")
 	}
 	return said
 }
