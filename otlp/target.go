@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/coldtrace/coldtrace/otlp/otlpurl"
 	"github.com/coldtrace/coldtrace/startup"
 )
 
@@ -68,13 +67,9 @@ func (s signal) target(cfg ExporterConfig) (target, error) {
 		}
 		secure = !insecure
 	}
-	parsed, err := otlpurl.Parse(raw, secure)
+	u, err := parseURL(raw, secure)
 	if err != nil {
 		return target{}, err
-	}
-	u, err := url.Parse(parsed.String())
-	if err != nil {
-		return target{}, errors.New("the OTLP endpoint is not a URL") // url.Parse quotes it
 	}
 	protocol := cfg.Protocol
 	if protocol == "" {
