@@ -5,7 +5,6 @@ package cluster
 import (
 	"cmp"
 	"context"
-	"strings"
 	"sync"
 	"time"
 
@@ -16,7 +15,6 @@ import (
 	"github.com/coldtrace/coldtrace/config"
 	"github.com/coldtrace/coldtrace/endpoint"
 	"github.com/coldtrace/coldtrace/inject"
-	"github.com/coldtrace/coldtrace/podlog"
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/startup/pod"
 )
@@ -74,9 +72,10 @@ func (r *Reader) Starts(ctx context.Context, pods []corev1.Pod) []Start {
 // start reads the start of one pod.
 func (r *Reader) start(ctx context.Context, p *corev1.Pod, events *events, nodes *nodes) Start {
 	now := r.Now()
-	id := r.identify(p)
+	read := endpoint.FromPod(p)
+	id := r.identify(p, read)
 	labels, missing := nodes.of(p.Spec.NodeName)
-	s := Start{Subject: subject(p, id, labels)}
+	s := Start{Subject: subject(p, read, id, labels)}
 	if missing != (Missing{}) && s.Subject.GPUType == "" && id.GPU {
 		s.lacks(missing)
 	}
@@ -99,8 +98,7 @@ func (r *Reader) start(ctx context.Context, p *corev1.Pod, events *events, nodes
 }
 
 // identify tells what the pod is. Of one that is no endpoint it is the container that kubectl logs would take.
-func (r *Reader) identify(p *corev1.Pod) endpoint.Identity {
-	read := endpoint.FromPod(p)
+func (r *Reader) identify(p *corev1.Pod, read *endpoint.Pod) endpoint.Identity {
 	s := inject.Selected(inject.Request{Pod: read, Namespace: p.Namespace, Policy: config.Default()})
 	if s.Identity.Container != "" && r.Container == "" {
 		return s.Identity
@@ -112,28 +110,17 @@ func (r *Reader) identify(p *corev1.Pod) endpoint.Identity {
 }
 
 // subject is what the spans say of the pod: what the webhook told the wrapper where it did.
-func subject(p *corev1.Pod, id endpoint.Identity, node map[string]string) startup.Subject {
-	env := func(string) string { return "" }
-	if c := podlog.ContainerOf(p, id.Container); c != nil {
-		env = func(name string) string {
-			for i := len(c.Env) - 1; i >= 0; i-- {
-				if e := &c.Env[i]; e.Name == name && !strings.Contains(e.Value, "$(") {
-					return e.Value
-				}
-			}
-			return ""
-		}
+func subject(p *corev1.Pod, read *endpoint.Pod, id endpoint.Identity, node map[string]string) startup.Subject {
+	c := &endpoint.Container{}
+	if id.Index >= 0 {
+		c = read.Spec.Container(id.Position)
 	}
-	hash, err := startup.ParseHash(env(startup.EnvTraceIDHash))
-	if err != nil {
-		hash = startup.MD5
-	}
-	s := id.WithNode(node).Subject(string(p.UID), p.Name, p.Spec.NodeName, env(startup.EnvClusterName), hash)
+	s := id.WithNode(node).Subject(string(p.UID), p.Name, p.Spec.NodeName, c.Literal(startup.EnvClusterName), startup.HashOf(c.Literal(startup.EnvTraceIDHash)))
 	s.InstanceType = endpoint.Identity{}.WithNode(node).InstanceType
 	for name, text := range s.Variables() {
-		*text = cmp.Or(env(name), *text)
+		*text = cmp.Or(c.Literal(name), *text)
 	}
-	s.GPUType = cmp.Or(env(startup.EnvGPUType), s.GPUType)
+	s.GPUType = cmp.Or(c.Literal(startup.EnvGPUType), s.GPUType)
 	return s
 }
 

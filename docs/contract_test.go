@@ -67,11 +67,7 @@ func table(t *testing.T, text, heading string) [][]string {
 func TestTraceIDVectorsAreTrue(t *testing.T) {
 	rows := table(t, contract(t), "### Test vectors: trace ids")
 	for _, row := range rows {
-		hash, err := startup.ParseHash(row[1])
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := hash.TraceID(row[0]).String(); got != row[2] {
+		if got := startup.Hash(row[1]).TraceID(row[0]).String(); got != row[2] {
 			t.Errorf("%s of %s is %s, the document says %s", row[1], row[0], got, row[2])
 		}
 	}

@@ -129,7 +129,7 @@ func groveGroup(pod *Pod, _ *Launch, _ *Options) startup.Group {
 	g := startup.Group{Key: "grove/" + name + "/" + replica, Part: m.Labels[groveClique], Generation: owner(m), Index: index(m.Labels[groveIndex])}
 	for _, c := range pod.Spec.All() {
 		if g.Size == 0 {
-			g.Size = number(literalEnv(c, groveSize))
+			g.Size = number(c.Literal(groveSize))
 		}
 	}
 	if g.Size == 0 { // nothing would tell when it is complete

@@ -102,7 +102,7 @@ const istioPrefix = "/app-health/"
 func istioOriginal(spec *PodSpec, path string) *Probe {
 	for _, c := range spec.All() {
 		probes := map[string]*Probe{}
-		value := literalEnv(c, "ISTIO_KUBE_APP_PROBERS")
+		value := c.Literal("ISTIO_KUBE_APP_PROBERS")
 		if value != "" && json.Unmarshal([]byte(value), &probes) == nil && probes[path] != nil {
 			return probes[path]
 		}

@@ -96,7 +96,7 @@ func Identify(pod *Pod, opts Options) Identity {
 	}
 	id.Group = among(group(pod, &id.Launch, &opts), id.Role)
 	id.ModelName = cmp.Or(opts.ModelName, modelName(c, &id.Launch, id.Engine))
-	id.Region = cmp.Or(id.Region, literalEnv(c, "AWS_REGION"), literalEnv(c, "AWS_DEFAULT_REGION"))
+	id.Region = cmp.Or(id.Region, c.Literal("AWS_REGION"), c.Literal("AWS_DEFAULT_REGION"))
 	if id.Role == startup.RoleServer {
 		id.HealthURL = cmp.Or(opts.HealthURL, healthURL(pod, c, id.Engine))
 	}
@@ -172,8 +172,8 @@ func rank(name string, gpu bool, opts *Options) int {
 	return 0
 }
 
-// literalEnv is the value of a variable if it stands in the pod as such. The last entry of a name wins.
-func literalEnv(c *Container, name string) string {
+// Literal is the value of a variable if it stands in the pod as such. The last entry of a name wins.
+func (c *Container) Literal(name string) string {
 	for i := len(c.Env) - 1; i >= 0; i-- {
 		if e := &c.Env[i]; e.Name == name {
 			if e.ValueFrom != nil || strings.Contains(e.Value, "$(") {

@@ -34,7 +34,7 @@ func modelName(c *Container, l *Launch, name string) string {
 		}
 	}
 	for _, variable := range modelEnv {
-		value, _, _ := strings.Cut(literalEnv(c, variable), ",") // NIM takes several names
+		value, _, _ := strings.Cut(c.Literal(variable), ",") // NIM takes several names
 		if v := publicName(value); v != "" {
 			return v
 		}

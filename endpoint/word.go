@@ -174,7 +174,7 @@ func (w *walker) variable(p *syntax.ParamExp) (string, bool) {
 		value, ok = w.param(n), true
 	}
 	if !ok {
-		value = literalEnv(w.container, p.Param.Value)
+		value = w.container.Literal(p.Param.Value)
 	}
 	if p.Exp != nil {
 		if p.Exp.Op != syntax.DefaultUnsetOrNull && p.Exp.Op != syntax.DefaultUnset {

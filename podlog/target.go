@@ -28,7 +28,7 @@ type Target struct {
 
 // TargetOf is the pod's container that the identity names; false: it has none of that name.
 func TargetOf(p *corev1.Pod, id endpoint.Identity) (Target, bool) {
-	c := ContainerOf(p, id.Container)
+	c := containerOf(p, id.Container)
 	if c == nil {
 		return Target{}, false
 	}
@@ -43,8 +43,8 @@ func TargetOf(p *corev1.Pod, id endpoint.Identity) (Target, bool) {
 	return t, true
 }
 
-// ContainerOf is the container or init container of that name; nil: the pod has none.
-func ContainerOf(p *corev1.Pod, name string) *corev1.Container {
+// containerOf is the container or init container of that name; nil: the pod has none.
+func containerOf(p *corev1.Pod, name string) *corev1.Container {
 	for _, list := range [][]corev1.Container{p.Spec.Containers, p.Spec.InitContainers} {
 		if i := slices.IndexFunc(list, func(c corev1.Container) bool { return c.Name == name }); i >= 0 {
 			return &list[i]

@@ -6,7 +6,6 @@ import (
 	"crypto/fips140"
 	"crypto/md5" //nolint:gosec // an identifier that others derive as well, not security
 	"crypto/sha256"
-	"fmt"
 	"strconv"
 
 	"go.opentelemetry.io/otel/trace"
@@ -22,21 +21,10 @@ const (
 	SHA256 Hash = "sha256"
 )
 
-// ParseHash reads a Hash; the empty string is MD5.
-func ParseHash(s string) (Hash, error) {
-	switch Hash(s) {
-	case "", MD5:
-		return MD5, nil
-	case SHA256:
-		return SHA256, nil
-	}
-	return "", fmt.Errorf("unknown trace id hash %q: use %q or %q", s, MD5, SHA256)
-}
-
-// HashOf is ParseHash where nobody is there to be told: what is unknown is MD5.
+// HashOf reads a Hash; nothing, or what is unknown, is MD5.
 func HashOf(s string) Hash {
-	if h, err := ParseHash(s); err == nil {
-		return h
+	if Hash(s) == SHA256 {
+		return SHA256
 	}
 	return MD5
 }
