@@ -55,7 +55,7 @@ func TestWhatEnginesPrintIsToldAsItHappened(t *testing.T) {
 		},
 		"SGLang's version": {log: sglangHead + "[2026-03-01 12:00:01] SGLang Version 0.5.11+05fb6a52\n" + sglangTail, engine: "sglang", version: "0.5.11+05fb6a52", outcome: OutcomeReady},
 		"SGLang's later node": {
-			log:    strings.Replace(sglangHead, "tp_size=1", "tp_size=16, node_rank=1", 1) + sglangTail[:strings.Index(sglangTail, "[2026-03-01 12:06")] + "[2026-03-01 12:56:00 TP9] Watchdog caught collective operation timeout: x\n",
+			log:    strings.Replace(sglangHead, "tp_size=1", "tp_size=16, node_rank=1", 1) + before(sglangTail, "[2026-03-01 12:06") + "[2026-03-01 12:56:00 TP9] Watchdog caught collective operation timeout: x\n",
 			engine: "sglang", outcome: OutcomeReady,
 		},
 		"TensorRT-LLM's version, both ways": {
@@ -98,7 +98,7 @@ func TestWhatEnginesPrintIsToldAsItHappened(t *testing.T) {
 			engine: "vllm", version: "0.5.0", outcome: OutcomeEngineReady, figures: map[string]any{"kv_cache_tokens": int64(16000), "cuda_graph_capture_seconds": 14.0},
 		},
 		"vLLM Ascend's words": {
-			log: start[:strings.Index(start, "(EngineCore_DP0 pid=2) INFO 03-01 12:00:05")] + core(9, "Model runner load_model total time: 6.00 s"), engine: "vllm", version: "0.13.0", outcome: OutcomeTruncated,
+			log: before(start, "(EngineCore_DP0 pid=2) INFO 03-01 12:00:05") + core(9, "Model runner load_model total time: 6.00 s"), engine: "vllm", version: "0.13.0", outcome: OutcomeTruncated,
 			figures: map[string]any{"model_load_seconds": 6.0}, edges: map[string]string{"model_load": "3.00-9.00"},
 		},
 		"a failed phase ends at the exception": {
