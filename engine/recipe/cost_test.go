@@ -170,6 +170,7 @@ func FuzzReaderSurvivesAnyLog(f *testing.F) {
 
 func FuzzSplitterLosesNothing(f *testing.F) {
 	f.Add([]byte("a\r\nb\rc"))
+	f.Add([]byte("\rb\r"))
 	f.Fuzz(func(t *testing.T, log []byte) {
 		var got []byte
 		s := split(log)

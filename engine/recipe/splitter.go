@@ -53,8 +53,9 @@ func (s *splitter) cut() ([]byte, bool) {
 			}
 			return s.ended(window[:end], false), true
 		}
-		seen = max(0, len(window)-1) // a \r may be there, before a \n that is not
-		if _, err := s.in.Peek(len(window) + 1); err != nil {
+		seen = max(0, len(window)-1)              // a \r may be there, before a \n that is not
+		window, err := s.in.Peek(len(window) + 1) // which may move what is there
+		if err != nil {
 			if !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull) {
 				s.err = err
 			}
