@@ -115,11 +115,12 @@ func (l *lines) pass(take func(time.Time, []byte) bool) error {
 	var again int // lines with the last stamp of before
 	for {
 		line, end := l.next()
-		if end != nil && !errors.Is(end, io.EOF) {
+		over := errors.Is(end, io.EOF)
+		if end != nil && !over {
 			return fmt.Errorf("read log: %w", end)
 		}
-		l.open = end != nil && len(line) > 0
-		if end != nil && (l.goesOn || l.cut()) {
+		l.open = over && len(line) > 0
+		if over && (l.goesOn || l.cut()) {
 			return nil // a half of a line may say what the whole one does not
 		}
 		stamp, text, ok := bytes.Cut(bytes.TrimRight(line, "\r\n"), []byte(" "))
@@ -134,7 +135,7 @@ func (l *lines) pass(take func(time.Time, []byte) bool) error {
 		default:
 			l.place.add(at)
 		}
-		if end != nil {
+		if over {
 			return nil
 		}
 	}

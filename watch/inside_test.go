@@ -3,8 +3,8 @@
 package watch
 
 import (
-	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -67,7 +67,7 @@ func TestWhenALogIsRead(t *testing.T) {
 			next, again, pending := in.next(created.Add(tc.age), tc.runs, func(int) bool { return false })
 			got := ""
 			if next != nil {
-				got = fmt.Sprint(next.run.Attempt)
+				got = strconv.Itoa(next.run.Attempt)
 				if next.last {
 					got += " last"
 				} else {

@@ -71,8 +71,12 @@ func (w *Watcher) pod(n *namespace, p *corev1.Pod) {
 		w.listensTo(s, p, &sel)
 	}
 	w.orphans.adopt(p.UID, s.facts)
-	w.queue.Add(p.UID)
+	w.queue.AddAfter(p.UID, gather)
 }
+
+// gather is for how long news of one pod is gathered before it is looked at: the kubelet pulls, creates and starts in a breath, with
+// an event and a version of the pod for each. It is much less than anybody waits for a span.
+const gather = 25 * time.Millisecond
 
 // consider decides whether a pod that was never seen before is one to trace. Nil: it is not, or its start was delivered
 // already.
@@ -213,7 +217,7 @@ func (w *Watcher) event(e *corev1.Event) {
 			}
 		}
 	case s.facts != nil && s.facts.Event(e):
-		w.queue.Add(id)
+		w.queue.AddAfter(id, gather)
 	}
 }
 
