@@ -30,6 +30,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/coldtrace/coldtrace/config"
+	"github.com/coldtrace/coldtrace/test/assets"
 )
 
 var update = flag.Bool("update", false, "rewrite README.md")
@@ -56,11 +57,7 @@ var shapes = map[string][]string{
 
 func helm(t *testing.T, args ...string) (string, string, error) {
 	t.Helper()
-	assets := os.Getenv("KUBEBUILDER_ASSETS")
-	if assets == "" {
-		t.Skip("KUBEBUILDER_ASSETS is not set: run `make test`, which builds Helm")
-	}
-	cmd := exec.Command(filepath.Join(assets, "helm"), args...)
+	cmd := exec.Command(filepath.Join(assets.Need(t), "helm"), args...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()

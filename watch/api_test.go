@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os"
 	"testing"
 	"time"
 
@@ -19,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/test/assets"
 )
 
 // api is a real API server without kubelets: the tests play the scheduler and the kubelet.
@@ -37,9 +37,7 @@ const (
 
 func startAPI(t *testing.T) *api {
 	t.Helper()
-	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
-		t.Skip("KUBEBUILDER_ASSETS is not set: `make test` sets it")
-	}
+	assets.Need(t)
 	env := &envtest.Environment{ControlPlaneStartTimeout: 2 * time.Minute, ControlPlaneStopTimeout: time.Minute}
 	env.ControlPlane.GetAPIServer().Configure().Append("kubelet-preferred-address-types", "InternalIP")
 	cfg, err := env.Start()

@@ -35,6 +35,7 @@ import (
 
 	"github.com/coldtrace/coldtrace/otlp/otlptest"
 	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/test/assets"
 )
 
 // bare is a cluster in which nothing is installed: an API server, and the part of a kubelet that it asks for logs.
@@ -111,9 +112,7 @@ rules: [{level: Metadata}]
 
 func newBare(t *testing.T) *bare {
 	t.Helper()
-	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
-		t.Skip("KUBEBUILDER_ASSETS is not set: `make test` sets it")
-	}
+	assets.Need(t)
 	dir := t.TempDir()
 	b := &bare{t: t, audit: filepath.Join(dir, "audit.log"), admin: filepath.Join(dir, "admin"), kubelet: &kubelet{logs: map[string]string{}, whole: map[string]int{}}}
 	b.write(filepath.Join(dir, "audit.yaml"), auditEverything)

@@ -26,6 +26,7 @@ import (
 	"github.com/coldtrace/coldtrace/config"
 	"github.com/coldtrace/coldtrace/endpoint"
 	"github.com/coldtrace/coldtrace/inject"
+	"github.com/coldtrace/coldtrace/test/assets"
 )
 
 // The policy that the goldens without directives were made under.
@@ -38,9 +39,7 @@ wrapper: {image: registry.example/coldtrace-wrapper:1}
 // apiServer starts a control plane with a namespace per Pod Security level.
 func apiServer(t *testing.T) *kubernetes.Clientset {
 	t.Helper()
-	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
-		t.Skip("KUBEBUILDER_ASSETS is not set: run `make test`")
-	}
+	assets.Need(t)
 	log.SetLogger(logr.Discard())
 	env := &envtest.Environment{}
 	cfg, err := env.Start()

@@ -20,6 +20,8 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/coldtrace/coldtrace/test/assets"
 )
 
 // suite is the API server that all tests share, and the built program.
@@ -97,7 +99,7 @@ rules:
 func needAPIServer(t testing.TB) {
 	t.Helper()
 	if suite.env == nil {
-		t.Skip("KUBEBUILDER_ASSETS is not set: run `make test`, or build the assets with `cd test/cluster && go run . build`")
+		assets.Need(t)
 	}
 }
 
