@@ -4,6 +4,8 @@ package trace
 
 import (
 	"bytes"
+	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,8 +21,9 @@ type quick struct {
 	texts map[string]string
 	boxed map[string]any
 
-	scratch []Attribute // while a list is read: those that are kept have no room to spare
-	lost    bool        // the line is none of those
+	resources [][]Attribute // the last ones
+	scratch   []Attribute   // while a list is read: those that are kept have no room to spare
+	lost      bool          // the line is none of those
 }
 
 // read takes the spans of a line; ok says whether it was one.
@@ -100,9 +103,30 @@ func (q *quick) text() string {
 	if text, ok := q.texts[string(raw)]; ok {
 		return text
 	}
-	text := string(raw)
+	return q.kept(string(raw))
+}
+
+func (q *quick) kept(text string) string {
+	if known, ok := q.texts[text]; ok {
+		return known
+	}
 	q.texts[text] = text
 	return text
+}
+
+// keptResource is one of the last resources, if it is the same: lines of a pod are near each other.
+func (q *quick) keptResource(resource []Attribute) []Attribute {
+	for _, known := range q.resources {
+		if slices.EqualFunc(known, resource, func(a, b Attribute) bool { return a.Key == b.Key && reflect.DeepEqual(a.Value, b.Value) }) {
+			return known
+		}
+	}
+	const most = 16
+	if len(q.resources) == most {
+		q.resources = append(q.resources[:0], q.resources[1:]...)
+	}
+	q.resources = append(q.resources, resource)
+	return resource
 }
 
 func (q *quick) skip() { q.lost = q.lost || q.in.SkipValue() != nil }
@@ -128,6 +152,7 @@ func (q *quick) ofResource(spans []*Span) []*Span {
 			q.lost = true
 		}
 	})
+	resource = q.keptResource(resource)
 	for _, s := range spans[first:] {
 		s.Resource = resource
 	}
@@ -158,7 +183,7 @@ func (q *quick) ofScope(spans []*Span) []*Span {
 			q.lost = true
 		}
 	})
-	scope := strings.TrimSpace(name + " " + version)
+	scope := q.kept(strings.TrimSpace(name + " " + version))
 	for _, s := range spans[first:] {
 		s.Scope = scope
 	}

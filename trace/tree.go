@@ -71,18 +71,43 @@ func Build(spans []*Span) []*Trace {
 
 // Each builds the traces of spans one after the other, in the order in which they first come, for those who need not keep
 // them.
-func Each(spans []*Span) iter.Seq[*Trace] {
-	byTrace := map[string][]*Span{}
-	var ids []string
+func Each(spans []*Span) iter.Seq[*Trace] { return Sort(spans).Each() }
+
+// Sorted are spans by their traces.
+type Sorted struct {
+	ids     []string
+	byTrace map[string][]*Span
+}
+
+// Sort sorts spans by their traces.
+func Sort(spans []*Span) *Sorted {
+	sorted := &Sorted{byTrace: map[string][]*Span{}}
 	for _, s := range spans {
-		if byTrace[s.TraceID] == nil {
-			ids = append(ids, s.TraceID)
+		if sorted.byTrace[s.TraceID] == nil {
+			sorted.ids = append(sorted.ids, s.TraceID)
 		}
-		byTrace[s.TraceID] = append(byTrace[s.TraceID], s)
+		sorted.byTrace[s.TraceID] = append(sorted.byTrace[s.TraceID], s)
 	}
+	return sorted
+}
+
+// Each builds the traces one after the other.
+func (s *Sorted) Each() iter.Seq[*Trace] {
 	return func(yield func(*Trace) bool) {
-		for _, id := range ids {
-			if !yield(build(id, byTrace[id])) {
+		for _, id := range s.ids {
+			if of := s.byTrace[id]; of != nil && !yield(build(id, of)) {
+				return
+			}
+		}
+	}
+}
+
+// Drain is Each for the last time: what was built is forgotten, so that memory holds it or what was made of it, not both.
+func (s *Sorted) Drain() iter.Seq[*Trace] {
+	return func(yield func(*Trace) bool) {
+		for t := range s.Each() {
+			delete(s.byTrace, t.ID)
+			if !yield(t) {
 				return
 			}
 		}

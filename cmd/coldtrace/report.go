@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/coldtrace/coldtrace/trace"
 	"github.com/coldtrace/coldtrace/trace/report"
 )
 
@@ -90,7 +89,7 @@ func runReport(cmd *cobra.Command, args []string, flags reportFlags) error {
 func readStarts(cmd *cobra.Command, args []string, from *source, draw bool) ([]report.Start, error) {
 	spans, err := readSpans(cmd, args, from)
 	reader := report.Reader{Draw: draw}
-	return reader.Read(trace.Each(spans)), err
+	return reader.Read(spans), err
 }
 
 func noStarts(readErr error) error {

@@ -4,7 +4,9 @@ package report
 
 import (
 	"cmp"
+	"runtime"
 	"slices"
+	"sync"
 
 	"github.com/coldtrace/coldtrace/trace"
 	"github.com/coldtrace/coldtrace/trace/advice"
@@ -17,10 +19,11 @@ type Reader struct {
 	Peers advice.Peers
 }
 
-// Read are the starts of traces, which are gone through twice: advice compares each start with the others. What is no start
+// Read are the starts of spans, which are gone through twice: advice compares each start with the others. What is no start
 // of a pod is left out.
-func (r *Reader) Read(traces func(yield func(*trace.Trace) bool)) (starts []Start) {
-	for t := range traces {
+func (r *Reader) Read(spans []*trace.Span) (starts []Start) {
+	traces := trace.Sort(spans)
+	for t := range traces.Each() {
 		if t.IsStart() {
 			r.Peers.Observe(t)
 			starts = append(starts, Start{Trace: t.ID, Began: t.Start})
@@ -31,17 +34,33 @@ func (r *Reader) Read(traces func(yield func(*trace.Trace) bool)) (starts []Star
 	for _, s := range starts[:min(len(starts), mostDrawn)] {
 		drawn[s.Trace] = r.Draw
 	}
-	starts = starts[:0]
-	for t := range traces {
+	var (
+		out  = make([]Start, len(starts))
+		next = 0
+		busy sync.WaitGroup
+		turn = make(chan struct{}, runtime.GOMAXPROCS(0)) // building the next ones takes as long as making something of them
+	)
+	for t := range traces.Drain() {
 		if !t.IsStart() {
 			continue
 		}
-		s := Of(t)
-		s.Advice = advice.For(t, &r.Peers)
-		if drawn[t.ID] {
-			s.Drawing = t.Drawing()
-		}
-		starts = append(starts, s)
+		at := next
+		next++
+		turn <- struct{}{}
+		busy.Go(func() {
+			out[at] = r.summary(t, drawn[t.ID])
+			<-turn
+		})
 	}
-	return starts
+	busy.Wait()
+	return out
+}
+
+func (r *Reader) summary(t *trace.Trace, drawn bool) Start {
+	s := Of(t)
+	s.Advice = advice.For(t, &r.Peers)
+	if drawn {
+		s.Drawing = t.Drawing()
+	}
+	return s
 }

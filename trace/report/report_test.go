@@ -172,7 +172,7 @@ func TestAReportOfFilesSaysWhatToDo(t *testing.T) {
 		spans = append(spans, found...)
 	}
 	var reader Reader
-	r := New(reader.Read(trace.Each(spans)), "image_tag")
+	r := New(reader.Read(spans), "image_tag")
 	golden(t, "files-100.txt", r.Text(trace.Options{Width: 100}))
 }
 
@@ -248,7 +248,7 @@ func TestThePageOfManyStartsIsSmallAndHoldsTheNewest(t *testing.T) {
 		}
 		spans = append(spans, found...)
 	}
-	r := New((&Reader{Draw: true}).Read(trace.Each(spans)), "endpoint")
+	r := New((&Reader{Draw: true}).Read(spans), "endpoint")
 	got, err := r.Page()
 	if err != nil {
 		t.Fatal(err)

@@ -137,7 +137,7 @@ func shares(t *trace.Trace) (out []Share) {
 	}
 	add(Gaps, t.Uncovered())
 	slices.SortStableFunc(out, func(a, b Share) int { return cmp.Compare(b.Time, a.Time) })
-	return out
+	return slices.Clone(out) // there are many
 }
 
 // Gaps is the time in which no phase was under way.
