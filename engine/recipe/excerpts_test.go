@@ -4,6 +4,7 @@ package recipe
 
 import (
 	"fmt"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -137,5 +138,40 @@ func TestTwoEnginesOfOneProgramAreBothTold(t *testing.T) {
 	got := readText(t, one(7, 0)+one(8, 2))
 	if init := got.Phases[0]; init.Start.Sub(noon) != 2*time.Minute || got.Outcome != OutcomeEngineReady || len(got.Attempts) > 1 {
 		t.Errorf("%+v after %+v", init, got.Attempts)
+	}
+}
+
+func TestACrashBeforeALaunchIsToldWhateverTheEngine(t *testing.T) {
+	fixture := func(name string) string {
+		raw, err := os.ReadFile("testdata/" + name + ".log")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(raw)
+	}
+	for name, c := range map[string]struct{ crash, launch, reason string }{
+		"vLLM":                   {fixture("vllm-0.19.0-fails-cuda_oom"), fixture("vllm-0.19.0"), "cuda_out_of_memory"},
+		"vLLM, by a flag":        {fixture("vllm-0.19.0-fails-bad_flag"), fixture("vllm-0.19.0"), "bad_flag"},
+		"vLLM, without a word":   {fixture("vllm-0.19.0-fails-silent_kill"), fixture("vllm-0.19.0"), ""},
+		"vLLM's first engine":    {fixture("vllm-0.6.6-fails-cuda_oom"), fixture("vllm-0.6.6"), "cuda_out_of_memory"},
+		"SGLang":                 {fixture("sglang-tp2-fails-cuda_oom"), sglangHead + sglangLoad + sglangTail, "cuda_out_of_memory"},
+		"TensorRT-LLM":           {fixture("trtllm-serve-fails-cuda_oom"), fixture("trtllm-serve"), "cuda_out_of_memory"},
+		"LMDeploy":               {fixture("lmdeploy-fails-cuda_oom"), fixture("lmdeploy-turbomind"), "cuda_out_of_memory"},
+		"TGI":                    {before(fixture("tgi-two-shards"), "\n") + "\n2026-03-01T12:00:03.000000Z ERROR text_generation_launcher: Error: torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB\n", fixture("tgi-two-shards"), "cuda_out_of_memory"},
+		"the same engine, twice": {fixture("vllm-0.19.0-fails-cuda_oom") + fixture("vllm-0.19.0-fails-cuda_oom"), fixture("vllm-0.19.0"), "cuda_out_of_memory"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, alone := readText(t, c.crash+c.launch), readText(t, c.launch)
+			if c.reason == "" { // who says the first line, the next server or a process of the one before, is not known
+				delete(got.Figures, "first_stamp")
+				delete(alone.Figures, "first_stamp")
+			}
+			if n := 1 + strings.Count(name, "twice"); len(got.Attempts) != n || got.Attempts[0].Reason != c.reason {
+				t.Errorf("%+v", got.Attempts)
+			}
+			if got.Outcome != OutcomeReady || !reflect.DeepEqual(got.Figures, alone.Figures) {
+				t.Errorf("%s %v, alone %v", got.Outcome, got.Figures, alone.Figures)
+			}
+		})
 	}
 }
