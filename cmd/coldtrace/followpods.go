@@ -63,8 +63,11 @@ type follower struct {
 	inPlace bool
 	told    map[string]bool // by id of a span
 	last    []*trace.Trace
+	others  []*trace.Trace // to compare with: asked for, too, or of the same owner
 	missing []string
-	waiting string // for what; said once
+
+	siblings []*trace.Trace
+	waiting  string // for what; said once
 }
 
 func (f *follower) follow(ctx context.Context, names []string) error {
@@ -77,7 +80,12 @@ func (f *follower) follow(ctx context.Context, names []string) error {
 			f.waiting = err.Error()
 			f.cmd.PrintErrln("coldtrace: waiting:", f.waiting)
 		case err == nil && len(traces) > 0:
-			f.last, f.missing = traces, missing
+			if f.last == nil && len(traces) == 1 {
+				if f.siblings, err = f.flags.source.siblings(ctx, names); err != nil && ctx.Err() == nil {
+					f.cmd.PrintErrln("coldtrace: what is usual is not known:", err)
+				}
+			}
+			f.last, f.missing, f.others = traces, missing, append(traces[1:len(traces):len(traces)], f.siblings...)
 			if err := f.tell(); err != nil {
 				return err
 			}
@@ -115,7 +123,7 @@ func (f *follower) tell() error {
 		if err := draw(out, f.last[:1], 0, f.flags); err != nil {
 			return err
 		}
-		_, err := fmt.Fprintln(out, t.Now(f.last[1:], time.Now()))
+		_, err := fmt.Fprintln(out, t.Now(f.others, time.Now()))
 		return err //nolint:wrapcheck // of the terminal
 	}
 	nodes := t.Ended()
@@ -127,7 +135,7 @@ func (f *follower) tell() error {
 		}
 		f.told[n.ID] = true
 		line := fmt.Sprintf("%s  %-26s %8s", n.End.UTC().Format("15:04:05.000"), n.Label(), n.Took())
-		if usual := trace.Usual(f.last[1:], n.Name); usual != "" {
+		if usual := trace.Usual(f.others, n.Name); usual != "" {
 			line += "  usually " + usual
 		}
 		if n.Failed {
@@ -138,7 +146,7 @@ func (f *follower) tell() error {
 			return fmt.Errorf("write: %w", err)
 		}
 	}
-	if now := t.Now(f.last[1:], time.Now()); fresh && now != "" {
+	if now := t.Now(f.others, time.Now()); fresh && now != "" {
 		if _, err := fmt.Fprintf(out, "%-14snow: %s\n", "", now); err != nil {
 			return fmt.Errorf("write: %w", err)
 		}

@@ -521,14 +521,19 @@ func TestAnyPodOfAClusterIsDrawnWithNothingInstalled(t *testing.T) {
 		}
 	})
 	t.Run("followed to its end", func(t *testing.T) {
-		late := b.begin("models", "late", nil)
+		owned := func(p *corev1.Pod) {
+			p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "llama-1", UID: "5a44de00-8fd2-4806-9638-a802730aea79", Controller: new(true)}}
+		}
+		early := b.ready(b.begin("models", "early", owned), 28)
+		b.log(early, false, said(early, len(vllm)))
+		late := b.begin("models", "late", owned)
 		b.log(late, false, said(late, 3))
 		done := make(chan error)
 		var out syncBuffer
 		go func() {
 			cmd := newTraceCommand()
 			cmd.SilenceErrors, cmd.SilenceUsage = true, true
-			cmd.SetArgs([]string{"--kubeconfig", b.admin, "-n", "models", "-l", "app=llama", "--follow", "--timeout", "2m"})
+			cmd.SetArgs([]string{"--kubeconfig", b.admin, "-n", "models", "late", "--follow", "--timeout", "2m"})
 			cmd.SetOut(&out)
 			cmd.SetErr(&out)
 			done <- cmd.Execute()
