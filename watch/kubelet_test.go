@@ -132,6 +132,27 @@ func written(from time.Time, lines []string) string {
 // secret is in lines whose phases are told.
 const secret = "hunter2"
 
+// ofSGLang and ofTGI are what these write until they serve, ofBatch what a vLLM without a server does until it works.
+var (
+	ofSGLang = []string{
+		"[2026-03-01 06:00:09] server_args=ServerArgs(model_path='m', api_key='" + secret + "')",
+		"[2026-03-01 06:00:18] Load weight begin. avail mem=78.00 GB",
+		"[2026-03-01 06:00:40] Load weight end. elapsed=0.01 s, type=M, avail mem=50.00 GB, mem usage=28.00 GB.",
+		"[2026-03-01 06:00:56] max_total_num_tokens=100000, chunked_prefill_size=8192, max_prefill_tokens=16384",
+		"[2026-03-01 06:00:57] INFO:     Application startup complete.",
+		"[2026-03-01 06:01:02] The server is fired up and ready to roll!",
+	}
+	ofTGI = []string{
+		"2026-03-01T06:00:02.000000Z  INFO text_generation_launcher: Args { model_id: \"m\", api_key: Some(\"" + secret + "\") }",
+		"2026-03-01T06:00:09.100000Z  INFO shard-manager: text_generation_launcher: Starting shard rank=0",
+		"2026-03-01T06:00:39.100000Z  INFO shard-manager: text_generation_launcher: Shard ready in 0.005000000s rank=0",
+		"2026-03-01T06:00:39.200000Z  INFO text_generation_launcher: Starting Webserver",
+		"2026-03-01T06:00:48.000000Z  INFO text_generation_router_v3: backends/v3/src/lib.rs:137: Setting max batch total tokens to 40000",
+		"2026-03-01T06:00:49.000000Z  INFO text_generation_router::server: router/src/server.rs:2337: Connected",
+	}
+	ofBatch = ofVLLM[2:7]
+)
+
 // ofVLLM is what a vLLM writes until it serves.
 var ofVLLM = []string{
 	"(APIServer pid=1) INFO 03-01 06:00:05 [api_server.py:1] vLLM API server version 0.19.0",

@@ -350,6 +350,32 @@ func TestAStartThatNothingProbesEndsWhenItsLogSaysThatItServes(t *testing.T) {
 			t.Errorf("events: %q", texts)
 		}
 	})
+	for name, tc := range map[string]struct {
+		image, init string
+		lines       []string
+		change      func(*corev1.Pod)
+	}{
+		"an SGLang server": {"lmsysorg/sglang:v0.5.1", "sglang_init", ofSGLang, func(*corev1.Pod) {}},
+		"a TGI server":     {"ghcr.io/huggingface/text-generation-inference:3.3.4", "tgi_init", ofTGI, func(*corev1.Pod) {}},
+		"a job without a server": {"vllm/vllm-openai:v0.19.0", startup.SpanVLLMInit, ofBatch, func(p *corev1.Pod) {
+			p.Spec.RestartPolicy, p.Annotations = corev1.RestartPolicyNever, map[string]string{"coldtrace.io/role": "batch"}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := h.pod(t, strings.ToLower(strings.ReplaceAll(name, " ", "-")), func(p *corev1.Pod) {
+				unprobed(p)
+				p.Spec.Containers[0].Image = tc.image
+				tc.change(p)
+			})
+			s.begins(t, tc.lines...)
+			s.isReady(t)
+			root := h.told(t, s, startup.SpanPodStartup)
+			if outcome := textOf(root, startup.AttrOutcome); outcome != startup.OutcomeReady || textOf(root, startup.AttrTimeSourceEnd) != string(startup.TimeLog) {
+				t.Errorf("the outcome is %s, by %s", outcome, textOf(root, startup.AttrTimeSourceEnd))
+			}
+			h.told(t, s, tc.init)
+		})
+	}
 	t.Run("a job that fails before", func(t *testing.T) {
 		s := h.pod(t, "job", func(p *corev1.Pod) { unprobed(p); p.Spec.RestartPolicy = corev1.RestartPolicyNever })
 		s.begins(t, append(slices.Clone(ofVLLM[:4]), "(EngineCore pid=9) torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB")...)
