@@ -85,7 +85,7 @@ func (f *follower) follow(ctx context.Context, names []string) error {
 					f.cmd.PrintErrln("coldtrace: what is usual is not known:", err)
 				}
 			}
-			f.last, f.missing, f.others = traces, missing, append(traces[1:len(traces):len(traces)], f.siblings...)
+			f.last, f.missing, f.others = traces, missing, slices.Concat(traces[1:], f.siblings)
 			if err := f.tell(); err != nil {
 				return err
 			}
