@@ -182,14 +182,3 @@ func (w *Watcher) link(s *start, spans []startup.Span) {
 
 // maxSavedMembers bounds the members in a checkpoint. Others are told from what is left of their pods, to the second.
 const maxSavedMembers = 2000
-
-// savedMembers are those whose starts are over: of the others, the starts are in the checkpoint. The caller holds the lock.
-func (w *Watcher) savedMembers() []group.Member {
-	var out []group.Member
-	for _, m := range w.groups.Members() {
-		if m.Outcome != "" && len(out) < maxSavedMembers {
-			out = append(out, m)
-		}
-	}
-	return out
-}

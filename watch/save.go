@@ -138,7 +138,7 @@ func (w *Watcher) snapshot() (*record, map[types.UID]pod.Witness) {
 		Floor:      w.restored.Floor,
 		Namespaces: slices.Clone(w.restored.Namespaces),
 		recent:     maps.Clone(w.restored.recent),
-		Members:    w.savedMembers(),
+		Members:    w.groups.Over(maxSavedMembers),
 		Starts:     make([]startRecord, 0, len(w.starts)),
 	}
 	witnessed := map[types.UID]pod.Witness{}

@@ -149,12 +149,22 @@ func (t *Table) Starts(namespace, key string, now time.Time) []Start {
 	return out
 }
 
+// Over are members whose own starts are over, those created first first, and so many at most.
+func (t *Table) Over(most int) []Member {
+	out := t.those((*Member).over)
+	return out[:min(most, len(out))]
+}
+
 // Members are all that are held, those created first first.
-func (t *Table) Members() []Member {
+func (t *Table) Members() []Member { return t.those(func(*Member) bool { return true }) }
+
+func (t *Table) those(are func(*Member) bool) []Member {
 	var out []Member
 	for _, h := range t.groups {
 		for _, m := range h.members {
-			out = append(out, *m)
+			if are(m) {
+				out = append(out, *m)
+			}
 		}
 	}
 	slices.SortFunc(out, func(a, b Member) int { return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.UID, b.UID)) })
