@@ -99,6 +99,20 @@ benchstat: ## Compare bench.txt with the committed baseline
 images: ## Build coldtrace's two images and push them to REGISTRY with TAG (dev), without Docker
 	go run ./test/images --registry "$(REGISTRY)" --tag "$(or $(TAG),dev)" coldtrace coldtrace-wrapper
 
+.PHONY: release
+release: release-tools chart ## From a tag: archives, checksums, SBOMs, krew's manifest, chart in dist/; signed with COSIGN_KEY; images and chart to REGISTRY
+	test/release/make release
+
+.PHONY: release-dry-run
+release-dry-run: release-tools chart ## The same from any commit; what was made is unpacked and run, and nothing leaves the machine
+	test/release/make dry-run
+
+.PHONY: release-tools
+release-tools: $(BIN)/goreleaser
+$(BIN)/goreleaser: test/release/go.mod
+	@echo "building goreleaser and cyclonedx-gomod (minutes the first time)"
+	@cd test/release && go build -trimpath -ldflags "-s -w" -o $(BIN)/ tool
+
 .PHONY: chart
 chart: cluster-assets ## Lint the chart and render it
 	$(BIN)/helm lint charts/coldtrace
