@@ -21,7 +21,8 @@ type several struct {
 }
 
 // Collapse puts one trace in the place of those of a group's pods, the newest first: the leader's phases in full, and of each
-// other pod a line. A pod of which no other of its group is there stays as it is.
+// other pod a line. A pod of which no other of its group is there stays as it is, and so do those that may go on with pods of an
+// earlier making, as in a rollout of one of two workloads.
 func Collapse(traces []*Trace) []*Trace {
 	var (
 		table group.Table
@@ -43,7 +44,7 @@ func Collapse(traces []*Trace) []*Trace {
 	}
 	for a := range asked {
 		for _, s := range table.Starts(a[0], a[1], now) {
-			if len(s.Members) > 1 {
+			if len(s.Members) > 1 && !s.Partial {
 				out = append(out, together(s, of))
 				for _, m := range s.Members {
 					delete(of, m.UID)

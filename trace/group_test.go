@@ -5,6 +5,7 @@ package trace
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -85,6 +86,18 @@ func groupOf64() (spans []*Span) {
 	return spans
 }
 
+// ofPart is the start of a pod of one of two workloads that an annotation joins to a group of four. owner is its making's, where
+// that is not the pod's own.
+func ofPart(part, name string, created float64, owner ...string) []*Span {
+	s := subjectOf("a", 1, 4)
+	s.PodUID, s.PodName = name, name
+	s.Group = startup.Group{Key: "group/both", Part: part, Generation: append(owner, name)[0], Size: 4, Role: startup.GroupServer}
+	return FromStart(s, startup.ServiceWatcher, []startup.Span{
+		stretch(startup.SpanPodStartup, "", created, created+100, attribute.String(startup.AttrOutcome, startup.OutcomeReady)),
+		stretch(startup.SpanPodReady, startup.SpanPodStartup, created+10, created+100),
+	})
+}
+
 func TestAGroupIsDrawnOnOneAxis(t *testing.T) {
 	traces := Collapse(Build(groupOf64()))
 	if len(traces) != 1 {
@@ -129,6 +142,11 @@ func TestGroupsAmongOtherStarts(t *testing.T) {
 		},
 		"a group of which one pod is not there yet goes on": {
 			append(led("a", 3, 0, 20, 60, startup.OutcomeReady), pulled("a", 1, 3, 1, 3)...), []string{"still starting: no worker 2"},
+		},
+		"a rollout of one of two workloads leaves its pods as they are": {
+			slices.Concat(ofPart("prefill", "p", 0), ofPart("prefill", "q", 0, "p"), ofPart("decode", "d", 1), ofPart("decode", "e", 1, "d"),
+				ofPart("decode", "f", 500), ofPart("decode", "g", 501, "f")),
+			[]string{"models/g", "models/f", "group/both"},
 		},
 		"pods of no group stay as they are": {
 			alone(groupOf64()[:5]), []string{"models/llama-0"},

@@ -44,9 +44,20 @@ func (w *Watcher) joinAs(s *start, created time.Time, t pod.Timeline) {
 	case !fits:
 		w.metrics.groups.WithLabelValues("dropped").Inc()
 	case news:
+		if w.groups.Told(&m) {
+			w.rememberPart(m.Namespace, m.Group.Key, group.PartOf(&m), created)
+		}
 		w.dirty = true
 		w.queue.Add(groupID(m.Namespace, m.Group.Key))
 	}
+}
+
+// rememberPart notes that a part is done with, for leaders to come, until pods that were created by then are older than any start
+// can be. Pods that join it later prolong that, such as those of a StatefulSet that was scaled to zero and back: else a leader that
+// comes then would tell what this one does not. The caller holds the lock.
+func (w *Watcher) rememberPart(namespace, key string, p group.Part, by time.Time) {
+	id := uid(p.ID(namespace, key))
+	w.restored.recent[id] = recent{max(w.restored.recent[id].created, uint32(by.Unix()))} //nolint:gosec // until 2106
 }
 
 // joinOver puts a pod into its group whose own start is none to tell any more. What is older than any start can be is of a group
@@ -120,7 +131,7 @@ func (w *Watcher) tellGroup(item types.UID) time.Duration {
 		}
 		w.groups.Done(namespace, key, s.Parts...)
 		for _, p := range s.Parts {
-			w.restored.recent[uid(p.ID(namespace, key))] = recent{uint32(later(s.End, s.Begin).Unix())} //nolint:gosec // until 2106
+			w.rememberPart(namespace, key, p, later(s.End, s.Begin))
 		}
 		w.dirty = true
 	}

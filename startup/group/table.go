@@ -54,6 +54,12 @@ func (t *Table) Put(m Member) (fits, news bool) {
 	return true, true
 }
 
+// Told tells whether the making that a member is of is done with.
+func (t *Table) Told(m *Member) bool {
+	h := t.groups[ref{m.Namespace, m.Group.Key}]
+	return h != nil && slices.ContainsFunc(h.done, PartOf(m).is)
+}
+
 func (t *Table) of(at ref) *held {
 	if t.groups == nil {
 		t.groups = map[ref]*held{}
@@ -69,11 +75,16 @@ func (t *Table) of(at ref) *held {
 	return h
 }
 
-// prune drops a quarter of the groups of which nothing goes on, those made first first.
+// prune drops a quarter of the groups of which nothing goes on: those for whose only members there was no room, then those made
+// first.
 func (t *Table) prune() {
 	first := map[ref]time.Time{}
 	for at, h := range t.groups {
-		if len(h.members) == 0 && len(h.done) > 0 {
+		if len(h.members) > 0 {
+			continue
+		}
+		first[at] = time.Time{}
+		if len(h.done) > 0 {
 			first[at] = h.done[len(h.done)-1].First
 		}
 	}

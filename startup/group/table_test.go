@@ -92,3 +92,22 @@ func TestLinksLeadToAndFromLeaders(t *testing.T) {
 		})
 	}
 }
+
+func TestGroupsForWhosePodsThereIsNoRoomAreNotHeldForGood(t *testing.T) {
+	var table group.Table
+	for i := range group.MaxMembers {
+		p := ray("worker", fmt.Sprint("worker-", i), "large").going(0)
+		m, _ := p.member()
+		table.Put(m)
+	}
+	for i := range 30000 {
+		p := ray("head", fmt.Sprint("head-", i), fmt.Sprint("c", i)).going(0)
+		m, _ := p.member()
+		if fits, _ := table.Put(m); fits {
+			t.Fatal("there is room for more members than there may be")
+		}
+	}
+	if n := len(table.Keys("models")); n > 20000 {
+		t.Errorf("%d groups are held, all but one of them without a member", n)
+	}
+}

@@ -75,8 +75,9 @@ func peerFigure(t *trace.Trace, n *trace.Node) (key string, figure float64) {
 	return "", 0
 }
 
+// imageKey is of the same image, as far as a start tells: a tag alone, such as v1, is of many.
 func imageKey(t *trace.Trace, n *trace.Node) string {
-	return n.Phase() + " " + t.Value(startup.AttrImageTag)
+	return n.Phase() + " " + t.Value(startup.AttrEndpointName) + " " + t.Value(startup.AttrImageTag)
 }
 
 // hits are how many starts on other nodes found the image that n pulls there.

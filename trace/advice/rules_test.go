@@ -55,6 +55,9 @@ var cases = map[string][]struct {
 		{"it was pulled", around(vllm, "  image_pull 0-60 cached=false image_size_bytes=12000000000 k8s.container.name=main\n  pod_ready 60-300"), true, 60, "image_pull main took 1m 00s (12.0 GB); on other nodes it was there in 1 starts", []string{
 			around(strings.Replace(vllm, "gpu-1", "gpu-2", 1), "  image_pull 0-1 cached=true k8s.container.name=main\n  pod_ready 1-300"),
 		}},
+		{"on another node another endpoint's image with that tag was there", around("endpoint_name=a "+vllm, "  image_pull 0-60 cached=false k8s.container.name=main\n  pod_ready 60-300"), true, 60, "image_pull main took 1m 00s$", []string{
+			around("endpoint_name=b "+strings.Replace(vllm, "gpu-1", "gpu-2", 1), "  image_pull 0-1 cached=true k8s.container.name=main\n  pod_ready 1-300"),
+		}},
 		{"it was there", around(vllm, "  image_pull 0-60 cached=true\n  pod_ready 60-300"), false, 0, "", nil},
 		{"another took longer", around(vllm, "  image_pull 0-60 cached=false\n  init_container 0-61 k8s.container.name=fetch\n  pod_ready 61-300"), false, 0, "", nil},
 	},
@@ -66,6 +69,7 @@ var cases = map[string][]struct {
 		{"others are quicker", around(vllm, "  image_pull 0-100 throughput_mbps=100.0 k8s.container.name=main\n  pod_ready 100-300"), true, 75, "(100 MB/s); others reach 400 MB/s", pulls(400, "gpu-2", "gpu-3", "gpu-4")},
 		{"others are as slow", around(vllm, "  image_pull 0-100 throughput_mbps=100.0 k8s.container.name=main\n  pod_ready 100-300"), false, 0, "", pulls(110, "gpu-2", "gpu-3", "gpu-4")},
 		{"the quicker ones are of the same node", around(vllm, "  image_pull 0-100 throughput_mbps=100.0 k8s.container.name=main\n  pod_ready 100-300"), false, 0, "", pulls(400, "gpu-1", "gpu-1", "gpu-1")},
+		{"the quicker ones pull another endpoint's image with the same tag", around("endpoint_name=a "+vllm, "  image_pull 0-100 throughput_mbps=100.0 k8s.container.name=main\n  pod_ready 100-300"), false, 0, "", pulls(400, "gpu-2", "gpu-3", "gpu-4")},
 		{"too few others", around(vllm, "  image_pull 0-100 throughput_mbps=100.0 k8s.container.name=main\n  pod_ready 100-300"), false, 0, "", pulls(400, "gpu-2", "gpu-3")},
 	},
 	"init-containers": {
@@ -193,7 +197,7 @@ func TestEachRuleFiresWhereItShouldAndNowhereElse(t *testing.T) {
 				if (a.Saves - time.Duration(c.saves*float64(time.Second))).Abs() > 10*time.Millisecond {
 					t.Errorf("saves %v, want %v s", a.Saves, c.saves)
 				}
-				if !strings.Contains(a.Seen, c.says) {
+				if !strings.Contains(a.Seen+"$", c.says) { // $: and nothing after it
 					t.Errorf("says %q, want %q", a.Seen, c.says)
 				}
 			})

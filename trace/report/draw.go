@@ -25,17 +25,18 @@ const (
 func (r *Report) Text(o trace.Options) string {
 	c := &trace.Canvas{Options: o}
 	c.Line(trace.Bold(r.headline()))
-	if r.Pods.starts() > 0 {
+	if r.Pods.starts()+r.Pods.LeftOut > 0 {
 		c.Line(trace.Plain(r.Pods.line()))
 	}
 	c.Line(trace.Dim(r.when()))
 	c.Line(trace.Plain(""))
 	r.table(c)
 	shown := r.Groups[:min(len(r.Groups), mostGroups)]
+	advised := false
 	for i := range shown {
-		shown[i].draw(c, r.By)
+		advised = shown[i].draw(c, r.By) || advised
 	}
-	if strings.Contains(c.String(), "\n"+indent+text.Fit("advice", caption)) {
+	if advised {
 		c.Line(trace.Plain(""))
 		c.Line(trace.Dim("advice is explained in docs/advice.md, and with its evidence in --json and --html"))
 	}
@@ -124,8 +125,8 @@ func (r *Report) table(c *trace.Canvas) {
 	}
 }
 
-// draw is what a group's starts have in common.
-func (g *Group) draw(c *trace.Canvas, by string) {
+// draw is what a group's starts have in common. It tells whether there is advice.
+func (g *Group) draw(c *trace.Canvas, by string) (advised bool) {
 	c.Line(trace.Plain(""))
 	c.Line(trace.Bold(g.known(by)), trace.Dim(fmt.Sprintf(" · %s: %s", plural(len(g.Starts), "start"), g.ended())))
 	if g.Ready > 0 {
@@ -142,7 +143,8 @@ func (g *Group) draw(c *trace.Canvas, by string) {
 	for i, p := range g.Varying(mostVarying) {
 		remark(c, "varies", i, fmt.Sprintf("%s: %s to %s", p.Name, text.Seconds(p.P10), text.Seconds(p.P90)), trace.Plain)
 	}
-	for i, a := range g.advices()[:min(len(g.advices()), mostAdvised)] {
+	advices := g.advices()
+	for i, a := range advices[:min(len(advices), mostAdvised)] {
 		saves := ""
 		if a.Saves > 0 {
 			saves = "up to -" + text.Seconds(a.Saves) + " "
@@ -152,6 +154,7 @@ func (g *Group) draw(c *trace.Canvas, by string) {
 	for i, reason := range g.Reasons[:min(len(g.Reasons), mostReasons)] {
 		remark(c, "failed", i, fmt.Sprintf("%s ×%d", text.Printable(reason.Reason), reason.Starts), trace.Failing)
 	}
+	return len(advices) > 0
 }
 
 // remark is a line with its caption, which is said once.

@@ -29,6 +29,7 @@ type podsJSON struct {
 	Going  int           `json:"starting"`
 	Total  quantilesJSON `json:"total_seconds"`
 	HeldUp []Reason      `json:"held_up"`
+	Left   int           `json:"pods_left_out"` // for which there was no room: their groups are not counted
 }
 
 type groupJSON struct {
@@ -76,7 +77,7 @@ func (q Quantiles) json() quantilesJSON {
 }
 
 func (t Together) json() podsJSON {
-	return podsJSON{t.starts(), t.Ready, t.Failed, t.Going, t.Total.json(), append([]Reason{}, t.HeldUp...)}
+	return podsJSON{t.starts(), t.Ready, t.Failed, t.Going, t.Total.json(), append([]Reason{}, t.HeldUp...), t.LeftOut}
 }
 
 // JSON writes the report as one object, durations in seconds, shares from 0 to 1.

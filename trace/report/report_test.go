@@ -174,6 +174,12 @@ func TestAReportOfFilesSaysWhatToDo(t *testing.T) {
 	var reader Reader
 	r := New(reader.Read(spans), "image_tag")
 	golden(t, "files-100.txt", r.Text(trace.Options{Width: 100}))
+	golden(t, "files-100-colour.txt", r.Text(trace.Options{Width: 100, Colour: true}))
+	for _, o := range []trace.Options{{Width: 100}, {Width: 100, Colour: true}, {Width: 30}} {
+		if text := r.Text(o); !strings.Contains(text, "advice is explained") || !strings.HasSuffix(text, "\n") {
+			t.Errorf("%+v: there is advice, and no line that says where it is explained:\n%s", o, text)
+		}
+	}
 }
 
 func TestNoLineOfAReportIsWiderThanTheTerminal(t *testing.T) {

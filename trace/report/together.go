@@ -20,6 +20,8 @@ type Together struct {
 	Going  int
 	Total  Quantiles // of those that got ready
 	HeldUp []Reason  // phases in which one pod was late enough to hold the others up, the most frequent first
+	// LeftOut are pods for which there was no room. Their groups are not counted.
+	LeftOut int
 }
 
 // together sorts starts into those of groups. A pod of whose group no other is there is none.
@@ -29,7 +31,9 @@ func together(starts []Start) (out Together) {
 	asked := map[[2]string]bool{}
 	for i := range starts {
 		if m := starts[i].member; m != nil {
-			table.Put(*m)
+			if fits, _ := table.Put(*m); !fits {
+				out.LeftOut++
+			}
 			asked[[2]string{m.Namespace, m.Group.Key}] = true
 		}
 		if end := starts[i].Began.Add(starts[i].Total); end.After(now) {
@@ -42,7 +46,7 @@ func together(starts []Start) (out Together) {
 		for _, s := range table.Starts(at[0], at[1], now) {
 			late, is := s.HeldUp()
 			switch {
-			case len(s.Members) < 2:
+			case s.Partial || len(s.Members) < 2:
 				continue
 			case s.Outcome == "":
 				out.Going++
@@ -87,6 +91,9 @@ func (t Together) line() string {
 	}
 	if len(held) > 0 {
 		said += "; held up by " + strings.Join(held, ", ")
+	}
+	if t.LeftOut > 0 {
+		said += fmt.Sprintf("; without the groups of %s for which there was no room", plural(t.LeftOut, "pod"))
 	}
 	return said
 }

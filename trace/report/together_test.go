@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/coldtrace/coldtrace/startup/group"
 	"github.com/coldtrace/coldtrace/trace"
 	"github.com/coldtrace/coldtrace/trace/tracetest"
 )
@@ -55,5 +56,48 @@ func TestAReportCountsGroupsOfPods(t *testing.T) {
 	}
 	if text := New(several(), "endpoint").Text(trace.Options{Width: 160}); strings.Contains(text, "groups of pods") {
 		t.Errorf("there are no groups:\n%s", text)
+	}
+}
+
+// rollout is two workloads that an annotation joins to a group of four pods, of which one is rolled out: its pods are made again.
+func rollout(ended string) (starts []Start) {
+	for i, pod := range []struct {
+		part, making string
+		at           float64
+	}{{"prefill", "p1", 0}, {"prefill", "p1", 0}, {"decode", "d1", 0}, {"decode", "d1", 0}, {"decode", "d2", 5000}, {"decode", "d2", 5000}} {
+		outcome := "outcome=ready"
+		if pod.at > 0 {
+			outcome = ended
+		}
+		starts = append(starts, Of(tracetest.Trace(fmt.Sprint("pod-", i), fmt.Sprintf(`
+			endpoint_name=llama group.key=group/both group.generation=%s group.part=%s group.role=server group.size=4
+			pod_startup %g-%g %s
+			  pod_ready %g-%g`, pod.making, pod.part, pod.at, pod.at+100, outcome, pod.at+10, pod.at+100))))
+	}
+	return starts
+}
+
+func TestARolloutOfOneOfTwoWorkloadsIsNoStartOfTheGroup(t *testing.T) {
+	for ended, want := range map[string]string{
+		"outcome=ready": "1 group of pods that start as one: 1 ready (p50 1m 40s, p90 1m 40s)\n",
+		"open":          "1 still starting", // nobody can tell yet
+	} {
+		if text := New(rollout(ended), "endpoint").Text(trace.Options{Width: 160}); !strings.Contains(text, want) {
+			t.Errorf("%s: the report lacks %q:\n%s", ended, want, text)
+		}
+	}
+}
+
+func TestAReportSaysThatThereWasNoRoomForAllPodsOfGroups(t *testing.T) {
+	starts := pair("a", 10, "outcome=ready")
+	like := *starts[1].member
+	for i := range group.MaxMembers {
+		m := like
+		m.UID, m.Group.Key = fmt.Sprint("uid-", i), fmt.Sprint("lws/other/", i/8)
+		starts = append(starts, Start{member: &m})
+	}
+	const want = "without the groups of 2 pods for which there was no room"
+	if line := together(starts).line(); !strings.Contains(line, want) {
+		t.Errorf("%q lacks %q", line, want)
 	}
 }
