@@ -155,13 +155,17 @@ func (o *dryRun) fetch(ctx context.Context, w io.Writer, names []string) ([]mani
 	if o.nsAnnotation == nil {
 		o.nsAnnotation = in.Annotations
 	}
-	if value := in.Labels[webhook.NamespaceLabel]; value != webhook.NamespaceValue {
-		fmt.Fprintf(w, "Namespace %s does not carry the label %sinject=enabled (it has %q): the webhook never sees its pods.\n\n", namespace, config.Prefix, value)
-	}
 	if o.policyFile == "" {
 		if o.installed, err = readInstalled(ctx, client); err != nil {
 			fmt.Fprintf(w, "The installed policy could not be read, so this goes by the built-in one: %v\n\n", err)
 		}
+	}
+	switch value := in.Labels[webhook.NamespaceLabel]; {
+	case o.installed != nil && o.installed.watching:
+		fmt.Fprint(w, "coldtrace only watches here (webhook.enabled is false) and adds nothing to pods: this is what the webhook would do.\n\n")
+	case value != webhook.NamespaceValue:
+		fmt.Fprintf(w, "Namespace %s does not carry the label %s=%s (it has %q): the webhook never sees its pods.\n\n",
+			namespace, webhook.NamespaceLabel, webhook.NamespaceValue, value)
 	}
 	manifests := make([]manifest, len(objects))
 	for i, object := range objects {

@@ -24,6 +24,7 @@ type installed struct {
 	policy       *config.Policy
 	breaker      breaker.State
 	imageVolumes bool
+	watching     bool     // alone: there is no webhook
 	logs         []string // namespaces whose logs are read, * all
 }
 
@@ -42,7 +43,25 @@ func readInstalled(ctx context.Context, client kubernetes.Interface) (*installed
 			}
 		}
 	}
-	return nil, errors.New("no webhook configuration is labelled app.kubernetes.io/name=coldtrace")
+	return readWatching(ctx, client)
+}
+
+// readWatching finds an installation that only watches by its policy.
+func readWatching(ctx context.Context, client kubernetes.Interface) (*installed, error) {
+	maps, err := client.CoreV1().ConfigMaps(metav1.NamespaceAll).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=coldtrace"})
+	if err != nil {
+		return nil, fmt.Errorf("find the policy: %w", err)
+	}
+	for i := range maps.Items {
+		if c := &maps.Items[i]; c.Data["policy.yaml"] != "" {
+			in, err := readAt(ctx, client, c.Namespace, c.Name)
+			if err == nil {
+				in.watching = true
+			}
+			return in, err
+		}
+	}
+	return nil, errors.New("neither a webhook configuration nor a policy is labelled app.kubernetes.io/name=coldtrace")
 }
 
 // readAt reads the policy, the breaker and the nodes.

@@ -99,4 +99,15 @@ func TestALivePodIsExplainedByWhatIsInstalled(t *testing.T) {
 	if _, _, err := output(t, newExplainCommand(), "", append(asked, "-f", "-")...); err == nil {
 		t.Error("a file and a name: which?")
 	}
+	// Without the webhook it is found by its policy.
+	if err := s.client.AdmissionregistrationV1().MutatingWebhookConfigurations().Delete(t.Context(), "tracing-coldtrace", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	label := []byte(`{"metadata":{"labels":{"app.kubernetes.io/name":"coldtrace"}}}`)
+	if _, err := s.client.CoreV1().ConfigMaps("coldtrace").Patch(t.Context(), "tracing-coldtrace-policy", types.MergePatchType, label, metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if text := explain(); !strings.Contains(text, "only watches") || !strings.Contains(text, "own.example") {
+		t.Errorf("an installation that only watches is explained as\n%s", text)
+	}
 }
