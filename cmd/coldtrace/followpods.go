@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/coldtrace/coldtrace/cluster"
 	"github.com/coldtrace/coldtrace/trace"
@@ -67,7 +68,7 @@ type follower struct {
 	missing []string
 
 	siblings []*trace.Trace
-	waiting  string // for what; said once
+	waiting  string // for what; each is said once
 }
 
 func (f *follower) follow(ctx context.Context, names []string) error {
@@ -76,7 +77,10 @@ func (f *follower) follow(ctx context.Context, names []string) error {
 		switch {
 		case ctx.Err() != nil:
 			return followedUnknown
-		case err != nil && f.last == nil && f.waiting == "":
+		case f.last != nil && apierrors.IsNotFound(err):
+			f.cmd.PrintErrln("coldtrace:", err)
+			return followedUnknown // gone without a word of how
+		case err != nil && f.waiting != err.Error():
 			f.waiting = err.Error()
 			f.cmd.PrintErrln("coldtrace: waiting:", f.waiting)
 		case err == nil && len(traces) > 0:

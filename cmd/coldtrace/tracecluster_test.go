@@ -561,6 +561,27 @@ func TestAnyPodOfAClusterIsDrawnWithNothingInstalled(t *testing.T) {
 			}
 		}
 	})
+	t.Run("a pod that is gone while it is followed", func(t *testing.T) {
+		gone := b.begin("models", "gone", nil)
+		b.log(gone, false, said(gone, 3))
+		done := make(chan error)
+		var out syncBuffer
+		go func() {
+			cmd := newTraceCommand()
+			cmd.SilenceErrors, cmd.SilenceUsage = true, true
+			cmd.SetArgs([]string{"--kubeconfig", b.admin, "-n", "models", "gone", "--follow", "--timeout", "2m"})
+			cmd.SetOut(&out)
+			cmd.SetErr(&out)
+			done <- cmd.Execute()
+		}()
+		out.await(t, "python_import")
+		if err := b.client.CoreV1().Pods("models").Delete(t.Context(), "gone", metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))}); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; !errors.Is(err, followedUnknown) || !strings.Contains(out.String(), "not found") {
+			t.Errorf("%v\n%s", err, out.String())
+		}
+	})
 	t.Run("the rights that are printed are those it takes", func(t *testing.T) {
 		run := func(args ...string) (string, error) {
 			var out bytes.Buffer

@@ -9,8 +9,12 @@ import (
 	"path/filepath"
 )
 
-// Write makes a file of what can be read, or leaves what was there.
+// Write makes a file of what can be read, or leaves what was there. Only a regular file is replaced: a status file that is
+// said to be /dev/stdout or /dev/null would take that from all who use it.
 func Write(path string, content io.Reader, mode os.FileMode) (err error) {
+	if there, err := os.Lstat(path); err == nil && !there.Mode().IsRegular() {
+		return &os.PathError{Op: "replace", Path: path, Err: os.ErrExist}
+	}
 	temp, err := os.CreateTemp(filepath.Dir(path), ".coldtrace-*")
 	if err != nil {
 		return err

@@ -47,3 +47,23 @@ func TestAFileIsReplacedWholeOrNotAtAll(t *testing.T) {
 		t.Errorf("in a folder that is not there: %v", err)
 	}
 }
+
+func TestWhatIsNoFileIsLeftAsItIs(t *testing.T) {
+	dir := t.TempDir()
+	file, link := filepath.Join(dir, "file"), filepath.Join(dir, "link")
+	if err := errors.Join(os.WriteFile(file, []byte("old"), 0o600), os.Symlink(file, link), os.Mkdir(filepath.Join(dir, "dir"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{link, filepath.Join(dir, "dir"), "/dev/null"} {
+		before, err := os.Lstat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := Write(path, strings.NewReader("new"), 0o644); !errors.Is(err, os.ErrExist) {
+			t.Errorf("%s: %v", path, err)
+		}
+		if after, err := os.Lstat(path); err != nil || !os.SameFile(before, after) {
+			t.Errorf("%s was replaced (%v)", path, err)
+		}
+	}
+}
