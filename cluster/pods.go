@@ -43,6 +43,9 @@ var byLabel = map[string]string{
 // kind is a word that names one to kubectl: deploy, deployments.apps.
 var kind = regexp.MustCompile(`^(?i)(pods?|po|deploy(ments?)?|rs|replicasets?|sts|statefulsets?|ds|daemonsets?|jobs?|lws|leaderworkersets?|isvc|inferenceservices?|rayclusters?|jobsets?|pcsg|podcliquescalinggroups?)(\.[a-z0-9.-]+)?$`)
 
+// Kinds are those of what has pods, by the words that people use.
+var Kinds = []string{"pod", "deploy", "rs", "sts", "ds", "job", "lws", "isvc", "raycluster", "jobset", "pcsg"}
+
 // IsKind tells whether a word names a kind of what has pods.
 func IsKind(word string) bool { return kind.MatchString(word) }
 

@@ -101,6 +101,12 @@ func TestWhatIsDamagedCostsNoMoreThanItself(t *testing.T) {
 		"ids of another length":                      {strings.Replace(whole, "eee19b7ec3c1b174", "eee19b7ec3c1", 1), 1, []string{`in:1: span "root": spanId is not 16 hex digits`}},
 		"ids that are all zeros":                     {strings.ReplaceAll(whole, "5b8efff798038103d269b633813fc60c", strings.Repeat("0", 32)), 0, []string{`in:1: span "root": traceId is all zeros`, `in:1: span "pull": traceId is all zeros`}},
 		"a span without a beginning":                 {strings.Replace(whole, `"startTimeUnixNano":"1795348800000000000",`, "", 1), 1, []string{`in:1: span "root": startTimeUnixNano is missing`}},
+		"a root that ends before it starts":          {strings.Replace(whole, `"endTimeUnixNano":"1795348810000000000"`, `"endTimeUnixNano":"1795348790000000000"`, 1), 1, []string{`in:1: span "root": it ends before it starts`}},
+		"a span that ends at zero":                   {strings.Replace(whole, `"endTimeUnixNano":"1795348810000000000"`, `"endTimeUnixNano":"0"`, 1), 1, []string{`in:1: span "root": endTimeUnixNano is missing`}},
+		"a span without an end":                      {strings.Replace(whole, `,"endTimeUnixNano":"1795348810000000000"`, "", 1), 1, []string{`in:1: span "root": endTimeUnixNano is missing`}},
+		"the largest number as the end":              {strings.Replace(whole, `"endTimeUnixNano":"1795348810000000000"`, `"endTimeUnixNano":"18446744073709551615"`, 1), 1, []string{`in:1: span "root": a time is after the year 2262`}},
+		"the largest number as the begin":            {strings.Replace(whole, `"startTimeUnixNano":"1795348800000000000"`, `"startTimeUnixNano":"18446744073709551615"`, 1), 1, []string{`in:1: span "root": a time is after the year 2262`}},
+		"a phase during which a clock was set back":  {strings.Replace(whole, `"endTimeUnixNano":"1795348809000000000"`, `"endTimeUnixNano":"1795348800500000000"`, 1), 2, nil},
 		"a list where text belongs":                  {strings.Replace(whole, `"name":"root"`, `"name":["secret"]`, 1) + whole, 2, []string{"in:1: not OTLP JSON: the value of name is not what belongs there (string)"}},
 		"a list where an object belongs":             {strings.Replace(whole, `"resource":{`, `"resource":["secret"],"x":{`, 1) + whole, 2, []string{"in:1: not OTLP JSON: a field has a value of another kind, or comes twice"}},
 	} {

@@ -70,6 +70,9 @@ func fromProto(s *tracepb.Span) (*Span, error) {
 	for _, l := range s.GetLinks() {
 		out.Links = append(out.Links, Link{idOf(l.GetTraceId(), 16), idOf(l.GetSpanId(), 8), attributes(l.GetAttributes())})
 	}
+	if s.GetEndTimeUnixNano() == 0 {
+		return nil, errors.New("endTimeUnixNano is missing")
+	}
 	return out, out.check()
 }
 
@@ -87,11 +90,16 @@ func (s *Span) check() error {
 		return errors.New("spanId is all zeros")
 	case s.Start.UnixNano() == 0:
 		return errors.New("startTimeUnixNano is missing")
+	case s.Start.UnixNano() < 0, s.End.UnixNano() < 0:
+		return errors.New("a time is after the year 2262")
 	}
 	if zero(s.ParentID) {
 		s.ParentID = ""
 	}
-	if s.End.Before(s.Start) {
+	if s.End.Before(s.Start) && s.ParentID == "" {
+		return errors.New("it ends before it starts")
+	}
+	if s.End.Before(s.Start) { // a clock was set back; the phases around it tell the time
 		s.End = s.Start
 	}
 	return nil

@@ -223,7 +223,7 @@ func (q *quick) span() *Span {
 			q.lost = true
 		}
 	})
-	if !q.lost && s.check() != nil {
+	if !q.lost && (s.End.UnixNano() == 0 || s.check() != nil) {
 		q.lost = true
 	}
 	return s

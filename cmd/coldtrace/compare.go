@@ -3,8 +3,10 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -50,7 +52,7 @@ a start that lacks it counts as 0 s. Fewer than six starts of each give no inter
 	f := cmd.Flags()
 	f.StringVar(&flags.by, "by", "", "compare two groups of the same sources: "+strings.Join(report.Dimensions(), ", "))
 	f.BoolVar(&flags.json, "json", false, "write JSON")
-	f.StringArrayVar(&flags.limits, "fail-above", nil, "exit status 1 when the total got significantly slower by more than this: 10%; or a phase: weights_load=20%")
+	f.StringArrayVar(&flags.limits, "fail-above", nil, "exit status 1 when the total got significantly slower by more than this: 10%; or a phase: weights_load=20%; and when significantly more starts failed")
 	_ = cmd.RegisterFlagCompletionFunc("by", cobra.FixedCompletions(report.Dimensions(), cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
@@ -79,6 +81,13 @@ func runCompare(cmd *cobra.Command, args []string, flags compareFlags) error {
 
 // twoGroups are the starts of two sources, or of two groups of the same.
 func twoGroups(cmd *cobra.Command, args []string, flags compareFlags) (before, after report.Group, err error) {
+	sources := args
+	if flags.by != "" {
+		sources = args[2:]
+	}
+	if err := flags.source.fits(cmd, sources); err != nil {
+		return before, after, err
+	}
 	if flags.by == "" {
 		if len(args) != 2 {
 			return before, after, errors.New("give two sources, or --by and two values")
@@ -95,12 +104,12 @@ func twoGroups(cmd *cobra.Command, args []string, flags compareFlags) (before, a
 	if err := report.Groupable(flags.by); err != nil {
 		return before, after, err //nolint:wrapcheck // says what is wrong with the flag
 	}
-	starts, err := readStarts(cmd, args[2:], &flags.source, false)
+	starts, err := readStarts(cmd, sources, &flags.source, false)
 	if err != nil || len(starts) == 0 {
 		return before, after, noStarts(err)
 	}
 	for i, g := range []*report.Group{&before, &after} {
-		of := slices.DeleteFunc(slices.Clone(starts), func(s report.Start) bool { return s.Facts[flags.by] != args[i] })
+		of := slices.DeleteFunc(slices.Clone(starts), func(s report.Start) bool { return value(s, flags.by) != args[i] && s.Facts[flags.by] != args[i] })
 		if len(of) == 0 {
 			return before, after, fmt.Errorf("no start has %s %q; there are: %s", flags.by, args[i], strings.Join(values(starts, flags.by), ", "))
 		}
@@ -109,9 +118,12 @@ func twoGroups(cmd *cobra.Command, args []string, flags compareFlags) (before, a
 	return before, after, nil
 }
 
+// value of a start by which it is grouped, as a report prints it: "(no region)" of one that has none.
+func value(s report.Start, by string) string { return cmp.Or(s.Facts[by], "(no "+by+")") }
+
 func values(starts []report.Start, by string) (out []string) {
 	for _, s := range starts {
-		if v := s.Facts[by]; v != "" && !slices.Contains(out, v) {
+		if v := value(s, by); !slices.Contains(out, v) {
 			out = append(out, v)
 		}
 	}
@@ -124,12 +136,12 @@ func limitsOf(texts []string) (map[string]float64, error) {
 	limits := map[string]float64{}
 	for _, text := range texts {
 		name, value := "total", text
-		if at := strings.LastIndex(text, "="); at >= 0 {
+		if at := strings.LastIndex(text, "="); at > 0 {
 			name, value = text[:at], text[at+1:]
 		}
 		number, ok := strings.CutSuffix(value, "%")
 		percent, err := strconv.ParseFloat(number, 64)
-		if !ok || err != nil || percent < 0 {
+		if !ok || err != nil || percent < 0 || math.IsNaN(percent) || math.IsInf(percent, 0) {
 			return nil, fmt.Errorf("--fail-above %s: want a percentage such as 10%%, or PHASE=10%%", text)
 		}
 		limits[name] = percent / 100

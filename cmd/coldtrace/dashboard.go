@@ -3,12 +3,23 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/coldtrace/coldtrace/dashboard"
 )
+
+// one argument is wanted; of none, or several, it says which.
+func one(wanted string, and cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return errors.New(wanted)
+		}
+		return and(cmd, args)
+	}
+}
 
 func newDashboardCommand() *cobra.Command {
 	renderers := map[string]func() ([]byte, error){"grafana": dashboard.Grafana, "datadog": dashboard.Datadog}
@@ -21,7 +32,7 @@ docs/dashboards.md says how the metrics get there.`,
 		Example: `  coldtrace dashboard grafana > coldtrace.json
   coldtrace dashboard datadog | curl -X POST -H "DD-API-KEY: $DD_API_KEY" -H "DD-APPLICATION-KEY: $DD_APP_KEY" \
     -H "Content-Type: application/json" -d @- https://api.datadoghq.com/api/v1/dashboard`,
-		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		Args:      one("name a dashboard: grafana or datadog", cobra.OnlyValidArgs),
 		ValidArgs: []string{"grafana", "datadog"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			text, err := renderers[args[0]]()

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -16,21 +17,37 @@ import (
 
 // display is how to draw on a terminal.
 type display struct {
-	width    int
+	width    columns
 	noColour bool
 	ascii    bool
 }
 
 func (d *display) displayFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.IntVar(&d.width, "width", 0, "columns to draw on (default: the terminal's)")
+	f.Var(&d.width, "width", "columns to draw on (default: the terminal's)")
 	f.BoolVar(&d.noColour, "no-color", false, "no colours (default: colours on a terminal, unless NO_COLOR is set)")
 	f.BoolVar(&d.ascii, "ascii", false, "no box-drawing characters")
 }
 
+// columns is how wide to draw; 0: as wide as the terminal.
+type columns int
+
+func (c *columns) Set(text string) error {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 {
+		return errors.New("want a number of columns, such as 120")
+	}
+	*c = columns(n)
+	return nil
+}
+
+func (c *columns) String() string { return strconv.Itoa(int(*c)) }
+
+func (c *columns) Type() string { return "int" }
+
 // terminal is how to draw on out: in colours and as wide as the terminal is, if it is one.
 func (d display) terminal(out io.Writer) trace.Options {
-	o := trace.Options{Width: d.width, ASCII: d.ascii}
+	o := trace.Options{Width: int(d.width), ASCII: d.ascii}
 	file, ok := out.(*os.File)
 	if !ok || !term.IsTerminal(int(file.Fd())) {
 		return o

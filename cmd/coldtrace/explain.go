@@ -47,7 +47,8 @@ A pod or a workload in the cluster is explained by the policy that is installed 
 				}
 			}
 			if !found {
-				return fmt.Errorf("%s holds no pod and no pod template", cmp.Or(o.file, strings.Join(args, " ")))
+				return fmt.Errorf("%s holds no pod and no pod template: its kinds are %s; pods are looked for in %s",
+					cmp.Or(o.file, strings.Join(args, " ")), strings.Join(seenKinds(manifests), ", "), podKinds())
 			}
 			return nil
 		},

@@ -135,6 +135,9 @@ func (o *dryRun) read(cmd *cobra.Command, w io.Writer, names []string) (*config.
 	if err == nil && len(manifests) == 0 {
 		err = fmt.Errorf("read manifest: %s holds no object", o.file)
 	}
+	for _, warning := range unknownKinds(manifests) {
+		cmd.PrintErrln("warning:", warning)
+	}
 	return policy, manifests, err
 }
 

@@ -14,7 +14,9 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
+	"k8s.io/klog/v2"
 )
 
 // version is stamped by the linker.
@@ -25,8 +27,22 @@ func main() { os.Exit(run()) }
 func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	err := newRootCommand().ExecuteContext(ctx)
+	if status := exitStatus(0); errors.As(err, &status) {
+		return int(status)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "coldtrace:", err)
+		return 1
+	}
+	return 0
+}
+
+func newRootCommand() *cobra.Command {
+	klog.SetLogger(logr.Discard()) // client-go logs there what it also returns; serve sets its own
 	root := &cobra.Command{
 		Use:           "coldtrace",
+		Version:       version,
 		Annotations:   typedAs(os.Args[0]),
 		Short:         "Where did the cold start go? Traces the start of GPU model endpoints on Kubernetes",
 		SilenceUsage:  true,
@@ -47,15 +63,7 @@ func run() int {
 		newSamplingCommand(),
 		newDashboardCommand(),
 	)
-	err := root.ExecuteContext(ctx)
-	if status := exitStatus(0); errors.As(err, &status) {
-		return int(status)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "coldtrace:", err)
-		return 1
-	}
-	return 0
+	return root
 }
 
 // typedAs makes usage texts say what was typed: the same file is kubectl's plugin if it is called kubectl-coldtrace.

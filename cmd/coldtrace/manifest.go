@@ -27,6 +27,7 @@ type manifest struct {
 	Name      string
 	Namespace string
 	pods      []podTemplate
+	kinds     []string // its own, or of a list those of its items
 }
 
 // podTemplate is a pod, or a template for pods, in a manifest.
@@ -98,15 +99,19 @@ func newManifest(raw []byte) (manifest, error) {
 	if err := json.Unmarshal(raw, &head); err != nil {
 		return manifest{}, fmt.Errorf("decode object: %w", err)
 	}
-	m := manifest{raw: raw, Kind: head.Kind, Name: head.Metadata.Name, Namespace: head.Metadata.Namespace}
+	m := manifest{raw: raw, Kind: head.Kind, Name: head.Metadata.Name, Namespace: head.Metadata.Namespace, kinds: []string{head.Kind}}
 	if m.Name == "" {
 		m.Name = head.Metadata.GenerateName
+	}
+	if head.Items != nil {
+		m.kinds = nil
 	}
 	for i, item := range head.Items {
 		inner, err := newManifest(item)
 		if err != nil {
 			return manifest{}, fmt.Errorf("item %d: %w", i, err)
 		}
+		m.kinds = append(m.kinds, inner.kinds...)
 		for _, t := range inner.pods {
 			t.path = "/items/" + strconv.Itoa(i) + t.path
 			t.pod.Metadata.Name = cmp.Or(t.pod.Metadata.Name, inner.Name)

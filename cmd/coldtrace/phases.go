@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,6 +19,9 @@ import (
 
 	"github.com/coldtrace/coldtrace/engine/recipe"
 )
+
+// ofTrace begins a request of OTLP JSON, or an answer of Tempo.
+var ofTrace = regexp.MustCompile(`^\s*\[?\s*\{\s*"(resourceSpans|batches|trace|data)"\s*:`)
 
 func newPhasesCommand() *cobra.Command {
 	var (
@@ -31,7 +35,7 @@ func newPhasesCommand() *cobra.Command {
 		Short: "Read a captured engine log with the wrapper's recipes and print the phases in it",
 		Long: `Reads what a model server wrote while it started ("-": standard input) with the recipes that the wrapper uses
 in the container, and prints the phases, figures and outcome it finds. Times are those in the lines.`,
-		Args: cobra.ExactArgs(1),
+		Args: one("name a log of an engine, or - for standard input: coldtrace phases LOG", cobra.ArbitraryArgs),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			in := cmd.InOrStdin()
 			if args[0] != "-" {
@@ -46,7 +50,14 @@ in the container, and prints the phases, figures and outcome it finds. Times are
 			if cmd.Flags().Changed("exit-code") {
 				options.Exit = &recipe.Exit{Code: exitCode}
 			}
-			result, err := recipe.ReadLog(in, options)
+			log, err := recipe.Plain(in)
+			if err != nil {
+				return fmt.Errorf("read %s: %w", args[0], err)
+			}
+			if begin, _ := log.Peek(1 << 12); ofTrace.Match(begin) || ofCapture.Match(begin) {
+				return fmt.Errorf("%s holds traces or a capture, no log: coldtrace trace reads it", args[0])
+			}
+			result, err := recipe.ReadLog(log, options)
 			if err != nil {
 				return fmt.Errorf("read %s: %w", args[0], err)
 			}

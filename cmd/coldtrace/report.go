@@ -58,6 +58,9 @@ func runReport(cmd *cobra.Command, args []string, flags reportFlags) error {
 	if err := report.Groupable(flags.by); err != nil {
 		return err //nolint:wrapcheck // says what is wrong with the flag
 	}
+	if err := flags.source.fits(cmd, args); err != nil {
+		return err
+	}
 	starts, readErr := readStarts(cmd, args, &flags.source, flags.html != "")
 	if len(starts) == 0 {
 		return noStarts(readErr)

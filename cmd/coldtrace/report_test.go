@@ -76,6 +76,10 @@ func TestReportSaysWhatItCannotDo(t *testing.T) {
 		"one source to compare":     {newCompareCommand(), []string{reportFixtures + "before.jsonl"}, "requires at least 2 arg(s)"},
 		"three":                     {newCompareCommand(), []string{"a.jsonl", "b.jsonl", "c.jsonl"}, "give two sources"},
 		"a limit that is none":      {newCompareCommand(), []string{"a.jsonl", "b.jsonl", "--fail-above", "ten"}, "--fail-above ten: want a percentage"},
+		"a limit of no phase":       {newCompareCommand(), []string{"a.jsonl", "b.jsonl", "--fail-above", "=5%"}, "--fail-above =5%: want a percentage"},
+		"a limit that is no number": {newCompareCommand(), []string{"a.jsonl", "b.jsonl", "--fail-above", "NaN%"}, "--fail-above NaN%: want a percentage"},
+		"a limit without end":       {newCompareCommand(), []string{"a.jsonl", "b.jsonl", "--fail-above", "total=Inf%"}, "want a percentage"},
+		"a value in place of none":  {newCompareCommand(), []string{"--by", "region", "eu", "(no region)", reportFixtures + "before.jsonl"}, `no start has region "eu"; there are: (no region)`},
 		"a value that nobody has":   {newCompareCommand(), []string{"--by", "image_tag", "v0.11.2", "v9", reportFixtures + "before.jsonl"}, `no start has image_tag "v9"; there are: v0.11.2`},
 		"a file that is not there":  {newCompareCommand(), []string{reportFixtures + "before.jsonl", "./not-there.jsonl"}, "not-there.jsonl"},
 		"a file without any starts": {newCompareCommand(), []string{reportFixtures + "before.jsonl", "-"}, "-: there are no starts in the input"},
@@ -99,6 +103,7 @@ func TestCompareFailsWhereAStartGotSlower(t *testing.T) {
 		"slower, without":      {[]string{after, before}, ""},
 		"a phase":              {[]string{after, before, "--fail-above", "torch_compile=50%"}, "torch_compile got slower by +"},
 		"two groups of files":  {[]string{"--by", "image_tag", "v0.12.0", "v0.11.2", before, after, "--fail-above", "10%"}, "total got slower by +"},
+		"what has no region":   {[]string{"--by", "region", "(no region)", "(no region)", before}, ""},
 		"as JSON it fails too": {[]string{after, before, "--json", "--fail-above", "10%"}, "total got slower by +"},
 	} {
 		t.Run(name, func(t *testing.T) {

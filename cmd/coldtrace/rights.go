@@ -14,6 +14,7 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/yaml"
 )
@@ -56,6 +57,9 @@ SelfSubjectAccessReview), and the only request of coldtrace's that is no get, li
   coldtrace rights -n models --check --as jane`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if wrong := validation.IsDNS1123Label(*from.config.Namespace); *from.config.Namespace != "" && len(wrong) > 0 {
+				return fmt.Errorf("--namespace %q can't be one: %s", *from.config.Namespace, strings.Join(wrong, "; "))
+			}
 			if !check {
 				return printRights(cmd.OutOrStdout(), *from.config.Namespace, user)
 			}

@@ -53,7 +53,7 @@ func (s *source) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVarP(&s.selector, "selector", "l", "", "pods with these labels")
 	f.BoolVarP(&s.all, "all-namespaces", "A", false, "pods of all namespaces")
-	f.DurationVar(&s.since, "since", 0, "only pods that were created since then, such as 2h")
+	f.DurationVar(&s.since, "since", 0, "only pods that were created since then, such as 2h; of files, only starts that began since then")
 	f.BoolVarP(&s.reader.Previous, "previous", "p", false, "also read the log of the container's attempt before the last one")
 	f.StringVarP(&s.reader.Container, "container", "c", "", "the container whose log is read (default: the one that serves)")
 	f.Int64Var(&s.reader.MaxLogBytes, "max-log-bytes", cluster.DefaultMaxLogBytes, "read no more of a log, from its begin")
@@ -70,7 +70,7 @@ func (s *source) split(cmd *cobra.Command, args []string) (files, names []string
 			files = append(files, arg)
 		case slash && !cluster.IsKind(kind):
 			files = append(files, arg)
-		case !s.asked(cmd) && (i == 0 || len(names) == 0) && slices.Contains([]string{".json", ".jsonl", ".yaml", ".yml", ".ndjson"}, filepath.Ext(arg)):
+		case s.clusterFlag(cmd) == "" && (i == 0 || len(names) == 0) && slices.Contains([]string{".json", ".jsonl", ".yaml", ".yml", ".ndjson"}, filepath.Ext(arg)):
 			files = append(files, arg)
 		default:
 			names = append(names, arg)
@@ -79,20 +79,14 @@ func (s *source) split(cmd *cobra.Command, args []string) (files, names []string
 	return files, names
 }
 
-// asked tells whether a flag was given that only a cluster has a use for.
-func (s *source) asked(cmd *cobra.Command) bool {
-	return slices.ContainsFunc([]string{"namespace", "all-namespaces", "selector", "context", "kubeconfig", "previous", "container"},
-		func(name string) bool { return cmd.Flags().Changed(name) })
-}
-
 // client is a client of the cluster, and the namespace that is meant.
 func (s *source) client() (kubernetes.Interface, string, error) { return connect(s.config) }
 
 // connect is a client of the cluster that flags name, and the namespace that is meant.
 func connect(flags *genericclioptions.ConfigFlags) (kubernetes.Interface, string, error) {
 	cfg, err := flags.ToRESTConfig()
-	if clientcmd.IsEmptyConfig(err) {
-		return nil, "", errors.New("there is no kubeconfig: set KUBECONFIG or give --kubeconfig")
+	if clientcmd.IsEmptyConfig(err) || err == nil && isDefault(flags, cfg) {
+		return nil, "", errNoKubeconfig
 	}
 	if err != nil {
 		return nil, "", fmt.Errorf("load kubeconfig: %w", err)
@@ -108,11 +102,27 @@ func connect(flags *genericclioptions.ConfigFlags) (kubernetes.Interface, string
 	return client, namespace, nil
 }
 
+var errNoKubeconfig = errors.New("there is no kubeconfig: set KUBECONFIG or give --kubeconfig")
+
+// isDefault tells whether nobody has said where the cluster is: then client-go tries this machine.
+func isDefault(flags *genericclioptions.ConfigFlags, cfg *rest.Config) bool {
+	raw, err := flags.ToRawKubeConfigLoader().RawConfig()
+	return err == nil && len(raw.Clusters) == 0 && *flags.APIServer == "" && os.Getenv("KUBERNETES_MASTER") == "" && cfg.Host == clientcmd.ClusterDefaults.Server
+}
+
+// takenForPods says why something was looked for in a cluster.
+func takenForPods(names []string, err error) error {
+	if len(names) == 0 || strings.Contains(names[0], "/") || !errors.Is(err, errNoKubeconfig) {
+		return err
+	}
+	return fmt.Errorf("there is no file %s, so it was taken for a pod; and %w", names[0], err)
+}
+
 // pods are those that are meant.
 func (s *source) pods(ctx context.Context, names []string) ([]corev1.Pod, error) {
 	client, namespace, err := s.client()
 	if err != nil {
-		return nil, err
+		return nil, takenForPods(names, err)
 	}
 	s.reader.Client, s.reader.Now = client, time.Now
 	pods, err := cluster.Pods(ctx, s.config, client, cluster.Choice{

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -17,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/coldtrace/coldtrace/capture"
+	"github.com/coldtrace/coldtrace/engine/recipe"
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/trace"
 	"github.com/coldtrace/coldtrace/trace/advice"
@@ -60,6 +60,12 @@ Of several starts, all are listed and the newest is drawn.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if flags.output != "" && flags.output != "otlp" {
 				return fmt.Errorf("-o %s: only otlp is known", flags.output)
+			}
+			if flags.output != "" && flags.html != "" {
+				return errors.New("-o writes spans and --html a page: not both")
+			}
+			if err := flags.source.fits(cmd, args); err != nil {
+				return err
 			}
 			if files, names := flags.source.split(cmd, args); flags.follow && len(files) == 0 {
 				return followPods(cmd, names, flags)
@@ -199,9 +205,10 @@ func readSpans(cmd *cobra.Command, args []string, from *source) ([]*trace.Span, 
 			all = append(all, drawn(&starts[i])...)
 		}
 	}
+	var stored []*trace.Span
 	for _, name := range files {
 		spans, problems, err := readFile(cmd, name)
-		all = append(all, spans...)
+		stored = append(stored, spans...)
 		for _, p := range problems[:min(len(problems), mostProblems)] {
 			cmd.PrintErrln("coldtrace:", p)
 		}
@@ -212,7 +219,11 @@ func readSpans(cmd *cobra.Command, args []string, from *source) ([]*trace.Span, 
 			errs = append(errs, err)
 		}
 	}
-	return all, errors.Join(errs...)
+	stored, err := from.recent(stored, time.Now())
+	if err != nil {
+		errs = append(errs, err)
+	}
+	return append(all, stored...), errors.Join(errs...)
 }
 
 func readFile(cmd *cobra.Command, name string) ([]*trace.Span, []trace.Problem, error) {
@@ -221,7 +232,7 @@ func readFile(cmd *cobra.Command, name string) ([]*trace.Span, []trace.Problem, 
 	}
 	file, err := os.Open(name) //nolint:gosec // the user names it
 	if err != nil {
-		return nil, nil, err //nolint:wrapcheck // says "open NAME: why"
+		return nil, nil, notAFile(name, err) // else it says "open NAME: why"
 	}
 	defer file.Close()
 	return read(name, file)
@@ -231,12 +242,19 @@ func readFile(cmd *cobra.Command, name string) ([]*trace.Span, []trace.Problem, 
 var ofCapture = regexp.MustCompile(`(?m)^kind: ` + capture.Kind + `\s*$`)
 
 func read(name string, r io.Reader) ([]*trace.Span, []trace.Problem, error) {
-	in := bufio.NewReaderSize(r, 1<<16)
+	in, err := recipe.Plain(r)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read %s: %w", name, err)
+	}
 	begin, _ := in.Peek(1 << 12) // what ends here is shorter; another error comes again
 	if ofCapture.Match(begin) {
 		return readCapture(name, in)
 	}
-	return trace.Read(name, in)
+	spans, problems, err := trace.Read(name, in)
+	if err == nil && len(spans) == 0 && len(problems) > 0 && !bytes.HasPrefix(bytes.TrimSpace(begin), []byte("{")) {
+		err = fmt.Errorf("%s holds no traces; if it is the log of an engine, coldtrace phases reads it", name)
+	}
+	return spans, problems, err
 }
 
 // readCapture is what the watcher would tell of the pods in a capture, and what still goes on.

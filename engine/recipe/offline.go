@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 )
 
@@ -27,12 +28,12 @@ var ErrNoEngine = errors.New("no engine's start-up log")
 func ReadLog(from io.Reader, o LogOptions) (Result, error) {
 	named := ByName(o.Engine)
 	if o.Engine != "" && named == nil {
-		return Result{}, fmt.Errorf("unknown engine %q", o.Engine)
+		return Result{}, fmt.Errorf("unknown engine %q; there are: %s", o.Engine, strings.Join(names(), ", "))
 	}
 	if o.Now.IsZero() {
 		o.Now = time.Now()
 	}
-	in, err := plain(from)
+	in, err := Plain(from)
 	if err != nil {
 		return Result{}, fmt.Errorf("read log: %w", err)
 	}

@@ -23,8 +23,8 @@ const maxWindow = 8 << 20
 // unread are compressions that nothing here undoes.
 var unread = map[string]string{"\xfd7zXZ": "xz", "BZh": "bzip2", "\x04\x22\x4d\x18": "lz4", "PK\x03\x04": "zip"}
 
-// plain is the text of a log, whatever it was packed in: gzip, zstd, UTF-16 as PowerShell's > writes it.
-func plain(from io.Reader) (*bufio.Reader, error) {
+// Plain is the text of a log, or of another file, whatever it was packed in: gzip, zstd, UTF-16 as PowerShell's > writes it.
+func Plain(from io.Reader) (*bufio.Reader, error) {
 	in := bufio.NewReaderSize(from, sampled)
 	magic, err := in.Peek(6)
 	if err != nil && !errors.Is(err, io.EOF) {

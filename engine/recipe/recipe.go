@@ -58,6 +58,13 @@ type file struct {
 // All are the recipes, in the order of their files' names.
 func All() []*Recipe { return loaded().list }
 
+func names() (all []string) {
+	for _, r := range All() {
+		all = append(all, r.id)
+	}
+	return all
+}
+
 // ByName is the recipe of that engine, nil if there is none. "batch" is vLLM's without a server.
 func ByName(name string) *Recipe {
 	for _, r := range All() {

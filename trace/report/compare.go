@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/perf/benchmath"
@@ -20,6 +21,7 @@ const Confidence = 0.95
 // distributed: medians, and the Mann-Whitney U test, as benchstat has them.
 type Comparison struct {
 	Before, After Group
+	Failures      Failures
 	Total         Row
 	Phases        []Row // what differs most first
 	Traits        []Trait
@@ -31,6 +33,13 @@ type Row struct {
 	Before, After benchmath.Summary // seconds; a start that lacks the phase counts as 0
 	benchmath.Comparison
 	had [2]int
+}
+
+// Failures compares how many of the starts that ended failed. Its test is that of the rows, of 0 and 1.
+type Failures struct {
+	Before, After int // that failed
+	Of            [2]int
+	benchmath.Comparison
 }
 
 // Trait is what is more, or less, common in one of the sets: that an image was there, that a cache was hit.
@@ -47,7 +56,7 @@ func Compare(before, after Group) (*Comparison, error) {
 			return nil, fmt.Errorf("%s: none of %s got ready, so there is nothing to compare", g.Name, plural(len(g.Starts), "start"))
 		}
 	}
-	c := &Comparison{Before: before, After: after}
+	c := &Comparison{Before: before, After: after, Failures: failures(before, after)}
 	c.Total = c.row("total", func(s *Start) (time.Duration, bool) { return s.Total, true })
 	for _, name := range c.phaseNames() {
 		c.Phases = append(c.Phases, c.row(name, func(s *Start) (time.Duration, bool) { return s.of(name) }))
@@ -57,6 +66,27 @@ func Compare(before, after Group) (*Comparison, error) {
 	})
 	c.Traits = c.traits()
 	return c, nil
+}
+
+func failures(before, after Group) Failures {
+	f := Failures{Before: before.Failed, After: after.Failed, Of: [2]int{before.Ready + before.Failed, after.Ready + after.Failed}}
+	var samples [2]*benchmath.Sample
+	for i, failed := range []int{f.Before, f.After} {
+		outcomes := make([]float64, f.Of[i])
+		for j := range failed {
+			outcomes[j] = 1
+		}
+		samples[i] = benchmath.NewSample(outcomes, &benchmath.DefaultThresholds)
+	}
+	f.Comparison = benchmath.AssumeNothing.Compare(samples[0], samples[1])
+	return f
+}
+
+// More says that a larger part of the starts failed than before, and that chance does not explain it.
+func (f *Failures) More() bool { return f.P <= f.Alpha && f.After*f.Of[0] > f.Before*f.Of[1] }
+
+func (f *Failures) String() string {
+	return fmt.Sprintf("%d of %d failed before, %d of %d after (%s)", f.Before, f.Of[0], f.After, f.Of[1], f.Comparison)
 }
 
 func compareBool(a, b bool) int {
@@ -119,17 +149,24 @@ func (r *Row) Appeared() bool { return r.had[0] == 0 && r.had[1] > 0 }
 // Vanished says that no start has the phase any more.
 func (r *Row) Vanished() bool { return r.had[0] > 0 && r.had[1] == 0 }
 
-// Row finds one by its name.
-func (c *Comparison) Row(name string) (*Row, error) {
+// Rows are those of a name: the total, a phase, or a phase of each container, by "image_pull" or "image_pull main".
+func (c *Comparison) Rows(name string) (rows []*Row, err error) {
 	if name == c.Total.Name {
-		return &c.Total, nil
+		return []*Row{&c.Total}, nil
 	}
+	var names []string
 	for i := range c.Phases {
-		if c.Phases[i].Name == name {
-			return &c.Phases[i], nil
+		full := c.Phases[i].Name
+		if full == name || strings.HasPrefix(full, name+" ") {
+			rows = append(rows, &c.Phases[i])
 		}
+		names = append(names, full)
 	}
-	return nil, fmt.Errorf("no start has a phase %q", name)
+	if len(rows) == 0 {
+		slices.Sort(names)
+		return nil, fmt.Errorf("no start has a phase %q; there are: %s", name, strings.Join(names, ", "))
+	}
+	return rows, nil
 }
 
 // Slower says that a figure got slower by more than most (0.1: a tenth), and that this is significant.
@@ -177,15 +214,19 @@ func (c *Comparison) Warnings() (out []string) {
 	return out
 }
 
-// Check compares with limits: names of figures, and by what part each may get slower.
+// Check compares with limits: names of figures, and by what part each may get slower. Where there is any limit, more starts
+// that fail are beyond it: those are in no figure.
 func (c *Comparison) Check(limits map[string]float64) error {
 	var errs []error
 	for name, most := range limits {
-		row, err := c.Row(name)
-		if err == nil {
-			err = row.Slower(most)
-		}
+		rows, err := c.Rows(name)
 		errs = append(errs, err)
+		for _, row := range rows {
+			errs = append(errs, row.Slower(most))
+		}
+	}
+	if len(limits) > 0 && c.Failures.More() {
+		errs = append(errs, fmt.Errorf("more starts failed: %s", &c.Failures))
 	}
 	slices.SortFunc(errs, func(a, b error) int { return cmp.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
 	return errors.Join(errs...)

@@ -50,10 +50,11 @@ func TestFiguresOfStoredStartsAreBenchmaths(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		row, err := c.Row(figure)
-		if err != nil {
-			t.Fatal(err)
+		rows, err := c.Rows(figure)
+		if err != nil || len(rows) != 1 {
+			t.Fatal(err, rows)
 		}
+		row := rows[0]
 		a, b := benchmath.NewSample(old, &benchmath.DefaultThresholds), benchmath.NewSample(now, &benchmath.DefaultThresholds)
 		for name, pair := range map[string][2]float64{
 			"median before": {row.Before.Center, benchmath.AssumeNothing.Summary(a, 0.95).Center},
@@ -98,7 +99,8 @@ func TestWhatGotSlowerFailsACheckAndWhatChanceExplainsDoesNot(t *testing.T) {
 		"another phase":                           {12, 20, 40, map[string]float64{"torch_compile": 0.1}, ""},
 		"quicker":                                 {12, 40, 20, map[string]float64{"total": 0, "weights_load": 0}, ""},
 		"too few starts to be sure":               {3, 20, 40, map[string]float64{"total": 0.1}, ""},
-		"a phase that nobody has is a slip":       {12, 20, 20, map[string]float64{"weight_load": 0.1}, `no start has a phase "weight_load"`},
+		"a phase that nobody has is a slip":       {12, 20, 20, map[string]float64{"weight_load": 0.1}, `no start has a phase "weight_load"; there are: `},
+		"a phase by its bare name":                {12, 20, 20, map[string]float64{"image_pull": 0.1}, ""},
 		"two at once are both said":               {12, 20, 40, map[string]float64{"total": 0.1, "weights_load": 0.1}, "\nweights_load"},
 		"what no start had before is always more": {12, 0, 20, map[string]float64{"weights_load": 10}, "weights_load got slower"},
 	} {
@@ -118,6 +120,62 @@ func TestWhatGotSlowerFailsACheckAndWhatChanceExplainsDoesNot(t *testing.T) {
 				t.Errorf("error %v, want %q", err, c.want)
 			}
 		})
+	}
+}
+
+// More starts that fail are in no figure, and what chance explains is no difference.
+func TestMoreStartsThatFailFailACheck(t *testing.T) {
+	for name, c := range map[string]struct {
+		before, after int // of 12 that failed
+		limits        map[string]float64
+		want, drawn   string
+	}{
+		"most of them":            {0, 8, map[string]float64{"total": 0.1}, "more starts failed: 0 of 12 failed before, 8 of 12 after (p=0.00", "more starts failed: 0 of 12"},
+		"most, without a limit":   {0, 8, nil, "", "more starts failed: 0 of 12"},
+		"one more":                {1, 2, map[string]float64{"total": 0.1}, "", "1 of 12 failed before, 2 of 12 after"},
+		"fewer":                   {8, 0, map[string]float64{"total": 0.1}, "", "8 of 12 failed before, 0 of 12 after"},
+		"as many":                 {8, 8, map[string]float64{"total": 0.1}, "", "8 of 12 failed before, 8 of 12 after"},
+		"a limit for a phase too": {0, 8, map[string]float64{"weights_load": 0.1}, "more starts failed", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before, after := sets(12, 20, 20, false)
+			for i := range 12 {
+				if i < c.before {
+					before.Starts[i].Ended = Failed
+				}
+				if i < c.after {
+					after.Starts[i].Ended = Failed
+				}
+			}
+			comparison, err := Compare(NewGroup("before", before.Starts), NewGroup("after", after.Starts))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := comparison.Check(c.limits); c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+				t.Errorf("error %v, want %q", err, c.want)
+			}
+			if got := comparison.Text(trace.Options{Width: 110}); !strings.Contains(got, c.drawn) {
+				t.Errorf("no %q in\n%s", c.drawn, got)
+			}
+			var out bytes.Buffer
+			var read comparisonJSON
+			if err := comparison.JSON(&out); err != nil || json.Unmarshal(out.Bytes(), &read) != nil || read.Failures.After != c.after {
+				t.Errorf("error %v, wrote %s", err, out.String())
+			}
+		})
+	}
+}
+
+func TestABareNameIsThatOfEachContainersPhase(t *testing.T) {
+	c, err := Compare(sets(12, 20, 20, false))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rows, err := c.Rows("image_pull"); err != nil || len(rows) != 1 || rows[0].Name != "image_pull main" {
+		t.Errorf("rows %v, error %v", rows, err)
+	}
+	if _, err := c.Rows("image"); err == nil || !strings.Contains(err.Error(), "image_pull main") {
+		t.Errorf("error %v", err)
 	}
 }
 

@@ -28,6 +28,11 @@ func (c *Comparison) Text(o trace.Options) string {
 		}
 		out.Line(said...)
 	}
+	if f := &c.Failures; f.More() {
+		out.Line(trace.Failing("more starts failed: " + f.String()))
+	} else if f.Before+f.After > 0 {
+		out.Line(trace.Dim(f.String()))
+	}
 	out.Line(trace.Plain(""))
 	c.table(out)
 	if len(c.Traits) > 0 {
@@ -133,12 +138,13 @@ func seconds(s float64) string {
 func duration(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
 type comparisonJSON struct {
-	Before   setJSON   `json:"before"`
-	After    setJSON   `json:"after"`
-	Total    rowJSON   `json:"total"`
-	Phases   []rowJSON `json:"phases"`
-	Traits   []Trait   `json:"traits"`
-	Warnings []string  `json:"warnings"`
+	Before   setJSON      `json:"before"`
+	After    setJSON      `json:"after"`
+	Failures failuresJSON `json:"failures"`
+	Total    rowJSON      `json:"total"`
+	Phases   []rowJSON    `json:"phases"`
+	Traits   []Trait      `json:"traits"`
+	Warnings []string     `json:"warnings"`
 }
 
 type setJSON struct {
@@ -160,6 +166,13 @@ type rowJSON struct {
 	Vanished    bool        `json:"vanished,omitempty"`
 }
 
+type failuresJSON struct {
+	Before int     `json:"before"`
+	After  int     `json:"after"`
+	P      float64 `json:"p"`
+	More   bool    `json:"significantly_more"`
+}
+
 type summaryJSON struct {
 	Median float64  `json:"median"`
 	Low    *float64 `json:"low"` // null: too few starts for an interval
@@ -172,7 +185,7 @@ func (c *Comparison) JSON(w io.Writer) error {
 		return setJSON{s.Name, len(s.Starts), s.Ready, s.Failed, append([]Reason{}, s.Reasons...)}
 	}
 	out := comparisonJSON{
-		Before: set(&c.Before), After: set(&c.After), Total: c.Total.json(), Phases: []rowJSON{}, Traits: append([]Trait{}, c.Traits...),
+		Before: set(&c.Before), After: set(&c.After), Failures: failuresJSON{c.Failures.Before, c.Failures.After, c.Failures.P, c.Failures.More()}, Total: c.Total.json(), Phases: []rowJSON{}, Traits: append([]Trait{}, c.Traits...),
 		Warnings: append([]string{}, c.Warnings()...),
 	}
 	for _, r := range c.Phases {
