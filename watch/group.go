@@ -184,12 +184,9 @@ func (w *Watcher) link(s *start, spans []startup.Span) {
 		if spans[i].Name != startup.SpanPodStartup || !s.subject.Group.Is() {
 			continue
 		}
-		if s.links == nil {
-			s.links = w.groups.Links(s.subject, w.cfg.Clock.Now())
+		if !s.linked {
+			s.links, s.linked = w.groups.Links(s.subject, w.cfg.Clock.Now()), true
 		}
 		spans[i].Links = s.links
 	}
 }
-
-// maxSavedMembers bounds the members in a checkpoint. Others are told from what is left of their pods, to the second.
-const maxSavedMembers = 2000

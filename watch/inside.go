@@ -9,11 +9,12 @@ import (
 	"github.com/coldtrace/coldtrace/podlog"
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/startup/container"
+	"github.com/coldtrace/coldtrace/startup/pod"
 )
 
 // Bounds of what is read of a start's log.
 const (
-	maxLooks    = 5           // requests before the last one, in between and for attempts that failed
+	maxLooks    = 5           // requests before the last one, in between and for attempts that failed; as many as it takes where nothing else tells
 	maxTries    = 3           // of one that is not answered
 	maxLogBytes = 4 << 20     // of one answer
 	maxParts    = 3           // of a run's log, of that size
@@ -25,6 +26,15 @@ const (
 // looks are how long a run goes on when its log is looked at in between: to see how far it is, since nothing else tells that a
 // container which nothing probes serves, and since the log may be gone when it ends.
 var looks = [maxLooks]time.Duration{30 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute, 15 * time.Minute}
+
+// lookAt is how long a run goes on when its log is looked at for the n-th time, from 0: after looks once in each quarter of an hour.
+func lookAt(n int) time.Duration {
+	const last = maxLooks - 1
+	if n <= last {
+		return looks[n]
+	}
+	return looks[last] * time.Duration(n-last+1)
+}
 
 // Why the inside of a start was not told, or not as well as it could be.
 const (
@@ -50,7 +60,7 @@ type inside struct {
 	runs    []*reading
 	job     *job // that waits for a reader, or is with one
 	asked   int  // requests
-	served  time.Time
+	said    pod.Said
 	unseen  string // the last reason why a run was told coarser
 	phase   string // that goes on, by the last look
 }
@@ -94,15 +104,15 @@ func (in *inside) of(attempt int) *reading {
 }
 
 // next is what to read now, nil if nothing; after how long there is more to read if nothing happens; and whether a run that is over
-// is not told yet.
-func (in *inside) next(now time.Time, runs []container.Run, told func(attempt int) bool) (next *job, again time.Duration, pending bool) {
+// is not told yet. Awaited: nothing but the log tells when the target serves.
+func (in *inside) next(now time.Time, runs []container.Run, awaited bool, told func(attempt int) bool) (next *job, again time.Duration, pending bool) {
 	for i := range runs {
 		run := &runs[i]
 		r := in.of(run.Attempt)
 		if r.done = r.done || told(run.Attempt); r.done {
 			continue
 		}
-		wait := in.due(now, r, run, runs)
+		wait := in.due(now, r, run, runs, awaited)
 		if r.done {
 			continue
 		}
@@ -127,15 +137,18 @@ func sooner(a, b time.Duration) time.Duration {
 }
 
 // due is after how long a run is to be read; negative: not before there is news. A run that cannot be read any more is done.
-func (in *inside) due(now time.Time, r *reading, run *container.Run, all []container.Run) time.Duration {
+func (in *inside) due(now time.Time, r *reading, run *container.Run, all []container.Run, awaited bool) time.Duration {
 	if !run.Over() {
-		if r.looked >= maxLooks || in.asked >= maxLooks {
+		switch spent := r.looked >= maxLooks || in.asked >= maxLooks; {
+		case spent && !awaited:
 			return -1
+		case spent:
+			r.looked = max(r.looked, maxLooks-1)
 		}
-		for r.looked+1 < maxLooks && !run.At.Add(looks[r.looked+1]).After(now) {
+		for (awaited || r.looked+1 < maxLooks) && !run.At.Add(lookAt(r.looked+1)).After(now) {
 			r.looked++ // nobody was there to look
 		}
-		return max(0, run.At.Add(looks[r.looked]).Sub(now))
+		return max(0, run.At.Add(lookAt(r.looked)).Sub(now))
 	}
 	if r.noticed.IsZero() {
 		r.noticed = now

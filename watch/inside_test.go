@@ -35,36 +35,42 @@ func TestWhenALogIsRead(t *testing.T) {
 		runs    []container.Run
 		before  func(*inside)
 		age     time.Duration
+		awaited bool   // nothing else tells when it serves
 		job     string // attempt, last or look, previous
 		again   time.Duration
 		pending bool
 		unseen  string
 		told    []string
 	}{
-		"not at once":                                  {runs: []container.Run{aRun(1, 0)}, age: s, again: 29 * s},
-		"after half a minute, in between":              {runs: []container.Run{aRun(1, 0)}, age: 30 * s, job: "1 look"},
-		"once for what was missed":                     {runs: []container.Run{aRun(1, 0)}, age: 4 * m, job: "1 look"},
-		"not again before the next time":               {runs: []container.Run{aRun(1, 0)}, age: 70 * s, before: func(in *inside) { in.of(1).looked, in.asked = 2, 2 }, again: 50 * s},
-		"no more than so often":                        {runs: []container.Run{aRun(1, 0)}, age: time.Hour, before: func(in *inside) { in.of(1).looked, in.asked = maxLooks, maxLooks }},
-		"not right when it is ready: it may say more":  {runs: []container.Run{aRun(1, 0, ready(20*s))}, age: 20 * s, again: 2 * s, pending: true},
-		"a moment after it is ready":                   {runs: []container.Run{aRun(1, 0, ready(20*s))}, age: 22 * s, job: "1 last", pending: true},
-		"whatever was asked before, when it is ready":  {runs: []container.Run{aRun(1, 0, ready(time.Hour))}, age: 2 * time.Hour, before: func(in *inside) { in.of(1).looked, in.asked = maxLooks, maxLooks }, job: "1 last", pending: true},
-		"not while another request is under way":       {runs: []container.Run{aRun(1, 0, ready(20*s))}, age: 30 * s, before: func(in *inside) { in.job = &job{begun: true} }, again: m, pending: true},
-		"not if it is told":                            {runs: []container.Run{aRun(1, 0, ready(20*s))}, age: 30 * s, before: func(in *inside) { in.of(1).done = true }},
-		"of a run that was followed, the one before":   {runs: []container.Run{aRun(1, 0, ended(5*s)), aRun(2, 6*s)}, age: 10 * s, job: "1 last previous", again: 26 * s, pending: true},
-		"what is older than that is gone":              {runs: []container.Run{aRun(1, 0, ended(5*s)), aRun(2, 6*s, ended(9*s)), aRun(3, 10*s)}, age: 12 * s, before: func(in *inside) { in.of(2).done = true }, again: 28 * s, unseen: unseenGone, told: []string{"in_container_startup"}},
-		"not each of many attempts":                    {runs: []container.Run{aRun(6, 0, ended(5*s)), aRun(7, 6*s)}, age: 10 * s, before: func(in *inside) { in.asked = maxLooks }, unseen: unseenRequests, told: []string{"in_container_startup#6"}},
-		"nobody answers":                               {runs: []container.Run{aRun(1, 0, ready(20*s))}, age: 30 * s, before: func(in *inside) { in.of(1).failed = maxTries }, unseen: unseenUnanswered, told: []string{"in_container_startup"}},
-		"again, a while after somebody did not answer": {runs: []container.Run{aRun(1, 0, ready(20*s))}, age: 30 * s, before: func(in *inside) { in.of(1).failed, in.of(1).retry = 1, created.Add(33*s) }, again: 3 * s, pending: true},
-		"no reader had the time":                       {runs: []container.Run{aRun(1, 0, ready(20*s))}, age: 90 * s, before: func(in *inside) { in.job, in.of(1).noticed = &job{}, created.Add(20*s) }, unseen: unseenUnanswered, told: []string{"in_container_startup"}},
-		"nothing more, if it was read to its end":      {runs: []container.Run{aRun(1, 0, ready(20*s))}, age: 40 * s, before: func(in *inside) { in.of(1).heard = created.Add(30 * s) }, unseen: unseenSilent, told: []string{"in_container_startup"}},
+		"not at once":                                   {runs: []container.Run{aRun(1, 0)}, age: s, again: 29 * s},
+		"after half a minute, in between":               {runs: []container.Run{aRun(1, 0)}, age: 30 * s, job: "1 look"},
+		"once for what was missed":                      {runs: []container.Run{aRun(1, 0)}, age: 4 * m, job: "1 look"},
+		"not again before the next time":                {runs: []container.Run{aRun(1, 0)}, age: 70 * s, before: func(in *inside) { in.of(1).looked, in.asked = 2, 2 }, again: 50 * s},
+		"no more than so often":                         {runs: []container.Run{aRun(1, 0)}, age: time.Hour, before: func(in *inside) { in.of(1).looked, in.asked = maxLooks, maxLooks }},
+		"as long as nothing else tells that it serves":  {runs: []container.Run{aRun(1, 0)}, age: 20 * m, awaited: true, before: func(in *inside) { in.of(1).looked, in.asked = maxLooks, maxLooks }, again: 10 * m},
+		"every quarter of an hour":                      {runs: []container.Run{aRun(1, 0)}, age: 45 * m, awaited: true, before: func(in *inside) { in.of(1).looked, in.asked = maxLooks+1, maxLooks+1 }, job: "1 look"},
+		"and not twice in one":                          {runs: []container.Run{aRun(1, 0)}, age: 45 * m, awaited: true, before: func(in *inside) { in.of(1).looked, in.asked = maxLooks+2, maxLooks+2 }, again: 15 * m},
+		"of the one attempt after many that goes on":    {runs: []container.Run{aRun(7, 0)}, age: 10 * m, awaited: true, before: func(in *inside) { in.asked = maxLooks }, again: 5 * m},
+		"by a leader that was not there for most of it": {runs: []container.Run{aRun(1, 0)}, age: 100 * m, awaited: true, job: "1 look"},
+		"not right when it is ready: it may say more":   {runs: []container.Run{aRun(1, 0, ready(20*s))}, age: 20 * s, again: 2 * s, pending: true},
+		"a moment after it is ready":                    {runs: []container.Run{aRun(1, 0, ready(20*s))}, age: 22 * s, job: "1 last", pending: true},
+		"whatever was asked before, when it is ready":   {runs: []container.Run{aRun(1, 0, ready(time.Hour))}, age: 2 * time.Hour, before: func(in *inside) { in.of(1).looked, in.asked = maxLooks, maxLooks }, job: "1 last", pending: true},
+		"not while another request is under way":        {runs: []container.Run{aRun(1, 0, ready(20*s))}, age: 30 * s, before: func(in *inside) { in.job = &job{begun: true} }, again: m, pending: true},
+		"not if it is told":                             {runs: []container.Run{aRun(1, 0, ready(20*s))}, age: 30 * s, before: func(in *inside) { in.of(1).done = true }},
+		"of a run that was followed, the one before":    {runs: []container.Run{aRun(1, 0, ended(5*s)), aRun(2, 6*s)}, age: 10 * s, job: "1 last previous", again: 26 * s, pending: true},
+		"what is older than that is gone":               {runs: []container.Run{aRun(1, 0, ended(5*s)), aRun(2, 6*s, ended(9*s)), aRun(3, 10*s)}, age: 12 * s, before: func(in *inside) { in.of(2).done = true }, again: 28 * s, unseen: unseenGone, told: []string{"in_container_startup"}},
+		"not each of many attempts":                     {runs: []container.Run{aRun(6, 0, ended(5*s)), aRun(7, 6*s)}, age: 10 * s, before: func(in *inside) { in.asked = maxLooks }, unseen: unseenRequests, told: []string{"in_container_startup#6"}},
+		"nobody answers":                                {runs: []container.Run{aRun(1, 0, ready(20*s))}, age: 30 * s, before: func(in *inside) { in.of(1).failed = maxTries }, unseen: unseenUnanswered, told: []string{"in_container_startup"}},
+		"again, a while after somebody did not answer":  {runs: []container.Run{aRun(1, 0, ready(20*s))}, age: 30 * s, before: func(in *inside) { in.of(1).failed, in.of(1).retry = 1, created.Add(33*s) }, again: 3 * s, pending: true},
+		"no reader had the time":                        {runs: []container.Run{aRun(1, 0, ready(20*s))}, age: 90 * s, before: func(in *inside) { in.job, in.of(1).noticed = &job{}, created.Add(20*s) }, unseen: unseenUnanswered, told: []string{"in_container_startup"}},
+		"nothing more, if it was read to its end":       {runs: []container.Run{aRun(1, 0, ready(20*s))}, age: 40 * s, before: func(in *inside) { in.of(1).heard = created.Add(30 * s) }, unseen: unseenSilent, told: []string{"in_container_startup"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := &inside{}
 			if tc.before != nil {
 				tc.before(in)
 			}
-			next, again, pending := in.next(created.Add(tc.age), tc.runs, func(int) bool { return false })
+			next, again, pending := in.next(created.Add(tc.age), tc.runs, tc.awaited, func(int) bool { return false })
 			got := ""
 			if next != nil {
 				got = strconv.Itoa(next.run.Attempt)
@@ -91,7 +97,7 @@ func TestWhenALogIsRead(t *testing.T) {
 
 func TestARunThatWasDeliveredIsNotReadAgain(t *testing.T) {
 	in := &inside{}
-	next, _, pending := in.next(created.Add(time.Minute), []container.Run{aRun(1, 0, ready(20*time.Second))}, func(attempt int) bool { return attempt == 1 })
+	next, _, pending := in.next(created.Add(time.Minute), []container.Run{aRun(1, 0, ready(20*time.Second))}, false, func(attempt int) bool { return attempt == 1 })
 	if next != nil || pending {
 		t.Errorf("%+v %v", next, pending)
 	}

@@ -55,15 +55,15 @@ func (w *Watcher) listensTo(s *start, p *corev1.Pod, sel *inject.Selection) {
 	s.inside.adopt(s.facts)
 }
 
-// adopt lets facts wait for what the log says, where nothing else says it.
+// adopt lets facts wait for what the log says, where nothing else says it. What it said to a leader before, or before the facts were
+// shed, holds.
 func (in *inside) adopt(facts *pod.Facts) {
 	if in.compare {
 		return
 	}
+	facts.Hear(in.said)
+	in.said = facts.Said()
 	facts.AwaitLog()
-	if !in.served.IsZero() {
-		facts.Served(in.served)
-	}
 }
 
 // plan looks what there is to read of a start, and reports when there is more and whether a run that is over is not told. The caller
@@ -74,7 +74,7 @@ func (w *Watcher) plan(id types.UID, s *start, t *pod.Timeline, now time.Time) (
 		return 0, false
 	}
 	w.held -= in.holding()
-	next, again, pending := in.next(now, in.target.Runs(t.Spans, s.facts), func(attempt int) bool {
+	next, again, pending := in.next(now, in.target.Runs(t.Spans, s.facts), s.facts.Awaited(), func(attempt int) bool {
 		return s.isDelivered(hashKey(in.toldKey(attempt)))
 	})
 	w.held += in.holding()
@@ -221,10 +221,8 @@ func (w *Watcher) unheard(s *start, r *reading, j *job, why string, now time.Tim
 	}
 	switch {
 	case !j.last:
-		if r.looked++; why == unseenForbidden {
-			r.looked = maxLooks
-		}
-		if r.looked >= maxLooks && r.heard.IsZero() {
+		if r.looked++; why == unseenForbidden || r.looked >= maxLooks && r.heard.IsZero() {
+			r.looked = max(r.looked, maxLooks)
 			w.serves(s, time.Time{}) // nobody will hear it say so
 		}
 	case why == unseenGone && !j.previous: // the container was started again before anybody said so
@@ -263,7 +261,7 @@ func (w *Watcher) understood(s *start, r *reading, j *job, answer podlog.Answer,
 			return
 		}
 	}
-	if up := r.log.Up(); !up.IsZero() && !in.compare {
+	if up := r.log.Up(); !up.IsZero() {
 		w.serves(s, up)
 	}
 	if j.last {
@@ -287,12 +285,17 @@ func innermost(open []startup.Span) string {
 
 // serves takes since when the target serves by its log; zero: it will not say. The caller holds the lock.
 func (w *Watcher) serves(s *start, at time.Time) {
-	if !s.inside.served.IsZero() {
+	in := s.inside
+	switch {
+	case in.compare || in.said.Served != 0:
 		return
+	case at.IsZero():
+		in.said.Unsaid = true
+	default:
+		in.said.Served = at.UnixNano()
 	}
-	s.inside.served = at
 	if s.facts != nil {
-		s.facts.Served(at)
+		s.facts.Hear(in.said)
 	}
 	w.dirty = true
 }

@@ -83,7 +83,7 @@ func noticeOf(s *start, p *parcel) notice {
 func (s *start) ends(sp *startup.Span, p *parcel) bool {
 	_, exited := sp.Attribute(startup.AttrExitCode)
 	whole := startup.SpanPodReady
-	if s.inside != nil {
+	if s.inside != nil && !s.inside.compare {
 		whole = startup.SpanStartup
 	}
 	return sp.Name == whole && sp.Failure != "" && exited && p.timeline.Outcome == pod.Open

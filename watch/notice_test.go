@@ -32,6 +32,7 @@ func TestWhatAnEventSaysOfAStart(t *testing.T) {
 		parcel parcel
 		inside []startup.Span
 		reads  bool
+		beside bool // the wrapper
 		want   string
 	}{
 		"ready, told inside": {
@@ -72,11 +73,15 @@ func TestWhatAnEventSaysOfAStart(t *testing.T) {
 		"of an attempt whose log is read, when it is": {
 			parcel: parcel{choice: choice{spans: []startup.Span{aSpan("pod_ready", "pod_startup", 30*s, 40*s, failed("OOMKilled"), exited).Span}}}, reads: true,
 		},
+		"of an attempt whose log is read beside the wrapper, as if it were not": {
+			parcel: parcel{choice: choice{spans: []startup.Span{aSpan("pod_ready", "pod_startup", 30*s, 40*s, failed("OOMKilled"), exited).Span}}}, reads: true, beside: true,
+			want: "Warning attempt 1 failed after 10.0 s (OOMKilled): pod_ready 10.0 s; trace " + trace,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			st := &start{subject: startup.Subject{PodUID: "uid"}}
 			if tc.reads {
-				st.inside = &inside{runs: []*reading{{attempt: 1, done: true, spans: tc.inside}}}
+				st.inside = &inside{compare: tc.beside, runs: []*reading{{attempt: 1, done: true, spans: tc.inside}}}
 			}
 			n := noticeOf(st, &tc.parcel)
 			if got := strings.TrimSpace(n.kind + " " + n.text); got != tc.want {

@@ -118,6 +118,9 @@ func (w *Watcher) lastSize() int {
 	return w.checkpointSize
 }
 
+// maxSavedMembers bounds the members in a checkpoint. Others are told from what is left of their pods, to the second.
+const maxSavedMembers = 2000
+
 // snapshot is the checkpoint as of now, and what it holds of the watcher's own clock.
 func (w *Watcher) snapshot() (*record, map[types.UID]pod.Witness) {
 	w.mu.Lock()
@@ -150,7 +153,10 @@ func (w *Watcher) snapshot() (*record, map[types.UID]pod.Witness) {
 				witnessed[id] = sr.Witness
 			}
 		} else { // shed: the subject and the API have the rest
-			sr.Stub = pod.Stub{Namespace: s.subject.Namespace, Name: s.subject.PodName, UID: string(id)}
+			sr.Stub = pod.Stub{Namespace: s.subject.Namespace, Name: s.subject.PodName, UID: string(id), Target: s.subject.Container}
+			if s.inside != nil {
+				sr.Said = s.inside.said
+			}
 		}
 		r.Starts = append(r.Starts, sr)
 	}

@@ -32,7 +32,8 @@ type start struct {
 	noticed    int           // attempts that failed of which an Event tells
 	generation uint8         // of the list of pods it was last seen in
 	phase      string
-	links      []startup.Link // of the root, once it was chosen
+	linked     bool           // links are settled
+	links      []startup.Link // of the root
 }
 
 // pod takes a version of a pod.

@@ -31,7 +31,8 @@ type Facts struct {
 
 	failed     bool   // terminal, and not Succeeded
 	gated      bool   // it was created with scheduling gates
-	awaited    bool   // nothing probes the target, and its log may yet say when it serves
+	awaited    bool   // nothing probes the target, and its log is read
+	unsaid     bool   // the target's log will not say when it serves
 	reason     string // of a failed pod: Evicted, OutOfcpu, UnexpectedAdmissionError
 	disruption string // reason of the DisruptionTarget condition: PreemptionByScheduler, DeletionByTaintManager
 

@@ -5,7 +5,6 @@ package pod
 import (
 	"slices"
 	"strconv"
-	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 
@@ -72,7 +71,7 @@ func (f *Facts) readiness(over bool) edge {
 	switch {
 	case f.served > f.ready && (f.ready != 0 || !f.probed()):
 		return edge{f.served, byLog}
-	case f.awaited && f.served == 0 && !over:
+	case f.Awaited() && !over:
 		return edge{}
 	}
 	return status(f.ready)
@@ -83,15 +82,15 @@ func (f *Facts) readiness(over bool) edge {
 func (f *Facts) AwaitLog() { f.awaited = !f.targetProbed() }
 
 // Awaited tells that the start goes on until the log has said more.
-func (f *Facts) Awaited() bool { return f.awaited && f.served == 0 }
+func (f *Facts) Awaited() bool { return f.awaited && f.served == 0 && !f.unsaid }
 
-// Served adds since when the target serves by its log's word; the zero time: its log will not say.
-func (f *Facts) Served(at time.Time) {
-	if at.IsZero() {
-		f.awaited = false
-		return
-	}
-	f.served.earliest(nanos(at.UnixNano()))
+// Said is what the target's log has said of when it serves.
+func (f *Facts) Said() Said { return Said{int64(f.served), f.unsaid} }
+
+// Hear adds what the target's log has said.
+func (f *Facts) Hear(s Said) {
+	f.served.earliest(nanos(s.Served))
+	f.unsaid = f.unsaid || s.Unsaid
 }
 
 // targetProbed says whether the kubelet asks the target itself.

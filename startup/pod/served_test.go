@@ -30,8 +30,10 @@ func TestAStartThatNothingProbesEndsWithWhatItsLogSays(t *testing.T) {
 			p.Status.ContainerStatuses[0].State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code, StartedAt: at(2 * time.Second), FinishedAt: at(40 * time.Second)}}
 		}
 	}
-	never := func(f *pod.Facts) { f.Served(time.Time{}) }
-	says := func(f *pod.Facts) { f.Served(dawn.Add(90*time.Second + 123*time.Millisecond)) }
+	never := func(f *pod.Facts) { f.Hear(pod.Said{Unsaid: true}) }
+	says := func(f *pod.Facts) {
+		f.Hear(pod.Said{Served: dawn.Add(90*time.Second + 123*time.Millisecond).UnixNano()})
+	}
 	for name, tc := range map[string]struct {
 		pod     func(*corev1.Pod)
 		heard   func(*pod.Facts)
@@ -98,6 +100,7 @@ func TestAStartThatNothingProbesEndsWithWhatItsLogSays(t *testing.T) {
 			}
 			g := pod.FromStub(stub)
 			g.Pod(p, now)
+			g.AwaitLog()
 			if tc.heard != nil || tc.outcome == pod.Started {
 				if again := g.Build(now, 0); again.Outcome != got.Outcome || !again.Spans[0].End.Equal(root.End) {
 					t.Errorf("after a restart: %s %s", again.Outcome, again.Spans[0].End.Sub(dawn))

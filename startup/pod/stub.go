@@ -15,7 +15,7 @@ type Stub struct {
 	Created   int64  `json:"created"`             // unix nanoseconds
 	Scheduled int64  `json:"scheduled,omitempty"` // likewise
 	Gated     bool   `json:"gated,omitempty"`
-	Served    int64  `json:"served,omitempty"` // likewise
+	Said
 	Witness
 	Containers []string  `json:"containers,omitempty"` // in the order of the spec
 	Roles      []uint8   `json:"roles,omitempty"`      // of Containers
@@ -32,6 +32,12 @@ type Stub struct {
 type Witness struct {
 	Ungated int64 `json:"ungated,omitempty"` // unix nanoseconds
 	Gone    int64 `json:"gone,omitempty"`    // likewise
+}
+
+// Said is what a log said of when its container serves. It may be gone when somebody else reads it.
+type Said struct {
+	Served int64 `json:"served,omitempty"` // unix nanoseconds
+	Unsaid bool  `json:"unsaid,omitempty"` // it will not say, or nobody will hear it
 }
 
 // StubRun is a run of a container that ended.
@@ -57,7 +63,7 @@ func (f *Facts) Witnessed() Witness {
 func (f *Facts) Stub() Stub {
 	s := Stub{
 		Namespace: f.Namespace, Name: f.Name, UID: f.UID, Node: f.Node, Target: f.Target,
-		Created: int64(f.created), Scheduled: int64(f.scheduled), Gated: f.gated, Served: int64(f.served), Witness: f.Witnessed(),
+		Created: int64(f.created), Scheduled: int64(f.scheduled), Gated: f.gated, Said: f.Said(), Witness: f.Witnessed(),
 	}
 	s.Policy, s.Grace = uint8(f.policy), int64(f.grace)
 	for i := range f.containers {
@@ -79,7 +85,7 @@ func FromStub(s Stub) *Facts {
 	f := &Facts{
 		Namespace: s.Namespace, Name: s.Name, UID: s.UID, Node: s.Node, Target: s.Target,
 		created: nanos(s.Created), scheduled: nanos(s.Scheduled), gated: s.Gated, ungated: nanos(s.Ungated), served: nanos(s.Served),
-		gone: nanos(s.Gone), policy: restartPolicy(s.Policy), grace: nanos(s.Grace),
+		unsaid: s.Unsaid, gone: nanos(s.Gone), policy: restartPolicy(s.Policy), grace: nanos(s.Grace),
 	}
 	for i, name := range s.Containers {
 		c := container{name: intern(name), traits: traitProbed} // what a stub of an older version does not have
