@@ -183,6 +183,13 @@ var shapes = map[string]struct {
 	"of a group whose pods all serve the last one counts": {1000, []pod{
 		server(lws(0, 3, "a")).ready(0, 20, 100), server(lws(1, 3, "a")).ready(1, 15, 340).phase("pod_ready", 40), server(lws(2, 3, "a")).ready(1, 14, 120),
 	}},
+	"a worker that is pulled late keeps a leader waiting that is probed as all are": {1000, []pod{
+		server(lws(0, 4, "a")).ready(0, 20, 400), server(lws(1, 4, "a")).ready(1, 15, 397),
+		server(lws(2, 4, "a")).ready(1, 340, 398).phase("image_pull", 320), server(lws(3, 4, "a")).ready(1, 14, 396),
+	}},
+	"a leader that takes longer than workers who are all there": {1000, []pod{
+		server(lws(0, 3, "a")).ready(0, 20, 300), server(lws(1, 3, "a")).ready(1, 20, 100), server(lws(2, 3, "a")).ready(1, 21, 101),
+	}},
 	"a group goes on while its leader does": {500, []pod{
 		lws(0, 3, "a").going(0), lws(1, 3, "a").started(1, 15), lws(2, 3, "a").started(1, 14),
 	}},

@@ -18,37 +18,55 @@ type Straggler struct {
 	Others time.Duration // the median of the others' time in it
 }
 
-// Straggler finds the member that was last. Where Kubernetes knows of all when they were ready, that is compared; else when their
-// containers ran, since of a worker that nothing probes nobody knows more, and its leader was ready last by its nature.
+// Straggler finds the member that was last to run its container: where the others wait for it, they are ready no sooner than it
+// is, and their leader last of all. For instance
+//
+//	leader    |run|······ waits for worker 2 ······|ready
+//	worker 1  |run|······ waits for worker 2 ·····|ready
+//	worker 2  |····· image_pull ·····|run|········|ready
+//
+// Where the kubelet probes all of them, those behind the leader that were ready later yet are told instead; and the leader, if
+// nobody kept it waiting.
 func (s *Start) Straggler() (Straggler, bool) {
-	probed := !slices.ContainsFunc(s.Members, func(m *Member) bool { return m.Outcome != startup.OutcomeReady })
-	at := func(m *Member) time.Time {
-		if probed {
-			return m.Ended
-		}
-		return m.Running
+	late, ok := last(s, s.Members, func(m *Member) time.Time { return m.Running }, false)
+	if !ok || slices.ContainsFunc(s.Members, func(m *Member) bool { return m.Outcome != startup.OutcomeReady }) {
+		return late, ok
 	}
-	var last *Member
-	there := slices.DeleteFunc(slices.Clone(s.Members), func(m *Member) bool { return at(m).IsZero() })
-	for _, m := range there {
-		if last == nil || at(m).After(at(last)) {
-			last = m
+	ready := func(m *Member) time.Time { return m.Ended }
+	behind := slices.DeleteFunc(slices.Clone(s.Members), func(m *Member) bool { return m.Group.Role == startup.GroupLeader })
+	if r, ok := last(s, behind, ready, true); ok && r.Behind > late.Behind {
+		late = r
+	}
+	if late.Behind < lateEnough {
+		if r, ok := last(s, s.Members, ready, true); ok && r.Behind > late.Behind {
+			late = r
 		}
 	}
-	if len(there) < 2 {
+	return late, true
+}
+
+// last is which of some members got somewhere last, and the phase that made it so; pod_ready is one where that was to be ready.
+func last(s *Start, of []*Member, at func(*Member) time.Time, ready bool) (out Straggler, ok bool) {
+	there := func(m *Member) bool { return !at(m).IsZero() }
+	for _, m := range of {
+		if there(m) && (out.Member == nil || at(m).After(at(out.Member))) {
+			out.Member = m
+		}
+	}
+	others := slices.DeleteFunc(slices.Clone(s.Members), func(m *Member) bool { return m == out.Member || !there(m) })
+	if out.Member == nil || len(others) == 0 {
 		return Straggler{}, false
 	}
-	others := slices.DeleteFunc(there, func(m *Member) bool { return m == last })
 	begin := others[0].Created
-	out := Straggler{Member: last, Behind: at(last).Sub(begin) - median(others, func(m *Member) time.Duration { return at(m).Sub(begin) })}
+	out.Behind = at(out.Member).Sub(begin) - median(others, func(m *Member) time.Duration { return at(m).Sub(begin) })
 	consider := func(phase string, of func(*Member) time.Duration) {
-		took, usual := of(last), median(others, of)
+		took, usual := of(out.Member), median(others, of)
 		if took > usual && took-usual > out.Took-out.Others {
 			out.Phase, out.Took, out.Others = phase, took, usual
 		}
 	}
 	for i, phase := range Phases {
-		if phase != startup.SpanPodReady || probed {
+		if phase != startup.SpanPodReady || ready {
 			consider(phase, func(m *Member) time.Duration { return time.Duration(m.Took[i]) })
 		}
 	}
