@@ -38,7 +38,7 @@ func (r *Report) Text(o trace.Options) string {
 	}
 	if advised {
 		c.Line(trace.Plain(""))
-		c.Line(trace.Dim("advice is explained in docs/advice.md, and with its evidence in --json and --html"))
+		c.Line(trace.Dim("advice is explained in docs/advice.md; --json and --html have its evidence"))
 	}
 	if more := len(r.Groups) - len(shown); more > 0 {
 		c.Line(trace.Plain(""))
