@@ -260,6 +260,9 @@ func (w *Watcher) prepare(ctx context.Context, id types.UID) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s.subject, s.node = subject, true
+	if !s.ended {
+		w.join(s, pod.Timeline{}) // its group takes the GPU's type from it
+	}
 	return nil
 }
 

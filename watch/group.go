@@ -3,6 +3,7 @@
 package watch
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -121,7 +122,10 @@ func (w *Watcher) tellGroup(item types.UID) time.Duration {
 	for _, s := range w.groups.Starts(namespace, key, now.Add(-afterLimit)) {
 		switch left := max(time.Second, s.Limit.Add(afterLimit).Sub(now)); {
 		case w.groupKnown(&s):
-		case s.Outcome == "":
+		case s.Outcome == "" || w.unplaced(&s):
+			if s.Outcome != "" {
+				left = time.Second
+			}
 			if again == 0 || left < again {
 				again = left
 			}
@@ -136,6 +140,15 @@ func (w *Watcher) tellGroup(item types.UID) time.Duration {
 		w.dirty = true
 	}
 	return again
+}
+
+// unplaced tells whether a member's node is still to be asked for its GPU: a head without one can be ready before. The caller holds
+// the lock.
+func (w *Watcher) unplaced(s *group.Start) bool {
+	return slices.ContainsFunc(s.Members, func(m *group.Member) bool {
+		of := w.starts[types.UID(m.UID)]
+		return m.GPU == "" && !m.Untraced && of != nil && !of.node && of.facts != nil && of.facts.Node != ""
+	})
 }
 
 // groupKnown tells whether a start was told, by this leader or one before. The caller holds the lock.
