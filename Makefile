@@ -29,7 +29,7 @@ test: cluster-assets chromium ## Everything that must pass before a commit, the 
 
 .PHONY: chromium
 chromium: # in which test/page looks at the report's page (SCREENSHOTS=DIR keeps pictures)
-	@command -v chromium chromium-browser google-chrome >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; }
+	@command -v chromium chromium-browser google-chrome >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; }
 
 .PHONY: e2e
 e2e: ## The cold start, end to end on the real kubelet (needs root)
