@@ -73,7 +73,7 @@ $(BIN)/golangci-lint: test/tools/go.mod
 
 .PHONY: golden
 golden: cluster-assets ## Rewrite golden files and generated docs, then look at git diff
-	KUBEBUILDER_ASSETS=$(BIN) go test ./cmd/coldtrace ./config ./inject ./startup/container ./trace ./trace/advice ./trace/report ./capture ./charts ./dashboard -update
+	KUBEBUILDER_ASSETS=$(BIN) go test ./cmd/coldtrace ./config ./inject ./engine/recipe ./startup/container ./startup/group ./trace ./trace/advice ./trace/report ./capture ./charts ./dashboard -update
 
 .PHONY: fuzz
 fuzz: ## Every fuzz target for FUZZTIME (30s)

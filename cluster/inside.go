@@ -5,14 +5,12 @@ package cluster
 import (
 	"context"
 	"fmt"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/coldtrace/coldtrace/endpoint"
 	"github.com/coldtrace/coldtrace/podlog"
-	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/startup/container"
 	"github.com/coldtrace/coldtrace/startup/pod"
 )
@@ -46,9 +44,9 @@ func (s *Start) lackAttempts(last int, previous bool) {
 // read adds the spans of a run.
 func (r *Reader) read(ctx context.Context, t *podlog.Target, run container.Run, previous bool, s *Start) {
 	what := "the log of container " + t.Container
-	going := r.Progress.reading(t, run, previous, s.skew())
+	going := r.Progress.reading(t, run, previous, pod.Skew(s.Outside))
 	log := going.log
-	answer, err := going.read(ctx, t, r, podlog.Request{Previous: previous, Skew: s.skew(), GoesOn: r.Progress != nil && !run.Over()})
+	answer, err := going.read(ctx, t, r, podlog.Request{Previous: previous, Skew: pod.Skew(s.Outside), GoesOn: r.Progress != nil && !run.Over()})
 	switch {
 	case err != nil && previous && apierrors.IsBadRequest(err):
 		s.lacks(Missing{"the log of the attempt before the last is gone", ""})
@@ -81,12 +79,4 @@ func (r *Reader) read(ctx context.Context, t *podlog.Target, run container.Run, 
 	for _, sp := range open {
 		s.Inside = append(s.Inside, pod.Span{Span: sp, Open: true})
 	}
-}
-
-// skew is what the timeline adds to times of the node's clock.
-func (s *Start) skew() time.Duration {
-	if len(s.Outside) == 0 {
-		return 0
-	}
-	return time.Duration(s.Outside[0].Get(startup.AttrClockSkewSeconds).AsFloat64() * float64(time.Second))
 }

@@ -195,11 +195,9 @@ func (q *quick) span() *Span {
 	q.object(func(key string) {
 		switch key {
 		case "traceId":
-			s.TraceID = q.text()
-			q.lost = q.lost || !isHex(s.TraceID, 32)
+			s.TraceID = q.traceID()
 		case "spanId":
-			s.ID = string(q.raw('"'))
-			q.lost = q.lost || !isHex(s.ID, 16)
+			s.ID = q.spanID()
 		case "parentSpanId":
 			s.ParentID = string(q.raw('"'))
 			q.lost = q.lost || s.ParentID != "" && !isHex(s.ParentID, 16)
@@ -229,6 +227,19 @@ func (q *quick) span() *Span {
 	return s
 }
 
+// traceID is of many spans, so its text is kept once.
+func (q *quick) traceID() string {
+	id := q.text()
+	q.lost = q.lost || !isHex(id, 32)
+	return id
+}
+
+func (q *quick) spanID() string {
+	id := string(q.raw('"'))
+	q.lost = q.lost || !isHex(id, 16)
+	return id
+}
+
 func isHex(s string, digits int) bool {
 	for i := range len(s) {
 		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
@@ -249,11 +260,9 @@ func (q *quick) link() (l Link) {
 	q.object(func(key string) {
 		switch key {
 		case "traceId":
-			l.TraceID = q.text()
-			q.lost = q.lost || !isHex(l.TraceID, 32)
+			l.TraceID = q.traceID()
 		case "spanId":
-			l.ID = string(q.raw('"'))
-			q.lost = q.lost || !isHex(l.ID, 16)
+			l.ID = q.spanID()
 		case "attributes":
 			l.Attributes = q.attributes()
 		case "traceState", "flags", "droppedAttributesCount":

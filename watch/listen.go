@@ -81,18 +81,13 @@ func (w *Watcher) plan(id types.UID, s *start, t *pod.Timeline, now time.Time) (
 	if next == nil {
 		return again, pending
 	}
-	next.node, next.skew = s.facts.Node, skewOf(t)
+	next.node, next.skew = s.facts.Node, pod.Skew(t.Spans)
 	if rest := w.silent[next.node].Sub(now); rest > 0 {
 		return sooner(again, rest), pending
 	}
 	in.job = next
 	w.logs.Add(id)
 	return sooner(again, patience), pending
-}
-
-// skewOf is what the timeline adds to times of the node's clock.
-func skewOf(t *pod.Timeline) time.Duration {
-	return time.Duration(t.Spans[0].Get(startup.AttrClockSkewSeconds).AsFloat64() * float64(time.Second))
 }
 
 // listen reads logs, one at a time.

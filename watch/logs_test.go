@@ -521,21 +521,8 @@ func TestALogThatMayNotBeReadIsNotAskedForAgain(t *testing.T) {
 // count is how often a histogram's series was observed.
 func count(t *testing.T, r *prometheus.Registry, name, label, value string) (n uint64) {
 	t.Helper()
-	families, err := r.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, family := range families {
-		if family.GetName() != name {
-			continue
-		}
-		for _, m := range family.Metric {
-			for _, l := range m.Label {
-				if l.GetName() == label && l.GetValue() == value {
-					n += m.GetHistogram().GetSampleCount()
-				}
-			}
-		}
+	for _, m := range series(t, r, name, label, value) {
+		n += m.GetHistogram().GetSampleCount()
 	}
 	return n
 }

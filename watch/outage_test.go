@@ -4,37 +4,44 @@ package watch_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/coldtrace/coldtrace/watch"
 )
 
-// metric is the value of one series, -1 if there is none.
-func metric(t *testing.T, r *prometheus.Registry, name string, labels ...string) float64 {
+// series are those of a metric that have a label of this value; all without one.
+func series(t *testing.T, r *prometheus.Registry, name string, labels ...string) (out []*dto.Metric) {
 	t.Helper()
 	families, err := r.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, family := range families {
-		if family.GetName() != name {
-			continue
-		}
 		for _, m := range family.Metric {
-			matches := len(labels) == 0
-			for _, l := range m.Label {
-				matches = matches || l.GetName() == labels[0] && l.GetValue() == labels[1]
-			}
-			if matches {
-				return m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			if family.GetName() == name && (len(labels) == 0 || slices.ContainsFunc(m.Label, func(l *dto.LabelPair) bool {
+				return l.GetName() == labels[0] && l.GetValue() == labels[1]
+			})) {
+				out = append(out, m)
 			}
 		}
 	}
-	return -1
+	return out
+}
+
+// metric is the value of the first series, -1 if there is none.
+func metric(t *testing.T, r *prometheus.Registry, name string, labels ...string) float64 {
+	t.Helper()
+	found := series(t, r, name, labels...)
+	if len(found) == 0 {
+		return -1
+	}
+	return found[0].GetCounter().GetValue() + found[0].GetGauge().GetValue()
 }
 
 // await polls the watcher's own metrics, which nothing announces.

@@ -9,7 +9,6 @@ import (
 	"maps"
 	"os"
 	"regexp"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,10 +22,6 @@ import (
 
 // ofTrace begins a request of OTLP JSON, or an answer of Tempo.
 var ofTrace = regexp.MustCompile(`^\s*\[?\s*\{\s*"(resourceSpans|batches|trace|data)"\s*:`)
-
-// phasesHeap is what Go may hold while a log is read. `/usr/bin/time -v coldtrace phases` of 325 MB that say nothing is at 60 MiB resident
-// with it, as fast as without.
-const phasesHeap = 24 << 20
 
 func newPhasesCommand() *cobra.Command {
 	var (
@@ -42,10 +37,7 @@ func newPhasesCommand() *cobra.Command {
 in the container, and prints the phases, figures and outcome it finds. Times are those in the lines.`,
 		Args: one("name a log of an engine, or - for standard input: coldtrace phases LOG", cobra.ArbitraryArgs),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			// Where a log is long the heap is collected rather than grown: the program's own pages are most of what is resident.
-			if os.Getenv("GOMEMLIMIT") == "" {
-				debug.SetMemoryLimit(phasesHeap)
-			}
+			boundHeap(heapPhases)
 			in := cmd.InOrStdin()
 			if args[0] != "-" {
 				f, err := os.Open(args[0])

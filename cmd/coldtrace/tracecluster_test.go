@@ -229,6 +229,20 @@ func (b *bare) begin(namespace, name string, change func(*corev1.Pod)) *corev1.P
 	return b.status(p)
 }
 
+// follow follows a pod in namespace models for at most two minutes.
+func (b *bare) follow(name string) (out *syncBuffer, done chan error) {
+	out, done = new(syncBuffer), make(chan error)
+	go func() {
+		cmd := newTraceCommand()
+		cmd.SilenceErrors, cmd.SilenceUsage = true, true
+		cmd.SetArgs([]string{"--kubeconfig", b.admin, "-n", "models", name, "--follow", "--timeout", "2m"})
+		cmd.SetOut(out)
+		cmd.SetErr(out)
+		done <- cmd.Execute()
+	}()
+	return out, done
+}
+
 func (b *bare) status(p *corev1.Pod) *corev1.Pod {
 	b.t.Helper()
 	p, err := b.client.CoreV1().Pods(p.Namespace).UpdateStatus(b.t.Context(), p, metav1.UpdateOptions{})
@@ -528,16 +542,7 @@ func TestAnyPodOfAClusterIsDrawnWithNothingInstalled(t *testing.T) {
 		b.log(early, false, said(early, len(vllm)))
 		late := b.begin("models", "late", owned)
 		b.log(late, false, said(late, 3))
-		done := make(chan error)
-		var out syncBuffer
-		go func() {
-			cmd := newTraceCommand()
-			cmd.SilenceErrors, cmd.SilenceUsage = true, true
-			cmd.SetArgs([]string{"--kubeconfig", b.admin, "-n", "models", "late", "--follow", "--timeout", "2m"})
-			cmd.SetOut(&out)
-			cmd.SetErr(&out)
-			done <- cmd.Execute()
-		}()
+		out, done := b.follow("late")
 		out.await(t, "python_import")
 		b.log(late, false, said(late, len(vllm)))
 		b.ready(late, 28)
@@ -564,16 +569,7 @@ func TestAnyPodOfAClusterIsDrawnWithNothingInstalled(t *testing.T) {
 	t.Run("a pod that is gone while it is followed", func(t *testing.T) {
 		gone := b.begin("models", "gone", nil)
 		b.log(gone, false, said(gone, 3))
-		done := make(chan error)
-		var out syncBuffer
-		go func() {
-			cmd := newTraceCommand()
-			cmd.SilenceErrors, cmd.SilenceUsage = true, true
-			cmd.SetArgs([]string{"--kubeconfig", b.admin, "-n", "models", "gone", "--follow", "--timeout", "2m"})
-			cmd.SetOut(&out)
-			cmd.SetErr(&out)
-			done <- cmd.Execute()
-		}()
+		out, done := b.follow("gone")
 		out.await(t, "python_import")
 		if err := b.client.CoreV1().Pods("models").Delete(t.Context(), "gone", metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))}); err != nil {
 			t.Fatal(err)

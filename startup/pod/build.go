@@ -45,6 +45,14 @@ type Timeline struct {
 	Spans   []Span  // the root first, then by start
 }
 
+// Skew is what a timeline adds to times of the node's clock, as its root says. Without a root it is 0.
+func Skew(spans []Span) time.Duration {
+	if len(spans) == 0 {
+		return 0
+	}
+	return time.Duration(spans[0].Get(startup.AttrClockSkewSeconds).AsFloat64() * float64(time.Second))
+}
+
 // Build tells the start as far as the facts go. A start that is not over timeout after the pod's creation is over then;
 // 0 is DefaultTimeout. Before the pod itself is known there are no spans.
 func (f *Facts) Build(now time.Time, timeout time.Duration) Timeline {

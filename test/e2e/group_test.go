@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -144,8 +145,12 @@ func releaseStatefulSet(t *testing.T, name string) {
 	sets := on.Kube.AppsV1().StatefulSets(labelled)
 	patch := []byte(`{"metadata":{"finalizers":null}}`)
 	for range 100 {
-		if _, err := sets.Patch(context.Background(), name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
-			return // it is gone
+		switch _, err := sets.Patch(context.Background(), name, types.MergePatchType, patch, metav1.PatchOptions{}); {
+		case apierrors.IsNotFound(err):
+			return
+		case err != nil:
+			t.Error(err)
+			return
 		}
 		time.Sleep(100 * time.Millisecond)
 	}

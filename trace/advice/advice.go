@@ -160,14 +160,6 @@ func took(n *trace.Node) string {
 	return says
 }
 
-// IDs are those of all rules.
-func IDs() (ids []string) {
-	for _, r := range rules {
-		ids = append(ids, r.id)
-	}
-	return ids
-}
-
 // Page is where all rules are explained.
 const Page = "https://github.com/coldtrace/coldtrace/blob/main/docs/advice.md"
 

@@ -3,7 +3,6 @@
 package advice
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"regexp"
@@ -15,8 +14,6 @@ import (
 	"github.com/coldtrace/coldtrace/trace"
 	"github.com/coldtrace/coldtrace/trace/tracetest"
 )
-
-var update = flag.Bool("update", false, "rewrite golden files")
 
 // around is the start of a pod with these lines in it, indented as they are.
 func around(about, lines string) string {
@@ -172,7 +169,7 @@ func loads(seconds float64) (others []string) {
 }
 
 func TestEachRuleFiresWhereItShouldAndNowhereElse(t *testing.T) {
-	for _, id := range IDs() {
+	for _, id := range ruleIDs() {
 		fires, fits := false, false
 		for _, c := range cases[id] {
 			fires, fits = fires || c.fires, fits || !c.fires
@@ -207,7 +204,7 @@ func TestEachRuleFiresWhereItShouldAndNowhereElse(t *testing.T) {
 		}
 	}
 	for id := range cases {
-		if !slices.Contains(IDs(), id) {
+		if !slices.Contains(ruleIDs(), id) {
 			t.Errorf("there is no rule %s", id)
 		}
 	}
@@ -234,7 +231,7 @@ func TestThePageHasASectionWithASourceForEachRule(t *testing.T) {
 		ids = append(ids, title)
 	}
 	source := regexp.MustCompile(`(?m)^Source: .*https://`)
-	for _, id := range IDs() {
+	for _, id := range ruleIDs() {
 		body, ok := sections[id]
 		switch {
 		case !ok:
@@ -246,7 +243,7 @@ func TestThePageHasASectionWithASourceForEachRule(t *testing.T) {
 		}
 	}
 	for _, id := range ids {
-		if !slices.Contains(IDs(), id) && !strings.Contains(id, " ") {
+		if !slices.Contains(ruleIDs(), id) && !strings.Contains(id, " ") {
 			t.Errorf("docs/advice.md has a section on %q, which is no rule", id)
 		}
 	}
@@ -278,17 +275,13 @@ func TestAdviceOnTheREADMEsStartIsAsItWas(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := Text(For(trace.Build(spans)[0], nil), 3, trace.Options{Width: 80})
-	const path = "testdata/ready-80.txt"
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
+	tracetest.Golden(t, "ready-80.txt", got)
+}
+
+// ruleIDs are those of all rules.
+func ruleIDs() (out []string) {
+	for _, r := range rules {
+		out = append(out, r.id)
 	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("differs from %s (-update rewrites it):\n%s", path, got)
-	}
+	return out
 }

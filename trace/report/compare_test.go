@@ -14,6 +14,7 @@ import (
 	"golang.org/x/perf/benchmath"
 
 	"github.com/coldtrace/coldtrace/trace"
+	"github.com/coldtrace/coldtrace/trace/tracetest"
 )
 
 // stored are the starts in a file of OTLP JSON lines, and how long the spans of a name took in it.
@@ -244,6 +245,6 @@ func TestComparisonsLookAsTheyDid(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, o := range []trace.Options{{Width: 80}, {Width: 160}, {Width: 100, Colour: true}} {
-		golden(t, "compare-"+map[bool]string{true: "colour", false: "plain"}[o.Colour]+"-"+map[bool]string{true: "wide", false: "narrow"}[o.Width > 100]+".txt", c.Text(o))
+		tracetest.Golden(t, "compare-"+map[bool]string{true: "colour", false: "plain"}[o.Colour]+"-"+map[bool]string{true: "wide", false: "narrow"}[o.Width > 100]+".txt", c.Text(o))
 	}
 }

@@ -8,12 +8,10 @@ import (
 	"encoding/base64"
 	"encoding/csv"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"html"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -23,25 +21,6 @@ import (
 	"github.com/coldtrace/coldtrace/trace/text"
 	"github.com/coldtrace/coldtrace/trace/tracetest"
 )
-
-var update = flag.Bool("update", false, "rewrite golden files")
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("differs from %s (-update rewrites it):\n%s", path, got)
-	}
-}
 
 // start of an endpoint whose image takes pull seconds and whose weights take load.
 func start(i int, endpoint, image string, pull, load float64, cached bool) Start {
@@ -153,7 +132,7 @@ func TestAPhaseThatStartsLackCountsAsNothing(t *testing.T) {
 func TestReportsLookAsTheyDid(t *testing.T) {
 	r := New(several(), "endpoint")
 	for _, o := range []trace.Options{{Width: 80}, {Width: 160}, {Width: 80, ASCII: true}, {Width: 100, Colour: true}} {
-		golden(t, fmt.Sprintf("report-%d-%v-%v.txt", o.Width, o.Colour, o.ASCII), r.Text(o))
+		tracetest.Golden(t, fmt.Sprintf("report-%d-%v-%v.txt", o.Width, o.Colour, o.ASCII), r.Text(o))
 	}
 }
 
@@ -173,8 +152,8 @@ func TestAReportOfFilesSaysWhatToDo(t *testing.T) {
 	}
 	var reader Reader
 	r := New(reader.Read(spans), "image_tag")
-	golden(t, "files-100.txt", r.Text(trace.Options{Width: 100}))
-	golden(t, "files-100-colour.txt", r.Text(trace.Options{Width: 100, Colour: true}))
+	tracetest.Golden(t, "files-100.txt", r.Text(trace.Options{Width: 100}))
+	tracetest.Golden(t, "files-100-colour.txt", r.Text(trace.Options{Width: 100, Colour: true}))
 	for _, o := range []trace.Options{{Width: 100}, {Width: 100, Colour: true}, {Width: 30}} {
 		if text := r.Text(o); !strings.Contains(text, "advice is explained") || !strings.HasSuffix(text, "\n") {
 			t.Errorf("%+v: there is advice, and no line that says where it is explained:\n%s", o, text)

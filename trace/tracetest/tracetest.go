@@ -16,9 +16,13 @@
 package tracetest
 
 import (
+	"flag"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/coldtrace/coldtrace/startup"
@@ -133,4 +137,24 @@ func number(s string) float64 {
 		panic(fmt.Sprintf("want seconds: %q", s))
 	}
 	return f
+}
+
+var update = flag.Bool("update", false, "rewrite golden files")
+
+// Golden holds a text against the file of that name in testdata.
+func Golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("differs from %s (-update rewrites it):\n%s", path, got)
+	}
 }
