@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -16,6 +15,7 @@ import (
 
 	"github.com/coldtrace/coldtrace/config"
 	"github.com/coldtrace/coldtrace/inject"
+	"github.com/coldtrace/coldtrace/inject/explain"
 )
 
 func newExplainCommand() *cobra.Command {
@@ -92,13 +92,12 @@ func explainStatus(w io.Writer, status string) {
 // explainRules prints a line for each rule: what it saw, what it decided, what to do about it.
 func (o *dryRun) explainRules(ctx context.Context, w io.Writer, title string, req inject.Request) {
 	asked := o.lookup(ctx, &req)
-	sel := inject.Selected(req)
 	ops, decision := inject.Pod(req)
 	fmt.Fprintf(w, "%s: %s\n\n", title, decision.Outcome)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprint(t, "  RULE\tSAW\tDECIDED\tWHAT TO DO\n")
-	for _, r := range rulesOf(req, &sel, ops, &decision) {
-		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\n", r.name, r.saw, r.decided, cmp.Or(strings.Join(r.advice, " "), "-"))
+	for _, r := range explain.Rules(req, ops, &decision) {
+		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\n", r.Name, r.Saw, r.Decided, cmp.Or(strings.Join(r.Advice, " "), "-"))
 	}
 	t.Flush()
 	if asked != "" {
@@ -118,32 +117,10 @@ func (o *dryRun) explainRules(ctx context.Context, w io.Writer, title string, re
 	}
 	if len(ops) > 0 {
 		fmt.Fprintln(w, "\n  Changes")
-		for _, path := range changed(ops) {
+		for _, path := range explain.Changes(ops) {
 			fmt.Fprintln(w, "    "+path)
 		}
 	}
-}
-
-// envNames are the names of the entries that an operation adds; its value is of a type of package inject.
-func envNames(op inject.Operation) []string {
-	var entries []struct {
-		Name string `json:"name"`
-	}
-	raw, err := json.Marshal(op.Value)
-	if err != nil {
-		return nil // impossible: it is encoded for the API server just so
-	}
-	if len(raw) > 0 && raw[0] == '{' {
-		raw = append(append([]byte{'['}, raw...), ']')
-	}
-	if json.Unmarshal(raw, &entries) != nil {
-		return nil
-	}
-	names := make([]string, len(entries))
-	for i := range entries {
-		names[i] = entries[i].Name
-	}
-	return names
 }
 
 func printNotes(w io.Writer, notes []inject.Note) {
@@ -162,17 +139,4 @@ func printNotes(w io.Writer, notes []inject.Note) {
 			fmt.Fprintf(w, "        %s\n", e.Advice)
 		}
 	}
-}
-
-// changed are the places a patch touches, each once.
-func changed(ops []inject.Operation) []string {
-	var out []string
-	for _, op := range ops {
-		path := strings.TrimPrefix(op.Path, "/")
-		path = strings.NewReplacer("~1", "/", "~0", "~").Replace(path)
-		if line := op.Operation + " " + path; !slices.Contains(out, line) {
-			out = append(out, line)
-		}
-	}
-	return out
 }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+// Package explain says of a pod what each rule of injection saw, what it decided, and what to do about it.
+package explain
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -14,12 +16,12 @@ import (
 	"github.com/coldtrace/coldtrace/startup"
 )
 
-// rule is a line of an explanation.
-type rule struct {
-	name    string
-	saw     string
-	decided string
-	advice  []string
+// Rule is a line of an explanation: Decided by what it saw, and what to do if that is not what was wanted.
+type Rule struct {
+	Name    string
+	Saw     string
+	Decided string
+	Advice  []string
 }
 
 // Names of the rules that reasons belong to.
@@ -69,25 +71,27 @@ func ruleOf(i int, n inject.Note) string {
 	return ruleEnv
 }
 
-// rulesOf are the lines for a pod, in the order in which the rules are applied.
-func rulesOf(req inject.Request, sel *inject.Selection, ops []inject.Operation, d *inject.Decision) []rule {
+// Rules are the lines for a pod, in the order in which the rules are applied. The operations and the decision are those that
+// inject.Pod made of the request.
+func Rules(req inject.Request, ops []inject.Operation, d *inject.Decision) []Rule {
+	sel := new(inject.Selected(req))
 	id := &sel.Identity
-	out := []rule{
-		{name: ruleSelection, saw: sawSelection(req)},
-		{name: "container", saw: count(lasting(req), "container") + ", " + strconv.Itoa(id.WithGPU) + " with a GPU", decided: cmp.Or(id.Container, "none")},
+	out := []Rule{
+		{Name: ruleSelection, Saw: sawSelection(req)},
+		{Name: "container", Saw: count(lasting(req), "container") + ", " + strconv.Itoa(id.WithGPU) + " with a GPU", Decided: cmp.Or(id.Container, "none")},
 	}
 	if len(sel.Warnings) > 0 {
-		out = append(out, rule{name: ruleAnnotations, saw: count(len(sel.Warnings), "annotation") + " without effect", decided: "the rest applies"})
+		out = append(out, Rule{Name: ruleAnnotations, Saw: count(len(sel.Warnings), "annotation") + " without effect", Decided: "the rest applies"})
 	}
 	if id.Index >= 0 {
 		out = append(out, identityRules(sel)...)
 	}
 	if sel.Selected {
 		out = append(out,
-			rule{name: ruleEnv, saw: "OTLP endpoint " + cmp.Or(sel.Settings.OTLP.Endpoint, "none"), decided: env(ops)},
-			rule{name: ruleWrapper, saw: sawWrapper(req, sel), decided: delivered(ops)},
-			rule{name: ruleFlag, saw: "mode " + string(sel.Settings.VLLMFlag)},
-			rule{name: ruleSampling, saw: "sampler " + sel.Settings.RequestSampling.Sampler},
+			Rule{Name: ruleEnv, Saw: "OTLP endpoint " + cmp.Or(sel.Settings.OTLP.Endpoint, "none"), Decided: env(ops)},
+			Rule{Name: ruleWrapper, Saw: sawWrapper(req, sel), Decided: delivered(ops)},
+			Rule{Name: ruleFlag, Saw: "mode " + string(sel.Settings.VLLMFlag)},
+			Rule{Name: ruleSampling, Saw: "sampler " + sel.Settings.RequestSampling.Sampler},
 			inside(req, sel, d),
 		)
 	}
@@ -98,12 +102,12 @@ func rulesOf(req inject.Request, sel *inject.Selection, ops []inject.Operation, 
 }
 
 // inside is the line about who tells what happens in the container.
-func inside(req inject.Request, sel *inject.Selection, d *inject.Decision) rule {
+func inside(req inject.Request, sel *inject.Selection, d *inject.Decision) Rule {
 	wrapped := slices.Contains(d.Features, inject.FeatureWrapper) || inject.Wrapped(req.Pod.Metadata.Annotations)
 	by, reason := inject.InsideOf(sel.Settings.Logs, wrapped, !req.LogsForbidden)
-	r := rule{name: ruleInside, saw: "logs " + string(sel.Settings.Logs), decided: string(by) + ": " + string(reason)}
+	r := Rule{Name: ruleInside, Saw: "logs " + string(sel.Settings.Logs), Decided: string(by) + ": " + string(reason)}
 	if e, _ := inject.Explain(reason); e.Advice != "" {
-		r.advice = []string{e.Advice}
+		r.Advice = []string{e.Advice}
 	}
 	return r
 }
@@ -116,7 +120,7 @@ func lasting(req inject.Request) (n int) {
 }
 
 // identityRules are the lines about what a container is.
-func identityRules(sel *inject.Selection) []rule {
+func identityRules(sel *inject.Selection) []Rule {
 	id := &sel.Identity
 	saw, gpu, command := count(id.NumGPUs, "GPU"), cmp.Or(id.GPUType, "unknown type; the wrapper asks the driver"), "nothing to start it through"
 	if id.Claimed {
@@ -128,21 +132,21 @@ func identityRules(sel *inject.Selection) []rule {
 	if id.Launch.Known {
 		command = "known"
 	}
-	return []rule{
-		{name: ruleGPU, saw: saw, decided: gpu},
-		{name: ruleCommand, saw: sawCommand(sel), decided: command},
-		{name: "engine", saw: cmp.Or(sel.Settings.Engine, "the command"), decided: cmp.Or(id.Engine, "unknown") + ", " + string(id.Role)},
-		{name: "endpoint", saw: "annotations, labels, owner", decided: cmp.Or(id.EndpointName, "no name")},
-		{name: "model", saw: "annotations, arguments, env", decided: cmp.Or(id.ModelName, "no name")},
-		{name: "health", saw: "probes, ports, arguments", decided: cmp.Or(id.HealthURL, "the wrapper looks at the arguments")},
+	return []Rule{
+		{Name: ruleGPU, Saw: saw, Decided: gpu},
+		{Name: ruleCommand, Saw: sawCommand(sel), Decided: command},
+		{Name: "engine", Saw: cmp.Or(sel.Settings.Engine, "the command"), Decided: cmp.Or(id.Engine, "unknown") + ", " + string(id.Role)},
+		{Name: "endpoint", Saw: "annotations, labels, owner", Decided: cmp.Or(id.EndpointName, "no name")},
+		{Name: "model", Saw: "annotations, arguments, env", Decided: cmp.Or(id.ModelName, "no name")},
+		{Name: "health", Saw: "probes, ports, arguments", Decided: cmp.Or(id.HealthURL, "the wrapper looks at the arguments")},
 	}
 }
 
 // tell adds the reasons that the rule gave, and what to do about them.
-func (r *rule) tell(d *inject.Decision) {
+func (r *Rule) tell(d *inject.Decision) {
 	var reasons []string
 	for i, n := range d.Notes {
-		if ruleOf(i, n) != r.name {
+		if ruleOf(i, n) != r.Name {
 			continue
 		}
 		text := string(n.Reason)
@@ -150,19 +154,19 @@ func (r *rule) tell(d *inject.Decision) {
 			text += " (" + n.Detail + ")"
 		}
 		reasons = append(reasons, text)
-		if e, _ := inject.Explain(n.Reason); e.Advice != "" && !slices.Contains(r.advice, e.Advice) {
-			r.advice = append(r.advice, e.Advice)
+		if e, _ := inject.Explain(n.Reason); e.Advice != "" && !slices.Contains(r.Advice, e.Advice) {
+			r.Advice = append(r.Advice, e.Advice)
 		}
 	}
-	feature := map[string]inject.Feature{ruleFlag: inject.FeatureVLLMFlag, ruleSampling: inject.FeatureSampling}[r.name]
-	if r.decided == "" && feature != "" {
-		r.decided = "no"
+	feature := map[string]inject.Feature{ruleFlag: inject.FeatureVLLMFlag, ruleSampling: inject.FeatureSampling}[r.Name]
+	if r.Decided == "" && feature != "" {
+		r.Decided = "no"
 		if slices.Contains(d.Features, feature) {
-			r.decided = "yes"
+			r.Decided = "yes"
 		}
 	}
 	if len(reasons) > 0 {
-		r.decided = strings.TrimPrefix(r.decided+": "+strings.Join(reasons, ", "), ": ")
+		r.Decided = strings.TrimPrefix(r.Decided+": "+strings.Join(reasons, ", "), ": ")
 	}
 }
 
@@ -223,7 +227,7 @@ func env(ops []inject.Operation) string {
 
 // delivered is how a patch brings the wrapper.
 func delivered(ops []inject.Operation) string {
-	changed := changed(ops)
+	changed := Changes(ops)
 	has := func(field string) bool {
 		return slices.ContainsFunc(changed, func(line string) bool { return strings.Contains(line, field) })
 	}
@@ -241,4 +245,39 @@ func count(n int, noun string) string {
 		return "1 " + noun
 	}
 	return strconv.Itoa(n) + " " + noun + "s"
+}
+
+// envNames are the names of the entries that an operation adds; its value is of a type of package inject.
+func envNames(op inject.Operation) []string {
+	var entries []struct {
+		Name string `json:"name"`
+	}
+	raw, err := json.Marshal(op.Value)
+	if err != nil {
+		return nil // impossible: it is encoded for the API server just so
+	}
+	if len(raw) > 0 && raw[0] == '{' {
+		raw = append(append([]byte{'['}, raw...), ']')
+	}
+	if json.Unmarshal(raw, &entries) != nil {
+		return nil
+	}
+	names := make([]string, len(entries))
+	for i := range entries {
+		names[i] = entries[i].Name
+	}
+	return names
+}
+
+// Changes are the places a patch touches, each once.
+func Changes(ops []inject.Operation) []string {
+	var out []string
+	for _, op := range ops {
+		path := strings.TrimPrefix(op.Path, "/")
+		path = strings.NewReplacer("~1", "/", "~0", "~").Replace(path)
+		if line := op.Operation + " " + path; !slices.Contains(out, line) {
+			out = append(out, line)
+		}
+	}
+	return out
 }
