@@ -26,8 +26,8 @@ var parents = map[string]string{
 
 func (r *Reader) phases(died string, end time.Time) []Phase {
 	s := r.start
-	engine := s.engineTime()
-	if died != "" && s.partFailed() {
+	engine, parted := s.engineTime(), died != "" && s.partFailed()
+	if parted {
 		engine = time.Time{} // one of several was initialised, the engine never
 	}
 	init := Phase{Name: r.recipe.name + "_init", Start: cmp.Or(r.options.Start, s.first), End: engine}
@@ -50,7 +50,7 @@ func (r *Reader) phases(died string, end time.Time) []Phase {
 	under := "" // way, when it died
 	if init.End.IsZero() {
 		init.End, init.Failure = later(end, init.Start), died
-		if died != "" {
+		if died != "" && !parted { // else what the others did was not what failed
 			under = s.lastOpen()
 		}
 	}
@@ -75,9 +75,12 @@ func (r *Reader) phases(died string, end time.Time) []Phase {
 	} else if r.clock.fine {
 		noise = fine
 	}
-	served := slices.DeleteFunc(slices.Clone(out), func(p Phase) bool { return parents[p.Name] != startup.SpanServerReady })
-	out = slices.DeleteFunc(out, func(p Phase) bool { return parents[p.Name] == startup.SpanServerReady })
-	out = s.named(out, head, earlier(known, init.End), init.End, noise)
+	of := func(server bool) func(Phase) bool {
+		return func(p Phase) bool { return server == (parents[p.Name] == startup.SpanServerReady) }
+	}
+	served := slices.DeleteFunc(slices.Clone(out), of(false))
+	out = s.named(slices.DeleteFunc(out, of(true)), head, earlier(known, init.End), init.End, noise)
+	out = slices.DeleteFunc(out, of(true)) // one of several engines was up, and its server with it
 	if unheard { // it imported, nobody knows how long
 		out = slices.DeleteFunc(out, func(p Phase) bool { return p.Name == startup.SpanPythonImport })
 	}
