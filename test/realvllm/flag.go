@@ -61,7 +61,7 @@ var damages = []damage{
 	{name: "older exporters", install: []string{"opentelemetry-exporter-otlp-proto-grpc==1.26.0", "opentelemetry-exporter-otlp-proto-http==1.26.0",
 		"opentelemetry-exporter-otlp-proto-common==1.26.0", "opentelemetry-proto==1.26.0"}},
 	{name: "one release older sdk", install: []string{"opentelemetry-sdk==1.40.0"}},
-	{name: "whole of an older release", flagged: true, install: []string{"opentelemetry-api==1.39.1", "opentelemetry-sdk==1.39.1", "opentelemetry-proto==1.39.1",
+	{name: "whole of an older release", flagged: true, install: []string{"protobuf==6.33.5", "opentelemetry-api==1.39.1", "opentelemetry-sdk==1.39.1", "opentelemetry-proto==1.39.1",
 		"opentelemetry-semantic-conventions==0.60b1", "opentelemetry-exporter-otlp==1.39.1", "opentelemetry-exporter-otlp-proto-common==1.39.1",
 		"opentelemetry-exporter-otlp-proto-grpc==1.39.1", "opentelemetry-exporter-otlp-proto-http==1.39.1"},
 		gone: []string{dist("opentelemetry_exporter_otlp_common"), exporters + "common", dist("opentelemetry_exporter_http_transport"), "opentelemetry/exporter/http"}},
@@ -77,7 +77,7 @@ var damages = []damage{
 	{name: "files of the sdk gone", gone: []string{"opentelemetry/sdk"}},
 	{name: "files of otlp common gone", gone: []string{exporters + "common"}},
 	{name: "files of the http transport gone", gone: []string{"opentelemetry/exporter/http"}},
-	{name: "only the sdk's caches left", gone: []string{"opentelemetry/sdk/*.py", "opentelemetry/sdk/*/*.py", "opentelemetry/sdk/*/*/*.py", "opentelemetry/sdk/*/*/*/*.py"}},
+	{name: "only the sdk's caches left", gone: []string{"opentelemetry/sdk/*/*.py", "opentelemetry/sdk/*/*/*.py", "opentelemetry/sdk/*/*/*/*.py"}},
 }
 
 // own are the entries of site-packages that a clone has for itself; the others are links.
