@@ -40,7 +40,7 @@ func TestLoadingEndsWhereTheNextThingBegins(t *testing.T) {
 		lost    = core + "ERROR 03-01 12:00:04 [core.py:1] Traceback (most recent call last):\n" + core + "ERROR 03-01 12:00:04 [core.py:1] IndexError: list index out of range\n"
 		refused = core + "Traceback (most recent call last):\n" + core + "  File \"/v/core.py\", line 1, in _initialize_kv_caches\n" +
 			core + "  File \"/v/gpu_model_runner.py\", line 2, in initialize_kv_cache\n" + core + "RuntimeError: DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.\n"
-		init    = core + "INFO 03-01 12:00:07 [core.py:1] init engine (profile, create kv cache, warmup model) took 1.00 s\n"
+		init = core + "INFO 03-01 12:00:07 [core.py:1] init engine (profile, create kv cache, warmup model) took 1.00 s\n"
 	)
 	bars := func(percent ...int) string {
 		var out strings.Builder
@@ -70,7 +70,7 @@ func TestLoadingEndsWhereTheNextThingBegins(t *testing.T) {
 			"model_load": "0.00-2.00", "weights_load": "0.00-1.00", "kv_cache_init": "2.00-2.00", "kernel_warmup": "2.00-5.00", "kv_cache_init/2": "5.00-7.00!",
 		}},
 		"one of two engines had failed when the other was ready": {strings.ReplaceAll(began+weights+size, core, first) + strings.ReplaceAll(lost, core, other) + strings.ReplaceAll(warming+warm+init, core, first), &Exit{Code: 1}, map[string]string{
-			"model_load": "0.00-2.00", "weights_load": "0.00-1.00", "kv_cache_init": "2.00-2.00", "kernel_warmup": "2.00-6.00", "memory_profiling": "6.00-7.00",
+			"model_load": "0.00-2.00", "weights_load": "0.00-1.00", "kv_cache_init": "2.00-2.00", "kernel_warmup": "2.00-6.00", "memory_profiling": "6.00-8.00",
 		}},
 		"too little memory for requests": {began + weights + core + "ValueError: No available memory for the cache blocks. Try x\n", &Exit{Code: 1}, map[string]string{
 			"model_load": "0.00-1.00", "weights_load": "0.00-1.00", "kv_cache_init": "1.00-3.00!",

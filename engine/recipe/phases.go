@@ -75,12 +75,12 @@ func (r *Reader) phases(died string, end time.Time) []Phase {
 	} else if r.clock.fine {
 		noise = fine
 	}
-	of := func(server bool) func(Phase) bool {
-		return func(p Phase) bool { return server == (parents[p.Name] == startup.SpanServerReady) }
-	}
-	served := slices.DeleteFunc(slices.Clone(out), of(false))
-	out = s.named(slices.DeleteFunc(out, of(true)), head, earlier(known, init.End), init.End, noise)
-	out = slices.DeleteFunc(out, of(true)) // one of several engines was up, and its server with it
+	served := slices.DeleteFunc(slices.Clone(out), func(p Phase) bool { return parents[p.Name] != startup.SpanServerReady })
+	out = slices.DeleteFunc(out, func(p Phase) bool { return parents[p.Name] == startup.SpanServerReady })
+	stages := s.stages // of several engines the first was up, but their server waits for all
+	s.stages = slices.DeleteFunc(slices.Clone(stages), func(g stage) bool { return parents[g.name] == startup.SpanServerReady })
+	out = s.named(out, head, earlier(known, init.End), init.End, noise)
+	s.stages = stages
 	if unheard { // it imported, nobody knows how long
 		out = slices.DeleteFunc(out, func(p Phase) bool { return p.Name == startup.SpanPythonImport })
 	}
