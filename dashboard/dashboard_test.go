@@ -77,6 +77,14 @@ func TestMetricsExist(t *testing.T) {
 	}
 }
 
+func TestBothLeadToWhatToDo(t *testing.T) {
+	for name, render := range map[string]func() ([]byte, error){"grafana": dashboard.Grafana, "datadog": dashboard.Datadog} {
+		if got, err := render(); err != nil || !bytes.Contains(got, []byte("/docs/advice.md")) {
+			t.Errorf("%s leads nowhere, or %v", name, err)
+		}
+	}
+}
+
 func TestQueriesSayWhatIsMeant(t *testing.T) {
 	for name, tt := range map[string]struct {
 		query  dashboard.Query
@@ -93,6 +101,19 @@ func TestQueriesSayWhatIsMeant(t *testing.T) {
 			},
 			`sum by (phase) (histogram_sum((increase(P{V}[1h]) and P{V} offset 1h) or P{V})) / ignoring (phase) group_left ` +
 				`sum (histogram_count((increase(P{phase="pod_startup",V}[1h]) and P{phase="pod_startup",V} offset 1h) or P{phase="pod_startup",V}))`,
+		},
+		"what the starts of each endpoint spend on each phase": {
+			dashboard.Query{
+				Metric: "startup.phase.duration_seconds", Stat: dashboard.Share, By: []string{"endpoint_name", "phase"},
+				Per: []dashboard.Match{{Label: "phase", Value: "pod_startup"}},
+			},
+			`sum by (endpoint_name, phase) (histogram_sum((increase(P{V}[1h]) and P{V} offset 1h) or P{V})) / ignoring (phase) group_left ` +
+				`sum by (endpoint_name) (histogram_count((increase(P{phase="pod_startup",V}[1h]) and P{phase="pod_startup",V} offset 1h) or P{phase="pod_startup",V}))`,
+		},
+		"a change is against the same time a week before": {
+			dashboard.Query{Metric: "startup.phase.duration_seconds", Stat: dashboard.Change, By: []string{"x"}},
+			`histogram_quantile(0.5, sum by (x) ((increase(P{V}[1h]) and P{V} offset 1h) or P{V})) / ` +
+				`histogram_quantile(0.5, sum by (x) ((increase(P{V}[1h] offset 1w) and P{V} offset 1w1h) or P{V} offset 1w)) - 1`,
 		},
 		"a variable that the metric has no label for would leave the panel empty": {
 			dashboard.Query{Metric: "startup.image_pull.duration_seconds", Stat: dashboard.Recorded},

@@ -5,6 +5,8 @@ package dashboard
 import (
 	"fmt"
 	"strings"
+
+	"github.com/coldtrace/coldtrace/trace/advice"
 )
 
 // Datadog is the dashboard as its API takes it (POST /api/v1/dashboard).
@@ -31,7 +33,7 @@ func Datadog() ([]byte, error) {
 	}
 	return encode(object{
 		"title": Title, "layout_type": "ordered", "reflow_type": "auto", "template_variables": templates, "widgets": groups,
-		"description": "Made from coldtrace's description of it, as Grafana's is.", "notify_list": []string{},
+		"description": "Made from coldtrace's description of it, as Grafana's is. [" + whatToDo + "](" + advice.Page + ")", "notify_list": []string{},
 	})
 }
 
@@ -52,6 +54,9 @@ func (p Panel) datadog() (object, bool) {
 		if p.Shape == Top {
 			query["aggregator"] = map[bool]string{true: "sum", false: "max"}[q.Stat == Recorded || q.Stat == Increase]
 			formula["limit"] = object{"count": 10, "order": "desc"}
+		}
+		if q.Stat == Change {
+			formula["formula"] = name + " / week_before(" + name + ") - 1"
 		}
 		if q.Stat == Share {
 			per, _ := Query{Metric: q.Metric, Stat: Recorded, Where: q.Per}.datadog()
@@ -82,7 +87,7 @@ func (p Panel) datadog() (object, bool) {
 func (q Query) datadog() (string, bool) {
 	statistic, suffix := "", ""
 	switch q.Stat {
-	case P50:
+	case P50, Change:
 		statistic = "p50"
 	case P95:
 		statistic = "p95"
@@ -92,6 +97,9 @@ func (q Query) datadog() (string, bool) {
 		statistic = "avg"
 	case Share:
 		statistic, suffix = "sum", ".as_count()"
+		if len(q.By) > 1 { // a formula has queries of the same groups, or one of none
+			return "", false
+		}
 	case Recorded:
 		statistic, suffix = "count", ".as_count()"
 	case Increase:

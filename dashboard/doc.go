@@ -41,6 +41,7 @@ const (
 	MegabytesPerSecond
 	Count
 	Bytes
+	Ratio
 )
 
 // Shape is how a panel is drawn.
@@ -73,8 +74,11 @@ const (
 	Increase
 	// Max is the largest value of a gauge.
 	Max
-	// Share is the sum of a histogram's values for each value that another, Per, got: what a start spends on each phase.
+	// Share is the sum of a histogram's values for each value that another, Per, got: what a start spends on each phase. Per has
+	// all labels of By but the last.
 	Share
+	// Change is by what part a histogram's median differs from that of a week before: 0.1 is a tenth slower.
+	Change
 	// Until is how many seconds are left until the smallest value of a gauge that is a time.
 	Until
 )

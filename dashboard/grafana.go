@@ -7,7 +7,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+
+	"github.com/coldtrace/coldtrace/trace/advice"
 )
+
+// whatToDo leads to the page that says what to change about what a dashboard shows.
+const whatToDo = "What to do about it"
 
 // Window is the variable that says over how long a value of a graph is computed: starts are rare.
 const Window = "$window"
@@ -40,6 +45,7 @@ func Grafana() ([]byte, error) {
 		"uid": "coldtrace", "title": Title, "tags": []string{"coldtrace"}, "schemaVersion": 39, "version": 1, "editable": true,
 		"time": object{"from": "now-24h", "to": "now"}, "refresh": "1m", "timezone": "browser",
 		"panels": panels, "templating": object{"list": grafanaVariables()}, "annotations": object{"list": []object{}},
+		"links": []object{{"title": whatToDo, "url": advice.Page, "type": "link", "icon": "external link", "targetBlank": true, "tags": []string{}}},
 	})
 }
 
@@ -91,7 +97,7 @@ func (p Panel) grafana() object {
 		}
 		targets = append(targets, target)
 	}
-	defaults := object{"unit": map[Unit]string{Seconds: "s", MegabytesPerSecond: "MBs", Count: "short", Bytes: "bytes"}[p.Unit], "min": 0}
+	defaults := object{"unit": map[Unit]string{Seconds: "s", MegabytesPerSecond: "MBs", Count: "short", Bytes: "bytes", Ratio: "percentunit"}[p.Unit], "min": 0}
 	out["targets"], out["fieldConfig"] = targets, object{"defaults": defaults, "overrides": []object{}}
 	if p.Shape == Top {
 		out["type"] = "bargauge"

@@ -81,6 +81,18 @@ func starts() Row {
 			}},
 		},
 		Panel{
+			Title: "Costliest phases", Unit: Seconds, Shape: Top,
+			Help: "Seconds of a phase for each pod that was started, by endpoint: what is worth a change.",
+			Queries: []Query{{
+				Metric: startup.MetricPhaseDuration, Stat: Share, By: []string{startup.AttrEndpointName, startup.LabelPhase}, Where: succeeded, Per: phase(startup.SpanPodStartup),
+			}},
+		},
+		Panel{
+			Title: "Slower than the week before", Unit: Ratio, Shape: Top,
+			Help:    "By what part the median from creation to ready differs from that of as long a time a week before.",
+			Queries: []Query{{Metric: startup.MetricTotalDuration, Stat: Change, Where: whole, By: []string{startup.AttrEndpointName}}},
+		},
+		Panel{
 			Title: "Slowest endpoints", Unit: Seconds, Shape: Top,
 			Help:    "The 95th percentile from creation to ready.",
 			Queries: []Query{{Metric: startup.MetricTotalDuration, Stat: P95, Where: whole, By: []string{startup.AttrEndpointName}}},

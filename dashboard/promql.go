@@ -26,8 +26,12 @@ func (q Query) PromQL(window string) string {
 	case Mean:
 		return "sum" + by(q.By) + " (histogram_sum(" + q.grown(name, window) + ")) / sum" + by(q.By) + " (histogram_count(" + q.grown(name, window) + "))"
 	case Share:
-		per := Query{Metric: q.Metric, Stat: Recorded, Where: q.Per}
-		return "sum" + by(q.By) + " (histogram_sum(" + q.grown(name, window) + ")) / ignoring (" + strings.Join(q.By, ", ") + ") group_left " + per.PromQL(window)
+		last := len(q.By) - 1
+		per := Query{Metric: q.Metric, Stat: Recorded, Where: q.Per, By: q.By[:last]}
+		return "sum" + by(q.By) + " (histogram_sum(" + q.grown(name, window) + ")) / ignoring (" + q.By[last] + ") group_left " + per.PromQL(window)
+	case Change:
+		median := "histogram_quantile(0.5, sum" + by(q.By) + " (%s))"
+		return fmt.Sprintf(median+" / "+median+" - 1", q.grown(name, window), q.grownBefore(name, window, "1w"))
 	case Recorded:
 		return "sum" + by(q.By) + " (histogram_count(" + q.grown(name, window) + "))"
 	case Increase:
@@ -45,6 +49,12 @@ func (q Query) PromQL(window string) string {
 func (q Query) grown(name, window string) string {
 	series := name + q.matchers()
 	return "(increase(" + series + "[" + window + "]) and " + series + " offset " + window + ") or " + series
+}
+
+// grownBefore is what grown was so long before. Units of a duration come in order, so that is longer than those of a window.
+func (q Query) grownBefore(name, window, ago string) string {
+	series := name + q.matchers()
+	return "(increase(" + series + "[" + window + "] offset " + ago + ") and " + series + " offset " + ago + window + ") or " + series + " offset " + ago
 }
 
 func (q Query) matchers() string {

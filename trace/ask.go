@@ -34,6 +34,9 @@ func (o Outcome) Word() string { return words[o.state] }
 // Phase is the node's name with its container, where it is of one: the same of all attempts and all starts.
 func (n *Node) Phase() string { return n.short() }
 
+// Waited says whether the phase waited for another pod of the group, as far as Collapse was asked.
+func (n *Node) Waited() bool { return n.waitedFor != "" }
+
 // Drawing is a start's waterfall, for what draws it elsewhere.
 type Drawing struct {
 	Length time.Duration

@@ -3,9 +3,10 @@
 package trace
 
 import (
-	"slices"
 	"strings"
 	"time"
+
+	"github.com/coldtrace/coldtrace/startup"
 )
 
 // Open are the phases that go on.
@@ -65,8 +66,7 @@ func (t *Trace) left(others []*Trace, now time.Time) string {
 	if len(all) == 0 {
 		return ""
 	}
-	slices.Sort(all)
-	return seconds(max(0, all[len(all)/2]-now.Sub(last.End)))
+	return seconds(max(0, startup.Median(all)-now.Sub(last.End)))
 }
 
 // Usual is how long a phase usually takes in starts, their median; empty: none of them that succeeded has it.
@@ -83,6 +83,5 @@ func Usual(traces []*Trace, name string) string {
 	if len(all) == 0 {
 		return ""
 	}
-	slices.Sort(all)
-	return seconds(all[len(all)/2])
+	return seconds(startup.Median(all))
 }

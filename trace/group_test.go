@@ -117,7 +117,7 @@ func TestAGroupIsDrawnOnOneAxis(t *testing.T) {
 			t.Errorf("the drawing lacks %q", want)
 		}
 	}
-	page, err := Page(traces, traces[0])
+	page, err := Page(traces, traces[0], nil)
 	if err != nil {
 		t.Fatal(err)
 	}

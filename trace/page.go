@@ -22,9 +22,18 @@ var page = template.Must(template.New("page").Parse(pageHTML))
 // mostDrawn starts are drawn on a page, the newest; a start takes some 50 kB. More are listed without a drawing.
 const mostDrawn = 50
 
+// Advised is what would make a start quicker.
+type Advised struct {
+	Saves  string // up to; empty: no time of this start
+	Seen   string // in it
+	Change string
+	Rule   string
+	Link   string // where the rule is explained
+}
+
 // Page is one self-contained HTML page: a list of the traces, if there are several, that leads to a drawing of each.
-// The drawn one is shown first.
-func Page(traces []*Trace, drawn *Trace) ([]byte, error) {
+// The drawn one is shown first. advise is asked for what to say under a drawing; nil: nothing.
+func Page(traces []*Trace, drawn *Trace, advise func(*Trace) []Advised) ([]byte, error) {
 	view := pageView{Several: len(traces) > 1}
 	for i, t := range traces {
 		shown := startView{
@@ -33,6 +42,9 @@ func Page(traces []*Trace, drawn *Trace) ([]byte, error) {
 		}
 		if shown.Drawn || i < mostDrawn {
 			shown.draw()
+			if advise != nil {
+				shown.Advice = advise(t)
+			}
 		}
 		if shown.Drawn {
 			view.Title, view.Verdict = shown.Title, shown.Verdict
@@ -63,6 +75,7 @@ type startView struct {
 	Step                                  float64 // between ticks, in per cent
 	Rows                                  []rowView
 	Shared                                []Attribute // of every span
+	Advice                                []Advised
 }
 
 type tickView struct {

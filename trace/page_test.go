@@ -11,7 +11,7 @@ import (
 
 func TestThePageLooksAsItDid(t *testing.T) {
 	traces, _ := Selection{}.Apply(load(t, "several"))
-	got, err := Page(traces, traces[0])
+	got, err := Page(traces, traces[0], nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,7 +22,7 @@ func TestThePageLoadsNothingAndRunsNothing(t *testing.T) {
 	loads := regexp.MustCompile(`(?i)<(script|img|iframe|object|embed|base)\b|\b(src|srcset|action|on[a-z]+)\s*=|@import|url\(|href="[^"d#]`)
 	for _, fixture := range []string{"several", "hostile", "failed"} {
 		traces := load(t, fixture)
-		got, err := Page(traces, traces[0])
+		got, err := Page(traces, traces[0], nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -38,7 +38,7 @@ func TestThePageLoadsNothingAndRunsNothing(t *testing.T) {
 
 func TestFailuresOnThePageAreWordsNotOnlyColours(t *testing.T) {
 	traces := load(t, "failed")
-	got, err := Page(traces, traces[0])
+	got, err := Page(traces, traces[0], nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func TestTheListLeadsToEveryStartAndTheNewestAreDrawn(t *testing.T) {
 		traces = append(traces, Build([]*Span{s})...)
 	}
 	drawn := traces[len(traces)-1] // an old one that was asked for
-	got, err := Page(traces, drawn)
+	got, err := Page(traces, drawn, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func TestARowSaysWhatIsItsOwn(t *testing.T) {
 	}
 	in[0].Events = []Event{{Name: "container_terminated", Time: noon.Add(20e9)}, {Name: "container_terminated", Time: noon.Add(25e9)}}
 	traces := Build(in)
-	got, err := Page(traces, traces[0])
+	got, err := Page(traces, traces[0], nil)
 	if err != nil {
 		t.Fatal(err)
 	}

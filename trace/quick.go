@@ -4,7 +4,7 @@ package trace
 
 import (
 	"bytes"
-	"reflect"
+	"encoding/binary"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,16 +14,37 @@ import (
 )
 
 // quick reads a line as the collector's file exporter writes it: one whole request, of spans alone, in OTLP's own encoding.
-// That is most of all input, and six times as quick as by way of protobuf's messages; texts that come again are kept once.
+// That is most of all input, and many times as quick as by way of protobuf's messages. Texts, attributes and lists of them that
+// come again are kept once: what spans of a pod, and pods of an endpoint, have in common is most of what they say.
 // Whatever it does not know, it leaves to fromObject, which judges: it never says that something is wrong.
 type quick struct {
-	in    *jsontext.Decoder
-	texts map[string]string
-	boxed map[string]any
+	without []string // keys of attributes that spans are to lack
 
-	resources [][]Attribute // the last ones
-	scratch   []Attribute   // while a list is read: those that are kept have no room to spare
-	lost      bool          // the line is none of those
+	in, one *jsontext.Decoder // of the line, and of an attribute that is new
+	lost    bool              // the line is none of those
+
+	texts map[string]string
+	known map[string]numbered    // by how it stands in the input
+	lists map[string][]Attribute // by the numbers of what is in it
+	last  uint32                 // number that was given
+
+	scratch []Attribute // while a list is read: those that are kept have no room to spare
+	numbers []byte
+}
+
+// numbered is an attribute that is kept; 0: it is not, as most figures do not come again.
+type numbered struct {
+	Attribute
+	number uint32
+}
+
+// keep remembers what may come again. Of what never does there is no end, so now and then it begins anew.
+func keep[V any](in map[string]V, key string, value V) {
+	const most = 1 << 14
+	if len(in) == most {
+		clear(in)
+	}
+	in[key] = value
 }
 
 // read takes the spans of a line; ok says whether it was one.
@@ -32,7 +53,7 @@ func (q *quick) read(line []byte) (spans []*Span, ok bool) {
 		return nil, false
 	}
 	if q.texts == nil {
-		q.texts, q.boxed, q.in = map[string]string{}, map[string]any{}, &jsontext.Decoder{}
+		q.texts, q.known, q.lists, q.in, q.one = map[string]string{}, map[string]numbered{}, map[string][]Attribute{}, &jsontext.Decoder{}, &jsontext.Decoder{}
 	}
 	q.lost = false
 	q.in.Reset(bytes.NewBuffer(bytes.TrimRight(line, "\r\n")))
@@ -110,23 +131,8 @@ func (q *quick) kept(text string) string {
 	if known, ok := q.texts[text]; ok {
 		return known
 	}
-	q.texts[text] = text
+	keep(q.texts, text, text)
 	return text
-}
-
-// keptResource is one of the last resources, if it is the same: lines of a pod are near each other.
-func (q *quick) keptResource(resource []Attribute) []Attribute {
-	for _, known := range q.resources {
-		if slices.EqualFunc(known, resource, func(a, b Attribute) bool { return a.Key == b.Key && reflect.DeepEqual(a.Value, b.Value) }) {
-			return known
-		}
-	}
-	const most = 16
-	if len(q.resources) == most {
-		q.resources = append(q.resources[:0], q.resources[1:]...)
-	}
-	q.resources = append(q.resources, resource)
-	return resource
 }
 
 func (q *quick) skip() { q.lost = q.lost || q.in.SkipValue() != nil }
@@ -139,7 +145,7 @@ func (q *quick) ofResource(spans []*Span) []*Span {
 		case "resource":
 			q.object(func(key string) {
 				if key == "attributes" {
-					resource = q.attributes()
+					resource = q.attributes(nil)
 				} else {
 					q.lost = true
 				}
@@ -152,7 +158,6 @@ func (q *quick) ofResource(spans []*Span) []*Span {
 			q.lost = true
 		}
 	})
-	resource = q.keptResource(resource)
 	for _, s := range spans[first:] {
 		s.Resource = resource
 	}
@@ -208,7 +213,7 @@ func (q *quick) span() *Span {
 		case "endTimeUnixNano":
 			s.End = q.time()
 		case "attributes":
-			s.Attributes = q.attributes()
+			s.Attributes = q.attributes(q.without)
 		case "events":
 			q.array(func() { s.Events = append(s.Events, q.event()) })
 		case "links":
@@ -264,7 +269,7 @@ func (q *quick) link() (l Link) {
 		case "spanId":
 			l.ID = q.spanID()
 		case "attributes":
-			l.Attributes = q.attributes()
+			l.Attributes = q.attributes(nil)
 		case "traceState", "flags", "droppedAttributesCount":
 			q.skip()
 		default:
@@ -283,7 +288,7 @@ func (q *quick) event() (e Event) {
 		case "timeUnixNano":
 			e.Time = q.time()
 		case "attributes":
-			e.Attributes = q.attributes()
+			e.Attributes = q.attributes(nil)
 		case "droppedAttributesCount":
 			q.skip()
 		default:
@@ -312,23 +317,57 @@ func (q *quick) status(s *Span) {
 	})
 }
 
-func (q *quick) attributes() []Attribute {
-	q.scratch = q.scratch[:0]
+// attributes is a list of them, but for some keys.
+func (q *quick) attributes(without []string) []Attribute {
+	q.scratch, q.numbers = q.scratch[:0], q.numbers[:0]
+	again := true
 	q.array(func() {
-		var a Attribute
-		q.object(func(key string) {
-			switch key {
-			case "key":
-				a.Key = q.text()
-			case "value":
-				a.Value = q.value()
-			default:
-				q.lost = true
-			}
-		})
-		q.scratch = append(q.scratch, a)
+		a := q.attribute()
+		if slices.Contains(without, a.Key) {
+			return
+		}
+		q.scratch, q.numbers = append(q.scratch, a.Attribute), binary.NativeEndian.AppendUint32(q.numbers, a.number)
+		again = again && a.number > 0
 	})
-	return append(make([]Attribute, 0, len(q.scratch)), q.scratch...)
+	if list, ok := q.lists[string(q.numbers)]; ok && again {
+		return list
+	}
+	list := append(make([]Attribute, 0, len(q.scratch)), q.scratch...)
+	if again {
+		keep(q.lists, string(q.numbers), list)
+	}
+	return list
+}
+
+func (q *quick) attribute() (a numbered) {
+	if q.lost {
+		return a
+	}
+	raw, err := q.in.ReadValue()
+	if known, ok := q.known[string(raw)]; err != nil || ok {
+		q.lost = err != nil
+		return known
+	}
+	line := q.in
+	q.in = q.one
+	q.in.Reset(bytes.NewBuffer(raw))
+	q.object(func(key string) {
+		switch key {
+		case "key":
+			a.Key = q.text()
+		case "value":
+			a.Value = q.value()
+		default:
+			q.lost = true
+		}
+	})
+	q.in = line
+	if _, figure := a.Value.(float64); !figure && !q.lost {
+		q.last++
+		a.number = q.last
+		keep(q.known, string(raw), a)
+	}
+	return a
 }
 
 func (q *quick) value() (v any) {
@@ -337,7 +376,7 @@ func (q *quick) value() (v any) {
 		values++
 		switch key {
 		case "stringValue":
-			v = q.box(q.text())
+			v = q.text()
 		case "intValue":
 			n, err := strconv.ParseInt(string(q.raw('"')), 10, 64)
 			v, q.lost = n, q.lost || err != nil
@@ -361,13 +400,4 @@ func (q *quick) value() (v any) {
 	})
 	q.lost = q.lost || values > 1 // protobuf: one of
 	return v
-}
-
-// box is a text as a value. One that comes again is the same.
-func (q *quick) box(text string) any {
-	if v, ok := q.boxed[text]; ok {
-		return v
-	}
-	q.boxed[text] = text
-	return q.boxed[text]
 }

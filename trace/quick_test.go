@@ -12,9 +12,8 @@ import (
 )
 
 // same says whether a line is read quickly, and fails where that is not what fromObject makes of it.
-func same(t *testing.T, line []byte) bool {
+func same(t *testing.T, q *quick, line []byte) bool {
 	t.Helper()
-	var q quick
 	got, ok := q.read(line)
 	if !ok {
 		return false
@@ -34,6 +33,7 @@ func TestALineReadQuicklyIsReadTheSame(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var q quick // what it keeps of a line changes none of the next
 	lines, quickly := 0, 0
 	for _, file := range append(files, "report/testdata/before.jsonl") {
 		in, err := os.ReadFile(file)
@@ -42,7 +42,7 @@ func TestALineReadQuicklyIsReadTheSame(t *testing.T) {
 		}
 		for line := range bytes.Lines(in) {
 			lines++
-			if same(t, line) {
+			if same(t, &q, line) {
 				quickly++
 			}
 		}
@@ -89,10 +89,30 @@ func TestWhatIsNotOrdinaryIsLeftToTheReaderThatJudges(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			line := []byte(strings.Replace(ordinary, c.old, c.new, 1) + "\n")
-			if got := same(t, line); got != c.quickly {
+			if got := same(t, &quick{}, line); got != c.quickly {
 				t.Errorf("read quickly: %v, want %v", got, c.quickly)
 			}
 		})
+	}
+}
+
+func TestAttributesThatNobodyAsksForAreLeftOutInEveryLayout(t *testing.T) {
+	asked := func(in string) (keys []string) {
+		spans, problems, err := Read("in", strings.NewReader(in), "i")
+		if err != nil || len(problems) > 0 || len(spans) != 2 {
+			t.Fatalf("%d spans, problems %v, error %v", len(spans), problems, err)
+		}
+		for _, s := range spans {
+			for _, a := range s.Attributes {
+				keys = append(keys, a.Key)
+			}
+		}
+		return keys
+	}
+	whole := asked(ordinary + "\n" + ordinary + "\n")
+	array := asked("[" + ordinary + ",\n " + ordinary + "]\n")
+	if want := []string{"l", "l"}; !reflect.DeepEqual(whole, want) || !reflect.DeepEqual(array, want) {
+		t.Errorf("lines have %q and an array %q, want %q", whole, array, want)
 	}
 }
 
@@ -100,7 +120,7 @@ func FuzzQuick(f *testing.F) {
 	f.Add([]byte(ordinary))
 	f.Fuzz(func(t *testing.T, line []byte) {
 		if !bytes.Contains(line, []byte("\n")) {
-			same(t, line)
+			same(t, &quick{}, line)
 		}
 	})
 }

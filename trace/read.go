@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // Problem is what could not be read of an input. The rest of it was.
@@ -22,14 +23,15 @@ func (p Problem) String() string { return fmt.Sprintf("%s:%d: %s", p.Source, p.L
 
 // Read takes spans as JSON, in any layout: one request a line, as the collector's file exporter writes them, one over
 // many lines, several in an array. A request is OTLP's, or what Tempo or Jaeger answers (see formats); those without
-// spans are left out. What cannot be read becomes a Problem; an error is one of r itself.
-func Read(source string, r io.Reader) ([]*Span, []Problem, error) {
+// spans are left out, and so are attributes of spans by these keys, for those who have many and don't ask for them. What cannot
+// be read becomes a Problem; an error is one of r itself.
+func Read(source string, r io.Reader, without ...string) ([]*Span, []Problem, error) {
 	var (
 		spans    []*Span
 		problems []Problem
 		lines    = bufio.NewReaderSize(r, 1<<16)
 		cut      values
-		quickly  quick
+		quickly  = quick{without: without}
 	)
 	take := func(line int, found []*Span, wrong []string) {
 		spans = append(spans, found...)
@@ -42,7 +44,11 @@ func Read(source string, r io.Reader) ([]*Span, []Problem, error) {
 		if found, ok := quickly.read(line); ok && cut.whole() {
 			take(cut.number, found, nil)
 		} else {
+			first := len(spans)
 			cut.line(line, take)
+			for _, s := range spans[first:] {
+				s.Attributes = slices.DeleteFunc(s.Attributes, func(a Attribute) bool { return slices.Contains(without, a.Key) })
+			}
 		}
 		if errors.Is(err, io.EOF) {
 			cut.end(take)

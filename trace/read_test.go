@@ -116,7 +116,7 @@ func FuzzReadAndDraw(f *testing.F) {
 				}
 			}
 		}
-		if _, err := Page(traces, traces[0]); err != nil {
+		if _, err := Page(traces, traces[0], nil); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -4,7 +4,6 @@ package trace
 
 import (
 	"cmp"
-	"iter"
 	"slices"
 	"time"
 
@@ -61,57 +60,16 @@ func (t *Trace) Walk(visit func(n *Node)) {
 }
 
 // Build sorts spans into traces, the newest first.
-func Build(spans []*Span) []*Trace {
-	traces := slices.Collect(Each(spans))
-	slices.SortStableFunc(traces, func(a, b *Trace) int {
-		return cmp.Or(b.Start.Compare(a.Start), cmp.Compare(a.ID, b.ID))
-	})
-	return traces
-}
-
-// Each builds the traces of spans one after the other, in the order in which they first come, for those who need not keep
-// them.
-func Each(spans []*Span) iter.Seq[*Trace] { return Sort(spans).Each() }
-
-// Sorted are spans by their traces.
-type Sorted struct {
-	ids     []string
-	byTrace map[string][]*Span
-}
-
-// Sort sorts spans by their traces.
-func Sort(spans []*Span) *Sorted {
-	sorted := &Sorted{byTrace: map[string][]*Span{}}
+func Build(spans []*Span) (traces []*Trace) {
+	byTrace := map[string][]*Span{}
 	for _, s := range spans {
-		if sorted.byTrace[s.TraceID] == nil {
-			sorted.ids = append(sorted.ids, s.TraceID)
-		}
-		sorted.byTrace[s.TraceID] = append(sorted.byTrace[s.TraceID], s)
+		byTrace[s.TraceID] = append(byTrace[s.TraceID], s)
 	}
-	return sorted
-}
-
-// Each builds the traces one after the other.
-func (s *Sorted) Each() iter.Seq[*Trace] {
-	return func(yield func(*Trace) bool) {
-		for _, id := range s.ids {
-			if of := s.byTrace[id]; of != nil && !yield(build(id, of)) {
-				return
-			}
-		}
+	for id, of := range byTrace {
+		traces = append(traces, build(id, of))
 	}
-}
-
-// Drain is Each for the last time: what was built is forgotten, so that memory holds it or what was made of it, not both.
-func (s *Sorted) Drain() iter.Seq[*Trace] {
-	return func(yield func(*Trace) bool) {
-		for t := range s.Each() {
-			delete(s.byTrace, t.ID)
-			if !yield(t) {
-				return
-			}
-		}
-	}
+	slices.SortFunc(traces, func(a, b *Trace) int { return cmp.Or(b.Start.Compare(a.Start), cmp.Compare(a.ID, b.ID)) })
+	return traces
 }
 
 func build(id string, spans []*Span) *Trace {

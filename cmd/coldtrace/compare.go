@@ -50,10 +50,9 @@ a start that lacks it counts as 0 s. Fewer than six starts of each give no inter
 	flags.source.flags(cmd)
 	flags.displayFlags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&flags.by, "by", "", "compare two groups of the same sources: "+strings.Join(report.Dimensions(), ", "))
+	groupingFlag(cmd, &flags.by, "", "compare two groups of the same sources")
 	f.BoolVar(&flags.json, "json", false, "write JSON")
 	f.StringArrayVar(&flags.limits, "fail-above", nil, "exit status 1 when the total got significantly slower by more than this: 10%; or a phase: weights_load=20%; and when significantly more starts failed")
-	_ = cmd.RegisterFlagCompletionFunc("by", cobra.FixedCompletions(report.Dimensions(), cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 

@@ -12,8 +12,8 @@ const (
 	// Of serve little is alive (20 MB with 100,000 pods and 5,000 starts in flight), so the peak is what counts, and the sweeps
 	// cost a few hundredths of a core.
 	gcServe = 50
-	// A report holds all spans of its input while it reads: some 15 kB a start.
-	gcReport = 25
+	// A report holds all spans of its input while it reads: some 10 kB a start.
+	gcReport = 50
 )
 
 // boundGarbage sets the garbage collector, unless the environment does.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/coldtrace/coldtrace/trace"
 	"github.com/coldtrace/coldtrace/trace/report"
 )
 
@@ -45,13 +46,18 @@ the time that it alone explains, so that those of a start add up to its total; a
 	flags.source.flags(cmd)
 	flags.displayFlags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&flags.by, "by", "endpoint", "group by this: "+strings.Join(report.Dimensions(), ", "))
+	groupingFlag(cmd, &flags.by, "endpoint", "group by this")
 	f.BoolVar(&flags.json, "json", false, "write JSON")
 	f.BoolVar(&flags.csv, "csv", false, "write CSV: a line for the total and each phase of each group")
 	f.StringVar(&flags.html, "html", "", "also write a page with plots and each start's waterfall to this file (\"-\": to standard output, instead)")
 	cmd.MarkFlagsMutuallyExclusive("json", "csv")
-	_ = cmd.RegisterFlagCompletionFunc("by", cobra.FixedCompletions(report.Dimensions(), cobra.ShellCompDirectiveNoFileComp))
 	return cmd
+}
+
+// groupingFlag is --by: what starts are grouped by.
+func groupingFlag(cmd *cobra.Command, by *string, usual, usage string) {
+	cmd.Flags().StringVar(by, "by", usual, usage+": "+strings.Join(report.Dimensions(), ", "))
+	_ = cmd.RegisterFlagCompletionFunc("by", cobra.FixedCompletions(report.Dimensions(), cobra.ShellCompDirectiveNoFileComp))
 }
 
 func runReport(cmd *cobra.Command, args []string, flags reportFlags) error {
@@ -90,9 +96,9 @@ func runReport(cmd *cobra.Command, args []string, flags reportFlags) error {
 
 // readStarts reads the starts of pods, and leaves out what else is in the input.
 func readStarts(cmd *cobra.Command, args []string, from *source, draw bool) ([]report.Start, error) {
+	from.without = report.Unsaid
 	spans, err := readSpans(cmd, args, from)
-	reader := report.Reader{Draw: draw}
-	return reader.Read(spans), err
+	return report.Read(trace.Build(spans), draw), err
 }
 
 func noStarts(readErr error) error {

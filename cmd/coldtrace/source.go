@@ -35,6 +35,7 @@ type source struct {
 	all      bool
 	since    time.Duration
 	send     string
+	without  []string // attributes of files' spans that nobody asks for
 	reader   cluster.Reader
 }
 

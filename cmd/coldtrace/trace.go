@@ -114,7 +114,8 @@ func runTrace(cmd *cobra.Command, args []string, flags traceFlags) error {
 		traces = trace.Collapse(traces)
 	}
 	if flags.html != "" {
-		page, err := trace.Page(traces, traces[0])
+		peers := advice.Of(traces)
+		page, err := trace.Page(traces, traces[0], func(t *trace.Trace) []trace.Advised { return advice.Advised(t, peers, mostAdvice) })
 		if err != nil {
 			return fmt.Errorf("render HTML page: %w", err)
 		}
@@ -154,15 +155,6 @@ func notThere(pods []string, traces int) error {
 // mostAdvice is said of a start.
 const mostAdvice = 3
 
-// peersOf are starts to compare another with.
-func peersOf(traces []*trace.Trace) *advice.Peers {
-	var peers advice.Peers
-	for _, t := range traces {
-		peers.Observe(t)
-	}
-	return &peers
-}
-
 func draw(out io.Writer, traces []*trace.Trace, others int, flags traceFlags) error {
 	var (
 		text    bytes.Buffer
@@ -178,7 +170,7 @@ func draw(out io.Writer, traces []*trace.Trace, others int, flags traceFlags) er
 		text.WriteString(trace.Table(traces, traces[0], options) + "\n")
 	}
 	text.WriteString(trace.Waterfall(traces[0], options))
-	text.WriteString(advice.Text(advice.For(traces[0], peersOf(traces)), mostAdvice, options))
+	text.WriteString(advice.Text(advice.For(traces[0], advice.Of(traces)), mostAdvice, options))
 	if others > 0 && flags.selection == (trace.Selection{}) {
 		fmt.Fprintf(&text, "left out, because they are not starts: %d (--trace-id draws one)\n", others)
 	}
@@ -207,7 +199,7 @@ func readSpans(cmd *cobra.Command, args []string, from *source) ([]*trace.Span, 
 	}
 	var stored []*trace.Span
 	for _, name := range files {
-		spans, problems, err := readFile(cmd, name)
+		spans, problems, err := readFile(cmd, name, from.without)
 		stored = append(stored, spans...)
 		for _, p := range problems[:min(len(problems), mostProblems)] {
 			cmd.PrintErrln("coldtrace:", p)
@@ -226,22 +218,22 @@ func readSpans(cmd *cobra.Command, args []string, from *source) ([]*trace.Span, 
 	return append(all, stored...), errors.Join(errs...)
 }
 
-func readFile(cmd *cobra.Command, name string) ([]*trace.Span, []trace.Problem, error) {
+func readFile(cmd *cobra.Command, name string, without []string) ([]*trace.Span, []trace.Problem, error) {
 	if name == "-" {
-		return read("stdin", cmd.InOrStdin())
+		return read("stdin", cmd.InOrStdin(), without)
 	}
 	file, err := os.Open(name) //nolint:gosec // the user names it
 	if err != nil {
 		return nil, nil, notAFile(name, err) // else it says "open NAME: why"
 	}
 	defer file.Close()
-	return read(name, file)
+	return read(name, file, without)
 }
 
 // ofCapture is a line of a capture's first document.
 var ofCapture = regexp.MustCompile(`(?m)^kind: ` + capture.Kind + `\s*$`)
 
-func read(name string, r io.Reader) ([]*trace.Span, []trace.Problem, error) {
+func read(name string, r io.Reader, without []string) ([]*trace.Span, []trace.Problem, error) {
 	in, err := recipe.Plain(r)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read %s: %w", name, err)
@@ -250,7 +242,7 @@ func read(name string, r io.Reader) ([]*trace.Span, []trace.Problem, error) {
 	if ofCapture.Match(begin) {
 		return readCapture(name, in)
 	}
-	spans, problems, err := trace.Read(name, in)
+	spans, problems, err := trace.Read(name, in, without...)
 	if err == nil && len(spans) == 0 && len(problems) > 0 && !bytes.HasPrefix(bytes.TrimSpace(begin), []byte("{")) {
 		err = fmt.Errorf("%s holds no traces; if it is the log of an engine, coldtrace phases reads it", name)
 	}

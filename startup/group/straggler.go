@@ -84,14 +84,12 @@ func (s *Start) HeldUp() (Straggler, bool) {
 	return late, ok && late.Behind >= lateEnough
 }
 
-// median of an even number is the lower of the two in the middle: a time that some member had.
 func median(members []*Member, of func(*Member) time.Duration) time.Duration {
 	all := make([]time.Duration, len(members))
 	for i, m := range members {
 		all[i] = of(m)
 	}
-	slices.Sort(all)
-	return all[(len(all)-1)/2]
+	return startup.Median(all)
 }
 
 // Slowest is the phase that took the member longest.

@@ -18,6 +18,7 @@ import (
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/test/stage"
 	"github.com/coldtrace/coldtrace/trace"
+	"github.com/coldtrace/coldtrace/trace/advice"
 )
 
 const (
@@ -151,9 +152,12 @@ func start(ctx context.Context, s *stage.Stage, namespace string) (*corev1.Pod, 
 	return s.AwaitPod(ready, namespace, selector, s.Milestones(stage.Ready))
 }
 
+// mostAdvice is said under the drawing.
+const mostAdvice = 3
+
 func draw(s *stage.Stage, t *trace.Trace) (string, error) {
 	fmt.Print("\n" + trace.Waterfall(t, terminal()))
-	page, err := trace.Page([]*trace.Trace{t}, t)
+	page, err := trace.Page([]*trace.Trace{t}, t, func(t *trace.Trace) []trace.Advised { return advice.Advised(t, nil, mostAdvice) })
 	if err != nil {
 		return "", fmt.Errorf("render page: %w", err)
 	}

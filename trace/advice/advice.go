@@ -163,6 +163,21 @@ func took(n *trace.Node) string {
 // Page is where all rules are explained.
 const Page = "https://github.com/coldtrace/coldtrace/blob/main/docs/advice.md"
 
+// Advised is what a page says under the drawing of a start: the most of it that saves most.
+func Advised(t *trace.Trace, peers *Peers, most int) (out []trace.Advised) {
+	for _, a := range For(t, peers) {
+		if len(out) == most {
+			break
+		}
+		said := trace.Advised{Seen: a.Seen, Change: a.Change, Rule: a.Rule, Link: Page + "#" + a.Rule}
+		if a.Saves > 0 {
+			said.Saves = text.Seconds(a.Saves)
+		}
+		out = append(out, said)
+	}
+	return out
+}
+
 // Text draws advice under a waterfall: the most of it that saves most. Empty if there is none.
 func Text(of []Advice, most int, o trace.Options) string {
 	c := &trace.Canvas{Options: o}

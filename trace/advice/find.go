@@ -4,6 +4,7 @@ package advice
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -27,9 +28,25 @@ func named(name string) func(*trace.Node) bool {
 	return func(n *trace.Node) bool { return n.Name == name }
 }
 
-// noRoom says whether the scheduler found no node, and none was being made.
+// room are reasons of the scheduler that more nodes, or other ones, would do away with: not that a volume is missing or is in
+// another zone.
+var room = regexp.MustCompile(`insufficient_|too_many_pods|taints|node_affinity|topology_spread|quota|node_unschedulable|no_nodes`)
+
+// noRoom says whether the scheduler found no node that had any, and none was being made.
 func (s *start) noRoom(n *trace.Node) bool {
-	return s.whyPending(n) != "" && len(s.all(named(startup.SpanNodeProvisioning))) == 0
+	return room.MatchString(s.whyPending(n)) && len(s.all(named(startup.SpanNodeProvisioning))) == 0
+}
+
+// but is how long a phase would be if only its parts of a name remained.
+func but(name string) func(*start, *trace.Node) time.Duration {
+	return func(_ *start, n *trace.Node) (remains time.Duration) {
+		for _, c := range n.Children {
+			if c.Name == name {
+				remains += c.Duration()
+			}
+		}
+		return remains
+	}
 }
 
 // whyPending are the reasons for which the scheduler found no node, as it last said.
@@ -47,7 +64,7 @@ func (s *start) whyPending(n *trace.Node) (why string) {
 // pulledElsewhere says how many other starts found the image on their node.
 func (s *start) pulledElsewhere(n *trace.Node) string {
 	if hits := s.peers.hits(s.Trace, n); hits > 0 {
-		return fmt.Sprintf("on other nodes it was there in %d starts", hits)
+		return fmt.Sprintf("on other nodes it was there (starts: %d)", hits)
 	}
 	return ""
 }
@@ -79,23 +96,32 @@ func (s *start) initContainers() (Lengths, string) {
 	return lengths, strings.Join(seen, ", ")
 }
 
-// inEngine says whether a download is the engine's own, in its init.
-func (s *start) inEngine(n *trace.Node) bool {
+// engineOf is the engine's init that the phase is a part of; nil: of none.
+func (s *start) engineOf(n *trace.Node) *trace.Node {
 	for p := s.parent[n]; p != nil; p = s.parent[p] {
 		if strings.HasSuffix(p.Name, "_init") {
-			return true
+			return p
 		}
 	}
-	return false
+	return nil
 }
+
+// inEngine says whether a download is the engine's own, in its init.
+func (s *start) inEngine(n *trace.Node) bool { return s.engineOf(n) != nil }
 
 // downloads are those before the engine starts.
 func (s *start) downloads() []*trace.Node {
 	return s.all(func(n *trace.Node) bool { return strings.HasSuffix(n.Name, downloadSuffix) && !s.inEngine(n) })
 }
 
+// streams are the engines that can load weights from where they are.
+var streams = []string{"vllm", "sglang"}
+
 // downloadThenLoad: of the two, done at once, the longer would remain.
 func (s *start) downloadThenLoad() (Lengths, string) {
+	if !slices.Contains(streams, s.engine) {
+		return nil, ""
+	}
 	loads := s.all(named(startup.SpanWeightsLoad))
 	downloads := s.downloads()
 	if len(loads) != 1 || len(downloads) != 1 || downloads[0].End.After(loads[0].Start) {
@@ -120,7 +146,8 @@ func (s *start) slowDownload() (Lengths, string) {
 	return lengths, strings.Join(seen, ", ")
 }
 
-// compileDominates: compiling and capturing are more than half of what the engine does, and no cache was hit.
+// compileDominates: compiling and capturing are more than half of what the engine does, and no cache was hit. Engines that failed
+// do not count: they say nothing of one that gets ready.
 func (s *start) compileDominates() (Lengths, string) {
 	var (
 		lengths     = Lengths{}
@@ -128,7 +155,8 @@ func (s *start) compileDominates() (Lengths, string) {
 		sum, engine time.Duration
 	)
 	for _, n := range s.all(func(n *trace.Node) bool {
-		return (n.Name == startup.SpanTorchCompile || n.Name == startup.SpanCUDAGraphCapture) && s.inEngine(n)
+		of := s.engineOf(n)
+		return (n.Name == startup.SpanTorchCompile || n.Name == startup.SpanCUDAGraphCapture) && of != nil && !of.Failed
 	}) {
 		if n.Get("compile_cache") == "hit" {
 			return nil, ""

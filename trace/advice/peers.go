@@ -3,7 +3,6 @@
 package advice
 
 import (
-	"slices"
 	"strings"
 	"time"
 
@@ -36,17 +35,22 @@ func keep(of []reached, r reached) []reached {
 	return append(of, r)
 }
 
-// Observe adds what a start reached. A start is no peer of itself.
-func (p *Peers) Observe(t *trace.Trace) {
-	if p.seen == nil {
-		p.seen, p.hit = map[string][]reached{}, map[string]map[string]int{}
+// Of is what these starts reached. A start is no peer of itself.
+func Of(starts []*trace.Trace) *Peers {
+	p := &Peers{seen: map[string][]reached{}, hit: map[string]map[string]int{}}
+	for _, t := range starts {
+		p.observe(t)
 	}
+	return p
+}
+
+func (p *Peers) observe(t *trace.Trace) {
 	node := t.Value("k8s.node.name", startup.AttrNodeName)
 	t.Walk(func(n *trace.Node) {
 		if key, figure := peerFigure(t, n); key != "" {
 			p.seen[key] = keep(p.seen[key], reached{t.ID, node, figure})
 		}
-		if n.Name == startup.SpanImagePull && n.Get(startup.AttrCached) == true {
+		if n.Name == startup.SpanImagePull && !n.Failed && !n.Open && !moved(n) && t.Value(startup.AttrImageTag) != "" {
 			key := imageKey(t, n)
 			if p.hit[key] == nil {
 				p.hit[key] = map[string]int{}
@@ -65,7 +69,7 @@ func peerFigure(t *trace.Trace, n *trace.Node) (key string, figure float64) {
 	rate, _ := n.Get(startup.AttrThroughputMBps).(float64)
 	image := t.Value(startup.AttrImageTag)
 	switch {
-	case n.Name == startup.SpanImagePull && rate > 0 && image != "" && n.Get(startup.AttrCached) != true:
+	case n.Name == startup.SpanImagePull && rate > 0 && image != "" && moved(n):
 		return imageKey(t, n), rate
 	case strings.HasSuffix(n.Name, downloadSuffix) && rate > 0:
 		return n.Name + " " + t.Value(startup.AttrModelName), rate
@@ -75,6 +79,17 @@ func peerFigure(t *trace.Trace, n *trace.Node) (key string, figure float64) {
 	return "", 0
 }
 
+// moved says whether the bytes of an image came over the network. They did not where the kubelet found it; nor where it went
+// through its size more quickly than a node can unpack: with imagePullPolicy Always it asks the registry and finds that all is
+// there, or a snapshotter mounts the image and loads it lazily.
+func moved(n *trace.Node) bool {
+	rate, _ := n.Get(startup.AttrThroughputMBps).(float64)
+	return n.Get(startup.AttrCached) != true && rate < mostUnpacked
+}
+
+// mostUnpacked is beyond what a node pulls and unpacks, in 10^6 bytes per second: 16 Gbit/s of compressed layers.
+const mostUnpacked = 2000
+
 // imageKey is of the same image, as far as a start tells: a tag alone, such as v1, is of many.
 func imageKey(t *trace.Trace, n *trace.Node) string {
 	return n.Phase() + " " + t.Value(startup.AttrEndpointName) + " " + t.Value(startup.AttrImageTag)
@@ -82,7 +97,7 @@ func imageKey(t *trace.Trace, n *trace.Node) string {
 
 // hits are how many starts on other nodes found the image that n pulls there.
 func (p *Peers) hits(t *trace.Trace, n *trace.Node) (hits int) {
-	if p == nil {
+	if p == nil || t.Value(startup.AttrImageTag) == "" {
 		return 0
 	}
 	own := t.Value("k8s.node.name", startup.AttrNodeName)
@@ -112,8 +127,7 @@ func (p *Peers) usual(t *trace.Trace, n *trace.Node, elsewhere bool) float64 {
 	if len(figures) < leastPeers {
 		return 0
 	}
-	slices.Sort(figures)
-	return figures[len(figures)/2]
+	return startup.Median(figures)
 }
 
 // farBelow is less than this part of what is usual.

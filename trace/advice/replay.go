@@ -65,6 +65,9 @@ func (r *replay) move(n *trace.Node, covers []*trace.Node, begin time.Time) time
 	inside := append(slices.Clone(n.Children), covers...)
 	slices.SortStableFunc(inside, func(a, b *trace.Node) int { return a.Start.Compare(b.Start) })
 	end, sooner := r.place(inside, n.Start, begin)
+	if n.Waited() { // the other pod comes no sooner
+		return later(begin, n.End)
+	}
 	return later(begin, sooner.Add(n.End.Sub(end))) // what it does after the last of them takes as long as it did
 }
 

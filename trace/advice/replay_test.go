@@ -3,6 +3,8 @@
 package advice
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -83,6 +85,48 @@ func TestAPhaseSavesWhatWaitedForItAlone(t *testing.T) {
 			}
 			if got := Saved(tr, lengths); (got - c.want).Abs() > time.Millisecond {
 				t.Errorf("saves %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+// A leader's own image is no matter while a worker pulls its own for longer.
+func TestWhatComesBeforeWaitingForAnotherPodSavesNothing(t *testing.T) {
+	const group = "endpoint_name=e image_tag=v1 engine=vllm engine_version=0.24.1 num_gpus=8 group.key=lws/e/0 group.size=2 "
+	starts := func(workerPulls int) []*trace.Trace {
+		leader := tracetest.Spans("leader", 0, group+`group.role=leader group.part=leader group.generation=leader group.index=0
+pod_startup 0-300 outcome=ready
+  image_pull 5-65 cached=false k8s.container.name=main
+  pod_ready 66-300
+  startup 66-299
+    vllm_init 66-298
+      distributed_init 70-210
+      model_load 210-298`)
+		worker := tracetest.Spans("worker", 0, fmt.Sprintf(group+`group.role=worker group.part=worker group.generation=workers group.index=1
+pod_startup 0-%d outcome=started
+  image_pull 5-%d cached=false k8s.container.name=main
+  pod_ready %d-%d`, workerPulls+2, workerPulls, workerPulls+1, workerPulls+2))
+		return trace.Build(append(leader, worker...))
+	}
+	for name, c := range map[string]struct {
+		worker int // pulled until
+		want   []string
+	}{
+		"the worker came later":    {190, nil},
+		"the worker came at once":  {20, []string{"p2p-check", "image-pull"}},
+		"the worker came as early": {60, []string{"p2p-check", "image-pull"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			drawn := trace.Collapse(starts(c.worker))
+			if len(drawn) != 1 {
+				t.Fatalf("%d drawings, want the group's alone", len(drawn))
+			}
+			var rules []string
+			for _, a := range For(drawn[0], nil) {
+				rules = append(rules, a.Rule)
+			}
+			if !slices.Equal(rules, c.want) {
+				t.Errorf("advice %v, want %v", rules, c.want)
 			}
 		})
 	}

@@ -19,7 +19,7 @@ var rules = []rule{
 		change: "Keep a node warm: low-priority placeholder pods that a start may preempt, or a minimum size of the node pool.",
 	},
 	{
-		id: "no-room", phase: startup.SpanPodPending, holds: (*start).noRoom, note: (*start).whyPending,
+		id: "no-room", phase: startup.SpanPodPending, holds: (*start).noRoom, note: (*start).whyPending, to: but(startup.SpanSchedulingGated),
 		change: "No node had room. Raise the quota or the node pool's limit, or use Recreate where the old pod holds the GPUs that the new one waits for.",
 	},
 	{
@@ -27,7 +27,7 @@ var rules = []rule{
 		change: "The pod waited at a scheduling gate, as a queue's quota makes it: raise the quota, or the workload's priority.",
 	},
 	{
-		id: "image-pull", phase: startup.SpanImagePull, holds: notCached, note: (*start).pulledElsewhere,
+		id: "image-pull", phase: startup.SpanImagePull, holds: imageMoved, note: (*start).pulledElsewhere,
 		change: "Have the image on the node: pre-pull it with a DaemonSet, bake it into the node's image, or load it lazily (image streaming).",
 	},
 	{
@@ -66,7 +66,7 @@ var rules = []rule{
 	},
 	// Compilation, profiling, warm-up.
 	{
-		id: "compile-cache", phase: startup.SpanTorchCompile, to: dynamoRemains,
+		id: "compile-cache", phase: startup.SpanTorchCompile, to: but(startup.SpanDynamo),
 		holds:  func(_ *start, n *trace.Node) bool { return n.Get("compile_cache") == "miss" },
 		change: "Nothing was in the compilation's cache: keep it on a volume. vLLM: torch_compile_cache under VLLM_CACHE_ROOT (~/.cache/vllm). SGLang: TORCHINDUCTOR_CACHE_DIR.",
 	},
@@ -79,7 +79,7 @@ var rules = []rule{
 		change: "Capture graphs of fewer batch sizes: vLLM --max-cudagraph-capture-size or --cudagraph-capture-sizes, SGLang --cuda-graph-max-bs.",
 	},
 	{
-		id: "startup-plan", phase: startup.SpanMemoryProfiling, holds: (*start).hasStartupPlan,
+		id: "startup-plan", phase: startup.SpanMemoryProfiling, holds: (*start).hasStartupPlan, to: but(startup.SpanEncoderProfiling),
 		change: "The same profiling runs at every start: VLLM_ENABLE_STARTUP_PLAN=1 keeps its result, with VLLM_CACHE_ROOT on a volume.",
 	},
 	{
@@ -92,7 +92,7 @@ var rules = []rule{
 	},
 	{
 		id: "p2p-check", phase: startup.SpanDistributedInit, least: 10 * time.Second,
-		holds:  func(s *start, n *trace.Node) bool { return s.gpus > 1 && ofVLLM(s, n) },
+		holds:  func(s *start, n *trace.Node) bool { return s.gpus > 1 && ofVLLM(s, n) && !n.Waited() },
 		change: "Connecting the GPUs takes long: where vLLM checks peer-to-peer access itself, VLLM_SKIP_P2P_CHECK=1 trusts the driver instead.",
 	},
 	{
@@ -103,7 +103,7 @@ var rules = []rule{
 	// When it serves.
 	{
 		id: "readiness-probe", phase: "readiness_wait",
-		change: "The server answered that much before Kubernetes noticed: a shorter periodSeconds and initialDelaySeconds of the readiness probe, with a startup probe in front.",
+		change: "The server answered that much before the pod was called ready: a shorter periodSeconds and initialDelaySeconds of the readiness probe, with a startup probe in front; or look at what else the pod waits for, other containers or readiness gates.",
 	},
 	// Failures.
 	{
@@ -122,7 +122,7 @@ var costs = map[string]int{"eager": 1}
 // installContainer is the init container that brings the wrapper.
 const installContainer = "coldtrace-install"
 
-func notCached(_ *start, n *trace.Node) bool { return n.Get(startup.AttrCached) != true }
+func imageMoved(_ *start, n *trace.Node) bool { return moved(n) }
 
 func ofVLLM(s *start, _ *trace.Node) bool { return s.engine == "vllm" }
 
@@ -135,15 +135,4 @@ func (s *start) hasStartupPlan(n *trace.Node) bool {
 	major, _ := strconv.Atoi(parts[0])
 	minor, _ := strconv.Atoi(parts[1])
 	return major > 0 || minor >= 24
-}
-
-// dynamoRemains: the model's code is traced with a warm cache, too.
-func dynamoRemains(_ *start, n *trace.Node) time.Duration {
-	var remains time.Duration
-	for _, c := range n.Children {
-		if c.Name == startup.SpanDynamo {
-			remains += c.Duration()
-		}
-	}
-	return remains
 }

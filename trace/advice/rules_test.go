@@ -42,6 +42,8 @@ var cases = map[string][]struct {
 	"no-room": {
 		{"no node had a GPU", around(vllm, "  pod_pending 0-150\n    @failed_scheduling 1 reasons=insufficient_gpu,taints\n  pod_ready 150-300"), true, 150, "pod_pending took 2m 30s; insufficient_gpu, taints", nil},
 		{"a node was being made", around(vllm, "  pod_pending 0-150\n    @failed_scheduling 1 reasons=insufficient_gpu\n    node_provisioning 1-150\n  pod_ready 150-300"), false, 0, "", nil},
+		{"its volume was in another zone", around(vllm, "  pod_pending 0-150\n    @failed_scheduling 1 reasons=volume_zone\n  pod_ready 150-300"), false, 0, "", nil},
+		{"it was gated before", around(vllm, "  pod_pending 0-150\n    @failed_scheduling 121 reasons=insufficient_gpu\n    scheduling_gated 0-120\n  pod_ready 150-300"), true, 30, "pod_pending took 2m 30s; insufficient_gpu", nil},
 		{"it was slow for another reason", around(vllm, "  pod_pending 0-150\n  pod_ready 150-300"), false, 0, "", nil},
 	},
 	"scheduling-gate": {
@@ -49,13 +51,17 @@ var cases = map[string][]struct {
 		{"not for long", around(vllm, "  pod_pending 0-150\n    scheduling_gated 0-1\n  pod_ready 150-300"), false, 0, "", nil},
 	},
 	"image-pull": {
-		{"it was pulled", around(vllm, "  image_pull 0-60 cached=false image_size_bytes=12000000000 k8s.container.name=main\n  pod_ready 60-300"), true, 60, "image_pull main took 1m 00s (12.0 GB); on other nodes it was there in 1 starts", []string{
+		{"it was pulled", around(vllm, "  image_pull 0-60 cached=false image_size_bytes=12000000000 k8s.container.name=main\n  pod_ready 60-300"), true, 60, "image_pull main took 1m 00s (12.0 GB); on other nodes it was there (starts: 1)", []string{
 			around(strings.Replace(vllm, "gpu-1", "gpu-2", 1), "  image_pull 0-1 cached=true k8s.container.name=main\n  pod_ready 1-300"),
 		}},
 		{"on another node another endpoint's image with that tag was there", around("endpoint_name=a "+vllm, "  image_pull 0-60 cached=false k8s.container.name=main\n  pod_ready 60-300"), true, 60, "image_pull main took 1m 00s$", []string{
 			around("endpoint_name=b "+strings.Replace(vllm, "gpu-1", "gpu-2", 1), "  image_pull 0-1 cached=true k8s.container.name=main\n  pod_ready 1-300"),
 		}},
+		{"on another node another image of the endpoint, without a tag, was there", around("node_name=gpu-1", "  image_pull 0-60 cached=false k8s.container.name=main\n  pod_ready 60-300"), true, 60, "image_pull main took 1m 00s$", []string{
+			around("node_name=gpu-2", "  image_pull 0-1 cached=true k8s.container.name=main\n  pod_ready 1-300"),
+		}},
 		{"it was there", around(vllm, "  image_pull 0-60 cached=true\n  pod_ready 60-300"), false, 0, "", nil},
+		{"the registry is always asked, and it was there", around(vllm, "  image_pull 0-9 cached=false image_size_bytes=12000000000 throughput_mbps=13333.3\n  pod_ready 9-300"), false, 0, "", nil},
 		{"another took longer", around(vllm, "  image_pull 0-60 cached=false\n  init_container 0-61 k8s.container.name=fetch\n  pod_ready 61-300"), false, 0, "", nil},
 	},
 	"image-pull-queued": {
@@ -64,6 +70,7 @@ var cases = map[string][]struct {
 	},
 	"registry-throughput": {
 		{"others are quicker", around(vllm, "  image_pull 0-100 throughput_mbps=100.0 k8s.container.name=main\n  pod_ready 100-300"), true, 75, "(100 MB/s); others reach 400 MB/s", pulls(400, "gpu-2", "gpu-3", "gpu-4")},
+		{"the others had it, and always ask the registry", around(vllm, "  image_pull 0-100 throughput_mbps=100.0 k8s.container.name=main\n  pod_ready 100-300"), false, 0, "", pulls(13333, "gpu-2", "gpu-3", "gpu-4")},
 		{"others are as slow", around(vllm, "  image_pull 0-100 throughput_mbps=100.0 k8s.container.name=main\n  pod_ready 100-300"), false, 0, "", pulls(110, "gpu-2", "gpu-3", "gpu-4")},
 		{"the quicker ones are of the same node", around(vllm, "  image_pull 0-100 throughput_mbps=100.0 k8s.container.name=main\n  pod_ready 100-300"), false, 0, "", pulls(400, "gpu-1", "gpu-1", "gpu-1")},
 		{"the quicker ones pull another endpoint's image with the same tag", around("endpoint_name=a "+vllm, "  image_pull 0-100 throughput_mbps=100.0 k8s.container.name=main\n  pod_ready 100-300"), false, 0, "", pulls(400, "gpu-2", "gpu-3", "gpu-4")},
@@ -82,6 +89,7 @@ var cases = map[string][]struct {
 	},
 	"overlap-download": {
 		{"one after the other", around(vllm, "  pod_ready 100-300\n  startup 100-299\n    s5cmd_download 100-160 bytes=16000000000 throughput_mbps=266.0\n    vllm_init 160-290\n      weights_load 180-200"), true, 20, "s5cmd_download took 1m 00s (16.0 GB, 266 MB/s), then weights_load took 20.0 s", nil},
+		{"an engine that can't stream", around("num_gpus=1 engine=tgi", "  pod_ready 100-300\n  startup 100-299\n    s5cmd_download 100-160\n    tgi_init 160-290\n      weights_load 180-200"), false, 0, "", nil},
 		{"the engine streams", around(vllm, engine("      weights_load 180-200")), false, 0, "", nil},
 		{"a download that goes on beside", around(vllm, "  pod_ready 100-300\n  startup 100-299\n    s5cmd_download 100-190\n    vllm_init 100-290\n      weights_load 180-200"), false, 0, "", nil},
 	},
@@ -105,6 +113,8 @@ var cases = map[string][]struct {
 	"eager": {
 		{"it dominates", around(vllm, engine("      torch_compile 110-230 compile_cache=miss\n      cuda_graph_capture 230-280")), true, 170, "of 3m 10s", nil},
 		{"it does not", around(vllm, engine("      torch_compile 210-230 compile_cache=miss\n      cuda_graph_capture 230-280")), false, 0, "", nil},
+		{"it did in an attempt that failed", around(vllm, "  pod_ready 0-200 attempt=1 !exit_code=1\n  startup 0-200 attempt=1 !cuda_out_of_memory\n    vllm_init 0-200 !cuda_out_of_memory\n      torch_compile 0-100 compile_cache=miss\n      cuda_graph_capture 100-190\n"+
+			"  pod_ready 210-300 attempt=2\n  startup 210-299 attempt=2\n    vllm_init 210-298\n      torch_compile 220-230 compile_cache=miss\n      cuda_graph_capture 230-240"), false, 0, "", nil},
 		{"another engine", around("num_gpus=1 engine=sglang", "  startup 100-300\n    sglang_init 100-290\n      torch_compile 110-230\n      cuda_graph_capture 230-280"), false, 0, "", nil},
 	},
 	"graph-capture": {
@@ -113,6 +123,7 @@ var cases = map[string][]struct {
 	},
 	"startup-plan": {
 		{"vLLM 0.24", around(vllm, engine("      memory_profiling 200-240")), true, 40, "memory_profiling took 40.0 s", nil},
+		{"the encoders are tried all the same", around(vllm, engine("      memory_profiling 200-240\n        encoder_profiling 200-230")), true, 10, "memory_profiling took 40.0 s", nil},
 		{"vLLM 0.23", around(strings.Replace(vllm, "0.24.1", "0.23.0", 1), engine("      memory_profiling 200-240")), false, 0, "", nil},
 		{"SGLang", around("engine=sglang engine_version=0.30.0", "  startup 100-300\n    sglang_init 100-290\n      memory_profiling 200-240"), false, 0, "", nil},
 	},
@@ -135,6 +146,7 @@ var cases = map[string][]struct {
 	},
 	"readiness-probe": {
 		{"it was noticed late", around(vllm, "  pod_ready 100-300\n  startup 100-281"), true, 19, "readiness_wait took 19.0 s", nil},
+		{"nobody probes it", vllm + "\npod_startup 0-101 outcome=started\n  pod_ready 100-101\n  startup 100-299", false, 0, "", nil},
 		{"it was noticed at once", around(vllm, "  pod_ready 100-300\n  startup 100-299"), false, 0, "", nil},
 	},
 	"crash-loop": {
@@ -175,12 +187,11 @@ func TestEachRuleFiresWhereItShouldAndNowhereElse(t *testing.T) {
 			fires, fits = fires || c.fires, fits || !c.fires
 			t.Run(id+"/"+c.name, func(t *testing.T) {
 				tr := tracetest.Trace("u", c.text)
-				var peers Peers
-				peers.Observe(tr)
+				starts := []*trace.Trace{tr}
 				for i, text := range c.others {
-					peers.Observe(tracetest.Trace(fmt.Sprint("other", i), text))
+					starts = append(starts, tracetest.Trace(fmt.Sprint("other", i), text))
 				}
-				all := For(tr, &peers)
+				all := For(tr, Of(starts))
 				at := slices.IndexFunc(all, func(a Advice) bool { return a.Rule == id })
 				switch {
 				case at < 0 && c.fires:
@@ -259,6 +270,21 @@ func TestTheThreeThatSaveMostStandUnderTheDrawing(t *testing.T) {
 	for line := range strings.Lines(got) {
 		if n := len([]rune(strings.TrimRight(line, "\n"))); n > 80 {
 			t.Errorf("%d columns: %q", n, line)
+		}
+	}
+}
+
+func TestAPageSaysItUnderTheDrawing(t *testing.T) {
+	start := tracetest.Trace("u", around(vllm, "  pod_pending 0-150\n    node_provisioning 10-140\n  image_pull 150-190 cached=false k8s.container.name=<main>\n  pod_ready 190-300"))
+	page, err := trace.Page([]*trace.Trace{start}, start, func(t *trace.Trace) []trace.Advised { return Advised(t, nil, 3) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"<b>up to −2m 10s:</b> node_provisioning took 2m 10s. Keep a node warm", `<a href="` + Page + `#image-pull" rel="noreferrer">image-pull</a>`, "image_pull &lt;main&gt; took 40.0 s",
+	} {
+		if !strings.Contains(string(page), want) {
+			t.Errorf("the page lacks %q", want)
 		}
 	}
 }

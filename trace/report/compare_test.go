@@ -34,7 +34,7 @@ func stored(t *testing.T, file, phase string) (starts []Start, seconds []float64
 			seconds = append(seconds, s.End.Sub(s.Start).Seconds())
 		}
 	}
-	for tr := range trace.Each(spans) {
+	for _, tr := range trace.Build(spans) {
 		starts = append(starts, Of(tr))
 	}
 	return starts, seconds

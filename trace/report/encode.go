@@ -47,7 +47,7 @@ type groupJSON struct {
 
 type adviceJSON struct {
 	advice.Advice
-	Saves float64 `json:"saves_seconds"` // up to; of one start, in the median
+	Saves float64 `json:"saves_seconds"` // up to; of a group, the median of its starts
 }
 
 type quantilesJSON struct {
@@ -80,29 +80,37 @@ func (t Together) json() podsJSON {
 	return podsJSON{t.starts(), t.Ready, t.Failed, t.Going, t.Total.json(), append([]Reason{}, t.HeldUp...), t.LeftOut}
 }
 
+func (g *Group) json() groupJSON {
+	out := groupJSON{
+		Name: g.Name, Starts: len(g.Starts), Ready: g.Ready, Failed: g.Failed, Going: g.Going,
+		Reasons: append([]Reason{}, g.Reasons...), Total: g.Total.json(), Phases: []phaseJSON{}, Slowest: []startJSON{}, Advice: advised(g.said()),
+	}
+	for _, p := range g.Phases {
+		out.Phases = append(out.Phases, phaseJSON{p.Name, p.Starts, p.json(), p.Share})
+	}
+	for _, s := range g.Slowest(mostSlowest) {
+		start := startJSON{Pod: s.Pod, Trace: s.Trace, Began: s.Began.UTC(), Seconds: s.Total.Seconds()}
+		if len(s.Phases) > 0 {
+			start.Phase = s.Phases[0].Phase
+		}
+		out.Slowest = append(out.Slowest, start)
+	}
+	return out
+}
+
+func advised(of []advice.Advice) []adviceJSON {
+	out := make([]adviceJSON, 0, len(of))
+	for _, a := range of {
+		out = append(out, adviceJSON{a, a.Saves.Seconds()})
+	}
+	return out
+}
+
 // JSON writes the report as one object, durations in seconds, shares from 0 to 1.
 func (r *Report) JSON(w io.Writer) error {
 	out := reportJSON{By: r.By, From: r.From.UTC(), To: r.To.UTC(), Groups: []groupJSON{}, Pods: r.Pods.json()}
 	for i := range r.Groups {
-		g := &r.Groups[i]
-		group := groupJSON{
-			Name: g.Name, Starts: len(g.Starts), Ready: g.Ready, Failed: g.Failed, Going: g.Going,
-			Reasons: append([]Reason{}, g.Reasons...), Total: g.Total.json(), Phases: []phaseJSON{}, Slowest: []startJSON{}, Advice: []adviceJSON{},
-		}
-		for _, p := range g.Phases {
-			group.Phases = append(group.Phases, phaseJSON{p.Name, p.Starts, p.json(), p.Share})
-		}
-		for _, s := range g.Slowest(mostSlowest) {
-			start := startJSON{Pod: s.Pod, Trace: s.Trace, Began: s.Began.UTC(), Seconds: s.Total.Seconds()}
-			if len(s.Phases) > 0 {
-				start.Phase = s.Phases[0].Phase
-			}
-			group.Slowest = append(group.Slowest, start)
-		}
-		for _, a := range g.advices() {
-			group.Advice = append(group.Advice, adviceJSON{a.Advice, a.Saves.Seconds()})
-		}
-		out.Groups = append(out.Groups, group)
+		out.Groups = append(out.Groups, r.Groups[i].json())
 	}
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")

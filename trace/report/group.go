@@ -5,10 +5,10 @@ package report
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
+	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/trace/advice"
 )
 
@@ -130,7 +130,7 @@ func phases(starts []Start) (out []Phase) {
 	for name, f := range byName {
 		had := len(f.times)
 		f.times, f.shares = append(f.times, make([]time.Duration, well-had)...), append(f.shares, make([]float64, well-had)...)
-		out = append(out, Phase{Name: name, Starts: had, Quantiles: quantiles(f.times), Share: quantile(f.shares, 0.5)})
+		out = append(out, Phase{Name: name, Starts: had, Quantiles: quantiles(f.times), Share: startup.Median(f.shares)})
 	}
 	slices.SortFunc(out, func(a, b Phase) int {
 		return cmp.Or(cmp.Compare(b.P50, a.P50), cmp.Compare(b.P90, a.P90), cmp.Compare(a.Name, b.Name))
@@ -139,19 +139,7 @@ func phases(starts []Start) (out []Phase) {
 }
 
 func quantiles(d []time.Duration) Quantiles {
-	return Quantiles{quantile(d, 0.1), quantile(d, 0.5), quantile(d, 0.9), quantile(d, 0.95)}
-}
-
-// quantile interpolates as most tools do (R's type 7). It sorts values; of none it is 0.
-func quantile[T time.Duration | float64](values []T, q float64) T {
-	if len(values) == 0 {
-		return 0
-	}
-	slices.Sort(values)
-	at := q * float64(len(values)-1)
-	low := int(math.Floor(at))
-	high := min(low+1, len(values)-1)
-	return values[low] + T((at-float64(low))*float64(values[high]-values[low]))
+	return Quantiles{startup.Quantile(d, 0.1), startup.Quantile(d, 0.5), startup.Quantile(d, 0.9), startup.Quantile(d, 0.95)}
 }
 
 // Slowest are the starts that went well and took longest.
@@ -202,7 +190,7 @@ func (g *Group) advices() []groupAdvice {
 	for _, r := range rules {
 		a := groupAdvice{Advice: r.most, starts: len(r.saves)}
 		a.Seen = fmt.Sprintf("in %d of %s; at most %s", len(r.saves), plural(len(g.Starts), "start"), a.Seen)
-		a.Saves = quantile(r.saves, 0.5)
+		a.Saves = startup.Median(r.saves)
 		out = append(out, a)
 	}
 	slices.SortFunc(out, func(a, b groupAdvice) int {

@@ -50,39 +50,10 @@ type pageData struct {
 	Page    string      `json:"page"`
 	Left    int         `json:"left"` // starts without a drawing
 	Strings []string    `json:"strings"`
-	Groups  []pageGroup `json:"groups"`
+	Groups  []groupJSON `json:"groups"`
 	Starts  []pageStart `json:"starts"`
 
 	known map[string]int
-}
-
-type pageGroup struct {
-	Index   int          `json:"index"`
-	Name    string       `json:"name"`
-	Starts  int          `json:"starts"`
-	Ready   int          `json:"ready"`
-	Failed  int          `json:"failed"`
-	Going   int          `json:"going"`
-	P50     float64      `json:"p50"`
-	P90     float64      `json:"p90"`
-	P95     float64      `json:"p95"`
-	Reasons []Reason     `json:"reasons"`
-	Phases  []pagePhase  `json:"phases"`
-	Varying []pagePhase  `json:"varying"`
-	Advice  []pageAdvice `json:"advice"`
-}
-
-type pagePhase struct {
-	Name  string  `json:"name"`
-	P10   float64 `json:"p10"`
-	P50   float64 `json:"p50"`
-	P90   float64 `json:"p90"`
-	Share float64 `json:"share"`
-}
-
-type pageAdvice struct {
-	advice.Advice
-	Saves float64 `json:"saves"`
 }
 
 type pageStart struct {
@@ -97,18 +68,14 @@ type pageStart struct {
 	Slowest string       `json:"slowest"`
 	Rows    []any        `json:"rows"` // depth, label, kind, from, length, reason, attributes
 	Shared  []int        `json:"shared"`
-	Advice  []pageAdvice `json:"advice"`
+	Advice  []adviceJSON `json:"advice"`
 }
 
 func (r *Report) data() *pageData {
-	d := &pageData{By: r.By, Page: advice.Page, Strings: []string{""}, known: map[string]int{"": 0}, Groups: []pageGroup{}, Starts: []pageStart{}}
+	d := &pageData{By: r.By, Page: advice.Page, Strings: []string{""}, known: map[string]int{"": 0}, Groups: []groupJSON{}, Starts: []pageStart{}}
 	for i := range r.Groups {
 		g := &r.Groups[i]
-		d.Groups = append(d.Groups, pageGroup{
-			Index: i, Name: g.Name, Starts: len(g.Starts), Ready: g.Ready, Failed: g.Failed, Going: g.Going,
-			P50: g.Total.P50.Seconds(), P90: g.Total.P90.Seconds(), P95: g.Total.P95.Seconds(),
-			Reasons: append([]Reason{}, g.Reasons...), Phases: pagePhases(g.Phases), Varying: pagePhases(g.Varying(mostVarying)), Advice: pageAdvices(g.said()),
-		})
+		d.Groups = append(d.Groups, g.json())
 		for j := range g.Starts {
 			if g.Starts[j].Drawing != nil {
 				d.Starts = append(d.Starts, d.start(&g.Starts[j], i))
@@ -121,26 +88,10 @@ func (r *Report) data() *pageData {
 	return d
 }
 
-func pagePhases(of []Phase) []pagePhase {
-	out := make([]pagePhase, 0, len(of))
-	for _, p := range of {
-		out = append(out, pagePhase{p.Name, p.P10.Seconds(), p.P50.Seconds(), p.P90.Seconds(), p.Share})
-	}
-	return out
-}
-
-func pageAdvices(of []advice.Advice) []pageAdvice {
-	out := make([]pageAdvice, 0, len(of))
-	for _, a := range of {
-		out = append(out, pageAdvice{a, a.Saves.Seconds()})
-	}
-	return out
-}
-
 func (d *pageData) start(s *Start, group int) pageStart {
 	out := pageStart{
 		ID: s.Trace, Pod: s.Pod, Group: group, Began: s.Began.UnixMilli(), Total: round(s.Total.Seconds()), Length: round(s.Drawing.Length.Seconds()),
-		Ended: s.Ended, Outcome: s.Outcome, Rows: make([]any, 0, len(s.Drawing.Rows)), Shared: d.pairs(s.Drawing.Shared), Advice: pageAdvices(s.Advice),
+		Ended: s.Ended, Outcome: s.Outcome, Rows: make([]any, 0, len(s.Drawing.Rows)), Shared: d.pairs(s.Drawing.Shared), Advice: advised(s.Advice),
 	}
 	if len(s.Phases) > 0 {
 		out.Slowest = s.Phases[0].Phase
@@ -164,13 +115,13 @@ func (d *pageData) text(s string) int {
 	return i
 }
 
-// unsaid are attributes that say again what a drawing shows, or that only machines read.
-var unsaid = []string{startup.AttrDurationSeconds, startup.AttrSamplingPriority, startup.AttrTotalStartupSeconds}
+// Unsaid are attributes of spans that no report tells: they say again what it shows, or only machines read them.
+var Unsaid = []string{startup.AttrDurationSeconds, startup.AttrSamplingPriority, startup.AttrTotalStartupSeconds}
 
 func (d *pageData) pairs(of []trace.Attribute) []int {
 	out := []int{}
 	for _, a := range of {
-		if !slices.Contains(unsaid, a.Key) {
+		if !slices.Contains(Unsaid, a.Key) {
 			out = append(out, d.text(a.Key), d.text(a.Text()))
 		}
 	}

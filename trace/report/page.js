@@ -32,28 +32,29 @@ const groupName = g => g.name || '(no ' + data.by + ')';
 
 // Phases have the same colour in all groups: the longest first.
 const colours = new Map();
-for (const g of data.groups) for (const p of g.phases) { const sum = colours.get(p.name) || 0; colours.set(p.name, sum + p.p50 * g.ready); }
+for (const g of data.groups) for (const p of g.phases) { const sum = colours.get(p.name) || 0; colours.set(p.name, sum + p.seconds.p50 * g.ready); }
 [...colours.keys()].sort((a, b) => colours.get(b) - colours.get(a)).forEach((name, i) => colours.set(name, `var(--p${i % 10})`));
 
 function drawGroups() {
-  $('groups').replaceChildren(...data.groups.map(g => {
+  $('groups').replaceChildren(...data.groups.map((g, index) => {
     const sum = g.phases.reduce((n, p) => n + p.share, 0) || 1;
     const shown = g.phases.filter(p => p.share / sum >= 0.004);
-    const says = p => `${p.name}: ${seconds(p.p50)} (${Math.round(100 * p.share)} %), ${seconds(p.p10)} to ${seconds(p.p90)}`;
-    return el('article', { 'data-group': g.index },
+    const says = p => `${p.name}: ${seconds(p.seconds.p50)} (${Math.round(100 * p.share)} %), ${seconds(p.seconds.p10)} to ${seconds(p.seconds.p90)}`;
+    const varies = p => p.seconds.p90 - p.seconds.p10, varying = g.phases.filter(p => varies(p) > 0).sort((a, b) => varies(b) - varies(a)).slice(0, 3);
+    return el('article', { 'data-group': index },
       el('h2', {}, groupName(g)),
-      el('p', {}, `${plural(g.starts, 'start')}: ${g.ready} ready`, g.failed ? el('span', { class: 'bad' }, `, ${g.failed} failed (${g.reasons.map(r => r.reason + ' ×' + r.starts).join(', ')})`) : '', g.going ? el('span', { class: 'going' }, `, ${g.going} still starting`) : ''),
-      g.ready ? el('p', {}, `p50 ${seconds(g.p50)} · p90 ${seconds(g.p90)} · p95 ${seconds(g.p95)}`) : '',
+      el('p', {}, `${plural(g.starts, 'start')}: ${g.ready} ready`, g.failed ? el('span', { class: 'bad' }, `, ${g.failed} failed (${g.reasons.map(r => r.reason + ' ×' + r.starts).join(', ')})`) : '', g.starting ? el('span', { class: 'going' }, `, ${g.starting} still starting`) : ''),
+      g.ready ? el('p', {}, `p50 ${seconds(g.total_seconds.p50)} · p90 ${seconds(g.total_seconds.p90)} · p95 ${seconds(g.total_seconds.p95)}`) : '',
       g.ready ? el('div', { class: 'stack', role: 'img', 'aria-label': shown.map(says).join('; ') }, ...shown.map(p => el('span', { title: says(p), style: { background: colours.get(p.name), flex: `${p.share / sum} 1 0` } }, p.name))) : '',
-      g.ready ? el('div', { class: 'legend' }, ...shown.slice(0, 12).map(p => el('span', { title: says(p) }, el('i', { style: { background: colours.get(p.name) } }), `${p.name} ${seconds(p.p50)} (${Math.round(100 * p.share)} %)`))) : '',
-      g.varying.length ? el('p', { class: 'faint' }, 'varies: ' + g.varying.map(p => `${p.name} ${seconds(p.p10)} to ${seconds(p.p90)}`).join(' · ')) : '',
+      g.ready ? el('div', { class: 'legend' }, ...shown.slice(0, 12).map(p => el('span', { title: says(p) }, el('i', { style: { background: colours.get(p.name) } }), `${p.name} ${seconds(p.seconds.p50)} (${Math.round(100 * p.share)} %)`))) : '',
+      varying.length ? el('p', { class: 'faint' }, 'varies: ' + varying.map(p => `${p.name} ${seconds(p.seconds.p10)} to ${seconds(p.seconds.p90)}`).join(' · ')) : '',
       adviceOf(g.advice));
   }));
 }
 
 function adviceOf(advice) {
   if (!advice || !advice.length) return '';
-  return el('ul', { class: 'advice' }, ...advice.map(a => el('li', {}, a.saves > 0 ? el('b', {}, `up to −${seconds(a.saves)}: `) : '', a.evidence + '. ' + a.change + ' ', el('a', { href: data.page + '#' + a.rule, rel: 'noreferrer' }, a.rule))));
+  return el('ul', { class: 'advice' }, ...advice.map(a => el('li', {}, a.saves_seconds > 0 ? el('b', {}, `up to −${seconds(a.saves_seconds)}: `) : '', a.evidence + '. ' + a.change + ' ', el('a', { href: data.page + '#' + a.rule, rel: 'noreferrer' }, a.rule))));
 }
 
 let shown = data.starts; // those that the search finds
@@ -84,8 +85,8 @@ function drawDistribution() {
   groups.forEach((g, row) => {
     const y = row * height + 24;
     svg.append(el('text', { class: 'label', x: left > 100 ? 0 : left, y: left > 100 ? y + 4 : y - 12 }, groupName(g).slice(0, left > 100 ? 26 : 60)));
-    shown.filter(s => s.group === g.index).forEach((s, i) => svg.append(dot(s, x(s.total), y + [0, 7, -6, 12, 4][i % 5])));
-    if (g.ready) svg.append(el('line', { class: 'median', x1: x(g.p50), x2: x(g.p50), y1: y - 12, y2: y + 16 }));
+    shown.filter(s => s.group === row).forEach((s, i) => svg.append(dot(s, x(s.total), y + [0, 7, -6, 12, 4][i % 5])));
+    if (g.ready) svg.append(el('line', { class: 'median', x1: x(g.total_seconds.p50), x2: x(g.total_seconds.p50), y1: y - 12, y2: y + 16 }));
   });
   $('distribution').replaceChildren(svg);
 }

@@ -150,8 +150,7 @@ func TestAReportOfFilesSaysWhatToDo(t *testing.T) {
 		}
 		spans = append(spans, found...)
 	}
-	var reader Reader
-	r := New(reader.Read(spans), "image_tag")
+	r := New(Read(trace.Build(spans), false), "image_tag")
 	tracetest.Golden(t, "files-100.txt", r.Text(trace.Options{Width: 100}))
 	tracetest.Golden(t, "files-100-colour.txt", r.Text(trace.Options{Width: 100, Colour: true}))
 	for _, o := range []trace.Options{{Width: 100}, {Width: 100, Colour: true}, {Width: 30}} {
@@ -233,7 +232,7 @@ func TestThePageOfManyStartsIsSmallAndHoldsTheNewest(t *testing.T) {
 		}
 		spans = append(spans, found...)
 	}
-	r := New((&Reader{Draw: true}).Read(spans), "endpoint")
+	r := New(Read(trace.Build(spans), true), "endpoint")
 	got, err := r.Page()
 	if err != nil {
 		t.Fatal(err)
