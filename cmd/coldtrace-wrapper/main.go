@@ -43,11 +43,10 @@ func main() {
 		}
 	case "help", "-h", "--help":
 		fmt.Print(usage)
-	default:
-		if command != "" && supervise.InShell() {
-			os.Exit(supervise.Become(os.Args[1:]))
-		}
+	case "":
 		fmt.Fprint(os.Stderr, usage)
 		os.Exit(64) // EX_USAGE
+	default: // in front of vLLM's command in a shell's text, where `env -i` may have left nothing that would say so
+		os.Exit(supervise.Become(os.Args[1:]))
 	}
 }

@@ -93,6 +93,9 @@ func TestWhatVLLMIsGivenIsGivenToVLLMAlone(t *testing.T) {
 		"the front end in Rust, by env":          {argv: wrapped("env", "VLLM_USE_RUST_FRONTEND=1", "vllm", "serve", "m"), loading: true},
 		"another tracer, by the script":          {argv: behind("export PYTHONPATH=/opt/ddtrace/bootstrap; ", "vllm serve m", "")},
 		"an installation without a part":         {argv: wrapped(bare+"/vllm", "serve", "m")},
+		"an environment that is emptied":         {argv: behind("env -i PATH=\"$PATH\" ", "vllm serve m", "")},
+		"one of which nothing is passed on":      {argv: behind("export -n COLDTRACE_VLLM_EXEC; ", "vllm serve m", "")},
+		"one that setpriv resets":                {argv: behind("setpriv --reset-env ", bin+"/vllm serve m", "")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			env := vllmEnv(bin)

@@ -5,7 +5,6 @@ package supervise
 import (
 	"errors"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -74,9 +73,6 @@ func attributes(env startup.Environ) string {
 	}
 	return strings.Join(out, ",")
 }
-
-// InShell tells whether a shell runs this program in front of vLLM's command.
-func InShell() bool { return os.Getenv(startup.EnvVLLMExec) != "" }
 
 // Become is what a shell runs in front of vLLM's command: it becomes that command, with what its installation can take.
 func Become(args []string) int {
