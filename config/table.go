@@ -119,7 +119,7 @@ var Table = []Setting{
 	},
 	{
 		Field: "otlp.protocol", Annotation: "otlp-protocol",
-		Doc:   "The protocol spoken there.",
+		Doc:   "The protocol spoken there. A container that has an endpoint of its own says its own, in `OTEL_EXPORTER_OTLP_PROTOCOL`.",
 		value: oneOf(func(s *Settings) *Protocol { return &s.OTLP.Protocol }, GRPC, HTTPProtobuf),
 	},
 	{
@@ -176,8 +176,8 @@ var Table = []Setting{
 	},
 	{Field: "clusterName", Env: startup.EnvClusterName, value: text(func(s *Settings) *string { return &s.ClusterName }, checkText)},
 	{Field: "wrapper.imagePullPolicy", value: oneOf(func(s *Settings) *string { return &s.Wrapper.ImagePullPolicy }, "Always", "IfNotPresent", "Never")},
-	{Field: "wrapper.cpu", value: text(func(s *Settings) *string { return &s.Wrapper.CPU }, checkQuantity)},
-	{Field: "wrapper.memory", value: text(func(s *Settings) *string { return &s.Wrapper.Memory }, checkQuantity)},
+	{Field: "wrapper.cpu", value: text(func(s *Settings) *string { return &s.Wrapper.CPU }, atLeast("1m"))},
+	{Field: "wrapper.memory", value: text(func(s *Settings) *string { return &s.Wrapper.Memory }, atLeast("16Mi"))},
 	{Field: "canaryPercent", value: rule(func(p *Policy) error {
 		if p.CanaryPercent < 0 || p.CanaryPercent > 100 {
 			return fmt.Errorf("%d is not between 0 and 100", p.CanaryPercent)
@@ -190,20 +190,8 @@ var Table = []Setting{
 		}
 		return nil
 	})},
-	{Field: "selection.gpuResources", value: rule(func(p *Policy) error {
-		if len(p.Selection.GPUResources) == 0 {
-			return errors.New("is empty: no pod would be selected")
-		}
-		return nil
-	})},
-	{Field: "knownImages", value: rule(func(p *Policy) error {
-		for i, k := range p.KnownImages {
-			if k.Image == "" || len(k.Entrypoint)+len(k.Cmd) == 0 {
-				return fmt.Errorf("number %d needs image and entrypoint or cmd", i+1)
-			}
-		}
-		return nil
-	})},
+	{Field: "selection.gpuResources", value: rule(func(p *Policy) error { return checkResources(p.Selection.GPUResources) })},
+	{Field: "knownImages", value: rule(func(p *Policy) error { return checkImages(p.KnownImages) })},
 }
 
 // Engines are those whose logs the wrapper can be told to read. It recognises what else it knows by argv.

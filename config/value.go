@@ -8,11 +8,14 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/coldtrace/coldtrace/engine"
 )
@@ -138,10 +141,7 @@ func checkAddress(v string) error {
 	return err
 }
 
-var (
-	variable = regexp.MustCompile(`\$\([A-Za-z_][A-Za-z0-9_.-]*\)`)
-	quantity = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi)?$`)
-)
+var variable = regexp.MustCompile(`\$\([A-Za-z_][A-Za-z0-9_.-]*\)`)
 
 // checkEndpoint wants a URL with a scheme, as vLLM and the SDKs do. $(NAME) stands for anything.
 func checkEndpoint(s string) error {
@@ -170,9 +170,47 @@ func checkHostPort(s string) error {
 	return nil
 }
 
-func checkQuantity(s string) error {
-	if !quantity.MatchString(s) {
-		return fmt.Errorf("%q is not a quantity such as 50m or 64Mi", s)
+// atLeast wants a quantity that the init container can run with: of nothing it would have no QoS class, and in the 64 bytes
+// of a forgotten unit it could not start, and with it the pod.
+func atLeast(least string) func(string) error {
+	floor := resource.MustParse(least)
+	return func(s string) error {
+		q, err := resource.ParseQuantity(s)
+		if err != nil {
+			return fmt.Errorf("%q is not a quantity such as 50m or 64Mi", s)
+		}
+		if q.Cmp(floor) < 0 {
+			return fmt.Errorf("%q is less than %s", s, least)
+		}
+		return nil
+	}
+}
+
+// checkImages names the first entry that could match no image.
+func checkImages(list []KnownImage) error {
+	for i, k := range list {
+		_, err := path.Match(k.Image, "")
+		switch {
+		case k.Image == "" || len(k.Entrypoint)+len(k.Cmd) == 0:
+			return fmt.Errorf("number %d needs image and entrypoint or cmd", i+1)
+		case err != nil:
+			return fmt.Errorf("number %d: %q is not a pattern", i+1, k.Image)
+		case strings.Contains(k.Image, "@"):
+			return fmt.Errorf("number %d: images are compared without a digest: leave out what follows the @", i+1)
+		}
+	}
+	return nil
+}
+
+// checkResources names the first pattern that would match no resource, or all.
+func checkResources(names []string) error {
+	for _, name := range names {
+		if prefix := strings.TrimSuffix(name, "*"); prefix == "" || strings.ContainsAny(prefix, "*' ") {
+			return fmt.Errorf("%q is not a resource's name, or its beginning and a *", name)
+		}
+	}
+	if len(names) == 0 {
+		return errors.New("is empty: no pod would be selected")
 	}
 	return nil
 }
