@@ -14,7 +14,7 @@ import (
 // devices are a container's GPUs.
 type devices struct {
 	has     bool
-	count   int    // 0 if a claim hides it
+	count   int    // 0 if a claim hides it, or only shares of one are asked for
 	mig     string // the profile, if they are slices
 	claimed bool   // by device claim
 	unread  bool   // it uses a claim of which nothing tells what it is
@@ -28,20 +28,32 @@ func gpus(pod *Pod, c *Container, opts *Options) (d devices) {
 				continue
 			}
 			if n, err := strconv.Atoi(string(q)); err == nil && n > 0 {
+				d.has = true
+				if amount(name) {
+					continue
+				}
 				d.count += n
 				if profile, found := strings.CutPrefix(name, "nvidia.com/mig-"); found {
 					d.mig = strings.TrimSuffix(profile, ".shared")
 				}
 			}
 		}
-		if d.count > 0 { // extended resources cannot be overcommitted: requests repeat the limits
-			d.has = true
+		if d.has { // extended resources cannot be overcommitted: requests repeat the limits
 			return d
 		}
 	}
 	d.claimed, d.unread = claims(pod, c, opts)
 	d.has = d.claimed
 	return d
+}
+
+// amount tells a resource that is how much of a GPU a container gets, and not how many: HAMi's nvidia.com/gpumem and
+// huawei.com/Ascend910B-memory, Tencent's vcuda-core. A pattern may match it as well as the GPU, or be meant for it.
+// Amazon's neuroncore is one that one gets whole.
+func amount(resource string) bool {
+	name := strings.ToLower(resource[strings.LastIndexByte(resource, '/')+1:])
+	return strings.Contains(name, "mem") || strings.Contains(name, "percentage") || strings.Contains(name, "ratio") ||
+		strings.Contains(name, "core") && name != "neuroncore"
 }
 
 // MatchAny tells if a name is one of the patterns; a trailing * matches any rest.

@@ -121,3 +121,31 @@ func TestAPodSaysItsGPUByWhatPicksItsNodes(t *testing.T) {
 		}
 	}
 }
+
+// How much of a GPU a container gets is not how many GPUs.
+func TestSharesOfAGPUAreNotCounted(t *testing.T) {
+	patterns := []string{"nvidia.com/gpu", "nvidia.com/mig-*", "huawei.com/Ascend*", "vendor.example/*", "tencent.com/vcuda-core", "aws.amazon.com/neuroncore"}
+	for limits, want := range map[string]struct {
+		gpu   bool
+		count int
+	}{
+		`{nvidia.com/gpu: 2, nvidia.com/gpumem: 3000, nvidia.com/gpucores: 30}`:            {true, 2},
+		`{huawei.com/Ascend910B: 1, huawei.com/Ascend910B-memory: 16384}`:                  {true, 1},
+		`{vendor.example/gpu: 4, vendor.example/gpu-memory-percentage: 50}`:                {true, 4},
+		`{vendor.example/vgpu: 1, vendor.example/vgpu.vMem: 64, vendor.example/vcore: 10}`: {true, 1},
+		`{tencent.com/vcuda-core: 30, memory: 8Gi}`:                                        {true, 0},
+		`{aws.amazon.com/neuroncore: 2}`:                                                   {true, 2},
+		`{nvidia.com/mig-1g.10gb: 3}`:                                                      {true, 3},
+		`{nvidia.com/gpu: 0}`:                                                              {false, 0},
+		`{cpu: 4, memory: 8Gi}`:                                                            {false, 0},
+	} {
+		var c Container
+		if err := yaml.Unmarshal([]byte("{name: main, resources: {limits: "+limits+"}}"), &c); err != nil {
+			t.Fatal(err)
+		}
+		id := Identify(&Pod{Spec: PodSpec{Containers: []Container{c}}}, Options{GPUResources: patterns})
+		if id.GPU != want.gpu || id.NumGPUs != want.count {
+			t.Errorf("%s: a GPU %t, %d of them, want %+v", limits, id.GPU, id.NumGPUs, want)
+		}
+	}
+}

@@ -123,8 +123,11 @@ func lasting(req inject.Request) (n int) {
 func identityRules(sel *inject.Selection) []Rule {
 	id := &sel.Identity
 	saw, gpu, command := count(id.NumGPUs, "GPU"), cmp.Or(id.GPUType, "unknown type; the wrapper asks the driver"), "nothing to start it through"
-	if id.Claimed {
+	switch {
+	case id.Claimed:
 		saw = "a resource claim; how many GPUs it asks for is not in the pod"
+	case id.GPU && id.NumGPUs == 0:
+		saw = "a share of a GPU"
 	}
 	if id.MIG != "" {
 		gpu += ", MIG " + id.MIG
