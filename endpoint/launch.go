@@ -9,6 +9,7 @@ import (
 
 	"github.com/coldtrace/coldtrace/engine"
 	"github.com/coldtrace/coldtrace/engine/pid1"
+	"github.com/coldtrace/coldtrace/engine/server"
 	"github.com/coldtrace/coldtrace/startup"
 )
 
@@ -116,17 +117,16 @@ func entrypointUnknown(c *Container) Launch {
 // readsConfig tells if the server reads a file of arguments. That file may hold the flag, and vLLM, when it reads one, takes
 // the word after serve for the model (vllm-project/vllm, FlexibleArgumentParser._pull_args_from_config).
 func (l *Launch) readsConfig(c *Container, argv []string) bool {
-	const option = "--config"
 	hidden := false
 	for i := range l.Args {
 		w := &l.Args[i]
-		if start := w.start(); start == option || strings.HasPrefix(start, option+"=") {
+		if start := w.start(); strings.HasPrefix(start, "--") && server.ReadsConfig(start) {
 			return true
 		}
 		hidden = hidden || !w.Known && w.guess == ""
 	}
-	in := func(s string) bool { return strings.Contains(s, option) }
-	return hidden && (slices.ContainsFunc(argv, in) || slices.ContainsFunc(c.Env, func(e EnvVar) bool { return in(e.Value) }))
+	return hidden && (slices.ContainsFunc(argv, server.ReadsConfig) ||
+		slices.ContainsFunc(c.Env, func(e EnvVar) bool { return server.ReadsConfig(e.Value) }))
 }
 
 // ImageCommand is what runs in a container without a command: the image's ENTRYPOINT and the pod's args or the image's

@@ -346,9 +346,9 @@ func (w *walker) finding() finding {
 	f.source = w.source
 	switch {
 	case f.problem != NoProblem:
-	case w.traced:
+	case w.traced, shows(w.text):
 		f.problem = Xtrace
-	case w.named[f.program]:
+	case w.named[f.program], strings.Contains(w.text, "%"+f.program): // a job's name, as in kill %vllm
 		f.problem = DynamicCommand
 	}
 	return f

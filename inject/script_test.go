@@ -16,7 +16,7 @@ import (
 )
 
 // scripts makes shell scripts of the parts that people put around a server. None of them prints its own text: what
-// declare -f, set -v or BASH_COMMAND show of a script is the script, placeholder included.
+// a parent's $BASH_ENV or a job that was killed show of a script is the script, placeholder included.
 type scripts struct{ rand *rand.Rand }
 
 func (s scripts) pick(of ...string) string { return of[s.rand.IntN(len(of))] }

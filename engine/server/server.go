@@ -42,6 +42,18 @@ const GRPC = ".grpc_server"
 // flag: its gRPC server, vLLM Omni.
 func OtherParser(arg string) bool { return strings.HasPrefix(arg, "--grpc") || arg == "--omni" }
 
+// ReadsConfig tells whether a text holds the option --config, by which vLLM reads a file of arguments, and not one that
+// begins likewise, such as --config-format.
+func ReadsConfig(text string) bool {
+	for {
+		_, rest, found := strings.Cut(text, "--config")
+		if !found || strings.TrimLeft(rest, "-_abcdefghijklmnopqrstuvwxyz") == rest {
+			return found
+		}
+		text = rest
+	}
+}
+
 // RustFrontEnd tells whether a value of Rust does, which refuses the flag (vllm#44757, vllm#47810): bool(int(…)). What is no
 // number stops vLLM with or without us.
 func RustFrontEnd(value string) bool {

@@ -128,7 +128,7 @@ func flagged(argv, env []string) bool {
 // visible tells whether all of vLLM's arguments are in sight: a file of arguments may ask for request tracing. And with one
 // vLLM takes the word after serve for the model, so that the flag cannot stand there.
 func visible(argv []string) bool {
-	return !slices.ContainsFunc(argv, func(a string) bool { return strings.Contains(a, "--config") })
+	return !slices.ContainsFunc(argv, server.ReadsConfig)
 }
 
 // traced tells whether another tracer is there.

@@ -111,6 +111,9 @@ func TestTheServerIsFoundInEverySpelling(t *testing.T) {
 		{"numactl", "-m", "0", "python", "-m", "vllm_server"}, {root + "/bin/vllm", "serve"}, {"python", root + "/bin/vllm", "serve"},
 		{"/usr/bin/tini", "-s", "--", "nice", "-n", "5", "vllm", "serve"},
 	} {
+		if p := Prepare(append(slices.Clone(argv), "--config-format", "mistral"), environmentOf(root), offer(auto)); !p.Flag {
+			t.Errorf("%q: a format is taken for a file of arguments", argv)
+		}
 		if p := Prepare(argv, environmentOf(root), offer(auto)); !slices.Equal(p.Argv, append(slices.Clone(argv), startup.VLLMTracesFlag+"="+inbox)) {
 			t.Errorf("%q became %q", argv, p.Argv)
 		}
