@@ -40,7 +40,8 @@ func claims(pod *Pod, c *Container, opts *Options) (gpu, unread bool) {
 }
 
 func startsEngine(c *Container, opts *Options) bool {
-	l := launch(c, opts.Entrypoint, opts.Cmd)
+	entrypoint, cmd := opts.image(c)
+	l := launch(c, entrypoint, cmd)
 	return l.Engine != "" || !l.Known && engine.OfImage(imageRepository(c.Image)) != ""
 }
 

@@ -34,8 +34,18 @@ type Options struct {
 	GPUResources []string // names of extended resources; a trailing * matches any rest
 	Region       string
 	Told
+	// Known, if set, tells what an image runs where Told does not.
+	Known func(image string) (entrypoint, cmd []string)
 	// AnyClaim takes a device claim of which nothing tells what it is for a GPU's: somebody said that the pod is an endpoint.
 	AnyClaim bool
+}
+
+// image is what a container's image runs, as far as that is known and of interest.
+func (o *Options) image(c *Container) (entrypoint, cmd []string) {
+	if o.Known == nil || len(c.Command) > 0 || len(o.Entrypoint)+len(o.Cmd) > 0 {
+		return o.Entrypoint, o.Cmd
+	}
+	return o.Known(c.Image)
 }
 
 // Identity is what a pod is. Empty fields are unknown.
@@ -85,7 +95,8 @@ func Identify(pod *Pod, opts Options) Identity {
 		id.MIG = migProfile(placement(&pod.Spec, gpuTypeKeys))
 	}
 	id.ImageTag = imageTag(c.Image)
-	id.Launch = launch(c, opts.Entrypoint, opts.Cmd)
+	entrypoint, cmd := opts.image(c)
+	id.Launch = launch(c, entrypoint, cmd)
 	id.Engine = cmp.Or(opts.Engine, id.Launch.Engine)
 	if id.Engine == "" && !id.Launch.Known {
 		id.Engine = engine.OfImage(imageRepository(c.Image))

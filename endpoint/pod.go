@@ -36,6 +36,12 @@ func (m *Metadata) Controller() *OwnerReference {
 	return nil
 }
 
+// Static tells the image of a static pod, which its kubelet runs as the node's file says.
+func Static(m *Metadata) bool {
+	_, mirrors := m.Annotations["kubernetes.io/config.mirror"]
+	return mirrors
+}
+
 // ManagedFields is who wrote fields of an object, as far as coldtrace reads it.
 type ManagedFields struct {
 	Operation string `json:"operation,omitempty"` // Apply or Update

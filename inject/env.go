@@ -130,11 +130,17 @@ func (p *patch) endpointEnv(env *envPlan) {
 	}
 }
 
+// ownEndpoint tells if the container says itself where telemetry goes. How to speak there is its own to say, too: a protocol
+// beside it would be read by all exporters that the container has.
+func (p *patch) ownEndpoint() bool {
+	return slices.ContainsFunc(p.container().Env, func(v endpoint.EnvVar) bool { return v.Name == startup.EnvOTLPEndpoint })
+}
+
 // endpointProblem is why the container will have no OTLP endpoint, empty if it will.
 func (p *patch) endpointProblem() Reason {
 	c, url := p.container(), p.sel.Settings.OTLP.Endpoint
 	switch {
-	case slices.ContainsFunc(c.Env, func(v endpoint.EnvVar) bool { return v.Name == startup.EnvOTLPEndpoint }):
+	case p.ownEndpoint():
 		return ""
 	case !p.req.Policy.Features.Env:
 		return ReasonDisabled
@@ -259,7 +265,7 @@ func (p *patch) wrapperEnv(env *envPlan) {
 		env.value(name, text)
 	}
 	env.value(startup.EnvHealthURL, id.HealthURL)
-	if set.OTLP.Protocol != config.GRPC {
+	if set.OTLP.Protocol != config.GRPC && !p.ownEndpoint() {
 		name := "OTEL_EXPORTER_OTLP_PROTOCOL"
 		if len(env.container.EnvFrom) > 0 {
 			name = startup.EnvFallbackProtocol

@@ -7,28 +7,31 @@ import (
 	"strings"
 
 	"github.com/coldtrace/coldtrace/config"
+	"github.com/coldtrace/coldtrace/endpoint"
 )
 
-// image fills in what is known of the image's entrypoint: the annotation's, else the policy's table, else what the
-// registry told. It tells if there is any.
-func (s *Selection) image(req Request) bool {
-	set := &s.Settings
-	if len(set.Entrypoint)+len(set.Cmd) > 0 {
-		return true
-	}
-	name := set.Container
-	for _, c := range req.Pod.Spec.Lasting() {
-		if len(c.Command) > 0 || name != "" && c.Name != name {
-			continue
-		}
-		for _, k := range req.Policy.KnownImages {
-			if matchImage(k.Image, c.Image) {
-				set.Entrypoint, set.Cmd = k.Entrypoint, k.Cmd
-				return true
+// images is what images run where no annotation says it: by the policy's table, else what the registry told of the target's.
+func images(req Request) func(image string) (entrypoint, cmd []string) {
+	table, entrypoint, cmd := req.Policy.KnownImages, req.Entrypoint, req.Cmd
+	return func(image string) ([]string, []string) {
+		for _, k := range table {
+			if matchImage(k.Image, image) {
+				return k.Entrypoint, k.Cmd
 			}
 		}
+		return entrypoint, cmd
 	}
-	set.Entrypoint, set.Cmd = req.Entrypoint, req.Cmd
+}
+
+// image fills in what the target's image runs, if that is of interest, and tells if it is known. What another container's
+// runs would be the wrong command.
+func (s *Selection) image(of func(image string) (entrypoint, cmd []string), spec *endpoint.PodSpec) bool {
+	set := &s.Settings
+	if len(set.Entrypoint)+len(set.Cmd) == 0 && s.Identity.Index >= 0 {
+		if c := spec.Container(s.Identity.Position); len(c.Command) == 0 {
+			set.Entrypoint, set.Cmd = of(c.Image)
+		}
+	}
 	return len(set.Entrypoint)+len(set.Cmd) > 0
 }
 

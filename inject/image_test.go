@@ -3,6 +3,8 @@
 package inject
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/coldtrace/coldtrace/config"
@@ -63,6 +65,39 @@ func TestARegistryIsAskedOnlyWhereNothingElseTells(t *testing.T) {
 		image, ok := WantsEntrypoint(Request{Pod: pod(c.change), Policy: policy})
 		if ok != c.want || ok && image != "own:1" {
 			t.Errorf("%s: %q, %v", name, image, ok)
+		}
+	}
+}
+
+// A command that is another image's would end the pod.
+func TestAContainerGetsTheCommandOfItsOwnImage(t *testing.T) {
+	gpu := endpoint.Resources{Limits: map[string]endpoint.Quantity{"nvidia.com/gpu": "1"}}
+	claim := endpoint.Resources{Claims: []endpoint.ClaimUse{{Name: "device"}}}
+	policy := config.Default()
+	policy.OTLP.Endpoint, policy.Wrapper.Image = "http://collector:4317", "wrapper"
+	policy.KnownImages = []config.KnownImage{{Image: "proxy", Entrypoint: []string{"/proxy"}}, {Image: "server", Entrypoint: []string{"vllm", "serve"}}}
+	for name, c := range map[string]struct {
+		containers []endpoint.Container
+		want       []string
+	}{
+		"a known image beside an unknown one": {[]endpoint.Container{{Name: "proxy", Image: "proxy:1"}, {Name: "main", Image: "other:1", Resources: gpu}}, nil},
+		"two known images":                    {[]endpoint.Container{{Name: "proxy", Image: "proxy:1"}, {Name: "main", Image: "server:1", Resources: gpu}}, []string{"vllm", "serve"}},
+		"the server first":                    {[]endpoint.Container{{Name: "main", Image: "server:1", Resources: gpu}, {Name: "proxy", Image: "proxy:1"}}, []string{"vllm", "serve"}},
+		"a GPU by a claim that an engine has": {[]endpoint.Container{{Name: "proxy", Image: "proxy:1", Resources: claim}, {Name: "main", Image: "server:1", Resources: claim}}, []string{"vllm", "serve"}},
+	} {
+		pod := &endpoint.Pod{
+			Metadata: endpoint.Metadata{Labels: map[string]string{"managed-by": "model-engine"}},
+			Spec:     endpoint.PodSpec{Containers: c.containers, ResourceClaims: []endpoint.PodResourceClaim{{Name: "device"}}},
+		}
+		ops, d := Pod(Request{Pod: pod, Policy: policy, ImageVolumes: true})
+		var got []string
+		for _, op := range ops {
+			if strings.HasSuffix(op.Path, "/command") {
+				got = op.Value.([]string)[len(endpoint.Prefix("")):]
+			}
+		}
+		if d.Container != "main" || !slices.Equal(got, c.want) {
+			t.Errorf("%s: %q runs %q, want %q: %v", name, d.Container, got, c.want, d.Notes)
 		}
 	}
 }

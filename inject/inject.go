@@ -48,20 +48,22 @@ type Selection struct {
 // maxAnnotationNotes bounds what a pod full of annotations makes of the status annotation.
 const maxAnnotationNotes = 4
 
-// Selected tells whether a pod is an endpoint whose start is traced, and what it is. The canary does not matter here:
+// Selected tells whether a pod is an endpoint whose start is traced, and what it is. What left says does not matter here:
 // the watcher's spans cost a pod nothing.
 func Selected(req Request) Selection {
 	s := Selection{}
 	var warnings []config.Warning
 	s.Settings, warnings = req.Policy.Settings(req.NamespaceAnnotations, req.Pod.Metadata.Annotations)
-	known := s.image(req)
+	of := images(req)
 	s.Identity = endpoint.Identify(req.Pod, endpoint.Options{
 		Namespace:    req.Namespace,
 		GPUResources: req.Policy.Selection.GPUResources,
 		Region:       s.Settings.Region,
 		Told:         s.Settings.Told,
+		Known:        of,
 		AnyClaim:     s.Settings.Inject == "true" || s.Settings.Container != "",
 	})
+	known := s.image(of, &req.Pod.Spec)
 	reason, selected := choose(req, &s)
 	s.Selected = selected
 	s.Notes = append(s.Notes, Note{Reason: reason})
@@ -121,9 +123,9 @@ func choose(req Request, s *Selection) (Reason, bool) {
 func Pod(req Request) ([]jsonpatch.Operation, Decision) {
 	s := Selected(req)
 	d := Decision{Version: req.Version, Outcome: Skipped, Container: s.Identity.Container, Notes: s.Notes, Warnings: s.Warnings}
-	if s.Selected && !inCanary(req) {
+	if r := left(req); r != "" && s.Selected {
 		s.Selected = false
-		d.Notes = []Note{{Reason: ReasonCanary}}
+		d.Notes = []Note{{Reason: r}}
 	}
 	p := patch{req: req, sel: &s, decision: &d}
 	if s.Selected {
@@ -151,6 +153,17 @@ func (d *Decision) JSON() string {
 		return "{}" // impossible: strings only
 	}
 	return string(b)
+}
+
+// left is why an endpoint is left as it is; empty: it is not.
+func left(req Request) Reason {
+	switch {
+	case endpoint.Static(&req.Pod.Metadata):
+		return ReasonStatic
+	case !inCanary(req):
+		return ReasonCanary
+	}
+	return ""
 }
 
 // inCanary takes a share of all owners, so that the pods of one are all in or all out.

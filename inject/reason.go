@@ -21,6 +21,7 @@ const (
 	ReasonNoLabel          Reason = "label-missing"
 	ReasonCanary           Reason = "outside-canary"
 	ReasonWindows          Reason = "windows"
+	ReasonStatic           Reason = "static-pod"
 	ReasonForced           Reason = "forced-by-annotation"
 	ReasonLabel            Reason = "selected-by-label"
 	ReasonEngine           Reason = "selected-by-engine"
@@ -99,6 +100,7 @@ var Vocabulary = []Explanation{
 	{ReasonNoLabel, "The policy wants its label and the pod does not carry it.", "Label it, or annotate it with `coldtrace.io/inject: \"true\"`."},
 	{ReasonCanary, "The policy injects only a share of all owners, and this pod's is not in it.", "Raise `canaryPercent`."},
 	{ReasonWindows, "The pod runs on Windows.", ""},
+	{ReasonStatic, "The kubelet runs this pod from a file of its node's, and shows it to the API server: what is changed here changes nothing there.", "Make it a Deployment or a DaemonSet if what happens in its containers is to be traced."},
 	{ReasonNoEndpoint, "There is no OTLP endpoint to send to, so the wrapper would do nothing.", "Set `otlp.endpoint` in the policy or `coldtrace.io/otlp-endpoint`."},
 	{ReasonUnresolved, "The OTLP endpoint refers to a variable that the container does not have.", "Define the variable in the container or use another endpoint."},
 	{ReasonEnvFrom, "The container takes variables from a ConfigMap or Secret that may hold these; an entry of ours would win over it. The wrapper sees what the container really has and sets what is absent; without a wrapper they are left out.", ""},
@@ -115,7 +117,7 @@ var Vocabulary = []Explanation{
 	{ReasonInit, "The command is an init system (systemd, s6-overlay's `/init`, …) that works only as the container's first process, which it would not be behind the wrapper.", "If it is not, say `coldtrace.io/inject: \"true\"`: then the wrapper looks into the image, and becomes the command if it is."},
 	{ReasonTaken, "The pod already uses the volume name, container name or path that coldtrace needs.", "Rename the pod's own, or live with the watcher's spans."},
 	{ReasonFootprint, "The pod's own requests leave no room for the init container, and more would change its scheduling.", "Use image-volume delivery."},
-	{ReasonBreaker, "Pods with the wrapper failed to start; until that is looked into, this owner's pods go without.", "See the Event on the owner."},
+	{ReasonBreaker, "Pods with the wrapper failed to start, or one was refused; until that is looked into, this owner's pods go without.", "See the Event on the owner."},
 	{ReasonApplied, "The pod has no controller and somebody applies it: its command is left as it is, since the API server would refuse the same manifest the next time.", "Put the pod into a Deployment or Job, or create it instead of applying it."},
 	{ReasonRuntimeClass, "The pod's runtime class is not among those whose containers can mount an image: the wrapper comes by init container.", ""},
 	{ReasonUserNamespace, "The pod has a user namespace (`hostUsers: false`), in which images can't be mounted: the wrapper comes by init container.", ""},
