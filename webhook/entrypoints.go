@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
@@ -63,6 +64,9 @@ func (e *Entrypoints) keychain(ctx context.Context, namespace string, pod *endpo
 	}
 	for _, ref := range pod.Spec.ImagePullSecrets {
 		s, err := e.client.CoreV1().Secrets(namespace).Get(ctx, ref.Name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			continue // the kubelet does without it, too
+		}
 		if err != nil {
 			return nil, fmt.Errorf("get secret %s: %w", ref.Name, err)
 		}

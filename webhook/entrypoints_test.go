@@ -118,15 +118,16 @@ func TestPullSecretsAreReadInTheNamespacesNamedAndNowhereElse(t *testing.T) {
 	}
 	client := fake.NewClientset(secret("named"), secret("other"))
 	e := NewEntrypoints(client, []string{"named"}, logr.Discard())
-	p := &endpoint.Pod{Spec: endpoint.PodSpec{ImagePullSecrets: []endpoint.NamedRef{{Name: "pull"}}}}
+	// The kubelet does without a secret that is not there, too.
+	p := &endpoint.Pod{Spec: endpoint.PodSpec{ImagePullSecrets: []endpoint.NamedRef{{Name: "gone"}, {Name: "pull"}}}}
 	if entrypoint, cmd := e.Lookup(t.Context(), "other", p, image); entrypoint != nil || cmd != nil || len(client.Actions()) != 0 {
 		t.Errorf("elsewhere: %q after %v", entrypoint, client.Actions())
 	}
-	if entrypoint, _ := e.Lookup(t.Context(), "named", p, image); !slices.Equal(entrypoint, []string{"vllm", "serve"}) || len(client.Actions()) != 1 {
+	if entrypoint, _ := e.Lookup(t.Context(), "named", p, image); !slices.Equal(entrypoint, []string{"vllm", "serve"}) || len(client.Actions()) != 2 {
 		t.Errorf("there: %q after %v", entrypoint, client.Actions())
 	}
 	before := requests.Load()
-	if entrypoint, _ := e.Lookup(t.Context(), "named", p, image); entrypoint == nil || requests.Load() != before || len(client.Actions()) != 1 {
+	if entrypoint, _ := e.Lookup(t.Context(), "named", p, image); entrypoint == nil || requests.Load() != before || len(client.Actions()) != 2 {
 		t.Errorf("the second time: %q, asked again", entrypoint)
 	}
 }
