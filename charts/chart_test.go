@@ -130,6 +130,46 @@ func TestEveryShapeIsReadStrictly(t *testing.T) {
 	}
 }
 
+// A release, a namespace or a Secret may be called by a number, and a number may be large.
+func TestWhatLooksLikeAnotherTypeStaysWhatItIs(t *testing.T) {
+	odd := filepath.Join(t.TempDir(), "values.yaml")
+	must(t, os.WriteFile(odd, []byte(`
+imagePullSecrets: ["123", "true"]
+priorityClassName: "1000"
+webhook: {clientCA: "007", maxConcurrent: 2000000}
+logs: {namespaces: ["12"]}
+pullSecretNamespaces: ["34"]
+collector: {enabled: true}
+traceVolume:
+  enabled: true
+  istio:
+    telemetry: {enabled: true, namespace: "12", providers: ["1"]}
+    gateway: {enabled: true, namespace: "true", routes: [{route: "1", keepPercent: 1}]}
+`), 0o600))
+	for name, more := range map[string][]string{"own CA": nil, "cert-manager": {"--set", "certManager.enabled=true"}} {
+		t.Run(name, func(t *testing.T) {
+			out, errs, err := helm(t, append([]string{"template", "123", "coldtrace", "--namespace", "1234", "--values", odd}, more...)...)
+			if err != nil {
+				t.Fatalf("%v: %s", err, errs)
+			}
+			if strings.Contains(out, "e+") {
+				t.Error("a number is written as a power of ten")
+			}
+			for doc := range strings.SplitSeq(out, "\n---") {
+				var meta metav1.TypeMeta
+				must(t, yaml.Unmarshal([]byte(doc), &meta))
+				object := kinds[meta.Kind]
+				if object == nil {
+					object = func() any { return &metav1.PartialObjectMetadata{} }
+				}
+				if err := yaml.Unmarshal([]byte(doc), object()); err != nil {
+					t.Errorf("%s: %v", meta.Kind, err)
+				}
+			}
+		})
+	}
+}
+
 func TestTheRenderedPolicyIsOneThatColdtraceTakes(t *testing.T) {
 	for name, values := range shapes {
 		t.Run(name, func(t *testing.T) {

@@ -4,7 +4,7 @@
 
 {{- define "coldtrace.selector" -}}
 app.kubernetes.io/name: coldtrace
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "coldtrace.labels" -}}
