@@ -134,13 +134,15 @@ func (r *instance) admission(ctx context.Context) (*webhook.Handler, error) {
 		return nil, err
 	}
 	handler, err := webhook.NewHandler(webhook.Config{
-		Version:       version,
-		Log:           r.log.WithName("admission"),
-		Policy:        r.store.Policy,
-		Namespace:     namespaces.Annotations,
-		ImageVolumes:  r.imageVolumesFunc(nodes),
-		Entrypoint:    webhook.NewEntrypoints(r.clients, r.pullSecrets, r.log.WithName("registry")).Lookup,
-		NoWrapper:     func(s *webhook.Subject) inject.Reason { return gate.NoWrapper(s.Workload) },
+		Version:      version,
+		Log:          r.log.WithName("admission"),
+		Policy:       r.store.Policy,
+		Namespace:    namespaces.Annotations,
+		ImageVolumes: r.imageVolumesFunc(nodes),
+		Entrypoint:   webhook.NewEntrypoints(r.clients, r.pullSecrets, r.log.WithName("registry")).Lookup,
+		NoWrapper: func(s *webhook.Subject) inject.Reason {
+			return gate.NoWrapper(s.Workload, s.Namespace, s.Owner.Kind, s.Owner.Name)
+		},
 		NoImageVolume: gate.NoImageVolume,
 		Observe:       webhook.Events(r.events),
 		Tracer:        r.self.tracer("webhook"),

@@ -4,6 +4,7 @@ package webhook_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -94,34 +95,12 @@ func TestAWrapperImageThatCannotBePulledStopsTheWrapperForItsOwner(t *testing.T)
 func TestANamespaceWhosePolicyRefusesImageVolumesGetsTheInitContainer(t *testing.T) {
 	install(t, 2, []string{"--image-volumes=yes"}, patient, "webhook.failurePolicy=Fail")
 	ns, other := labelled(t), labelled(t)
-	onlyVolumes(t, ns)
-	// Nobody here makes pods for a ReplicaSet: this is what its controller does, again and again.
-	controller := true
-	n := 0
-	try := func(ctx context.Context, namespace string) (*corev1.Pod, error) {
-		n++
-		pod := endpointPod(fmt.Sprintf("p-%d", n))
-		pod.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "p", UID: "u-1", Controller: &controller}}
-		return create(ctx, namespace, pod, metav1.CreateOptions{})
-	}
-	var refusal error
-	eventually(t, 30*time.Second, "a policy in force", func(ctx context.Context) error {
-		if _, refusal = try(ctx, ns); refusal == nil {
-			return errors.New("the pod was accepted")
-		}
-		return nil
-	})
+	only(t, ns, "!has(object.spec.volumes) || object.spec.volumes.all(v, has(v.emptyDir))", "only emptyDir volumes")
+	refusal := refused(t, ns)
 	if pod, err := try(t.Context(), other); err != nil || pod.Spec.Volumes[0].Image == nil {
 		t.Fatalf("elsewhere a pod has no image volume: %v", err)
 	}
-	now := metav1.Now()
-	_, err := suite.client.CoreV1().Events(ns).Create(t.Context(), &corev1.Event{
-		ObjectMeta:     metav1.ObjectMeta{GenerateName: "p.", Namespace: ns},
-		InvolvedObject: corev1.ObjectReference{APIVersion: "apps/v1", Kind: "ReplicaSet", Namespace: ns, Name: "p", UID: "u-1"},
-		Reason:         "FailedCreate", Type: corev1.EventTypeWarning, Message: "Error creating: " + refusal.Error(),
-		FirstTimestamp: now, LastTimestamp: now, Count: 1,
-	}, metav1.CreateOptions{})
-	must(t, err)
+	failedCreate(t, ns, refusal)
 	eventually(t, 30*time.Second, "the next pod accepted", func(ctx context.Context) error {
 		pod, err := try(ctx, ns)
 		if err != nil {
@@ -141,10 +120,63 @@ func TestANamespaceWhosePolicyRefusesImageVolumesGetsTheInitContainer(t *testing
 	}
 }
 
-// onlyVolumes has the API server accept in a namespace only pods whose volumes are emptyDirs.
-func onlyVolumes(t *testing.T, namespace string) {
+// A policy that lists registries, or wants of each container what ours does not have, would refuse an owner's pods for good.
+func TestAnOwnerWhosePodIsRefusedForTheInitContainerGetsPodsWithoutIt(t *testing.T) {
+	install(t, 2, nil, patient, "webhook.failurePolicy=Fail", "policy.wrapper.delivery=init-container")
+	ns := labelled(t)
+	only(t, ns, "!has(object.spec.initContainers)", "images come from registry.example")
+	failedCreate(t, ns, refused(t, ns))
+	eventually(t, 30*time.Second, "the next pod accepted", func(ctx context.Context) error {
+		pod, err := try(ctx, ns)
+		if err != nil {
+			return err
+		}
+		if d, _ := decision(t, pod); !injected(pod) || !slices.ContainsFunc(d.Notes, func(n inject.Note) bool { return n.Reason == inject.ReasonBreaker }) {
+			t.Errorf("the decision does not say why: %+v", d)
+		}
+		return nil
+	})
+	if pod, err := try(t.Context(), labelled(t)); err != nil || len(pod.Spec.InitContainers) != 1 {
+		t.Errorf("another namespace lost the wrapper as well: %v", err)
+	}
+}
+
+// try makes a pod. Nobody here makes pods for a ReplicaSet: this is what its controller does, again and again.
+func try(ctx context.Context, namespace string) (*corev1.Pod, error) {
+	pod := endpointPod("p-" + strings.ToLower(rand.Text()))
+	pod.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "p", UID: "u-1", Controller: new(true)}}
+	return create(ctx, namespace, pod, metav1.CreateOptions{})
+}
+
+// refused is why pods are, as soon as they are.
+func refused(t *testing.T, namespace string) (refusal error) {
 	t.Helper()
-	fail, name := admissionv1.Fail, "volumes-"+namespace
+	eventually(t, 30*time.Second, "a policy in force", func(ctx context.Context) error {
+		if _, refusal = try(ctx, namespace); refusal == nil {
+			return errors.New("the pod was accepted")
+		}
+		return nil
+	})
+	return refusal
+}
+
+// failedCreate is what the ReplicaSet's controller says of that.
+func failedCreate(t *testing.T, namespace string, refusal error) {
+	t.Helper()
+	now := metav1.Now()
+	_, err := suite.client.CoreV1().Events(namespace).Create(t.Context(), &corev1.Event{
+		ObjectMeta:     metav1.ObjectMeta{GenerateName: "p.", Namespace: namespace},
+		InvolvedObject: corev1.ObjectReference{APIVersion: "apps/v1", Kind: "ReplicaSet", Namespace: namespace, Name: "p", UID: "u-1"},
+		Reason:         "FailedCreate", Type: corev1.EventTypeWarning, Message: "Error creating: " + refusal.Error(),
+		FirstTimestamp: now, LastTimestamp: now, Count: 1,
+	}, metav1.CreateOptions{})
+	must(t, err)
+}
+
+// only has the API server accept in a namespace only pods of which an expression holds.
+func only(t *testing.T, namespace, expression, message string) {
+	t.Helper()
+	fail, name := admissionv1.Fail, "only-"+namespace
 	policies := suite.client.AdmissionregistrationV1().ValidatingAdmissionPolicies()
 	_, err := policies.Create(t.Context(), &admissionv1.ValidatingAdmissionPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
@@ -157,7 +189,7 @@ func onlyVolumes(t *testing.T, namespace string) {
 				},
 			}}},
 			Validations: []admissionv1.Validation{{
-				Expression: "!has(object.spec.volumes) || object.spec.volumes.all(v, has(v.emptyDir))", Message: "only emptyDir volumes",
+				Expression: expression, Message: message,
 			}},
 		},
 	}, metav1.CreateOptions{})

@@ -69,9 +69,10 @@ func NewGate(ctx context.Context, c cache.Cache, log logr.Logger) (*Gate, error)
 	return g, nil
 }
 
-// NoWrapper is the reason for which a pod of the owner (see NameOf) goes without; empty: none.
-func (g *Gate) NoWrapper(owner string) inject.Reason {
-	if s := g.state.Load(); s != nil && s.IsOpen(owner) {
+// NoWrapper is the reason for which a pod goes without: because of its workload (see NameOf), or of its controller, of whom
+// alone an event speaks; empty: none.
+func (g *Gate) NoWrapper(workload, namespace, kind, name string) inject.Reason {
+	if s := g.state.Load(); s != nil && (s.IsOpen(workload) || s.IsOpen(NameOf(namespace, nil, kind, name))) {
 		return inject.ReasonBreaker
 	}
 	return ""
@@ -154,13 +155,15 @@ func (k *Keeper) Observe(pod *corev1.Pod) {
 
 // ObserveEvent judges an event of a controller whose pod was not created. It never blocks.
 func (k *Keeper) ObserveEvent(e *corev1.Event) {
-	if !Refusal(e) {
+	volume := Refusal(e)
+	if !volume && !RefusesWrapper(e) {
 		return
 	}
-	o := &e.InvolvedObject
+	o, id := &e.InvolvedObject, e.Namespace+"/"+e.Name+"#"+strconv.Itoa(int(e.Count))
 	k.report(report{
-		owner: metav1.OwnerReference{APIVersion: o.APIVersion, Kind: o.Kind, Name: o.Name, UID: o.UID}, ns: e.Namespace,
-		refused: true, id: e.Namespace + "/" + e.Name + "#" + strconv.Itoa(int(e.Count)),
+		Report: Report{Owner: NameOf(e.Namespace, nil, o.Kind, o.Name), PodUID: id, Verdict: Refused},
+		owner:  metav1.OwnerReference{APIVersion: o.APIVersion, Kind: o.Kind, Name: o.Name, UID: o.UID}, ns: e.Namespace,
+		refused: volume, id: id,
 	})
 }
 
@@ -214,9 +217,11 @@ func (k *Keeper) update(ctx context.Context, r *report) error {
 	opened, all := false, false
 	switch {
 	case r == nil:
-	case r.refused:
-		opened = state.Refuse(r.ns, k.now())
-	default:
+	case r.refused && state.Refuse(r.ns, k.now()):
+		opened = true
+	case r.refused && k.now().Sub(state.Refused[r.ns]) < time.Minute: // tried again before every replica knew
+	default: // without an image volume, too
+		r.refused = false
 		var observed bool
 		observed, opened, all = state.Observe(r.Report, k.now(), k.limits)
 		changed = changed || observed
@@ -264,12 +269,17 @@ func (k *Keeper) tell(r *report, all bool) {
 		"Pods with coldtrace's wrapper failed to start (%s): %s. New pods of this workload go without it for %s, or until ConfigMap %s/%s is deleted. "+
 			"Pods that wait are not made anew by themselves: `kubectl rollout restart` or delete them.",
 		r.Verdict, advice[r.Verdict], k.limits.Reset, k.namespace, Name)
-	if r.refused {
+	switch {
+	case r.Verdict == Refused && !r.refused:
+		message = fmt.Sprintf("A pod was refused, it may be for coldtrace's wrapper: %s. The next pods are tried without it for %s, or until ConfigMap "+
+			"%s/%s is deleted.", advice[r.Verdict], k.limits.Reset, k.namespace, Name)
+		k.log.Info("A pod was refused: the next of its owner go without the wrapper", "workload", r.Owner)
+	case r.refused:
 		reason = "ColdtraceImageVolumeRefused"
 		message = fmt.Sprintf("A pod was refused for a volume. With delivery auto, new pods of this namespace get coldtrace's wrapper "+
 			"by init container until ConfigMap %s/%s is deleted.", k.namespace, Name)
 		k.log.Info("A pod was refused for a volume: no image volumes in its namespace", "namespace", r.ns, "owner", r.owner.Name)
-	} else {
+	default:
 		k.log.Info("The breaker opened: pods go without the wrapper", "workload", r.Owner, "verdict", r.Verdict, "all", all)
 	}
 	k.events.Event(&corev1.ObjectReference{
@@ -281,5 +291,6 @@ func (k *Keeper) tell(r *report, all bool) {
 var advice = map[Verdict]string{
 	NoImage:  "see that the nodes can pull the image that policy field wrapper.image names",
 	NoStart:  "see what `kubectl describe pod` says of the container; annotation coldtrace.io/delivery: \"off\" leaves the command alone",
+	Refused:  "let the policy that refused it accept the init container " + installContainer + " and its image, or annotate the namespace with coldtrace.io/delivery: \"off\"",
 	Crashing: "see `kubectl logs --previous`; where pods without the wrapper crash too, it comes back",
 }

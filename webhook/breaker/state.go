@@ -98,7 +98,7 @@ func (s *State) Observe(r Report, now time.Time, limits Limits) (changed, opened
 	}
 	s.Owners[r.Owner] = o
 	s.bound()
-	if opened && s.All.IsZero() && s.open() >= limits.Owners {
+	if opened && r.Verdict != Refused && s.All.IsZero() && s.open() >= limits.Owners {
 		s.All, openedAll = now, true
 	}
 	return true, opened, openedAll
@@ -126,7 +126,7 @@ func (s *State) IsOpen(owner string) bool {
 func (s *State) open() int {
 	n := 0
 	for _, o := range s.Owners {
-		if !o.Open.IsZero() {
+		if !o.Open.IsZero() && o.Verdict != Refused { // who refuses pods refuses some of them only
 			n++
 		}
 	}

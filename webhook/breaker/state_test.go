@@ -165,6 +165,50 @@ func TestAControllersEventTellsThatAPodWasRefusedForAVolume(t *testing.T) {
 	}
 }
 
+func TestAControllersEventTellsThatAPodWasRefusedForTheWrapper(t *testing.T) {
+	const create, denied = `Error creating: pods "x-" is forbidden: `, `Error creating: admission webhook "v.example" denied the request: `
+	for name, c := range map[string]struct {
+		message         string
+		wrapper, volume bool
+	}{
+		"registries that are not allowed":   {denied + `[repos] container <coldtrace-install> has an invalid image repo <other.example/w:1>`, true, false},
+		"a signature":                       {denied + `failed to verify image other.example/w:1: no signatures found`, true, false},
+		"a rule's path":                     {denied + `rule limits failed at path /spec/initContainers/0/resources/limits/`, true, false},
+		"a level of Pod Security":           {create + `violates PodSecurity "x": seccompProfile (container "coldtrace-install" must set it)`, true, false},
+		"the init container's volume mount": {denied + `container coldtrace-install has a volumeMount that is not read-only`, true, false},
+		"a range on GPUs":                   {create + `minimum nvidia.com/gpu usage per Container is 1.  No request is specified`, true, false},
+		"a quota that wants limits of all":  {create + `failed quota: q: must specify limits.cpu for: coldtrace-install`, true, false},
+		"the volume":                        {create + `ValidatingAdmissionPolicy 'types' denied request: only emptyDir volumes`, false, true},
+		"an image volume":                   {create + `"image": image volumes are not allowed to be used`, true, true},
+		"a quota that is used up":           {create + `exceeded quota: images, requested: requests.nvidia.com/gpu=1`, false, false},
+		"somebody else's matter":            {denied + `the label team is missing`, false, false},
+		"an image that is not there":        {`Failed to pull image`, false, false},
+	} {
+		e := &corev1.Event{Reason: "FailedCreate", Message: c.message, InvolvedObject: corev1.ObjectReference{Kind: "ReplicaSet"}}
+		if wrapper, volume := RefusesWrapper(e), Refusal(e); wrapper != c.wrapper || volume != c.volume {
+			t.Errorf("%s: for the wrapper %t, want %t; for its volume %t, want %t", name, wrapper, c.wrapper, volume, c.volume)
+		}
+	}
+}
+
+// One refusal is enough for its owner, many are no reason to go without elsewhere.
+func TestARefusalIsForItsOwnerAlone(t *testing.T) {
+	var s State
+	for i := range 2 * DefaultLimits().Owners {
+		owner := NameOf("ns", nil, "ReplicaSet", strconv.Itoa(i))
+		if _, opened, all := s.Observe(Report{Owner: owner, PodUID: "event", Verdict: Refused}, begin, DefaultLimits()); !opened || all || !s.IsOpen(owner) {
+			t.Errorf("%d: opened %t, for all %t", i, opened, all)
+		}
+	}
+	if s.IsOpen("ns/ReplicaSet/another") {
+		t.Error("open for others")
+	}
+	s.Expire(begin.Add(DefaultLimits().Reset), DefaultLimits())
+	if s.IsOpen("ns/ReplicaSet/0") {
+		t.Error("not tried again")
+	}
+}
+
 func TestANamespaceWithoutImageVolumesIsKnownUntilSomebodyForgetsIt(t *testing.T) {
 	var s State
 	if !s.Refuse("a", begin) || s.Refuse("a", begin) || !s.IsRefused("a") || s.IsRefused("b") {

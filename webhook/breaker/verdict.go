@@ -34,6 +34,7 @@ const (
 	Fine     Verdict = ""
 	NoImage  Verdict = "wrapper-image"   // the wrapper's image can't be pulled or mounted
 	NoStart  Verdict = "wrapper-start"   // the wrapper or the init container can't be executed
+	Refused  Verdict = "refused"         // a pod was refused, most likely for the init container or its image
 	Crashing Verdict = "crash-loop"      // an injected pod crashes at start
 	SameBare Verdict = "crash-loop-bare" // a pod without the wrapper crashes as well: it is not us
 )
@@ -146,11 +147,28 @@ func imageVolumes(pod *corev1.Pod) map[string]string {
 //	Error creating: admission webhook "validate.kyverno.svc-fail" denied the request: … rule restricted-volumes failed at path /spec/volumes/1/
 //	Error creating: pods "x-" is forbidden: unable to validate against any security context constraint: … "image": image volumes are not allowed
 func Refusal(e *corev1.Event) bool {
+	return !names(e, installContainer) && names(e, "volume")
+}
+
+// RefusesWrapper tells an event of a controller whose pod was refused for what may be the wrapper: by its name, for an image,
+// an init container, or what each container has to ask for. A wrong guess costs nothing: the pod is refused without it as well.
+//
+//	Error creating: admission webhook "validation.gatekeeper.sh" denied the request: [repos] container <coldtrace-install> has an invalid image repo
+//	Error creating: admission webhook "mutate.kyverno.svc-fail" denied the request: … failed to verify image ghcr.io/…: no signatures found
+//	Error creating: pods "x-" is forbidden: minimum nvidia.com/gpu usage per Container is 1.  No request is specified
+func RefusesWrapper(e *corev1.Event) bool {
+	return !names(e, "exceeded quota") && names(e, "coldtrace", "image", "initcontainer", "init container", "per container", "must specify")
+}
+
+// names tells an event of a controller whose pod was refused in words of which one is among these.
+func names(e *corev1.Event, words ...string) bool {
 	said := strings.ToLower(e.Message)
+	if e.Reason != "FailedCreate" || e.InvolvedObject.Kind == "Pod" || !strings.Contains(said, "forbidden") && !strings.Contains(said, "denied") {
+		return false
+	}
 	// A claim that a quota refuses is no volume of a pod that a policy does.
 	said = strings.ReplaceAll(said, "persistentvolumeclaims", "")
-	return e.Reason == "FailedCreate" && e.InvolvedObject.Kind != "Pod" && strings.Contains(said, "volume") &&
-		(strings.Contains(said, "forbidden") || strings.Contains(said, "denied"))
+	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(said, w) })
 }
 
 // failedToStart: the runtime could not execute the command, which begins with the wrapper or the shell before it.
