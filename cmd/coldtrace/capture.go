@@ -29,12 +29,17 @@ func newCaptureCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "capture -n NAMESPACE",
 		Short: "Write the pods and events of a namespace, for coldtrace trace",
-		Long: `Writes what the API server knows of the starts of a namespace's pods as a stream of YAML documents, cut down to what
-the timeline reads: no command, no environment, no message but the kubelet's and the scheduler's own. With --logs it also holds
-what containers' logs tell of their starts: phases and figures, and no line.
+		Long: `Writes what the API server knows of the starts of a namespace's pods as a stream
+of YAML documents, cut down to what the timeline reads: no command, no
+environment, no message but the kubelet's and the scheduler's own. With --logs it
+also holds what containers' logs tell of their starts: phases and figures, and no
+line.
 
-With --follow it records every version of the pods until it is interrupted, or for the time given with --for. That
-tells of starts that failed, of deleted pods and of removed scheduling gates what is gone afterwards.`,
+With --follow it records every version of the pods until it is interrupted, or
+for the time given with --for. That tells of starts that failed, of deleted pods
+and of removed scheduling gates what is gone afterwards.`,
+		Example: `  coldtrace capture -n models --logs -o starts.yaml
+  coldtrace capture -n models -l app=llama --for 10m -o starts.yaml`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			flags := genericclioptions.NewConfigFlags(true)

@@ -38,9 +38,13 @@ func newCheckCommand() *cobra.Command {
 	o := checkOptions{}
 	cmd := &cobra.Command{
 		Use:   "check",
-		Short: "Check an installation from inside the cluster: the policy in force, one admission, one span (helm test runs it)",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return check(cmd.Context(), cmd.OutOrStdout(), o) },
+		Short: "Check an installation from inside: policy, an admission, a span",
+		Long: `Checks an installation from inside the cluster, as helm test does: whether the
+policy is in force, one admission through the Service, one span to the OTLP
+endpoint. With --webhook=false only the span is sent, from wherever it runs.`,
+		Example: `  coldtrace check --webhook=false --policy policy.yaml`,
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return check(cmd.Context(), cmd.OutOrStdout(), o) },
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.policy, "policy", "", "policy file; empty: the defaults")

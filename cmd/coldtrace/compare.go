@@ -28,18 +28,22 @@ func newCompareCommand() *cobra.Command {
 	var flags compareFlags
 	cmd := &cobra.Command{
 		Use:   "compare BEFORE AFTER | --by WHAT V1 V2 [SOURCE]…",
-		Short: "Say what is different between two sets of cold starts, and how sure that is",
+		Short: "Say what differs between two sets of starts, and how sure that is",
 		Long: `Say what is different between two sets of cold starts, and how sure that is.
 
-BEFORE and AFTER are a source each, as coldtrace trace takes them: a file of OTLP JSON lines, a capture, the pods of a
-Deployment. With --by they are two values of what starts can be grouped by, and the sources follow.
+BEFORE and AFTER are a source each, as coldtrace trace takes them: a file of
+OTLP JSON lines, a capture, the pods of a Deployment. With --by they are two
+values of what starts can be grouped by, and the sources follow.
 
-Compared are the medians of starts that went well, with their confidence intervals (95 %), by the Mann-Whitney U test, as
-benchstat does it: "~" is a difference that chance explains (p > 0.05). A phase counts with the time that it alone explains;
-a start that lacks it counts as 0 s. Fewer than six starts of each give no interval, fewer than four no certainty.`,
+Compared are the medians of starts that went well, with their confidence
+intervals (95 %), by the Mann-Whitney U test, as benchstat does it: "~" is a
+difference that chance explains (p > 0.05). A phase counts with the time that it
+alone explains; a start that lacks it counts as 0 s. Fewer than six starts of
+each give no interval, fewer than four no certainty.`,
 		Example: `  coldtrace compare baseline.jsonl now.jsonl --fail-above 10%
-  coldtrace compare --by image_tag v0.11.0 v0.11.2 traces.jsonl
-  coldtrace compare --by image_tag v0.11.0 v0.11.2 deploy/llama -n models --fail-above weights_load=20%`,
+  coldtrace compare --by image_tag v0.11.2 v0.12.0 traces.jsonl
+  coldtrace compare --by image_tag v0.11.2 v0.12.0 deploy/llama -n models \
+    --fail-above model_load=20%`,
 		Args: cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			boundGarbage(gcReport)

@@ -26,12 +26,12 @@ func newDashboardCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "dashboard {grafana | datadog}",
 		Short: "Print the dashboard",
-		Long: `Prints the dashboard as JSON: for Grafana to import (Prometheus and Tempo are chosen there), or for Datadog's API.
+		Long: `Prints the dashboard as JSON: for Grafana to import (Prometheus and Tempo are
+chosen there), or for Datadog's API.
 
 docs/dashboards.md says how the metrics get there.`,
 		Example: `  coldtrace dashboard grafana > coldtrace.json
-  coldtrace dashboard datadog | curl -X POST -H "DD-API-KEY: $DD_API_KEY" -H "DD-APPLICATION-KEY: $DD_APP_KEY" \
-    -H "Content-Type: application/json" -d @- https://api.datadoghq.com/api/v1/dashboard`,
+  coldtrace dashboard datadog > coldtrace.json`,
 		Args:      one("name a dashboard: grafana or datadog", cobra.OnlyValidArgs),
 		ValidArgs: []string{"grafana", "datadog"},
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -23,10 +24,19 @@ type display struct {
 }
 
 func (d *display) displayFlags(cmd *cobra.Command) {
+	d.widthFlag(cmd)
 	f := cmd.Flags()
-	f.Var(&d.width, "width", "columns to draw on (default: the terminal's)")
 	f.BoolVar(&d.noColour, "no-color", false, "no colours (default: colours on a terminal, unless NO_COLOR is set)")
 	f.BoolVar(&d.ascii, "ascii", false, "no box-drawing characters")
+}
+
+func (d *display) widthFlag(cmd *cobra.Command) {
+	cmd.Flags().Var(&d.width, "width", "columns to draw on (default: the terminal's)")
+}
+
+// columns are those for what is read rather than drawn.
+func (d *display) columns(out io.Writer) int {
+	return cmp.Or(d.terminal(out).Width, helpWidth)
 }
 
 // columns is how wide to draw; 0: as wide as the terminal.

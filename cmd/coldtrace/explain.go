@@ -7,9 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -19,19 +17,23 @@ import (
 )
 
 func newExplainCommand() *cobra.Command {
-	var o dryRun
+	var (
+		o     dryRun
+		shown display
+	)
 	cmd := &cobra.Command{
-		Use:   "explain -f FILE | explain -n NAMESPACE POD | explain -n NAMESPACE KIND/NAME",
+		Use:   "explain {-f FILE | POD | KIND/NAME}",
 		Short: "Say what happens to a pod and why",
-		Long: `Says for each pod of a manifest, or for what is in a cluster, what each rule saw, what was decided, and what to do about it.
-A pod or a workload in the cluster is explained by the policy that is installed there, the nodes and the breaker, unless
---policy names another.`,
+		Long: `Says for each pod of a manifest, or for what is in a cluster, what each rule saw,
+what was decided, and what to do about it. A pod or a workload in the cluster is
+explained by the policy that is installed there, the nodes and the breaker,
+unless --policy names another.`,
 		Example: `  coldtrace explain -f endpoint.yaml
-  coldtrace explain -n llm-engine launch-endpoint-id-end-a1b2-66d9-x7k2p
+  coldtrace explain -n models llama-0
   coldtrace explain -n models deploy/llama`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			w := cmd.OutOrStdout()
+			w := &prose{w: cmd.OutOrStdout(), columns: shown.columns(cmd.OutOrStdout())}
 			policy, manifests, err := o.read(cmd, w, args)
 			if err != nil {
 				return err
@@ -40,7 +42,7 @@ A pod or a workload in the cluster is explained by the policy that is installed 
 			for _, m := range manifests {
 				for _, t := range m.pods {
 					if found {
-						fmt.Fprintln(w)
+						w.gap()
 					}
 					found = true
 					o.explain(cmd.Context(), w, t, m, policy, len(args) > 0)
@@ -54,89 +56,96 @@ A pod or a workload in the cluster is explained by the policy that is installed 
 		},
 	}
 	o.flags(cmd)
+	shown.widthFlag(cmd)
 	cmd.Flags().BoolVar(&o.ask, "lookup", false, "ask registries for entrypoints where the policy's registryLookup has the webhook do so")
 	return cmd
 }
 
 // explain says what is decided about a pod now; of one that lives, also what was when it was created.
-func (o *dryRun) explain(ctx context.Context, w io.Writer, t podTemplate, m manifest, policy *config.Policy, live bool) {
+func (o *dryRun) explain(ctx context.Context, w *prose, t podTemplate, m manifest, policy *config.Policy, live bool) {
 	req := o.decide(t, m, policy)
 	live = live && m.Kind == "Pod"
 	if live {
 		if status, ok := t.pod.Metadata.Annotations[config.StatusAnnotation]; ok {
 			explainStatus(w, status)
 		} else {
-			fmt.Fprint(w, "The pod has no status annotation: the webhook did not see it when it was created.\n\n")
+			w.hang("", "The pod has no status annotation: the webhook did not see it when it was created.")
 		}
+		w.gap()
 	}
 	title := m.Kind + " " + cmp.Or(t.pod.Metadata.Name, t.pod.Metadata.GenerateName, m.Name)
 	o.explainRules(ctx, w, strings.TrimSpace(title), req)
 	if live {
 		hash := inject.Selected(req).Settings.TraceID
-		fmt.Fprintf(w, "\n  Trace %s (docs/find-a-trace.md says where to look)\n", hash.TraceID(t.pod.Metadata.UID))
+		w.gap()
+		w.hang("  ", "Trace "+hash.TraceID(t.pod.Metadata.UID).String()+" (docs/find-a-trace.md says where to look)")
 	}
 }
 
 // explainStatus prints the decision that was made when the pod was created.
-func explainStatus(w io.Writer, status string) {
+func explainStatus(w *prose, status string) {
 	var d inject.Decision
 	if err := json.Unmarshal([]byte(status), &d); err != nil {
-		fmt.Fprintf(w, "The status annotation is not readable: %v\n\n", err)
+		w.hang("", fmt.Sprintf("The status annotation is not readable: %v", err))
 		return
 	}
-	fmt.Fprintf(w, "Decided at creation by coldtrace %s: %s\n", d.Version, d.Outcome)
+	w.hang("", fmt.Sprintf("Decided at creation by coldtrace %s: %s", d.Version, d.Outcome))
 	printNotes(w, d.Notes)
-	fmt.Fprintln(w)
 }
 
-// explainRules prints a line for each rule: what it saw, what it decided, what to do about it.
-func (o *dryRun) explainRules(ctx context.Context, w io.Writer, title string, req inject.Request) {
+// explainRules prints for each rule what it saw, what it decided, and what to do about it.
+func (o *dryRun) explainRules(ctx context.Context, w *prose, title string, req inject.Request) {
 	asked := o.lookup(ctx, &req)
 	ops, decision := inject.Pod(req)
-	fmt.Fprintf(w, "%s: %s\n\n", title, decision.Outcome)
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprint(t, "  RULE\tSAW\tDECIDED\tWHAT TO DO\n")
+	w.hang("", title+": "+string(decision.Outcome))
+	w.gap()
+	w.row("RULE", "SAW → DECIDED")
 	for _, r := range explain.Rules(req, ops, &decision) {
-		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\n", r.Name, r.Saw, r.Decided, cmp.Or(strings.Join(r.Advice, " "), "-"))
+		w.row(r.Name, r.Saw+" → "+r.Decided)
+		for _, advice := range r.Advice {
+			w.row("", "To do: "+advice)
+		}
 	}
-	t.Flush()
 	if asked != "" {
-		fmt.Fprintln(w, "\n  Registry look-up:", asked)
+		w.gap()
+		w.hang("  ", "Registry look-up: "+asked)
 	}
 	for _, warning := range decision.Warnings {
-		fmt.Fprintln(w, "\n  Warning:", warning)
+		w.gap()
+		w.hang("  ", "Warning: "+warning)
 	}
-	fmt.Fprintln(w, "\n  Reasons")
+	w.gap()
+	w.hang("  ", "Reasons")
 	meant := map[inject.Reason]bool{}
 	for _, n := range decision.Notes {
 		if !meant[n.Reason] {
 			e, _ := inject.Explain(n.Reason)
-			fmt.Fprintf(w, "    %s: %s\n", n.Reason, e.Meaning)
+			w.hang("    ", string(n.Reason)+": "+e.Meaning)
 		}
 		meant[n.Reason] = true
 	}
 	if len(ops) > 0 {
-		fmt.Fprintln(w, "\n  Changes")
+		w.gap()
+		w.hang("  ", "Changes")
 		for _, path := range explain.Changes(ops) {
-			fmt.Fprintln(w, "    "+path)
+			w.hang("    ", path)
 		}
 	}
 }
 
-func printNotes(w io.Writer, notes []inject.Note) {
+func printNotes(w *prose, notes []inject.Note) {
 	for _, n := range notes {
 		e, known := inject.Explain(n.Reason)
-		detail := ""
+		said := string(n.Reason)
 		if n.Detail != "" {
-			detail = " (" + n.Detail + ")"
+			said += " (" + n.Detail + ")"
 		}
-		if !known {
-			fmt.Fprintf(w, "    - %s%s\n", n.Reason, detail)
-			continue
+		if known {
+			said += ": " + e.Meaning
 		}
-		fmt.Fprintf(w, "    - %s%s: %s\n", n.Reason, detail, e.Meaning)
+		w.hang("    ", "- "+said)
 		if e.Advice != "" {
-			fmt.Fprintf(w, "        %s\n", e.Advice)
+			w.hang("        ", e.Advice)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -39,6 +40,15 @@ func TestExplainSaysWhatEachRuleSawAndDecidedAndWhatToDo(t *testing.T) {
 			got, _, err := output(t, newExplainCommand(), c.manifest, append([]string{"-f", "-", "-n", "team-a"}, c.args...)...)
 			if err != nil {
 				t.Fatal(err)
+			}
+			fits(t, "it", helpWidth, got)
+			for _, width := range []string{"40", "120"} {
+				columns, _ := strconv.Atoi(width)
+				at, _, err := output(t, newExplainCommand(), c.manifest, append([]string{"-f", "-", "-n", "team-a", "--width", width}, c.args...)...)
+				if err != nil || strings.Join(strings.Fields(at), " ") != strings.Join(strings.Fields(got), " ") {
+					t.Errorf("on %s columns something else is said (%v):\n%s", width, err, at)
+				}
+				fits(t, "on "+width+" columns it", columns, at)
 			}
 			path := filepath.Join("testdata", "explain", strings.ReplaceAll(name, " ", "-")+".txt")
 			if *update {

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
@@ -83,16 +82,18 @@ func newInjectCommand() *cobra.Command {
 		diff bool
 	)
 	cmd := &cobra.Command{
-		Use:   "inject -f FILE | inject -n NAMESPACE KIND/NAME",
+		Use:   "inject {-f FILE | KIND/NAME}",
 		Short: "Print what the webhook would make of a manifest",
-		Long: `Reads pods, and objects with pod templates (Deployment, StatefulSet, Job, CronJob, DaemonSet, LeaderWorkerSet, List),
-and prints them as the webhook would admit their pods. Other objects are printed as they are. What is in a cluster goes
-by the policy that is installed there, the nodes and the breaker, unless --policy names another. Nothing is changed there.`,
+		Long: `Reads pods, and objects with pod templates (Deployment, StatefulSet, Job,
+CronJob, DaemonSet, LeaderWorkerSet, List), and prints them as the webhook would
+admit their pods. Other objects are printed as they are. What is in a cluster
+goes by the policy that is installed there, the nodes and the breaker, unless
+--policy names another. Nothing is changed there.`,
 		Example: `  coldtrace inject -f endpoint.yaml --diff
   coldtrace inject -n models deploy/llama --diff`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			policy, manifests, err := o.read(cmd, cmd.ErrOrStderr(), args)
+			policy, manifests, err := o.read(cmd, &prose{w: cmd.ErrOrStderr(), columns: helpWidth}, args)
 			if err != nil {
 				return err
 			}
@@ -113,10 +114,12 @@ by the policy that is installed there, the nodes and the breaker, unless --polic
 }
 
 // read reads what is to be decided about, and the policy to go by. What a reader has to know of a cluster goes to w.
-func (o *dryRun) read(cmd *cobra.Command, w io.Writer, names []string) (*config.Policy, []manifest, error) {
+func (o *dryRun) read(cmd *cobra.Command, w *prose, names []string) (*config.Policy, []manifest, error) {
 	switch {
 	case o.file == "" && len(names) == 0:
 		return nil, nil, errors.New("name a manifest with -f FILE, or -f - for standard input, or what is in the cluster, such as deploy/llama -n models")
+	case o.file == "" && isFile(names[0]):
+		return nil, nil, fmt.Errorf("%s is a file: give it with -f %s", names[0], names[0])
 	case o.file != "" && len(names) > 0:
 		return nil, nil, errors.New("name a manifest with -f, or what is in the cluster: not both")
 	}
@@ -138,18 +141,24 @@ func (o *dryRun) read(cmd *cobra.Command, w io.Writer, names []string) (*config.
 	for _, warning := range unknownKinds(manifests) {
 		cmd.PrintErrln("warning:", warning)
 	}
+	for _, m := range manifests {
+		for _, field := range m.unknown {
+			w.hang("", field+", which counts for nothing here: is it misspelt, or wrongly indented?")
+			w.gap()
+		}
+	}
 	return policy, manifests, err
 }
 
 // fetch reads objects of a cluster, and by what they are judged there.
-func (o *dryRun) fetch(ctx context.Context, w io.Writer, names []string) ([]manifest, error) {
+func (o *dryRun) fetch(ctx context.Context, w *prose, names []string) ([]manifest, error) {
 	client, namespace, err := connect(o.config)
 	if err != nil {
 		return nil, err
 	}
 	objects, err := cluster.Objects(o.config, namespace, names)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // says it as kubectl does
+		return nil, nextStep(err, namespace)
 	}
 	in, err := client.CoreV1().Namespaces().Get(ctx, namespace, metav1.GetOptions{})
 	if err != nil {
@@ -160,15 +169,18 @@ func (o *dryRun) fetch(ctx context.Context, w io.Writer, names []string) ([]mani
 	}
 	if o.policyFile == "" {
 		if o.installed, err = readInstalled(ctx, client); err != nil {
-			fmt.Fprintf(w, "The installed policy could not be read, so this goes by the built-in one: %v\n\n", err)
+			w.hang("", fmt.Sprintf("The installed policy could not be read, so this goes by the built-in one: %v", err))
+			w.gap()
 		}
 	}
 	switch value := in.Labels[webhook.NamespaceLabel]; {
 	case o.installed != nil && o.installed.watching:
-		fmt.Fprint(w, "coldtrace only watches here (webhook.enabled is false) and adds nothing to pods: this is what the webhook would do.\n\n")
+		w.hang("", "coldtrace only watches here (webhook.enabled is false) and adds nothing to pods: this is what the webhook would do.")
+		w.gap()
 	case value != webhook.NamespaceValue:
-		fmt.Fprintf(w, "Namespace %s does not carry the label %s=%s (it has %q): the webhook never sees its pods.\n\n",
-			namespace, webhook.NamespaceLabel, webhook.NamespaceValue, value)
+		w.hang("", fmt.Sprintf("Namespace %s does not carry the label %s=%s (it has %q): the webhook never sees its pods.",
+			namespace, webhook.NamespaceLabel, webhook.NamespaceValue, value))
+		w.gap()
 	}
 	manifests := make([]manifest, len(objects))
 	for i, object := range objects {

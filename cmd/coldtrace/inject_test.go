@@ -51,7 +51,6 @@ func TestInjectFindsThePodsInEveryKind(t *testing.T) {
 		"a List":                             {"kind: List\nitems:\n- kind: ConfigMap\n- kind: Deployment\n  spec:\n    template:" + strings.ReplaceAll(podTemplateYAML, "\n", "\n  "), 1},
 		"two documents":                      {"kind: ConfigMap\ndata: {a: b}\n---\n# only a comment\n---\nkind: Job\nspec:\n  template:" + podTemplateYAML, 1},
 		"no pod":                             {"kind: ConfigMap\ndata: {a: b}\n", 0},
-		"a Deployment without a template":    {"kind: Deployment\nspec: {replicas: 1}\n", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out, _, err := output(t, newInjectCommand(), c.manifest, "-f", "-", "-n", "team-a")
@@ -106,6 +105,7 @@ func TestBadInputIsAnErrorThatSaysWhatToDo(t *testing.T) {
 		"a list, not a pod":     {newInjectCommand(), "- a\n", "document 1", []string{"-f", "-"}},
 		"a pod of a wrong type": {newInjectCommand(), "kind: Pod\nspec: {containers: 3}\n", "decode pod", []string{"-f", "-"}},
 		"a bad policy":          {newExplainCommand(), "kind: Pod\n", "no such file", []string{"-f", "-", "--policy", "/does/not/exist"}},
+		"a file without -f":     {newExplainCommand(), "", "inject_test.go is a file: give it with -f inject_test.go", []string{"inject_test.go"}},
 		"nothing to explain":    {newExplainCommand(), "kind: ConfigMap\n", "holds no pod", []string{"-f", "-"}},
 		"a pod and a file":      {newExplainCommand(), "", "not both", []string{"-f", "-", "a-pod"}},
 	} {
@@ -115,5 +115,49 @@ func TestBadInputIsAnErrorThatSaysWhatToDo(t *testing.T) {
 				t.Errorf("error is %v, want %q", err, c.want)
 			}
 		})
+	}
+}
+
+// A manifest that the API server would refuse is broken. Whether its pod has a GPU is the second question.
+func TestAManifestThatIsNoPodIsSaidToBeBroken(t *testing.T) {
+	for name, c := range map[string]struct{ manifest, want string }{
+		"broken YAML":                            {"kind: Pod\nmetadata:\n  name: x\n spec: {}\n", "document 1 of - is broken: yaml: line 3"},
+		"a tab":                                  {"kind: Pod\nspec:\n\tcontainers: []\n", "document 1 of - is broken: yaml: line"},
+		"the second document":                    {"kind: ConfigMap\n---\nkind: Pod\n", `document 2 of - is broken: decode pod of Pod ""`},
+		"no spec":                                {"kind: Pod\nmetadata: {name: p}\n", "it has no containers, which stand in spec.containers"},
+		"no containers":                          {"kind: Pod\nmetadata: {name: p}\nspec: {containers: []}\n", "it has no containers"},
+		"containers beside the spec":             {"kind: Pod\nspec:\ncontainers:\n- {name: a}\n", `unknown field "containers"; is that indented as it should be?`},
+		"containers beside a template's spec":    {"kind: Job\nspec:\n  template:\n    spec:\n    containers:\n    - {name: a}\n", `unknown field "containers"`},
+		"a template beside the spec":             {"kind: Deployment\nmetadata: {name: d}\nspec: {replicas: 1}\ntemplate: {spec: {containers: [{name: a}]}}\n", `Deployment "d" has no spec.template`},
+		"a CronJob that is written as a Job":     {"kind: CronJob\nspec:\n  template: {spec: {containers: [{name: a}]}}\n", "has no spec.jobTemplate.spec.template"},
+		"a LeaderWorkerSet without any template": {"kind: LeaderWorkerSet\nspec: {replicas: 1}\n", "has no spec.leaderWorkerTemplate"},
+		"a number for a variable's text":         {"kind: Pod\nspec: {containers: [{name: a, env: [{name: X, value: 3}]}]}\n", "cannot unmarshal number"},
+		"a limit that is no quantity":            {"kind: Pod\nspec: {containers: [{name: a, resources: {limits: {nvidia.com/gpu: one}}}]}\n", "quantities must match"},
+		"containers as a map":                    {"kind: Pod\nspec: {containers: {main: {image: a}}}\n", "decode pod"},
+		"in a list":                              {"kind: List\nitems:\n- kind: Pod\n", "item 0: decode pod"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, cmd := range []*cobra.Command{newExplainCommand(), newInjectCommand()} {
+				out, _, err := output(t, cmd, c.manifest, "-f", "-")
+				if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(out, "no-gpu") {
+					t.Errorf("%s: error is %v, want %q\n%s", cmd.Name(), err, c.want, out)
+				}
+			}
+		})
+	}
+}
+
+// A newer API server may know the field, so the pod is explained all the same.
+func TestAFieldThatIsNotKnownIsSaidBeforeAPodIsExplained(t *testing.T) {
+	const manifest = "kind: Pod\nmetadata: {name: p, labels: {managed-by: model-engine}}\nspec:\n  containers:\n  - {name: main, command: [vllm, serve, m], limits: {nvidia.com/gpu: 1}}\n"
+	out, _, err := output(t, newExplainCommand(), manifest, "-f", "-")
+	out = strings.Join(strings.Fields(out), " ")
+	warned := strings.Index(out, `unknown field "spec.containers[0].limits"`)
+	if explained := strings.Index(out, "no-gpu"); err != nil || warned < 0 || explained < warned {
+		t.Errorf("error %v, said\n%s", err, out)
+	}
+	out, errs, err := output(t, newInjectCommand(), manifest, "-f", "-")
+	if err != nil || !strings.Contains(errs, "is broken, or newer than this") || !strings.Contains(out, "limits:") {
+		t.Errorf("error %v, warned\n%s, printed\n%s", err, errs, out)
 	}
 }

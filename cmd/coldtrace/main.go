@@ -41,10 +41,12 @@ func run() int {
 func newRootCommand() *cobra.Command {
 	klog.SetLogger(logr.Discard()) // client-go logs there what it also returns; serve sets its own
 	root := &cobra.Command{
-		Use:           "coldtrace",
-		Version:       version,
-		Annotations:   typedAs(os.Args[0]),
-		Short:         "Where did the cold start go? Traces the start of GPU model endpoints on Kubernetes",
+		Use:         "coldtrace",
+		Version:     version,
+		Annotations: typedAs(os.Args[0]),
+		Short:       "Where did the cold start go? Traces starts of model servers on Kubernetes",
+		Example: `  coldtrace trace deploy/llama -n models
+  coldtrace explain -f endpoint.yaml`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
@@ -63,6 +65,7 @@ func newRootCommand() *cobra.Command {
 		newSamplingCommand(),
 		newDashboardCommand(),
 	)
+	fitHelp(root)
 	return root
 }
 
@@ -76,9 +79,10 @@ func typedAs(program string) map[string]string {
 
 func newVersionCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version, the commit and its date",
-		Args:  cobra.NoArgs,
+		Use:     "version",
+		Short:   "Print the version, the commit and its date",
+		Example: `  coldtrace version`,
+		Args:    cobra.NoArgs,
 		Run: func(cmd *cobra.Command, _ []string) {
 			fmt.Fprintln(cmd.OutOrStdout(), version)
 			if info, ok := debug.ReadBuildInfo(); ok {

@@ -14,7 +14,9 @@ import (
 	"strconv"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	kjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 
 	"github.com/coldtrace/coldtrace/endpoint"
@@ -27,6 +29,7 @@ type manifest struct {
 	Name      string
 	Namespace string
 	pods      []podTemplate
+	unknown   []string // what is said of each field of them that this version does not know
 	kinds     []string // its own, or of a list those of its items
 }
 
@@ -73,14 +76,14 @@ func readManifests(path string, stdin io.Reader) ([]manifest, error) {
 		}
 		raw, err := yaml.YAMLToJSON(doc)
 		if err != nil {
-			return nil, fmt.Errorf("read manifest: document %d: %w", n, err)
+			return nil, fmt.Errorf("document %d of %s is broken: %w", n, path, err)
 		}
 		if bytes.Equal(raw, []byte("null")) {
 			continue // only comments
 		}
 		m, err := newManifest(raw)
 		if err != nil {
-			return nil, fmt.Errorf("read manifest: document %d: %w", n, err)
+			return nil, fmt.Errorf("document %d of %s is broken: %w", n, path, err)
 		}
 		out = append(out, m)
 	}
@@ -97,7 +100,7 @@ func newManifest(raw []byte) (manifest, error) {
 		Items []json.RawMessage `json:"items"`
 	}
 	if err := json.Unmarshal(raw, &head); err != nil {
-		return manifest{}, fmt.Errorf("decode object: %w", err)
+		return manifest{}, fmt.Errorf("it is no object of Kubernetes: %w", err)
 	}
 	m := manifest{raw: raw, Kind: head.Kind, Name: head.Metadata.Name, Namespace: head.Metadata.Namespace, kinds: []string{head.Kind}}
 	if m.Name == "" {
@@ -111,7 +114,7 @@ func newManifest(raw []byte) (manifest, error) {
 		if err != nil {
 			return manifest{}, fmt.Errorf("item %d: %w", i, err)
 		}
-		m.kinds = append(m.kinds, inner.kinds...)
+		m.kinds, m.unknown = append(m.kinds, inner.kinds...), append(m.unknown, inner.unknown...)
 		for _, t := range inner.pods {
 			t.path = "/items/" + strconv.Itoa(i) + t.path
 			t.pod.Metadata.Name = cmp.Or(t.pod.Metadata.Name, inner.Name)
@@ -120,30 +123,61 @@ func newManifest(raw []byte) (manifest, error) {
 		}
 	}
 	for _, path := range templatePaths[head.Kind] {
-		pod, err := podAt(raw, path)
+		pod, unknown, err := podAt(raw, path)
 		if err != nil {
 			return manifest{}, fmt.Errorf("decode pod of %s %q: %w", head.Kind, m.Name, err)
 		}
 		if pod == nil {
 			continue
 		}
+		for _, field := range unknown {
+			m.unknown = append(m.unknown, fmt.Sprintf("Warning: %s %q is broken, or newer than this coldtrace: %s", head.Kind, m.Name, field))
+		}
 		pointer := strings.Join(append([]string{""}, path...), "/") // of the whole object: empty
 		m.pods = append(m.pods, podTemplate{pointer, pod})
+	}
+	if paths := templatePaths[head.Kind]; len(paths) > 0 && len(m.pods) == 0 {
+		return manifest{}, fmt.Errorf("%s %q has no %s; is it indented as it should be?", head.Kind, m.Name, strings.Join(paths[0], "."))
 	}
 	return m, nil
 }
 
-// podAt decodes the pod at a path, nil if there is nothing.
-func podAt(raw []byte, path []string) (*endpoint.Pod, error) {
+// podAt decodes the pod at a path, nil if there is nothing, and names the fields of it that are not known.
+func podAt(raw []byte, path []string) (*endpoint.Pod, []string, error) {
 	for _, name := range path {
 		var fields map[string]json.RawMessage
 		if err := json.Unmarshal(raw, &fields); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if raw = fields[name]; raw == nil {
-			return nil, nil
+			return nil, nil, nil
 		}
 	}
+	unknown, err := strictly(raw, len(path) == 0)
+	if err != nil {
+		return nil, nil, err
+	}
 	pod := new(endpoint.Pod)
-	return pod, json.Unmarshal(raw, pod)
+	if err := json.Unmarshal(raw, pod); err != nil {
+		return nil, nil, err
+	}
+	if len(pod.Spec.Containers) > 0 {
+		return pod, unknown, nil
+	}
+	return nil, nil, fmt.Errorf("it has no containers, which stand in spec.containers%s; is that indented as it should be?",
+		strings.Join(append([]string{""}, unknown...), "; "))
+}
+
+// strictly decodes a pod, or a template of one, as the API server does, which refuses a number for a text, and a GPU limit
+// that is no quantity. A field that it would not know may be one of a newer API, or slipped a level: limits beside resources.
+func strictly(raw []byte, whole bool) (unknown []string, err error) {
+	var into any = new(corev1.PodTemplateSpec)
+	if whole {
+		into = new(corev1.Pod)
+	}
+	strict, err := kjson.UnmarshalStrict(raw, into)
+	for _, e := range strict {
+		unknown = append(unknown, e.Error())
+	}
+	return unknown, err //nolint:wrapcheck // names the field
 }

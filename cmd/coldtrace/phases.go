@@ -32,9 +32,12 @@ func newPhasesCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "phases LOG",
-		Short: "Read a captured engine log with the wrapper's recipes and print the phases in it",
-		Long: `Reads what a model server wrote while it started ("-": standard input) with the recipes that the wrapper uses
-in the container, and prints the phases, figures and outcome it finds. Times are those in the lines.`,
+		Short: "Print the phases in the log of an engine",
+		Long: `Reads what a model server wrote while it started ("-": standard input) with the
+recipes that the wrapper uses in the container, and prints the phases, figures
+and outcome it finds. Times are those in the lines.`,
+		Example: `  coldtrace phases engine.log
+  kubectl logs -n models deploy/llama --timestamps | coldtrace phases - --json`,
 		Args: one("name a log of an engine, or - for standard input: coldtrace phases LOG", cobra.ArbitraryArgs),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			boundHeap(heapPhases)

@@ -26,13 +26,16 @@ func newReportCommand() *cobra.Command {
 	var flags reportFlags
 	cmd := &cobra.Command{
 		Use:   "report [POD | KIND/NAME | FILE]…",
-		Short: "Say of many cold starts what is usual, slow, failing and varying, by group",
+		Short: "Say of many starts what is usual, slow, failing and varying",
 		Long: `Say of many cold starts what is usual, slow, failing and varying, by group.
 
-Sources are those of coldtrace trace: pods of a cluster, files of OTLP JSON lines, captures, answers of Tempo and Jaeger.
+Sources are those of coldtrace trace: pods of a cluster, files of OTLP JSON
+lines, captures, answers of Tempo and Jaeger.
 
-Percentiles and phases are of starts that went well: a start that broke off early was not a quick one. A phase counts with
-the time that it alone explains, so that those of a start add up to its total; a start that lacks the phase counts as 0 s.`,
+Percentiles and phases are of starts that went well: a start that broke off
+early was not a quick one. A phase counts with the time that it alone explains,
+so that those of a start add up to its total; a start that lacks the phase
+counts as 0 s.`,
 		Example: `  coldtrace report -n models --since 24h
   coldtrace report traces.jsonl --by image_tag
   coldtrace report traces.jsonl --html report.html

@@ -49,10 +49,12 @@ func newRightsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rights",
 		Short: "Print the Role that a person needs to see starts with trace",
-		Long: `Prints the Role that coldtrace trace needs in a namespace, and the ClusterRole for what is in none. It only reads.
+		Long: `Prints the Role that coldtrace trace needs in a namespace, and the ClusterRole
+for what is in none. It only reads.
 
-With --check it asks the API server which of these rights you have, or whom --as names. That is a question (a
-SelfSubjectAccessReview), and the only request of coldtrace's that is no get, list or watch.`,
+With --check it asks the API server which of these rights you have, or whom --as
+names. That is a question (a SelfSubjectAccessReview), and the only request of
+coldtrace's that is no get, list or watch.`,
 		Example: `  coldtrace rights -n models --bind jane | kubectl apply -f -
   coldtrace rights -n models --check --as jane`,
 		Args: cobra.NoArgs,

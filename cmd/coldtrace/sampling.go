@@ -26,12 +26,15 @@ func newSamplingCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sampling",
 		Short: "How many traces a load makes, and how many are left after sampling",
-		Long: `How many traces a load makes, per second and per day, and what share is dropped: at the root of a trace (the gateway's
-proxy, the SDK), which knows no outcome, and in the collector, which does. Every attempt of a call is a trace.`,
-		Example: `  # The incident: 2,500 tasks polled every 3 s, 9 attempts of each failing call, everything traced.
-  coldtrace sampling --tasks 2500 --poll-interval 3s --failing 10 --attempts 9 --requests 50
+		Long: `How many traces a load makes, per second and per day, and what share is dropped:
+at the root of a trace (the gateway's proxy, the SDK), which knows no outcome,
+and in the collector, which does. Every attempt of a call is a trace.`,
+		Example: `  # The incident: 2,500 tasks polled every 3 s, 9 attempts of each failing call.
+  coldtrace sampling --tasks 2500 --poll-interval 3s --failing 10 --attempts 9 \
+    --requests 50
   # The same load with the chart's traceVolume.enabled.
-  coldtrace sampling --tasks 2500 --poll-interval 3s --failing 10 --attempts 9 --requests 50 --keep 10 --keep-polls 0`,
+  coldtrace sampling --tasks 2500 --poll-interval 3s --failing 10 --attempts 9 \
+    --requests 50 --keep 10 --keep-polls 0`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			// What is not said of polls is what is said of all.

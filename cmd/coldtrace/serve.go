@@ -54,8 +54,11 @@ func newServeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the admission webhook and the watcher in a cluster",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), o, cmd.Flags()) },
+		Long: `Runs the admission webhook and the watcher, as the chart does in a cluster. With
+--webhook=false it only watches, wherever it runs.`,
+		Example: `  coldtrace serve --webhook=false --namespace coldtrace --policy policy.yaml`,
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), o, cmd.Flags()) },
 	}
 	d := certificate.DefaultTimes()
 	f := cmd.Flags()

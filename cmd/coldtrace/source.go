@@ -3,7 +3,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -130,10 +129,13 @@ func (s *source) pods(ctx context.Context, names []string) ([]corev1.Pod, error)
 		Names: names, Selector: s.selector, Namespace: namespace, All: s.all, Since: s.since,
 	}, time.Now())
 	if err != nil {
-		return nil, err
+		return nil, nextStep(err, namespace)
+	}
+	if len(pods) == 0 && s.all {
+		return nil, errors.New("there are no such pods in any namespace")
 	}
 	if len(pods) == 0 {
-		return nil, fmt.Errorf("there are no such pods in %s", cmp.Or(map[bool]string{true: "any namespace"}[s.all], "namespace "+namespace))
+		return nil, fmt.Errorf("there are no such pods in namespace %s; -n names another, -A looks in all", namespace)
 	}
 	return pods, nil
 }

@@ -37,26 +37,32 @@ func newTraceCommand() *cobra.Command {
 	var flags traceFlags
 	cmd := &cobra.Command{
 		Use:   "trace [POD | KIND/NAME | FILE]…",
-		Short: "Draw a cold start as a waterfall: of any pod in a cluster, or from a file",
+		Short: "Draw a cold start as a waterfall: of any pod, or from a file",
 		Long: `Draw a cold start as a waterfall.
 
-Of a pod, running, failed or long ready, with nothing installed: NAME, pod/NAME, or the pods of a deploy, rs, sts, ds, job, lws,
-isvc or raycluster; with -l those with labels; with nothing all pods of the namespace. What happened around the
-containers is read from the pod and its events, what happened inside from the container's log.
+Of a pod, running, failed or long ready, with nothing installed: NAME, pod/NAME,
+or the pods of a deploy, rs, sts, ds, job, lws, isvc or raycluster; with -l
+those with labels; with nothing all pods of the namespace. What happened around
+the containers is read from the pod and its events, what happened inside from
+the container's log.
 
 A FILE ("-": standard input) holds one of these, which need not be said:
 
-  OTLP JSON     as the OpenTelemetry Collector's file exporter writes it, in any layout
-  an answer     of Tempo (/api/traces/ID, /api/v2/traces/ID) or Jaeger (/api/traces/ID), or a download from their UIs
-  a capture     of coldtrace capture: what the watcher would tell of it, and what still goes on
+  OTLP JSON  as the OpenTelemetry Collector's file exporter writes it, in any
+             layout
+  an answer  of Tempo (/api/traces/ID, /api/v2/traces/ID) or Jaeger
+             (/api/traces/ID), or a download from their UIs
+  a capture  of coldtrace capture: what the watcher would tell of it, and what
+             still goes on
 
 Of several starts, all are listed and the newest is drawn.`,
 		Example: `  coldtrace trace deploy/llama -n models
   coldtrace trace -n models -l app=llama --since 2h
   coldtrace trace traces.jsonl
-  coldtrace trace traces.jsonl --pod models/llama-3-1-8b-6d5f-x2x7k --html start.html
-  kubectl exec -n observability collector-0 -- cat /data/traces.jsonl | coldtrace trace -
-  curl -s http://tempo:3200/api/traces/5a44de008fd208065638a802730aea79 | coldtrace trace -`,
+  coldtrace trace traces.jsonl --pod deploy/llama-3-1-8b-instruct --html s.html
+  coldtrace trace deploy/llama -n models -o otlp >traces.jsonl
+  curl -s http://tempo:3200/api/traces/5a44de008fd208065638a802730aea79 |
+    coldtrace trace -`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if flags.output != "" && flags.output != "otlp" {
 				return fmt.Errorf("-o %s: only otlp is known", flags.output)
@@ -104,7 +110,7 @@ func runTrace(cmd *cobra.Command, args []string, flags traceFlags) error {
 		if others > 0 {
 			return notThere(trace.Pods(all), others)
 		}
-		return errors.New("no spans in the input")
+		return errors.New("no spans in the input; coldtrace trace --help says what can be read")
 	}
 	out := cmd.OutOrStdout()
 	if flags.output == "otlp" {
@@ -157,24 +163,25 @@ const mostAdvice = 3
 
 func draw(out io.Writer, traces []*trace.Trace, others int, flags traceFlags) error {
 	var (
-		text    bytes.Buffer
+		drawing bytes.Buffer
 		options = flags.terminal(out)
 	)
 	if flags.list {
-		text.WriteString(trace.Table(traces, nil, options))
-		_, err := text.WriteTo(out)
+		drawing.WriteString(trace.Table(traces, nil, options))
+		_, err := drawing.WriteTo(out)
 		return err
 	}
 	if len(traces) > 1 {
 		options.Rows = tableRows
-		text.WriteString(trace.Table(traces, traces[0], options) + "\n")
+		drawing.WriteString(trace.Table(traces, traces[0], options) + "\n")
 	}
-	text.WriteString(trace.Waterfall(traces[0], options))
-	text.WriteString(advice.Text(advice.For(traces[0], advice.Of(traces)), mostAdvice, options))
+	drawing.WriteString(trace.Waterfall(traces[0], options))
+	drawing.WriteString(advice.Text(advice.For(traces[0], advice.Of(traces)), mostAdvice, options))
 	if others > 0 && flags.selection == (trace.Selection{}) {
-		fmt.Fprintf(&text, "left out, because they are not starts: %d (--trace-id draws one)\n", others)
+		(&prose{w: &drawing, columns: (&trace.Canvas{Options: options}).Columns()}).hang("",
+			fmt.Sprintf("left out, because they are not starts: %d (--trace-id draws one)", others))
 	}
-	_, err := text.WriteTo(out)
+	_, err := drawing.WriteTo(out)
 	return err
 }
 

@@ -186,13 +186,13 @@ func Text(of []Advice, most int, o trace.Options) string {
 		if i == 0 {
 			caption = "advice    "
 		}
-		for j, l := range wrapped(a.saving()+" "+a.Seen, c.Columns()-len(caption)) {
+		for j, l := range text.Wrap(a.saving()+" "+a.Seen, c.Columns()-len(caption)) {
 			if j > 0 {
 				caption = "          "
 			}
 			c.Line(trace.Dim(caption), trace.Good(l))
 		}
-		for _, l := range wrapped(a.Change+" (docs/advice.md#"+a.Rule+")", c.Columns()-len(caption)-2) {
+		for _, l := range text.Wrap(a.Change+" (docs/advice.md#"+a.Rule+")", c.Columns()-len(caption)-2) {
 			c.Line(trace.Plain("            " + l))
 		}
 	}
@@ -204,22 +204,6 @@ func (a Advice) saving() string {
 		return "!"
 	}
 	return "up to -" + text.Seconds(a.Saves) + ":"
-}
-
-// wrapped cuts s at blanks into lines of so many columns.
-func wrapped(s string, columns int) (lines []string) {
-	line := ""
-	for _, word := range strings.Fields(s) {
-		switch {
-		case line == "":
-			line = word
-		case text.Columns(line)+1+text.Columns(word) <= columns:
-			line += " " + word
-		default:
-			lines, line = append(lines, line), word
-		}
-	}
-	return append(lines, line)
 }
 
 func (a Advice) String() string { return fmt.Sprintf("%s %s %s", a.Rule, a.saving(), a.Seen) }

@@ -50,6 +50,22 @@ func Fit(s string, n int) string { return cells.FillRight(Clip(s, n), n) }
 // Right pads s on its left to n columns.
 func Right(s string, n int) string { return cells.FillLeft(s, n) }
 
+// Wrap cuts s at blanks into lines of at most so many columns; a word that is longer, such as a URL, stays whole.
+func Wrap(s string, columns int) (lines []string) {
+	line := ""
+	for _, word := range strings.Fields(s) {
+		switch {
+		case line == "":
+			line = word
+		case Columns(line)+1+Columns(word) <= columns:
+			line += " " + word
+		default:
+			lines, line = append(lines, line), word
+		}
+	}
+	return append(lines, line)
+}
+
 // Seconds is a duration as a person says it, in three to four digits.
 func Seconds(d time.Duration) string {
 	d = max(d, 0)

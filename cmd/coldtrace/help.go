@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+
+	"github.com/coldtrace/coldtrace/trace/text"
+)
+
+// helpWidth is how many columns a help takes: those that every terminal has.
+const helpWidth = 80
+
+// fitHelp has a command, and all below it, explain themselves within helpWidth.
+func fitHelp(root *cobra.Command) {
+	cobra.AddTemplateFunc("fitted", fitted)
+	cobra.AddTemplateFunc("flagsApart", flagsApart)
+	root.SetHelpTemplate(strings.Replace(root.HelpTemplate(), "trimTrailingWhitespaces", "fitted", 1))
+	root.SetUsageTemplate(strings.NewReplacer(
+		".LocalFlags.FlagUsages | trimTrailingWhitespaces", ".LocalFlags | flagsApart",
+		"for more information about a command", "for more about a command",
+	).Replace(root.UsageTemplate()))
+}
+
+// fitted breaks the lines of cobra's own texts that are too long.
+func fitted(long string) string {
+	var out []string
+	for line := range strings.SplitSeq(strings.TrimSpace(long), "\n") {
+		if text.Columns(line) <= helpWidth {
+			out = append(out, line)
+			continue
+		}
+		out = append(out, text.Wrap(line, helpWidth)...)
+	}
+	return strings.Join(out, "\n")
+}
+
+// alsoOurs are flags of kubectl's that stand among a command's own: few commands are typed without one of them.
+var alsoOurs = []string{"context", "kubeconfig", "namespace"}
+
+// flagsApart lists a command's flags first and then the rest of kubectl's, among which they could not be found.
+func flagsApart(all *pflag.FlagSet) string {
+	kubectls, own, rest := pflag.NewFlagSet("", 0), pflag.NewFlagSet("", 0), pflag.NewFlagSet("", 0)
+	genericclioptions.NewConfigFlags(true).AddFlags(kubectls)
+	all.VisitAll(func(f *pflag.Flag) {
+		if kubectls.Lookup(f.Name) != nil && !slices.Contains(alsoOurs, f.Name) {
+			rest.AddFlag(f)
+		} else {
+			own.AddFlag(f)
+		}
+	})
+	listed := own.FlagUsagesWrapped(helpWidth)
+	if rest.HasFlags() {
+		listed += "\nFlags of the connection, as kubectl has them:\n" + rest.FlagUsagesWrapped(helpWidth)
+	}
+	return strings.TrimRight(listed, "\n")
+}
