@@ -19,8 +19,8 @@ help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: ## Boot a real Kubernetes, install the chart, trace one cold start (KEEP=1 keeps the cluster)
-	@go run ./test/demo
+demo: ## Boot a real Kubernetes, trace one cold start (KEEP=1 keeps it); or on yours: KUBECONFIG=FILE REGISTRY=HOST/PATH
+	@go run ./test/demo $(if $(filter command,$(origin REGISTRY)),-kubeconfig "$(KUBECONFIG)" -registry "$(REGISTRY)" -pull "$(PULL_REGISTRY)")
 
 .PHONY: test
 test: cluster-assets chromium ## Everything that must pass before a commit, the real API server included
@@ -28,8 +28,13 @@ test: cluster-assets chromium ## Everything that must pass before a commit, the 
 	@for m in $(MODULES); do echo "== $$m"; (cd $$m && go test -count 1 ./...); done
 
 .PHONY: chromium
-chromium: # in which test/page looks at the report's page (SCREENSHOTS=DIR keeps pictures)
+chromium: # in which test/page looks at pages
 	@command -v chromium chromium-browser google-chrome >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; }
+
+.PHONY: screenshots
+screenshots: chromium ## Pictures of a start's page and a report's, on narrow to wide screens, light and dark, into bin/screenshots
+	mkdir -p bin/screenshots
+	cd test/page && SCREENSHOTS=$(CURDIR)/bin/screenshots go test -count 1 -run Fit .
 
 .PHONY: e2e
 e2e: ## The cold start, end to end on the real kubelet (needs root)

@@ -33,39 +33,61 @@ func buildAll(ctx context.Context, l layout, out *progress, names ...string) err
 		return err
 	}
 	defer unlock()
+	var (
+		todo  []order
+		lists []string
+	)
 	for _, b := range rows {
-		if err := b.ensure(ctx, l, out); err != nil {
+		o, err := b.order(l)
+		if err != nil {
+			return err
+		}
+		if len(o.stale) > 0 {
+			todo, lists = append(todo, o), append(lists, strings.Join(o.stale, ", "))
+		}
+	}
+	if len(todo) > 1 {
+		fmt.Fprintf(out.w, "  to build, once, in %d steps: %s\n", len(todo), strings.Join(lists, "; "))
+	}
+	for i, o := range todo {
+		if err := out.step(fmt.Sprintf("built %s (%d of %d)", lists[i], i+1, len(todo)), func() error { return o.fill(ctx, l) }); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (b build) ensure(ctx context.Context, l layout, out *progress) error {
+// order is what is missing or out of date of a row.
+type order struct {
+	build
+	stamp string
+	stale []string
+}
+
+func (b build) order(l layout) (order, error) {
 	stamp, err := b.stamp(l.checkout)
 	if err != nil {
-		return err
+		return order{}, err
 	}
-	var stale []string
+	o := order{build: b, stamp: stamp}
 	for _, name := range slices.Sorted(mapKeys(b.bins)) {
 		if !fresh(l, name, stamp) {
-			stale = append(stale, name)
+			o.stale = append(o.stale, name)
 		}
 	}
-	if len(stale) == 0 {
-		return nil
+	return o, nil
+}
+
+func (o order) fill(ctx context.Context, l layout) error {
+	if err := o.goBuild(ctx, l, o.stale); err != nil {
+		return err
 	}
-	return out.step("built "+strings.Join(stale, ", "), func() error {
-		if err := b.goBuild(ctx, l, stale); err != nil {
-			return err
+	for _, name := range o.stale {
+		if err := os.WriteFile(stampFile(l, name), []byte(o.stamp), 0o644); err != nil {
+			return fmt.Errorf("write build stamp: %w", err)
 		}
-		for _, name := range stale {
-			if err := os.WriteFile(stampFile(l, name), []byte(stamp), 0o644); err != nil {
-				return fmt.Errorf("write build stamp: %w", err)
-			}
-		}
-		return nil
-	})
+	}
+	return nil
 }
 
 func stampFile(l layout, name string) string { return filepath.Join(l.bin, "."+name+".stamp") }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command demo traces one cold start on a real Kubernetes and draws it. KEEP=1 keeps the cluster.
+// Command demo traces one cold start on a real Kubernetes and draws it: on one of its own, or on one that you have. KEEP=1
+// keeps what it has set up.
 package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/signal"
@@ -22,16 +24,21 @@ import (
 )
 
 const (
-	namespace = "models"
-	bare      = "elsewhere" // a namespace that coldtrace has nothing to do with
+	models    = "models"
+	elsewhere = "elsewhere" // a namespace that coldtrace has nothing to do with
 	selector  = "managed-by=model-engine"
 	readyIn   = 5 * time.Minute
 	tracedIn  = 30 * time.Second
 )
 
 func main() {
+	var guest stage.Guest
+	flag.StringVar(&guest.Kubeconfig, "kubeconfig", "", "`file` of a cluster that you have (default: a cluster is booted here)")
+	flag.StringVar(&guest.Registry, "registry", "", "`HOST/PATH` that its images are pushed to")
+	flag.StringVar(&guest.Pull, "pull", "", "the same registry, as its nodes call it (default: as -registry)")
+	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := demo(ctx, os.Getenv("KEEP") == "1")
+	err := demo(ctx, guest, os.Getenv("KEEP") == "1")
 	interrupted := ctx.Err() != nil
 	stop()
 	if err != nil {
@@ -44,12 +51,25 @@ func main() {
 	}
 }
 
-func demo(ctx context.Context, keep bool) (err error) {
-	begun := time.Now()
+// open boots a cluster, or joins somebody's.
+func open(ctx context.Context, guest stage.Guest) (*stage.Stage, error) {
+	if guest != (stage.Guest{}) {
+		fmt.Println("Your Kubernetes: all is in namespaces of its own, and removed in the end")
+		return stage.Visit(ctx, os.Stdout, guest) //nolint:wrapcheck // says what is wrong
+	}
 	fmt.Println("A real Kubernetes on this machine")
 	s, err := stage.Open(ctx, os.Stdout)
 	if err != nil {
-		return fmt.Errorf("boot the cluster: %w", err)
+		return nil, fmt.Errorf("boot the cluster: %w", err)
+	}
+	return s, nil
+}
+
+func demo(ctx context.Context, guest stage.Guest, keep bool) (err error) {
+	begun := time.Now()
+	s, err := open(ctx, guest)
+	if err != nil {
+		return err
 	}
 	defer func() {
 		if closeErr := finish(s, keep && err == nil); err == nil {
@@ -74,6 +94,7 @@ func demo(ctx context.Context, keep bool) (err error) {
 // readFromOutside draws a start that coldtrace had no part in: by pod, events and log, with the command that a person types.
 func readFromOutside(ctx context.Context, s *stage.Stage) error {
 	s.Heading("The same endpoint in a namespace without coldtrace: the command line alone")
+	bare := s.Namespace(elsewhere)
 	if err := s.MakeNamespace(ctx, bare, false); err != nil {
 		return fmt.Errorf("make a namespace: %w", err)
 	}
@@ -82,6 +103,9 @@ func readFromOutside(ctx context.Context, s *stage.Stage) error {
 		return err
 	}
 	typed := "trace -n " + bare + " deploy/" + pod.Labels["app"]
+	if s.Guest() {
+		typed += " -c main" // no GPU tells which container serves
+	}
 	drawn, err := s.Shell(ctx, "go run ./cmd/coldtrace "+typed)
 	if err != nil {
 		return fmt.Errorf("draw a start from outside: %w", err)
@@ -93,18 +117,14 @@ func readFromOutside(ctx context.Context, s *stage.Stage) error {
 // prepare puts everything in place that a cluster of GPU endpoints would have, and coldtrace.
 func prepare(ctx context.Context, s *stage.Stage) error {
 	s.Heading("Around it: a collector, a model store, images")
-	for _, addon := range []string{"collector", "s3"} {
-		if err := s.StartAddon(ctx, addon); err != nil {
-			return fmt.Errorf("start %s: %w", addon, err)
-		}
-	}
-	if err := s.PushImages(ctx); err != nil {
-		return fmt.Errorf("push images: %w", err)
+	if err := s.Around(ctx); err != nil {
+		return fmt.Errorf("set up what is around: %w", err)
 	}
 	s.Heading("coldtrace: helm install, label a namespace")
 	if err := s.InstallChart(ctx); err != nil {
 		return fmt.Errorf("install the chart: %w", err)
 	}
+	namespace := s.Namespace(models)
 	return s.Step("namespace "+namespace+" labelled, pods injected", func() error {
 		if err := s.MakeNamespace(ctx, namespace, true); err != nil {
 			return err
@@ -116,7 +136,7 @@ func prepare(ctx context.Context, s *stage.Stage) error {
 // coldStart starts the endpoint and returns its trace.
 func coldStart(ctx context.Context, s *stage.Stage) (*trace.Trace, error) {
 	s.Heading("The cold start: s5cmd from a real S3 server, then a simulated vLLM")
-	pod, err := start(ctx, s, namespace)
+	pod, err := start(ctx, s, s.Namespace(models))
 	if err != nil {
 		return nil, err
 	}
@@ -170,26 +190,25 @@ func draw(s *stage.Stage, t *trace.Trace) (string, error) {
 
 // finish stops the cluster, or says how to go on with it.
 func finish(s *stage.Stage, keep bool) error {
-	if keep || !s.Owned() {
+	if keep || !s.Owned() && !s.Guest() {
 		s.Keep()
 		files, err := s.TelemetryFiles()
 		if err != nil {
 			return err
 		}
-		fmt.Printf(`
-The cluster is up. To look around:
-  export KUBECONFIG=%s
-  %s get pods -A
-`, s.Kubeconfig(), s.Path(filepath.Join(s.Checkout(), ".cluster", "bin", "kubectl")))
+		fmt.Println("\nIt is still there. To look around, and to remove it:")
+		if !s.Guest() {
+			fmt.Printf("  export KUBECONFIG=%s\n  %s get pods -A\n", s.Kubeconfig(), s.Path(filepath.Join(s.Checkout(), ".cluster", "bin", "kubectl")))
+		}
 		for _, file := range files {
 			fmt.Println("  go run ./cmd/coldtrace trace", s.Path(file))
 		}
-		fmt.Println("  make cluster-down")
+		fmt.Println(" ", s.Removal())
 		return nil
 	}
-	fmt.Println("\nCleaning up (KEEP=1 make demo keeps the cluster)")
+	fmt.Println("\nCleaning up (KEEP=1 make demo … keeps it)")
 	if err := s.Close(); err != nil {
-		return fmt.Errorf("stop the cluster: %w", err)
+		return fmt.Errorf("clean up: %w", err)
 	}
 	return nil
 }

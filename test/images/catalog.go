@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path"
+	"path/filepath"
 	"runtime"
 	"slices"
 
@@ -34,6 +35,22 @@ var images = map[string]func(ctx context.Context, s *workshop, arch string) (pla
 		return simImage(ctx, s, arch, defaultVariant)
 	},
 	"forwarder": forwarderImage,
+}
+
+// around are images of what the cluster of the checkout runs without one; they are made where they are asked for.
+var around = map[string]func(ctx context.Context, s *workshop, arch string) (plan, error){
+	"collector": collectorImage,
+	"s3": func(ctx context.Context, s *workshop, arch string) (plan, error) {
+		return aroundImage(ctx, s, arch, "s3", Tree{})
+	},
+}
+
+// recipeOf is how an image is made; nil: there is none of that name.
+func recipeOf(name string) func(ctx context.Context, s *workshop, arch string) (plan, error) {
+	if recipe := images[name]; recipe != nil {
+		return recipe
+	}
+	return around[name]
 }
 
 func imageNames() []string { return slices.Sorted(maps.Keys(images)) }
@@ -178,4 +195,24 @@ func shell(ctx context.Context, arch string) (Tree, error) {
 	t.Text("etc/passwd", passwd)
 	t.Text("etc/group", group)
 	return t, nil
+}
+
+// collectorImage writes what it receives to its log.
+func collectorImage(ctx context.Context, s *workshop, arch string) (plan, error) {
+	files := Tree{}
+	files.Add("config.yaml", filepath.Join(s.checkout, "test", "collector", "config.yaml"))
+	return aroundImage(ctx, s, arch, "collector", files, "--config", "/config.yaml")
+}
+
+// aroundImage runs as root: the log that a container's runtime gives it is root's, and the collector opens it by name.
+func aroundImage(ctx context.Context, s *workshop, arch, name string, files Tree, args ...string) (plan, error) {
+	binary, err := s.binary(ctx, name, arch)
+	if err != nil {
+		return plan{}, err
+	}
+	files.Add(name, binary)
+	return draw(v1.Config{
+		Entrypoint: append([]string{"/" + name}, args...), WorkingDir: "/",
+		Env: []string{paths, "COLLECTOR_HOST=0.0.0.0", "COLLECTOR_FILE=/dev/stdout"},
+	}, files)
 }

@@ -82,7 +82,7 @@ func parse(args []string) (Config, error) {
 		return c, errors.New("--registry says where to push, for example 127.0.0.1:5000")
 	}
 	for _, name := range c.Names {
-		if images[name] == nil {
+		if recipeOf(name) == nil {
 			return c, fmt.Errorf("there is no image %q; there are %s", name, strings.Join(imageNames(), ", "))
 		}
 	}

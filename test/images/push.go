@@ -26,7 +26,7 @@ func push(ctx context.Context, config Config, checkout string, out io.Writer) er
 	}
 	defer release()
 	for _, image := range config.Names {
-		if err := pushOne(ctx, config, shop, image, config.Tag, images[image], out); err != nil {
+		if err := pushOne(ctx, config, shop, image, config.Tag, recipeOf(image), out); err != nil {
 			return err
 		}
 	}

@@ -20,7 +20,7 @@ metadata:
 
 // Helm runs Helm on the release's namespace and returns what it wrote to standard output.
 func (s *Stage) Helm(ctx context.Context, args ...string) (string, error) {
-	return s.output(ctx, nil, "helm", append(args, "--namespace", SystemNamespace)...)
+	return s.output(ctx, nil, "helm", append(args, "--namespace", s.system)...)
 }
 
 // Kubectl runs kubectl and returns what it wrote to standard output.
@@ -37,10 +37,13 @@ func (s *Stage) Shell(ctx context.Context, line string) (string, error) {
 // ValueArgs are the --set arguments of the chart on this stage. More values come as "key=value".
 func (s *Stage) ValueArgs(values ...string) []string {
 	var args []string
+	if s.guest != nil { // whose nodes have no GPU, or better use for it
+		values = append(values, "policy.selection.gpuResources={cpu}")
+	}
 	for _, value := range append([]string{
-		"image.repository=registry.coldtrace.test/coldtrace",
+		"image.repository=" + s.pull + "/coldtrace",
 		"image.tag=" + s.tag,
-		"wrapper.image=registry.coldtrace.test/coldtrace-wrapper:" + s.tag,
+		"wrapper.image=" + s.pull + "/coldtrace-wrapper:" + s.tag,
 		"otlp.endpoint=http://" + s.NodeIP() + ":4317",
 		"clusterName=coldtrace-test",
 		"region=us-west-2",

@@ -25,10 +25,13 @@ func (s *Stage) AwaitInjection(ctx context.Context, namespace string) error {
 	probe := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "probe", Labels: map[string]string{"managed-by": "model-engine"}},
 		Spec: corev1.PodSpec{Containers: []corev1.Container{{
-			Name: "main", Image: "registry.coldtrace.test/sim:" + s.tag,
+			Name: "main", Image: s.pull + "/sim:" + s.tag,
 			Command:   []string{"python", "-m", "vllm_server", "--model", "probe"},
 			Resources: corev1.ResourceRequirements{Limits: corev1.ResourceList{"nvidia.com/gpu": resource.MustParse("1")}},
 		}}},
+	}
+	if s.guest != nil {
+		probe.Spec.Containers[0].Resources.Limits = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1")}
 	}
 	look := time.NewTicker(100 * time.Millisecond)
 	defer look.Stop()
@@ -48,7 +51,7 @@ func (s *Stage) AwaitInjection(ctx context.Context, namespace string) error {
 // injects tells why the webhook in force is not the one that was installed last: a replica that is being replaced is asked
 // for as long as it lives, and answers by its own policy.
 func (s *Stage) injects(ctx context.Context, namespace string, probe *corev1.Pod) error {
-	replicas, err := s.Kube.CoreV1().Pods(SystemNamespace).List(ctx, metav1.ListOptions{})
+	replicas, err := s.Kube.CoreV1().Pods(s.system).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return err
 	}

@@ -29,17 +29,35 @@ func (s *Stage) StopAddon(ctx context.Context, name string) error {
 	return s.cluster(ctx, s.w, "stop", name)
 }
 
+// Around starts a collector and an S3 server, and pushes all images to the cluster's registry.
+func (s *Stage) Around(ctx context.Context) error {
+	if s.guest != nil {
+		if err := s.PushImages(ctx); err != nil {
+			return err
+		}
+		return s.startAround(ctx)
+	}
+	for _, addon := range []string{"collector", "s3"} {
+		if err := s.StartAddon(ctx, addon); err != nil {
+			return fmt.Errorf("start %s: %w", addon, err)
+		}
+	}
+	return s.PushImages(ctx)
+}
+
 // PushImages builds all images and pushes them to the cluster's registry.
 func (s *Stage) PushImages(ctx context.Context) error {
-	return s.Step("images built and pushed", func() error {
-		return s.run(ctx, "go", "run", "./test/images", "--registry", s.env["REGISTRY"], "--tag", s.tag)
-	})
+	args := []string{"run", "./test/images", "--registry", s.env["REGISTRY"], "--tag", s.tag}
+	if s.guest != nil {
+		args = append(args, "coldtrace", "coldtrace-wrapper", "sim", "forwarder", "collector", "s3")
+	}
+	return s.Step("images built and pushed", func() error { return s.run(ctx, "go", args...) })
 }
 
 // InstallChart installs the chart, or upgrades it, and waits until it is ready. More values come as "key=value".
 func (s *Stage) InstallChart(ctx context.Context, values ...string) error {
 	return s.Step("chart installed, webhook ready", func() error {
-		if err := s.kubectl(ctx, strings.NewReader(restricted), "apply", "-f", "-"); err != nil {
+		if err := s.kubectl(ctx, strings.NewReader(strings.Replace(restricted, SystemNamespace, s.system, 1)), "apply", "-f", "-"); err != nil {
 			return err
 		}
 		_, err := s.Helm(ctx, append([]string{"upgrade", "--install", Release, "charts/coldtrace", "--wait", "--timeout", "3m"},
@@ -50,7 +68,7 @@ func (s *Stage) InstallChart(ctx context.Context, values ...string) error {
 
 // UninstallChart removes what InstallChart has installed, if it has.
 func (s *Stage) UninstallChart(ctx context.Context) error {
-	return s.run(ctx, "helm", "uninstall", Release, "--namespace", SystemNamespace, "--ignore-not-found", "--wait")
+	return s.run(ctx, "helm", "uninstall", Release, "--namespace", s.system, "--ignore-not-found", "--wait")
 }
 
 // MakeNamespace creates a namespace, with coldtrace's label or without.
@@ -89,11 +107,17 @@ func (s *Stage) Expand(manifest string) string {
 	for name, value := range s.env {
 		manifest = strings.ReplaceAll(manifest, "${"+name+"}", value)
 	}
-	return imageTag.ReplaceAllString(manifest, "${1}:"+s.tag)
+	if s.guest != nil {
+		manifest = withoutGPU.Replace(manifest)
+	}
+	return imageTag.ReplaceAllString(manifest, s.pull+"/${1}:"+s.tag)
 }
 
+// ownRegistry is what manifests call the registry, and the cluster of the checkout, too.
+const ownRegistry = "registry.coldtrace.test"
+
 // imageTag finds the images that PushImages pushes.
-var imageTag = regexp.MustCompile(`(registry\.coldtrace\.test/[a-z-]+):dev\b`)
+var imageTag = regexp.MustCompile(`registry\.coldtrace\.test/([a-z0-9-]+):dev\b`)
 
 // Manifest reads one of test/e2e/testdata.
 func (s *Stage) Manifest(name string) (string, error) {

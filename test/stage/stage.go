@@ -32,8 +32,12 @@ type Stage struct {
 	env      map[string]string
 	// own says that Open booted the cluster, so that Close stops it.
 	own         bool
+	kept        bool
 	driverBuilt bool
 	tag         string // of the images
+	pull        string // the registry that nodes pull them from
+	system      string // the namespace of coldtrace itself
+	guest       *Guest // whose cluster it is, if it is somebody's
 }
 
 // shutdownTime bounds Close, which runs after an interrupt, too.
@@ -49,7 +53,7 @@ func Open(ctx context.Context, w io.Writer) (*Stage, error) {
 		return nil, err
 	}
 	home := filepath.Join(checkout, ".cluster")
-	s := &Stage{Progress: NewProgress(w), checkout: checkout, dir: home, bin: filepath.Join(home, "bin")}
+	s := &Stage{Progress: NewProgress(w), checkout: checkout, dir: home, bin: filepath.Join(home, "bin"), pull: ownRegistry, system: SystemNamespace}
 	if dir := os.Getenv(EnvClusterDir); dir != "" {
 		if s.dir, err = filepath.Abs(dir); err != nil {
 			return nil, fmt.Errorf("resolve the cluster's folder: %w", err)
@@ -65,7 +69,7 @@ func Open(ctx context.Context, w io.Writer) (*Stage, error) {
 	s.tag = "dev"
 	if !s.own {
 		// The node keeps images that it has pulled, and would go on with yesterday's.
-		s.tag += "-" + strconv.FormatInt(time.Now().Unix(), 36)
+		s.tag = newTag()
 	}
 	if err := s.cluster(ctx, w, "up"); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -76,19 +80,29 @@ func Open(ctx context.Context, w io.Writer) (*Stage, error) {
 	return s, nil
 }
 
+// newTag is a tag that no node has pulled.
+func newTag() string { return "dev-" + strconv.FormatInt(time.Now().Unix(), 36) }
+
 // Owned says that the cluster is this stage's own: it was not up before.
 func (s *Stage) Owned() bool { return s.own }
 
-// Keep leaves the cluster to the user: Close will not stop it.
-func (s *Stage) Keep() { s.own = false }
+// Guest says that the cluster is somebody's.
+func (s *Stage) Guest() bool { return s.guest != nil }
 
-// Close stops the cluster if Open booted it, whatever has become of the context meanwhile.
+// Keep leaves the cluster to the user as it is: Close does nothing.
+func (s *Stage) Keep() { s.kept = true }
+
+// Close stops the cluster if Open booted it, or takes from a guest's what was put there, whatever has become of the context
+// meanwhile.
 func (s *Stage) Close() error {
-	if !s.own {
+	if s.kept || !s.own && s.guest == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
 	defer cancel()
+	if s.guest != nil {
+		return s.leave(ctx)
+	}
 	return s.cluster(ctx, s.w, "down")
 }
 
@@ -129,6 +143,10 @@ func (s *Stage) connect() error {
 		return err
 	}
 	s.env = env
+	return s.clients()
+}
+
+func (s *Stage) clients() (err error) {
 	if s.Rest, err = clientcmd.BuildConfigFromFlags("", s.Kubeconfig()); err != nil {
 		return fmt.Errorf("read the cluster's kubeconfig: %w", err)
 	}

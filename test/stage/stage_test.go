@@ -32,11 +32,38 @@ func TestTheEnvironmentIsReadAsTheClusterWritesIt(t *testing.T) {
 }
 
 func TestOnlyTheClustersVariablesAreExpanded(t *testing.T) {
-	s := &Stage{env: map[string]string{"NODE_IP": "10.0.0.2"}, tag: "dev-1"}
+	s := &Stage{env: map[string]string{"NODE_IP": "10.0.0.2"}, tag: "dev-1", pull: ownRegistry}
 	const manifest = `http://${NODE_IP}:9000 ${NODE_IP_V6} $NODE_IP $(POD_UID) $$ "$CHAT_TEMPLATE" ${CHAT:-x} registry.coldtrace.test/sim:dev registry.coldtrace.test/sim:develop`
 	want := strings.Replace(strings.Replace(manifest, "${NODE_IP}", "10.0.0.2", 1), "sim:dev ", "sim:dev-1 ", 1)
 	if got := s.Expand(manifest); got != want {
 		t.Errorf("expanded to %s, want %s", got, want)
+	}
+}
+
+func TestAnEndpointRunsOnAClusterWithoutGPUs(t *testing.T) {
+	manifest, err := os.ReadFile("../e2e/testdata/endpoint.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Stage{env: map[string]string{"NODE_IP": "around.svc"}, tag: "dev-1", pull: "localhost:5001/x", guest: &Guest{}}
+	got := s.Expand(string(manifest))
+	for _, needed := range []string{"nvidia.com/gpu:", "nodeSelector", "registry.coldtrace.test", "${NODE_IP}"} {
+		if strings.Contains(got, needed) {
+			t.Errorf("it needs %s:\n%s", needed, got)
+		}
+	}
+	for _, want := range []string{"image: localhost:5001/x/sim:dev-1\n", "--endpoint-url http://around.svc:9000 ", `limits: {cpu: "1", memory: 1Gi}`} {
+		if !strings.Contains(got, want) {
+			t.Errorf("it lacks %s:\n%s", want, got)
+		}
+	}
+}
+
+func TestADemoForAClusterWithoutARegistryIsRefused(t *testing.T) {
+	for _, g := range []Guest{{Kubeconfig: "x"}, {Registry: "x"}} {
+		if _, err := Visit(t.Context(), t.Output(), g); err == nil || !strings.Contains(err.Error(), "REGISTRY=") {
+			t.Errorf("%v: %v", g, err)
+		}
 	}
 }
 

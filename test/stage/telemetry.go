@@ -14,6 +14,11 @@ import (
 
 // TelemetryFiles are what the collector has written.
 func (s *Stage) TelemetryFiles() ([]string, error) {
+	if s.guest != nil {
+		if err := s.fetchTelemetry(); err != nil {
+			return nil, err
+		}
+	}
 	files, err := filepath.Glob(filepath.Join(s.Run(), "otlp", "*.jsonl"))
 	if err != nil {
 		return nil, fmt.Errorf("list the collector's files: %w", err)
