@@ -20,14 +20,14 @@ func TestTheDrawingInTheREADMEIsWhatItsCommandPrints(t *testing.T) {
 
 var (
 	link   = regexp.MustCompile(`\]\(([^)\s]+)\)`)
-	target = regexp.MustCompile("`make ([a-z-]+)|(?m)^make ([a-z-]+)")
+	target = regexp.MustCompile("`make ([a-z0-9-]+)|(?m)^make ([a-z0-9-]+)")
 )
 
 // documents are all that people read.
 func documents(t *testing.T) []string {
 	t.Helper()
-	files := []string{"../README.md"}
-	for _, pattern := range []string{"*.md", "../cmd/*/README.md", "../charts/*/README.md", "../test/*/README.md"} {
+	files := []string{"../README.md", "../CONTRIBUTING.md", "../SECURITY.md", "../CHANGELOG.md"}
+	for _, pattern := range []string{"*.md", "../.github/*.md", "../cmd/*/README.md", "../charts/*/README.md", "../test/*/README.md", "../engine/recipe/*/README.md"} {
 		found, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package page clicks through the report's page in a real browser. It is a module of its own: what drives a browser is no
+// Package page looks at the pages of a start and a report in a real browser, and clicks through the report's. It is a module of its own: what drives a browser is no
 // part of the product.
 package page
 
@@ -24,14 +24,17 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-// report is the page of the starts in two files, made by the command itself.
-func report(t *testing.T, args ...string) string {
+// report makes a page of the starts in three files, waterfall one of a start.
+var (
+	report    = []string{"report", "--by", "image_tag", "trace/report/testdata/before.jsonl", "trace/report/testdata/after.jsonl", "trace/testdata/failed.jsonl"}
+	waterfall = []string{"trace", "trace/testdata/ready.jsonl"}
+)
+
+// made is a page that the command itself makes.
+func made(t *testing.T, args []string) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "report.html")
-	cmd := exec.CommandContext(t.Context(), "go", append([]string{"run", "./cmd/coldtrace", "report", "--by", "image_tag", "--html", path}, args...)...)
-	if len(args) == 0 {
-		cmd.Args = append(cmd.Args, "trace/report/testdata/before.jsonl", "trace/report/testdata/after.jsonl", "trace/testdata/failed.jsonl")
-	}
+	path := filepath.Join(t.TempDir(), args[0]+".html")
+	cmd := exec.CommandContext(t.Context(), "go", append(append([]string{"run", "./cmd/coldtrace"}, args...), "--html", path)...)
 	cmd.Dir = "../.."
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", cmd, err, out)
@@ -112,7 +115,7 @@ const (
 )
 
 func TestAPersonClicksThroughTheReport(t *testing.T) {
-	ctx := browser(t, report(t))
+	ctx := browser(t, made(t, report))
 	if n := value[int](t, ctx, rows); n != 16 {
 		t.Fatalf("%d starts are listed, want 16", n)
 	}
@@ -169,31 +172,49 @@ func TestAPersonClicksThroughTheReport(t *testing.T) {
 	}
 }
 
-// TestThePageFitsScreensAndColourSchemes: nothing is wider than the window, and texts can be told from the paper. With
+// TestThePagesFitScreensAndColourSchemes: nothing is wider than the window, and texts can be told from the paper. With
 // SCREENSHOTS=DIR they are kept, to be looked at.
-func TestThePageFitsScreensAndColourSchemes(t *testing.T) {
-	ctx := browser(t, report(t))
-	for _, scheme := range []string{"light", "dark"} {
-		for _, width := range []int64{360, 800, 1600} {
-			run(t, ctx,
-				call(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}),
-				chromedp.EmulateViewport(width, 900), chromedp.Reload(), chromedp.Click(`#starts tr:first-child button`), chromedp.WaitVisible(`#start .row`))
-			name := fmt.Sprintf("%s-%d", scheme, width)
-			if over := value[int64](t, ctx, `document.documentElement.scrollWidth`); over > width {
-				t.Errorf("%s: the page is %d wide", name, over)
-			}
-			if ink, paper := value[string](t, ctx, `getComputedStyle(document.body).color`), value[string](t, ctx, `getComputedStyle(document.body).backgroundColor`); ink == paper || (scheme == "dark") != (paper == "rgb(15, 19, 24)") {
-				t.Errorf("%s: %s on %s", name, ink, paper)
-			}
-			if dir := os.Getenv("SCREENSHOTS"); dir != "" {
-				png, err := chromedp.Run(ctx, chromedp.FullScreenshot(90))
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(filepath.Join(dir, name+".jpg"), png, 0o600); err != nil {
-					t.Fatal(err)
+func TestThePagesFitScreensAndColourSchemes(t *testing.T) {
+	for name, c := range map[string]struct {
+		args   []string
+		opened []chromedp.Action[chromedp.Void] // what a person clicks to see a start
+	}{
+		"report":    {report, []chromedp.Action[chromedp.Void]{chromedp.Click(`#starts tr:first-child button`), chromedp.WaitVisible(`#start .row`)}},
+		"waterfall": {waterfall, []chromedp.Action[chromedp.Void]{chromedp.WaitVisible(`.row .bar`)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx := browser(t, made(t, c.args))
+			for _, scheme := range []string{"light", "dark"} {
+				for _, width := range []int64{360, 800, 1600} {
+					look(t, ctx, fmt.Sprintf("%s-%s-%d", name, scheme, width), scheme, width, c.opened)
 				}
 			}
-		}
+		})
+	}
+}
+
+func look(t *testing.T, ctx context.Context, name, scheme string, width int64, opened []chromedp.Action[chromedp.Void]) { //nolint:revive // as above
+	t.Helper()
+	run(t, ctx, append([]chromedp.Action[chromedp.Void]{
+		call(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}),
+		chromedp.EmulateViewport(width, 900), chromedp.Reload(),
+	}, opened...)...)
+	if over := value[int64](t, ctx, `document.documentElement.scrollWidth`); over > width {
+		t.Errorf("%s: the page is %d wide", name, over)
+	}
+	if ink, paper := value[string](t, ctx, `getComputedStyle(document.body).color`), value[string](t, ctx, `getComputedStyle(document.body).backgroundColor`); ink == paper || (scheme == "dark") != (paper == "rgb(15, 19, 24)") {
+		t.Errorf("%s: %s on %s", name, ink, paper)
+	}
+	dir := os.Getenv("SCREENSHOTS")
+	if dir == "" {
+		return
+	}
+	const quality = 100 // and so PNG
+	png, err := chromedp.Run(ctx, chromedp.FullScreenshot(quality))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, name+".png"), png, 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
