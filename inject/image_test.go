@@ -80,10 +80,11 @@ func TestAContainerGetsTheCommandOfItsOwnImage(t *testing.T) {
 		containers []endpoint.Container
 		want       []string
 	}{
-		"a known image beside an unknown one": {[]endpoint.Container{{Name: "proxy", Image: "proxy:1"}, {Name: "main", Image: "other:1", Resources: gpu}}, nil},
-		"two known images":                    {[]endpoint.Container{{Name: "proxy", Image: "proxy:1"}, {Name: "main", Image: "server:1", Resources: gpu}}, []string{"vllm", "serve"}},
-		"the server first":                    {[]endpoint.Container{{Name: "main", Image: "server:1", Resources: gpu}, {Name: "proxy", Image: "proxy:1"}}, []string{"vllm", "serve"}},
-		"a GPU by a claim that an engine has": {[]endpoint.Container{{Name: "proxy", Image: "proxy:1", Resources: claim}, {Name: "main", Image: "server:1", Resources: claim}}, []string{"vllm", "serve"}},
+		"a known image beside an unknown one":  {[]endpoint.Container{{Name: "proxy", Image: "proxy:1"}, {Name: "main", Image: "other:1", Resources: gpu}}, nil},
+		"a known server beside an unknown one": {[]endpoint.Container{{Name: "router", Image: "server:1"}, {Name: "main", Image: "other:1", Resources: gpu}}, nil},
+		"two known images":                     {[]endpoint.Container{{Name: "proxy", Image: "proxy:1"}, {Name: "main", Image: "server:1", Resources: gpu}}, []string{"vllm", "serve"}},
+		"the server first":                     {[]endpoint.Container{{Name: "main", Image: "server:1", Resources: gpu}, {Name: "proxy", Image: "proxy:1"}}, []string{"vllm", "serve"}},
+		"a GPU by a claim that an engine has":  {[]endpoint.Container{{Name: "proxy", Image: "proxy:1", Resources: claim}, {Name: "main", Image: "server:1", Resources: claim}}, []string{"vllm", "serve"}},
 	} {
 		pod := &endpoint.Pod{
 			Metadata: endpoint.Metadata{Labels: map[string]string{"managed-by": "model-engine"}},
