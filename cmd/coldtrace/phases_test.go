@@ -5,6 +5,11 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -76,5 +81,70 @@ func TestPhasesSaysWhatItCannotRead(t *testing.T) {
 				t.Errorf("no error, but\n%s", out)
 			}
 		})
+	}
+}
+
+// A document is read as a whole, up to the length that docs/engines.md gives: it may take little more than lines do, of which any
+// number is read in the same memory.
+func TestTheLongestDocumentTakesLittleMoreMemoryThanLines(t *testing.T) {
+	const entry = `{"insertId":"%012d","labels":{"k8s-pod/app":"llm"},"textPayload":"(EngineCore pid=2) INFO 03-01 12:%02d:%02d [x.py:1] line %d","timestamp":"2026-03-01T12:%02d:%02d.%06dZ"}`
+	const pair = `["17723664%08d00","(EngineCore pid=2) INFO 03-01 12:%02d:%02d [x.py:1] line %d"]`
+	var entries, pairs []string
+	for i, size := 0, 0; size < 8<<20-96<<10; i++ {
+		minute, second := i/6000, i/100%60
+		entries = append(entries, fmt.Sprintf(entry, i, minute, second, i, minute, second, i%100))
+		pairs = append(pairs, fmt.Sprintf(pair, i, minute, second, i))
+		size += len(entries[i]) + 1
+	}
+	for _, first := range []*string{&entries[0], &pairs[0]} {
+		*first = strings.Replace(*first, "line 0", "Initializing a V1 LLM "+"engine (v0.19.0) with config: model='m'", 1)
+	}
+	newestFirst := slices.Clone(entries)
+	slices.Reverse(newestFirst)
+	read := func(t *testing.T, log string) int {
+		path := filepath.Join(t.TempDir(), "export.json")
+		if err := os.WriteFile(path, []byte(log), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "phases", "--json", path)
+		cmd.Env = append(os.Environ(), envMain+"=1")
+		var out bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &out
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		most := mostResident(cmd.Process.Pid)
+		if err := cmd.Wait(); err != nil || !strings.Contains(out.String(), `"version": "0.19.0"`) {
+			t.Fatalf("%v\n%.500s", err, out.String())
+		}
+		return most
+	}
+	lines := read(t, strings.Join(entries, "\n"))
+	for name, document := range map[string]string{
+		"an array":               "[" + strings.Join(entries, ",") + "]",
+		"an array, newest first": "[\n" + strings.Join(newestFirst, ",\n") + "\n]\n",
+		"lines, newest first":    strings.Join(newestFirst, "\n"),
+		"a list in an object":    `{"events":[` + strings.Join(entries, ",") + "]}",
+		"one stream of Loki's":   `{"status":"success","data":{"resultType":"streams","result":[{"stream":{"pod":"p"},"values":[` + strings.Join(pairs, ",") + "]}]}}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			if most := read(t, document); lines == 0 || most > lines+16<<10 {
+				t.Errorf("%d KiB resident, lines take %d KiB", most, lines)
+			}
+		})
+	}
+}
+
+// mostResident is the most memory that a process ever had, in KiB, looked at until it ends. Its rusage would count its parent's, too.
+func mostResident(pid int) (most int) {
+	for {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		_, after, alive := strings.Cut(string(status), "VmHWM:")
+		if err != nil || !alive {
+			return most
+		}
+		if _, err := fmt.Sscan(after, &most); err != nil {
+			return 0
+		}
 	}
 }

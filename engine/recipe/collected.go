@@ -25,8 +25,10 @@ func collected(in *bufio.Reader) (io.Reader, *time.Time) {
 		c.take = c.unwrap(containerd)
 	case is(docker(first)):
 		c.take = c.unwrap(docker)
-	case document(sample), x.backwards(sample):
-		return x.whole(in), &x.first
+	case listed(sample):
+		return x.whole(in, true), &x.first
+	case spread(sample), x.backwards(sample):
+		return x.whole(in, false), &x.first
 	case is(exported(first)):
 		c.take = func(line []byte) { x.line(&c.out, line) }
 	default:

@@ -102,6 +102,48 @@ func TestWhatEnginesPrintIsToldAsItHappened(t *testing.T) {
 			log: before(start, "(EngineCore_DP0 pid=2) INFO 03-01 12:00:05") + core(9, "Model runner load_model total time: 6.00 s"), engine: "vllm", version: "0.13.0", outcome: OutcomeTruncated,
 			figures: map[string]any{"model_load_seconds": 6.0}, edges: map[string]string{"model_load": "3.00-9.00"},
 		},
+		"a compilation that takes longer than it counts": {
+			log: before(start, "(EngineCore_DP0 pid=2) INFO 03-01 12:00:04") + core(5, "Model loading took 1.5 GiB memory and 2.000000 seconds") + core(11, "Dynamo bytecode transform time: 5.50 s") + core(17, "Compiling a graph for compile range (1, 8192) takes 5.10 s") +
+				core(20, "torch.compile takes 10.60 s in total"), engine: "vllm", version: "0.13.0", outcome: OutcomeTruncated,
+			figures: map[string]any{"torch_compile_seconds": 10.6, "dynamo_seconds": 5.5}, edges: map[string]string{"torch_compile": "5.00-20.00", "dynamo": "5.50-11.00"},
+		},
+		"what vLLM 0.32 says of its compiler and of its kernels": {
+			log: start + core(7, "Starting torch.compile") + core(20, "torch.compile took 12.00 s in total") + core(30, "GPU KV cache size: 1,000 tokens, Maximum concurrency for 100 tokens per request: 10.00x") +
+				core(31, "JIT kernel warmup starting.") + core(40, "JIT kernel warmup finished in 9.10s."), engine: "vllm", version: "0.13.0", outcome: OutcomeTruncated,
+			edges: map[string]string{"torch_compile": "7.00-20.00", "kernel_warmup": "30.00-40.00"},
+		},
+		"weights that end, by their stamp, before their load begins": {
+			log: before(start, "(EngineCore_DP0 pid=2) INFO 03-01 12:00:04") + core(10, "Loading weights took 6.90 seconds") + core(11, "Model loading took 1.5 GiB memory and 7.200000 seconds"), engine: "vllm", version: "0.13.0", outcome: OutcomeTruncated,
+			edges: map[string]string{"worker_launch": "2.00-3.00", "model_load": "3.00-11.00", "weights_load": "3.80-10.70"},
+		},
+		"weights whose bar was drawn a moment before they, by their length, begin": {
+			log: before(start, "(EngineCore_DP0 pid=2) INFO 03-01 12:00:04") + "(EngineCore_DP0 pid=2) Loading safetensors checkpoint shards:   0% Completed | 0/16 [00:00<?, ?it/s]\n" +
+				core(43, "Loading weights took 39.40 seconds") + core(43, "Model loading took 1.5 GiB memory and 39.800000 seconds"), engine: "vllm", version: "0.13.0", outcome: OutcomeTruncated,
+			edges: map[string]string{"model_load": "3.00-43.00", "weights_load": "3.60-43.00", "weights_load/2": ""},
+		},
+		"a TensorRT-LLM whose worker says little with a time": {
+			log: "[TensorRT-LLM] TensorRT LLM version: 1.1.0\n[03/01/2026-12:00:00] [TRT-LLM] [I] Using LLM with PyTorch backend\n[03/01/2026-12:00:01] [TRT-LLM] [I] Generating a new HMAC key for server x\n" +
+				"[TensorRT-LLM] TensorRT LLM version: 1.1.0\n[TensorRT-LLM][INFO] Refreshed the MPI local session\n[03/01/2026-12:00:10] [TRT-LLM] [I] ATTENTION RUNTIME FEATURES: x\n" +
+				"[03/01/2026-12:00:11] [TRT-LLM] [I] Use 8.46 GB for model weights.\n[03/01/2026-12:00:11] [TRT-LLM] [I] Prefetching 8.46GB checkpoint files.\nModel init total -- 4.50s\n" +
+				"[03/01/2026-12:00:16] [TRT-LLM] [I] Using Sampler: TorchSampler\n[03/01/2026-12:00:20] [TRT-LLM] [I] [Autotuner] Autotuning process starts ...\n" +
+				"[03/01/2026-12:00:30] [TRT-LLM] [I] Running CUDA graph capture for 8 batch sizes.\n[03/01/2026-12:00:33] [TRT-LLM] [I] Run generation-only CUDA graph warmup for batch size=1, draft_len=0\n",
+			engine: "tensorrt_llm", version: "1.1.0", outcome: OutcomeTruncated, figures: map[string]any{"model_load_seconds": 4.5},
+			edges: map[string]string{"worker_launch": "1.00-10.00", "model_load": "10.00-14.50", "memory_profiling": "14.50-20.00", "kernel_warmup": "20.00-30.00", "cuda_graph_capture": "30.00-33.00"},
+		},
+		"two ranks of one TensorRT-LLM": {
+			log:    "[TensorRT-LLM] TensorRT LLM version: 1.1.0\n[03/01/2026-12:00:10] [TRT-LLM] [I] ATTENTION RUNTIME FEATURES: x\nModel init total -- 4.50s\nModel init total -- 4.20s\n[03/01/2026-12:00:16] [TRT-LLM] [I] Using Sampler: TorchSampler\n",
+			engine: "tensorrt_llm", version: "1.1.0", outcome: OutcomeTruncated, figures: map[string]any{"model_load_seconds": 4.5}, edges: map[string]string{"model_load/2": ""},
+		},
+		"a Triton whose ensemble comes after its parts": {
+			log: "I0301 12:00:00.000000 1 pinned_memory_manager.cc:240] Pinned memory pool is created at '0x1' with size 2\nI0301 12:00:01.000000 1 model_lifecycle.cc:459] loading: a:1\n" +
+				"I0301 12:00:20.000000 1 model_lifecycle.cc:694] successfully loaded 'a' version 1\nI0301 12:00:20.100000 1 model_lifecycle.cc:459] loading: all:1\nI0301 12:00:20.200000 1 model_lifecycle.cc:694] successfully loaded 'all' version 1\n" +
+				"I0301 12:00:20.300000 1 grpc_server.cc:4819] Started GRPCInferenceService at 0.0.0.0:8001\nI0301 12:00:20.400000 1 http_server.cc:3477] Started HTTPService at 0.0.0.0:8000\n",
+			engine: "tensorrt_llm", outcome: OutcomeReady, edges: map[string]string{"engine_config": "0.00-1.00", "model_load": "1.00-20.30"},
+		},
+		"what SGLang counts at the end": {
+			log:    strings.Replace(sglangHead+sglangLoad+sglangTail, "[2026-03-01 12:06:00]", "[2026-03-01 12:05:50] Engine startup timings (s): load_weight=300.25, kv_cache_allocation=0.51, scheduler_e2e=330.00, cuda_graph={decode=9.00}, tokenizer_e2e=341.00\n[2026-03-01 12:06:00]", 1),
+			engine: "sglang", outcome: OutcomeReady, figures: map[string]any{"weights_load_seconds": 300.25},
+		},
 		"a failed phase ends at the exception": {
 			log: start + "(EngineCore_DP0 pid=2) ERROR 03-01 12:00:20 [core.py:1] Traceback (most recent call last):\n(EngineCore_DP0 pid=2) ERROR 03-01 12:00:20 [core.py:1] KeyError: 'x'\n" +
 				"(APIServer pid=1) INFO 03-01 12:00:50 [x.py:1] shutting down\n", engine: "vllm", version: "0.13.0", outcome: OutcomeFailed, reason: "python_exception:KeyError",

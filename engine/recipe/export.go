@@ -3,6 +3,7 @@
 package recipe
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"encoding/json"
@@ -25,15 +26,18 @@ type export struct {
 
 // Keys of an object that holds a line. Those of the text come in the order in which they are looked for, and so do times.
 var (
-	exportTexts = []string{"textPayload", "jsonPayload", "line", "@message", "LogMessage", "log", "message", "MESSAGE", "_source"}
+	exportTexts = []string{
+		"textPayload", "jsonPayload", "line", "@message", "LogMessage", "LogEntry", "Log_s", "log", "message", "MESSAGE", "_source", "attributes", "properties",
+	}
 	exportTimes = []string{"timestamp", "@timestamp", "time", "ts", "__REALTIME_TIMESTAMP", "TimeGenerated", "date", "ingestionTime", "receiveTimestamp"}
 	// exportMarks are in no line that an engine writes in JSON itself. An object without any has two keys, the text and the time.
 	exportMarks = []string{
 		"textPayload", "jsonPayload", "insertId", "logName", "ingestionTime", "eventId", "logStreamName", "@logStream", "@ptr",
-		"labels", "kubernetes", "stream", "_source", "_HOSTNAME", "__REALTIME_TIMESTAMP", "TimeGenerated", "ContainerName",
+		"labels", "kubernetes", "stream", "_source", "_HOSTNAME", "__REALTIME_TIMESTAMP", "TimeGenerated", "ContainerName", "containerName",
+		"podName", "attributes", "resourceId",
 	}
 	// exportLists hold such objects, in a document.
-	exportLists = []string{"events", "entries", "results", "data", "result", "hits", "logs", "values"}
+	exportLists = []string{"events", "entries", "results", "data", "result", "hits", "logs", "values", "tables", "records"}
 )
 
 // exportedLine is what an export holds of one.
@@ -48,51 +52,59 @@ func exported(object []byte) (exportedLine, bool) {
 	if len(object) == 0 || object[0] != '{' || json.Unmarshal(object, &of) != nil {
 		return exportedLine{}, false
 	}
-	marked := slices.ContainsFunc(exportMarks, func(key string) bool { return of[key] != nil })
-	for _, key := range exportTexts {
-		text, ok := textOf(of[key])
-		if !ok {
-			continue
-		}
-		e := exportedLine{text: text}
-		for _, key := range exportTimes {
-			if e.at = timeOf(of[key]); !e.at.IsZero() {
-				break
-			}
-		}
-		if inner, ok := exported([]byte(text)); ok { // a collector's, in a cloud's
-			return exportedLine{cmp.Or(e.at, inner.at), inner.text}, true
-		}
-		if inner, ok := containerd([]byte(text)); ok {
-			e.text = inner.text
-		}
-		return e, marked || len(of) == 2 && !e.at.IsZero()
+	return exportedOf(of)
+}
+
+func exportedOf(of map[string]json.RawMessage) (exportedLine, bool) {
+	e, ok := lineOf(of)
+	if !ok {
+		return e, false
 	}
-	return exportedLine{}, false
+	if inner, ok := exported([]byte(e.text)); ok { // a collector's, in a cloud's
+		return exportedLine{cmp.Or(e.at, inner.at), inner.text}, true
+	}
+	if inner, ok := containerd([]byte(e.text)); ok {
+		e.text = inner.text
+	}
+	marked := slices.ContainsFunc(exportMarks, func(key string) bool { return of[key] != nil })
+	return e, marked || len(of) == 2 && !e.at.IsZero()
+}
+
+// lineOf is a line and its time. Where the text is in an object, the time may be there, too.
+func lineOf(of map[string]json.RawMessage) (e exportedLine, ok bool) {
+	for _, key := range exportTexts {
+		if e, ok = textOf(of[key]); ok {
+			break
+		}
+	}
+	for _, key := range exportTimes {
+		if at := timeOf(of[key]); !at.IsZero() {
+			return exportedLine{at, e.text}, ok
+		}
+	}
+	return e, ok
 }
 
 // textOf is a line: a string, or what an object holds. What has no text is an engine's own JSON.
-func textOf(value json.RawMessage) (string, bool) {
+func textOf(value json.RawMessage) (exportedLine, bool) {
 	var text string
 	switch {
 	case len(value) == 0:
-		return "", false
+		return exportedLine{}, false
 	case value[0] == '"':
 		err := json.Unmarshal(value, &text)
-		return strings.TrimRight(text, "\r\n"), err == nil
+		return exportedLine{text: strings.TrimRight(text, "\r\n")}, err == nil
 	case value[0] != '{':
-		return "", false
+		return exportedLine{}, false
 	}
 	var of map[string]json.RawMessage
 	if json.Unmarshal(value, &of) != nil {
-		return "", false
+		return exportedLine{}, false
 	}
-	for _, key := range exportTexts {
-		if text, ok := textOf(of[key]); ok {
-			return text, true
-		}
+	if e, ok := lineOf(of); ok {
+		return e, true
 	}
-	return string(value), true
+	return exportedLine{text: string(value)}, true
 }
 
 // timeOf reads a time: RFC 3339, or seconds, milliseconds, microseconds or nanoseconds since 1970, which differ by their size.
@@ -131,26 +143,24 @@ func (x *export) write(to io.Writer, e exportedLine) {
 	fmt.Fprintf(to, "%s\n", e.text)
 }
 
-// document says whether a log is one JSON value that goes over many lines, or an array.
-func document(sample []byte) bool {
+// listed says whether a log is one JSON value that holds a list of lines.
+func listed(sample []byte) bool {
 	text := bytes.TrimLeft(sample, " \t\r\n")
+	inner := bytes.TrimLeft(text, "[ \t\r\n")
 	switch {
-	case len(text) == 0 || text[0] != '{' && text[0] != '[':
+	case len(inner) == 0:
 		return false
 	case text[0] == '[':
-		next := bytes.TrimLeft(text[1:], " \t\r\n")
-		return len(next) > 0 && next[0] == '{'
+		return inner[0] == '{' || inner[0] == '"'
 	}
-	next := bytes.TrimLeft(text[1:], " \t\r\n")
-	line := bytes.TrimSpace(firstLine(text))
-	return len(next) > 0 && next[0] == '"' && (!json.Valid(line) && len(line) < len(text) || json.Valid(line) && listed(line))
+	return text[0] == '{' && !is(exported(bytes.TrimSpace(firstLine(text)))) && descend(json.NewDecoder(bytes.NewReader(text)), 1)
 }
 
-// listed says whether an object holds others, which hold lines.
-func listed(object []byte) bool {
-	var of map[string]json.RawMessage
-	return !is(exported(object)) && json.Unmarshal(object, &of) == nil &&
-		slices.ContainsFunc(exportLists, func(key string) bool { return len(of[key]) > 0 && (of[key][0] == '[' || of[key][0] == '{') })
+// spread says whether a log is of JSON objects that go over many lines each.
+func spread(sample []byte) bool {
+	text := bytes.TrimLeft(sample, " \t\r\n")
+	line := firstLine(text)
+	return bytes.HasPrefix(text, []byte("{")) && bytes.HasPrefix(bytes.TrimLeft(text[1:], " \t\r\n"), []byte(`"`)) && len(line) < len(text) && !json.Valid(bytes.TrimSpace(line))
 }
 
 // backwards says whether JSON lines have the newest first, as Cloud Logging gives them unless it is asked not to.
@@ -172,37 +182,105 @@ func (x *export) backwards(sample []byte) bool {
 	return false
 }
 
-// maxDocument is how long a document may be: unlike lines it is in memory as a whole.
+// maxDocument is how long a document may be: unlike lines, what it says is in memory as a whole, to be sorted.
 const maxDocument = 8 << 20
 
 var errDocument = errors.New("an export that is one JSON document, or has the newest first, of more than 8 MiB: export it as JSON lines, the oldest first")
 
-// whole reads a document, and lines that have to be sorted.
-func (x *export) whole(in io.Reader) io.Reader {
-	raw, err := io.ReadAll(io.LimitReader(in, maxDocument+1))
-	if err == nil && len(raw) > maxDocument {
-		err = errDocument
+// whole reads a document, or lines that have to be sorted, an entry at a time.
+func (x *export) whole(in *bufio.Reader, list bool) io.Reader {
+	sample, _ := in.Peek(sampled) // less is all of it
+	limited := &io.LimitedReader{R: in, N: maxDocument + 1}
+	values := json.NewDecoder(limited)
+	var all []exportedLine
+	for more := !list || descend(values, listDepth(sample)); more; more = list && descend(values, 1) {
+		for values.More() {
+			var value json.RawMessage
+			if values.Decode(&value) != nil {
+				break // cut off: what came before is a log
+			}
+			all = append(all, entries(value)...)
+		}
 	}
-	if err != nil {
+	if limited.N <= 0 {
+		return failing{errDocument}
+	}
+	if _, err := in.Peek(1); err != nil && !errors.Is(err, io.EOF) {
 		return failing{err}
 	}
-	var lines []exportedLine
-	for rest := json.NewDecoder(bytes.NewReader(raw)); rest.More(); {
-		var value json.RawMessage
-		if rest.Decode(&value) != nil {
-			break // cut off: what came before is a log
+	inOrder(all)
+	return &sorted{export: x, lines: all}
+}
+
+// listDepth is in how many lists a document's lines are: what is longer than a sample holds them rather than is one, as a stream
+// of Loki's.
+func listDepth(sample []byte) int {
+	for depth := 1; depth < 3; depth++ {
+		var entry json.RawMessage
+		if d := json.NewDecoder(bytes.NewReader(sample)); !descend(d, depth) || d.Decode(&entry) == nil {
+			return depth
 		}
-		lines = append(lines, entries(value)...)
 	}
-	if n := len(lines); n > 0 && lines[n-1].at.Before(lines[0].at) {
-		slices.Reverse(lines) // so that those of one time are in their order
-		slices.SortStableFunc(lines, func(a, b exportedLine) int { return a.at.Compare(b.at) })
+	return 1
+}
+
+// descend goes on into a document until it is so many lists further in, if there are.
+func descend(document *json.Decoder, lists int) bool {
+	for depth := 0; ; {
+		token, err := document.Token()
+		if err != nil {
+			return false
+		}
+		switch token {
+		case json.Delim('['):
+			if lists--; lists == 0 {
+				return true
+			}
+		case json.Delim('{'):
+			depth++
+		case json.Delim('}'):
+			if depth--; depth == 0 {
+				return false
+			}
+		}
+		if key, ok := token.(string); ok && !slices.Contains(exportLists, key) {
+			var other json.RawMessage
+			if document.Decode(&other) != nil {
+				return false
+			}
+		}
 	}
-	var out bytes.Buffer
-	for _, e := range lines {
-		x.write(&out, e)
+}
+
+// inOrder sorts lines by their time: the newest may be first, and Azure's have no order unless one was asked for. Those of one
+// time stay in theirs, and one without a time stays behind the one before it.
+func inOrder(lines []exportedLine) {
+	back := 0
+	for i := 1; i < len(lines); i++ {
+		if lines[i].at.IsZero() {
+			lines[i].at = lines[i-1].at
+		}
+		back += lines[i].at.Compare(lines[i-1].at)
 	}
-	return &out
+	if back < 0 {
+		slices.Reverse(lines)
+	}
+	slices.SortStableFunc(lines, func(a, b exportedLine) int { return a.at.Compare(b.at) })
+}
+
+// sorted reads lines.
+type sorted struct {
+	*export
+	lines []exportedLine
+	out   bytes.Buffer
+}
+
+// Read implements io.Reader.
+func (s *sorted) Read(to []byte) (int, error) {
+	for ; s.out.Len() == 0 && len(s.lines) > 0; s.lines = s.lines[1:] {
+		s.write(&s.out, s.lines[0])
+	}
+	return s.out.Read(to) //nolint:wrapcheck // io.EOF
 }
 
 // failing is a reader of nothing but an error.
@@ -211,25 +289,57 @@ type failing struct{ err error }
 // Read implements io.Reader.
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-// entries are the lines in a value: an object that holds one, a pair of a time and a line as Loki's answers have it, or lists of those.
+// entries are the lines in a value: a string, an object that holds one, a pair of a time and a line as Loki's answers have it, a
+// row of fields as CloudWatch Insights' have it, a table as Azure's, or lists of those.
 func entries(value json.RawMessage) []exportedLine {
 	if e, ok := exported(value); ok {
 		return []exportedLine{e}
 	}
 	var (
-		out  []exportedLine
-		list []json.RawMessage
-		of   map[string]json.RawMessage
-		pair []string
+		out    []exportedLine
+		list   []json.RawMessage
+		of     map[string]json.RawMessage
+		pair   []string
+		text   string
+		fields []struct {
+			Field string          `json:"field"`
+			Value json.RawMessage `json:"value"`
+		}
+		table struct {
+			Columns []struct {
+				Name string `json:"name"`
+			} `json:"columns"`
+			Rows [][]json.RawMessage `json:"rows"`
+		}
 	)
 	switch {
+	case json.Unmarshal(value, &text) == nil:
+		return []exportedLine{{text: text}}
 	case json.Unmarshal(value, &pair) == nil && len(pair) >= 2:
 		if at := timeOf(json.RawMessage(pair[0])); !at.IsZero() {
 			return []exportedLine{{at, pair[1]}}
 		}
+	case json.Unmarshal(value, &fields) == nil && len(fields) > 0 && fields[0].Field != "":
+		row := map[string]json.RawMessage{}
+		for _, f := range fields {
+			row[f.Field] = f.Value
+		}
+		if e, ok := exportedOf(row); ok {
+			return []exportedLine{e}
+		}
 	case json.Unmarshal(value, &list) == nil:
 		for _, v := range list {
 			out = append(out, entries(v)...)
+		}
+	case json.Unmarshal(value, &table) == nil && len(table.Columns) > 0:
+		for _, cells := range table.Rows {
+			row := map[string]json.RawMessage{}
+			for i := range min(len(cells), len(table.Columns)) {
+				row[table.Columns[i].Name] = cells[i]
+			}
+			if e, ok := exportedOf(row); ok {
+				out = append(out, e)
+			}
 		}
 	case json.Unmarshal(value, &of) == nil:
 		for _, key := range exportLists {

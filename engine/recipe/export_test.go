@@ -91,6 +91,26 @@ func TestALogIsReadHoweverItWasPackedOrExported(t *testing.T) {
 		}
 		return out
 	}
+	azure := each(log, func(_ int, at time.Time, line string) any {
+		return object{"TimeGenerated": at.Format("2006-01-02T15:04:05.0000000Z"), "LogMessage": line, "PodName": "p", "TableName": "PrimaryResult"}
+	})
+	shuffled := strings.Split(strings.TrimSpace(azure), "\n")
+	shuffled[0], shuffled[1], shuffled[4], shuffled[7] = shuffled[7], shuffled[4], shuffled[1], shuffled[0]
+	var rows, cells []any
+	each(log, func(_ int, at time.Time, line string) any {
+		rows = append(rows, []object{{"field": "@timestamp", "value": at.Format("2006-01-02 15:04:05.000")}, {"field": "@message", "value": line}, {"field": "@ptr", "value": "x"}})
+		cells = append(cells, []any{"p", at, line})
+		return ""
+	})
+	query := each("x", func(int, time.Time, string) any {
+		return object{"queryLanguage": "CWLI", "results": rows, "statistics": object{"recordsMatched": 9}, "status": "Complete"}
+	})
+	tables := each("x", func(int, time.Time, string) any {
+		return object{"tables": []any{object{"name": "PrimaryResult", "columns": []object{{"name": "PodName", "type": "string"}, {"name": "TimeGenerated", "type": "datetime"}, {"name": "LogMessage", "type": "dynamic"}}, "rows": cells}}}
+	})
+	hits := strings.ReplaceAll(array(each(log, func(_ int, at time.Time, line string) any {
+		return object{"_index": "x", "_source": object{"@timestamp": at, "message": line, "padding": strings.Repeat("x", sampled/6)}}
+	}), true), "\n", "")
 	want, err := ReadLog(strings.NewReader(log), LogOptions{Now: noon.Add(time.Hour), Location: time.UTC})
 	if err != nil {
 		t.Fatal(err)
@@ -134,7 +154,26 @@ func TestALogIsReadHoweverItWasPackedOrExported(t *testing.T) {
 		"journalctl -o json": each(log, func(_ int, at time.Time, line string) any {
 			return object{"__REALTIME_TIMESTAMP": strconv.FormatInt(at.UnixMicro(), 10), "MESSAGE": line, "_HOSTNAME": "n"}
 		}),
-		"two keys": each(log, func(_ int, at time.Time, line string) any { return object{"time": at, "log": line} }),
+		"a query's results of CloudWatch Insights":               query,
+		"Azure's rows, in no order":                              array(strings.Join(shuffled, "\n"), false),
+		"Azure's rows, newest first":                             array(azure, true),
+		"Azure's tables":                                         tables,
+		"Elasticsearch's answer, newest first, of one long line": `{"took":5,"hits":{"total":{"value":8},"hits":` + hits + "}}\n",
+		"Datadog's answer": `{"data":` + array(each(log, func(_ int, at time.Time, line string) any {
+			return object{"id": "x", "type": "log", "attributes": object{"timestamp": at, "message": line, "tags": []string{"pod_name:p"}}}
+		}), true) + "}",
+		"stern's lines": each(log, func(_ int, _ time.Time, line string) any {
+			return object{"message": line, "namespace": "n", "podName": "p", "containerName": "c"}
+		}),
+		"an array of lines": array(each(log, func(_ int, _ time.Time, line string) any {
+			raw, err := json.Marshal(line)
+			if err != nil {
+				panic(err) // a string can be encoded
+			}
+			return string(raw)
+		}), false),
+		"objects over many lines": strings.ReplaceAll(strings.ReplaceAll(each(log, cloud), "{", "{\n"), ",\"", ",\n\""),
+		"two keys":                each(log, func(_ int, at time.Time, line string) any { return object{"time": at, "log": line} }),
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := ReadLog(strings.NewReader(log), LogOptions{Now: noon.Add(time.Hour), Location: time.UTC})

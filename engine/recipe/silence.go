@@ -10,8 +10,8 @@ import (
 // Silence is a time in which no line came. Long ones are what to look into, with a name or without.
 type Silence struct {
 	Start, End time.Time
-	// Phase is the innermost that it began in, After and Before are those that ended and began last and next; empty if
-	// there is none.
+	// Phase is the innermost that has most of it, After and Before are those that ended last before its middle and began
+	// next after; empty if there is none.
 	Phase, After, Before string
 	// Lines are those around it, of a log that is read later (Options.Embedded). They are its reader's, and never leave.
 	Lines [2]string `json:"-"`
@@ -56,22 +56,49 @@ func (h *hush) heard(at time.Time, line []byte, keep bool) {
 func (h *hush) placed(phases []Phase, from, to time.Time) []Silence {
 	var out []Silence
 	for _, s := range h.times {
-		if s.Start.Before(from) || s.End.After(to) {
-			continue
+		if !s.Start.Before(from) && !s.End.After(to) {
+			s.place(phases)
+			out = append(out, s)
 		}
-		var before, after time.Time
-		for _, p := range phases {
-			if !p.Start.After(s.Start) && p.End.After(s.Start) {
-				s.Phase = p.Name // children come after their parents
-			}
-			if !p.End.After(s.Start) && !p.End.Before(after) {
-				s.After, after = p.Name, p.End
-			}
-			if !p.Start.Before(s.End) && (before.IsZero() || p.Start.Before(before)) {
-				s.Before, before = p.Name, p.Start
-			}
-		}
-		out = append(out, s)
 	}
 	return out
+}
+
+// place names a silence by the innermost phase that has most of it, not by what is open when it begins: stamps of whole
+// seconds and lengths with two decimals leave an edge on either side of the line that told of it. What comes before and
+// after that phase is told by its middle.
+func (s *Silence) place(phases []Phase) {
+	middle := s.Start.Add(s.Length() / 2)
+	var most, after, before *Phase
+	for i := range phases {
+		p := &phases[i]
+		if 2*shared(*p, Phase{Start: s.Start, End: s.End}) > s.Length() && (most == nil || p.level() >= most.level()) {
+			most = p
+		}
+		if !p.End.After(middle) && (after == nil || p.End.After(after.End) || p.End.Equal(after.End) && p.level() <= after.level()) {
+			after = p
+		}
+		if !p.Start.Before(middle) && (before == nil || p.Start.Before(before.Start)) { // parents come before their children
+			before = p
+		}
+	}
+	s.Phase, s.After, s.Before = most.called(), after.called(), before.called()
+}
+
+func (p *Phase) called() string {
+	if p == nil {
+		return ""
+	}
+	return p.Name
+}
+
+// level is how deep a phase lies.
+func (p *Phase) level() int {
+	switch {
+	case p.Parent == "":
+		return 0
+	case parents[p.Name] == "":
+		return 1
+	}
+	return 2
 }

@@ -145,3 +145,72 @@ func TestLinesWithoutAPrefixAreTheServersSinceVLLM031(t *testing.T) {
 		})
 	}
 }
+
+// One start is drawn by the clock of whoever reads its lines, to the millisecond, and by the engine's stamps, of whole seconds: the
+// phase that a line ends is then known a moment before it, or after.
+func TestASilenceIsInThePhaseThatHasItsSeconds(t *testing.T) {
+	at := func(s float64) time.Time { return noon.Add(time.Duration(s * float64(time.Second))) }
+	of := func(name, parent string, from, to float64) Phase {
+		return Phase{Name: name, Key: name, Parent: parent, Start: at(from), End: at(to)}
+	}
+	for name, c := range map[string]struct {
+		dynamo, compile float64 // when dynamo ended and torch_compile began
+		from, to        float64
+		want            string // phase, after, before
+	}{
+		"a phase that ends as its line comes":   {10, 4.6, 10, 12.4, "torch_compile dynamo kv_cache_init"},
+		"one that was moved into its parent":    {10.4, 5, 10, 12.4, "torch_compile dynamo kv_cache_init"},
+		"one that ended before its line":        {9.7, 4.6, 10, 12.4, "torch_compile dynamo kv_cache_init"},
+		"a silence before the line":             {10, 4.6, 5, 10, "dynamo model_load kv_cache_init"},
+		"one that began before its phase":       {10, 5.4, 5, 10, "dynamo model_load kv_cache_init"},
+		"one that two phases have halves of":    {10, 4.6, 8, 12, "torch_compile dynamo kv_cache_init"},
+		"one that no phase beside the init has": {10, 4.6, 20, 30, "vllm_init kv_cache_init "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := Silence{Start: at(c.from), End: at(c.to)}
+			s.place([]Phase{
+				of("vllm_init", "", 0, 40), of("model_load", "vllm_init", 1, 4.5), of("weights_load", "model_load", 1, 4.5),
+				of("torch_compile", "vllm_init", c.compile, 13), of("dynamo", "torch_compile", c.compile, c.dynamo), of("kv_cache_init", "vllm_init", 13, 14),
+			})
+			if got := strings.Join([]string{s.Phase, s.After, s.Before}, " "); got != c.want {
+				t.Errorf("%q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestASilenceHasOneNameWhoeverTellsOfIt(t *testing.T) {
+	line := func(ms int, text string) (time.Time, string) {
+		when := noon.Add(time.Duration(ms) * time.Millisecond)
+		return when, "(EngineCore pid=2) INFO " + when.Format("01-02 15:04:05") + " [x.py:1] " + text
+	}
+	told := []struct {
+		ms   int
+		text string
+	}{
+		{0, "Initializing a V1 LLM engine (v0.19.0) with config: model='m'"}, {1100, "Starting to load model m..."}, {4700, "Model loading took 1.5 GiB memory and 3.500000 seconds"},
+		{10310, "Dynamo bytecode transform time: 5.60 s"}, {12710, "Compiling a graph for compile range (1, 2048) takes 2.31 s"}, {13750, "torch.compile took 7.69 s in total"},
+		{14020, "init engine (profile, create kv cache, warmup model) took 9.30 s"},
+	}
+	live := ByName("vllm").NewReader(Options{Location: time.UTC})
+	var log strings.Builder
+	for _, l := range told {
+		at, text := line(l.ms, l.text)
+		live.Line(at, []byte(text))
+		log.WriteString(text + "\n")
+	}
+	names := func(r Result) (all []string) {
+		for _, s := range r.Silences {
+			all = append(all, s.Phase+" after "+s.After)
+		}
+		slices.Sort(all)
+		return all
+	}
+	want := []string{"dynamo after model_load", "model_load after worker_launch", "torch_compile after dynamo"}
+	if got := names(live.Result(nil, noon.Add(15*time.Second))); !slices.Equal(got, want) {
+		t.Errorf("live: %q", got)
+	}
+	if got := names(readText(t, log.String())); !slices.Equal(got, want) {
+		t.Errorf("by its stamps: %q", got)
+	}
+}

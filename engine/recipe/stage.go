@@ -79,12 +79,15 @@ func (s *launch) left(phase string, at time.Time) {
 	}
 }
 
-// began is since when the engine is in a stage, if it is in it.
-func (s *launch) began(phase string) time.Time {
-	if now := s.stage(); len(s.stages) > 0 && (now.name == phase || parents[now.name] == phase) {
-		return now.at
+// began is since when the engine is in a stage, or in one of its parts, if it is in it.
+func (s *launch) began(phase string) (since time.Time) {
+	for _, g := range slices.Backward(s.stages) {
+		if g.name != phase && parents[g.name] != phase {
+			break
+		}
+		since = g.at
 	}
-	return time.Time{}
+	return since
 }
 
 // coarse: stamps are of whole seconds, so two that are less than this apart may be of one time.
@@ -100,8 +103,13 @@ const (
 // named fills what lies between the phases of begin to end with stages, of which the first is given, so that a phase ends
 // where the next begins. Where neither is known, the time has no name.
 func (s *launch) named(phases []Phase, first string, begin, end time.Time, noise time.Duration) []Phase {
+	for i := range phases {
+		if up, ok := holder(phases, phases[i]); ok { // else what sticks out, by a stamp's rounding, covers what lies before its parent
+			phases[i].fit(up)
+		}
+	}
 	slices.SortStableFunc(phases, func(a, b Phase) int { return cmp.Or(a.Start.Compare(b.Start), b.End.Compare(a.End)) })
-	f := filler{launch: s, first: first, out: phases}
+	f := filler{launch: s, first: first, noise: noise, out: phases}
 	at, last := begin, -1
 	for i := range phases {
 		if parents[f.out[i].Name] != "" && within(f.out, f.out[i]) {
@@ -118,7 +126,7 @@ func (s *launch) named(phases []Phase, first string, begin, end time.Time, noise
 				f.out[last].End = p.Start
 			case p.moves():
 				f.out[i].Start = at
-			case last < 0 && s.stageBefore(p.Start, first) != p.Name: // else its own line opened it a moment early
+			case noise == coarse, last < 0 && s.stageBefore(p.Start, first) != p.Name: // else its own line opened it a moment early
 				f.fill(at, p.Start)
 			}
 		}
@@ -126,10 +134,11 @@ func (s *launch) named(phases []Phase, first string, begin, end time.Time, noise
 			at, last = f.out[i].End, i
 		}
 	}
-	if near := end.Sub(at) < noise && last >= 0; !near {
-		f.fill(at, end)
-	} else if at.Before(end) && f.out[last].moves() {
+	switch near := end.Sub(at) < noise && last >= 0; {
+	case near && at.Before(end) && f.out[last].moves():
 		f.out[last].End = end
+	case !near, noise == coarse:
+		f.fill(at, end)
 	}
 	return f.out
 }
@@ -169,6 +178,7 @@ func within(phases []Phase, p Phase) bool {
 type filler struct {
 	*launch
 	first string // the stage before any is known
+	noise time.Duration
 	out   []Phase
 }
 
@@ -195,6 +205,9 @@ func (f *filler) add(name string, from, to time.Time) {
 	}
 	if up := parents[name]; up != "" && up != startup.SpanServerReady {
 		f.add(up, from, to)
+		if to.Sub(from) < f.noise {
+			return // no more than how far a length and a stamp differ: no part of its own
+		}
 	}
 	for i := range f.out {
 		p := &f.out[i]

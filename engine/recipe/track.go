@@ -76,8 +76,9 @@ func (s *launch) phaseEdge(l line, rank string, r *rule, c capture, embedded boo
 	if l.bar && l.own && !has && r.Edge == "begin" {
 		length = drawnFor(l.text) // its earlier updates were not seen
 	}
-	if has && !l.own { // at is when something was said last: that silence was this
-		at = at.Add(length)
+	begin := cmp.Or(t.open[rank].start, earliest(t.open), s.began(r.Phase))
+	if has && !l.own { // at is when something was said last: that silence was this, since then or since it was opened
+		at = later(at, cmp.Or(begin, at).Add(length))
 	}
 	if !isLoading(r.Phase) {
 		s.loaded(rank, r.Whole, at.Add(-length))
@@ -96,13 +97,6 @@ func (s *launch) phaseEdge(l line, rank string, r *rule, c capture, embedded boo
 	}
 	if r.Once && len(t.spans[rank]) > 0 {
 		return
-	}
-	begin := t.open[rank].start
-	if begin.IsZero() {
-		begin = earliest(t.open)
-	}
-	if begin.IsZero() {
-		begin = s.began(r.Phase)
 	}
 	opened := !begin.IsZero()
 	if l.early && parents[r.Phase] == "" {
