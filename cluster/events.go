@@ -53,6 +53,7 @@ func (r *Reader) page(ctx context.Context, namespace, fields string, out *events
 	pages := pager.New(func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 		return r.Client.CoreV1().Events(namespace).List(ctx, o)
 	})
+	pages.PageBufferSize = 0 // see eachPod
 	//nolint:wrapcheck // told by what it is, see unread
 	return pages.EachListItem(ctx, metav1.ListOptions{FieldSelector: fields}, func(o runtime.Object) error {
 		e := o.(*corev1.Event)

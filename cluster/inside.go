@@ -17,27 +17,39 @@ import (
 
 // inside reads what happened in the target container: the last of its runs and, if that is asked for, the one before.
 func (r *Reader) inside(ctx context.Context, p *corev1.Pod, id endpoint.Identity, facts *pod.Facts, s *Start) {
-	t, ok := podlog.TargetOf(p, id)
-	runs := t.Runs(s.Outside, facts)
-	if !ok || len(runs) == 0 {
+	if t, ok := podlog.TargetOf(p, id); ok {
+		r.attempts(ctx, &t, t.Runs(s.Outside, facts), s)
+	}
+}
+
+// attempts reads the runs of a container whose logs are there.
+func (r *Reader) attempts(ctx context.Context, t *podlog.Target, runs []container.Run, s *Start) {
+	if len(runs) == 0 {
 		return
 	}
 	last := runs[len(runs)-1]
-	s.lackAttempts(last.Attempt, r.Previous)
-	if r.Previous && len(runs) > 1 {
-		r.read(ctx, &t, runs[len(runs)-2], true, s)
+	// A kubelet keeps the log of a container's last run, and of the one before it while that runs. Who waits to be started again has no
+	// log but that of its last run: then status does not tell of the one before, either.
+	kept := len(runs) > 1 && runs[len(runs)-2].Attempt == last.Attempt-1
+	s.lackAttempts(last.Attempt, kept, r.Previous)
+	if kept && r.Previous {
+		r.read(ctx, t, runs[len(runs)-2], true, s)
 	}
-	r.read(ctx, &t, last, false, s)
+	r.read(ctx, t, last, false, s)
 }
 
-func (s *Start) lackAttempts(last int, previous bool) {
+func (s *Start) lackAttempts(last int, kept, previous bool) {
+	const gone = "those before are gone"
 	switch {
-	case last == 2 && !previous:
+	case last == 1, last == 2 && kept && previous:
+	case last == 2 && kept:
 		s.lacks(Missing{"the log of attempt 1 was not read", "--previous reads it"})
-	case last > 2 && !previous:
-		s.lacks(Missing{fmt.Sprintf("of %d attempts the log of the last one was read", last), "--previous reads one more; those before are gone"})
-	case last > 2:
-		s.lacks(Missing{fmt.Sprintf("of %d attempts the logs of the last two are kept", last), ""})
+	case kept && previous:
+		s.lacks(Missing{fmt.Sprintf("of %d attempts the logs of the last two were read", last), gone})
+	case kept:
+		s.lacks(Missing{fmt.Sprintf("of %d attempts the log of the last one was read", last), "--previous reads one more; " + gone})
+	default:
+		s.lacks(Missing{fmt.Sprintf("of %d attempts the log of the last one was read", last), gone})
 	}
 }
 
@@ -61,11 +73,14 @@ func (r *Reader) read(ctx context.Context, t *podlog.Target, run container.Run, 
 		log.Finish(now)
 	} else {
 		log.Unheard(now)
-		going.of = container.Run{} // it is read anew
+		going.spent = true // it is read anew
 	}
+	foreign, later := log.Foreign()
 	switch {
 	case err != nil:
-	case log.Strange > 0 && log.Empty():
+	case later:
+		s.lacks(Missing{what + " is already that of the next attempt", "try again"})
+	case foreign:
 		s.lacks(Missing{what + " is of another attempt", "--previous"})
 	case log.HeadGone():
 		s.lacks(Missing{"the begin of " + what + " was rotated away: what happened inside is not told", "the wrapper, or the watcher, tells it as it happens"})

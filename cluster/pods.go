@@ -75,17 +75,24 @@ func Pods(ctx context.Context, getter genericclioptions.RESTClientGetter, client
 }
 
 func list(ctx context.Context, client kubernetes.Interface, namespace, selector string) (pods []corev1.Pod, err error) {
+	err = eachPod(ctx, client, namespace, selector, func(p *corev1.Pod) { pods = append(pods, *p) })
+	return pods, err
+}
+
+// eachPod asks for pods by the page. While one is looked at, the next is asked for, and no more.
+func eachPod(ctx context.Context, client kubernetes.Interface, namespace, selector string, take func(*corev1.Pod)) error {
 	pages := pager.New(func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 		return client.CoreV1().Pods(namespace).List(ctx, o)
 	})
-	err = pages.EachListItem(ctx, metav1.ListOptions{LabelSelector: selector}, func(o runtime.Object) error {
-		pods = append(pods, *o.(*corev1.Pod))
+	pages.PageBufferSize = 0
+	err := pages.EachListItem(ctx, metav1.ListOptions{LabelSelector: selector}, func(o runtime.Object) error {
+		take(o.(*corev1.Pod))
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("list pods: %w", err)
+		return fmt.Errorf("list pods: %w", err)
 	}
-	return pods, nil
+	return nil
 }
 
 // Objects are the objects that are named, as kubectl takes names; one without a kind is a pod's.

@@ -21,10 +21,10 @@ type Progress struct {
 // reading is how far a log was read.
 type reading struct {
 	log   *container.Log
-	of    container.Run
 	skew  time.Duration
 	place podlog.Place
 	bytes int64
+	spent bool // its story was told as far as it went, since the log could not be read on
 }
 
 // stampLength is that of what stands before and behind a line.
@@ -32,7 +32,7 @@ const stampLength = int64(len("2006-01-02T15:04:05.000000000Z \n"))
 
 // reading is where to go on in the log of a run: at its begin, unless it was read of.
 func (p *Progress) reading(t *podlog.Target, run container.Run, previous bool, skew time.Duration) *reading {
-	fresh := &reading{log: container.NewLog(run), of: run, skew: skew}
+	fresh := &reading{log: container.NewLog(run), skew: skew}
 	if p == nil {
 		return fresh
 	}
@@ -40,7 +40,7 @@ func (p *Progress) reading(t *podlog.Target, run container.Run, previous bool, s
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	known := p.readings[key]
-	if known != nil && known.of.Begin == run.Begin && known.skew == skew {
+	if known != nil && !known.spent && known.skew == skew && known.log.Fits(run) {
 		known.log.Over(run)
 		return known
 	}

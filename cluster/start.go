@@ -52,11 +52,14 @@ const fewPods = 4
 func (r *Reader) Starts(ctx context.Context, pods []corev1.Pod) []Start {
 	var (
 		out    = make([]Start, len(pods))
-		events = r.events(ctx, pods)
-		nodes  = r.nodes(ctx, pods)
+		events *events
+		nodes  *nodes
 		limit  = make(chan struct{}, atATime)
 		all    sync.WaitGroup
 	)
+	all.Go(func() { events = r.events(ctx, pods) })
+	nodes = r.nodes(ctx, pods)
+	all.Wait()
 	for i := range pods {
 		limit <- struct{}{}
 		all.Go(func() {
@@ -73,7 +76,7 @@ func (r *Reader) Starts(ctx context.Context, pods []corev1.Pod) []Start {
 func (r *Reader) start(ctx context.Context, p *corev1.Pod, events *events, nodes *nodes) Start {
 	now := r.Now()
 	read := endpoint.FromPod(p)
-	id := r.identify(p, read)
+	id := identify(p, read)
 	labels, missing := nodes.of(p.Spec.NodeName)
 	s := Start{Subject: subject(p, read, id, labels)}
 	if missing != (Missing{}) && s.Subject.GPUType == "" && id.GPU {
@@ -93,17 +96,29 @@ func (r *Reader) start(ctx context.Context, p *corev1.Pod, events *events, nodes
 	}
 	t := facts.Build(now, 0)
 	s.Outcome, s.Outside = t.Outcome, t.Spans
-	r.inside(ctx, p, id, facts, &s)
+	switch c := r.Container; c {
+	case "", id.Container:
+		r.inside(ctx, p, id, facts, &s)
+	default:
+		other := *facts
+		other.Target = c
+		r.beside(ctx, p, identified(p, read, c), &other, &s)
+	}
 	return s
 }
 
 // identify tells what the pod is. Of one that is no endpoint it is the container that kubectl logs would take.
-func (r *Reader) identify(p *corev1.Pod, read *endpoint.Pod) endpoint.Identity {
+func identify(p *corev1.Pod, read *endpoint.Pod) endpoint.Identity {
 	s := inject.Selected(inject.Request{Pod: read, Namespace: p.Namespace, Policy: config.Default()})
-	if s.Identity.Container != "" && r.Container == "" {
+	if s.Identity.Container != "" {
 		return s.Identity
 	}
-	name := cmp.Or(r.Container, p.Annotations["kubectl.kubernetes.io/default-container"], p.Spec.Containers[0].Name)
+	return identified(p, read, cmp.Or(p.Annotations["kubectl.kubernetes.io/default-container"], p.Spec.Containers[0].Name))
+}
+
+// identified tells what the pod would be if that container served.
+func identified(p *corev1.Pod, read *endpoint.Pod, name string) endpoint.Identity {
+	s := inject.Selected(inject.Request{Pod: read, Namespace: p.Namespace, Policy: config.Default()})
 	told := s.Settings.Told
 	told.Container = name
 	return endpoint.Identify(read, endpoint.Options{Namespace: p.Namespace, Region: s.Settings.Region, Told: told})

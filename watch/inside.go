@@ -20,7 +20,6 @@ const (
 	maxParts    = 3           // of a run's log, of that size
 	patience    = time.Minute // a start that is over waits no longer for its log
 	lateWords   = 2 * time.Second
-	otherRun    = 2 * time.Second // a line that is younger than a run's end by that much is the next run's
 )
 
 // looks are how long a run goes on when its log is looked at in between: to see how far it is, since nothing else tells that a
@@ -69,9 +68,7 @@ type inside struct {
 type reading struct {
 	attempt  int
 	log      *container.Log // nil: not begun, or let go of
-	begin    time.Time      // of the run, as log has it
 	place    podlog.Place
-	last     time.Time // line
 	heard    time.Time // when the log was last read to its end
 	looked   int
 	failed   int // requests for its end
@@ -229,8 +226,8 @@ func (in *inside) toldKey(attempt int) string {
 
 // begun begins with a run's log, unless that is begun.
 func (r *reading) begun(run container.Run) {
-	if r.log == nil || !r.begin.Equal(run.At) || !run.Ended.IsZero() && r.last.Sub(run.Ended) > otherRun {
-		r.log, r.begin, r.place, r.last = container.NewLog(run), run.At, podlog.Place{}, time.Time{}
+	if r.log == nil || !r.log.Fits(run) {
+		r.log, r.place = container.NewLog(run), podlog.Place{}
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coldtrace/coldtrace/podlog"
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/startup/container"
 )
@@ -134,7 +133,7 @@ func TestALogIsBegunAnewWhenItMayHoldAnotherRunsLines(t *testing.T) {
 			r := &reading{attempt: 1}
 			r.begun(run)
 			before := r.log
-			r.last, r.place = created.Add(tc.last), podlog.Place{}
+			before.Line(created.Add(tc.last), []byte("a line"))
 			r.begun(tc.run)
 			if anew := r.log != before; anew != tc.anew {
 				t.Errorf("anew: %v", anew)

@@ -175,21 +175,14 @@ var errOther = errors.New("the log is that of another run")
 // read makes one request.
 func (r *reading) read(ctx context.Context, w *Watcher, t *podlog.Target, j *job) (podlog.Answer, error) {
 	r.begun(j.run)
-	other := false
+	r.log.Over(j.run)
 	ctx, cancel := context.WithTimeout(ctx, patience/2)
 	defer cancel()
 	answer, err := t.Read(ctx, w.client, podlog.Request{
 		Previous: j.previous, After: r.place, MaxBytes: maxLogBytes, GoesOn: true, Skew: j.skew, Within: w.cfg.LogAnswer,
-	}, func(at time.Time, text []byte) bool {
-		if !j.run.Ended.IsZero() && at.Sub(j.run.Ended) > otherRun {
-			other = r.last.IsZero()
-			return false
-		}
-		r.last = at
-		return r.log.Line(at, text)
-	})
+	}, r.log.Line)
 	r.place = answer.Place
-	if other && !j.previous {
+	if _, later := r.log.Foreign(); later && !j.previous {
 		err = errOther
 	}
 	return answer, err

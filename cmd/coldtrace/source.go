@@ -14,7 +14,6 @@ import (
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -159,23 +158,16 @@ func (s *source) read(ctx context.Context, pods []corev1.Pod) ([]*trace.Trace, [
 	return trace.Collapse(trace.Build(spans)), cluster.Lacking(starts)
 }
 
-// siblings are the starts of the other pods of a pod's owner, where a single pod is asked for.
+// siblings are the starts of a few other pods of a pod's owner, where a single pod is asked for.
 func (s *source) siblings(ctx context.Context, names []string) ([]*trace.Trace, error) {
 	pods, err := s.pods(ctx, names)
 	if err != nil || len(pods) != 1 {
 		return nil, err
 	}
-	owner := metav1.GetControllerOf(&pods[0])
-	if owner == nil {
-		return nil, nil
-	}
-	all, err := cluster.Pods(ctx, s.config, s.reader.Client, cluster.Choice{Namespace: pods[0].Namespace}, time.Now())
+	others, err := cluster.Siblings(ctx, s.reader.Client, &pods[0])
 	if err != nil {
-		return nil, fmt.Errorf("look for other pods of %s: %w", owner.Name, err)
+		return nil, err
 	}
-	others := slices.DeleteFunc(all, func(p corev1.Pod) bool {
-		return p.UID == pods[0].UID || !metav1.IsControlledBy(&p, &metav1.ObjectMeta{UID: owner.UID})
-	})
 	traces, _ := s.read(ctx, others) // what they lack is nobody's business
 	return traces, nil
 }

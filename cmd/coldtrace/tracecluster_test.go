@@ -379,7 +379,7 @@ func TestAnyPodOfAClusterIsDrawnWithNothingInstalled(t *testing.T) {
 		"one that failed": {
 			b.admin, []string{"pod/failed"},
 			[]string{"cuda_out_of_memory", "#3", "model_load"},
-			[]string{"of 3 attempts the log of the last one was read: --previous reads one more"}, nil,
+			[]string{"of 3 attempts the log of the last one was read: those before are gone"}, nil,
 		},
 		"one that goes on": {b.admin, []string{"going"}, []string{"still starting", "vllm_init", "model_load", "going on"}, nil, nil},
 		"a log whose begin is gone": {

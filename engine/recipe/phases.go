@@ -24,6 +24,9 @@ var parents = map[string]string{
 	startup.SpanLoRALoad:         startup.SpanServerReady,
 }
 
+// PartOf is the phase that one of that name lies in, if it does not lie in the engine's init or before such a phase; empty: none.
+func PartOf(phase string) string { return parents[phase] }
+
 func (r *Reader) phases(died string, end time.Time) []Phase {
 	s := r.start
 	engine, parted := s.engineTime(), died != "" && s.partFailed()

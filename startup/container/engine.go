@@ -22,6 +22,7 @@ type engine struct {
 	// launches are those before it, by other processes: each has a reader of its own.
 	launches []recipe.Attempt
 	family   map[int]bool // the processes of its tree
+	loads    int          // downloads before it that are called as its own is
 }
 
 // runs takes a recognised engine. The process may be nil if nobody can see it.
@@ -30,7 +31,7 @@ func (s *Story) runs(r *recipe.Recipe, argv []string, start time.Time, p *Proces
 	if s.ray != nil && s.ray.end.IsZero() && !s.ray.member && !s.ray.proc.End.IsZero() {
 		s.rayComplete(s.ray.proc.End)
 	}
-	e := &engine{recipe: r, proc: p, argv: argv, start: start, reader: r.NewReader(recipe.Options{Start: start, One: p != nil})}
+	e := &engine{recipe: r, proc: p, argv: argv, start: start, loads: s.names[startup.SpanHFDownload], reader: r.NewReader(recipe.Options{Start: start, One: p != nil})}
 	if p != nil {
 		e.family = map[int]bool{p.PID: true}
 	}

@@ -50,15 +50,16 @@ type Log struct {
 	first time.Time        // line
 	last  time.Time        // line: the clock of whoever reads may be behind
 	ready time.Time        // by the engine's word
-	// Strange counts lines from before the run: the log is that of another attempt, or clocks disagree.
-	Strange int
+	begun time.Time        // of the run, before a line said better
+	older bool             // there are lines from before the run: the log is that of another run, or clocks disagree
+	newer bool             // there are lines from after its end
 }
 
 // Margins of a log.
 const (
 	lateWords = time.Second     // after an engine is up it may say more of its start
 	readyMiss = 5 * time.Second // more than the kubelet's status, with its whole seconds, may be early
-	otherRun  = 2 * time.Second // a line that is older than the run by that much is not the run's
+	otherRun  = 2 * time.Second // a line that is older than the run by that much, or younger than its end, is not the run's
 	longHead  = 2 * time.Minute // without a word; after that a line that is no introduction says that the head is gone
 )
 
@@ -67,7 +68,7 @@ func NewLog(run Run) *Log {
 	run.Source = startup.TimeLog
 	named := run.Engine
 	run.Engine = nil // the log shows which of its lines are whose
-	l := &Log{run: run, story: New(run.Begin, func([]startup.Span) {}), since: run.At}
+	l := &Log{run: run, story: New(run.Begin, func([]startup.Span) {}), since: run.At, begun: run.At}
 	l.run.Engine = named
 	return l
 }
@@ -78,8 +79,11 @@ func (l *Log) Line(at time.Time, text []byte) (more bool) {
 	case l.story.done:
 		return false
 	case at.Before(l.run.At.Add(-otherRun)):
-		l.Strange++
+		l.older = true
 		return true
+	case l.after(&l.run, at):
+		l.newer = true
+		return false
 	case l.first.IsZero():
 		l.first = at
 		if at.Before(l.run.At) { // the event follows the start, and the status has whole seconds
@@ -182,7 +186,7 @@ func (l *Log) engine(at time.Time, reader *recipe.Reader) {
 	l.downloaded()
 	s.flushDownloads()
 	if s.engine == nil || s.engine.reader != reader {
-		s.engine = &engine{recipe: reader.Recipe(), start: l.since, reader: reader}
+		s.engine = &engine{recipe: reader.Recipe(), start: l.since, loads: s.names[startup.SpanHFDownload], reader: reader}
 	}
 	if !s.serves(s.engine) {
 		s.engineTold(at)
@@ -190,6 +194,15 @@ func (l *Log) engine(at time.Time, reader *recipe.Reader) {
 		l.ready = ready
 	}
 }
+
+// after tells whether a line is the next run's: the container was started again before its log was read.
+func (l *Log) after(run *Run, at time.Time) bool {
+	return !run.Ended.IsZero() && at.Sub(run.Ended) > otherRun
+}
+
+// Fits tells whether all that was read can be the run's, now that more is known of it. Who reads a log while its run goes on
+// may have got lines of the next one, before anybody says that it ended.
+func (l *Log) Fits(run Run) bool { return l.begun.Equal(run.At) && !l.after(&run, l.last) }
 
 // Over takes how a run ended that went on when its log was begun.
 func (l *Log) Over(run Run) {
@@ -214,6 +227,11 @@ func (l *Log) Done() bool { return l.story.done }
 
 // Empty tells that the log has no line of the run.
 func (l *Log) Empty() bool { return l.first.IsZero() }
+
+// Foreign tells that all lines are those of other runs, and whether the first of these is a later one.
+func (l *Log) Foreign() (is, later bool) {
+	return l.Empty() && (l.older || l.newer), l.Empty() && l.newer
+}
 
 // Unheard ends the story of a run whose log nobody could read: when it began and ended is all there is.
 func (l *Log) Unheard(now time.Time) {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/coldtrace/coldtrace/engine/recipe"
 	"github.com/coldtrace/coldtrace/startup"
 )
 
@@ -85,8 +86,11 @@ func (s *Story) Settle(now time.Time) {
 	}
 	var fresh []startup.Span
 	for _, sp := range s.engineSpans(e, e.reader.Result(nil, now)) {
-		if _, ok := s.early[sp.Key]; ok || sp.Failure != "" || now.Sub(sp.End) < settlePhase || sp.Name == e.recipe.Name()+"_init" {
+		if _, ok := s.early[sp.Key]; ok || s.told[sp.Key] || sp.Failure != "" || now.Sub(sp.End) < settlePhase || sp.Name == e.recipe.Name()+"_init" {
 			continue
+		}
+		if part := recipe.PartOf(sp.Name); part != "" && sp.ParentKey == startup.Key(e.recipe.Name()+"_init", "", s.begin.Attempt) {
+			continue // what it is a part of may only be told when that has ended: a download, and the loading that it is the begin of
 		}
 		s.early[sp.Key] = sp
 		s.list(sp)

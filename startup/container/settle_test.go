@@ -173,3 +173,57 @@ func TestAStartThatIsToldToEndIsToldAtOnceAndCountedWhenItHasEnded(t *testing.T)
 		})
 	}
 }
+
+// slowStart tells a start whose engine is silent for long after lines with a text, after some processes have come and gone.
+func slowStart(t *testing.T, log, engine, slow string, before ...*Process) *told {
+	t.Helper()
+	text, err := os.ReadFile("../../engine/recipe/testdata/" + log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Now()
+	s := newTold(at)
+	for _, p := range before {
+		p.Start, p.End = at, at.Add(time.Minute)
+		s.Became(p)
+		s.Exited(p)
+		at = p.End
+	}
+	s.runs(recipe.ByName(engine), nil, at, nil)
+	for line := range bytes.SplitSeq(text, []byte("\n")) {
+		at = at.Add(100 * time.Millisecond)
+		s.Line(at, line)
+		if bytes.Contains(line, []byte(slow)) {
+			at = at.Add(settlePhase + time.Second)
+		}
+		s.Settle(at)
+	}
+	s.Ready(at)
+	return s
+}
+
+// What is told early, where long passes between an engine's lines, may get another length, but no other parent: backends keep both.
+func TestNothingHasTwoParentsInASlowStart(t *testing.T) {
+	for log, c := range map[string]struct{ engine, slow string }{
+		"vllm-0.12.0-download.log": {"vllm", "Time spent downloading"},
+		"vllm-0.19.0.log": {"vllm", ""}, "lmdeploy-pytorch.log": {"lmdeploy", ""}, "tgi-two-shards.log": {"tgi", ""},
+	} {
+		for key, spans := range slowStart(t, log, c.engine, c.slow).spans {
+			for _, again := range spans[1:] {
+				if again.ParentKey != spans[0].ParentKey || again.Name != spans[0].Name {
+					t.Errorf("%s: %s is told as\n%+v and as\n%+v", log, key, spans[0], again)
+				}
+			}
+		}
+	}
+}
+
+// A download by a tool and one by the engine, of the same name, are two.
+func TestTheEngineDownloadsWhatAToolHasLeft(t *testing.T) {
+	s := slowStart(t, "vllm-0.12.0-download.log", "vllm", "Time spent downloading", &Process{PID: 6, Argv: []string{"hf", "download", "org/model"}})
+	for key, parent := range map[string]string{"hf_download": startup.KeyInContainer, "hf_download/2": startup.SpanModelLoad} {
+		if spans := s.spans[key]; len(spans) != 1 || spans[0].ParentKey != parent || s.measured[key] != 1 {
+			t.Errorf("%s: %+v, counted %d times", key, spans, s.measured[key])
+		}
+	}
+}

@@ -136,6 +136,11 @@ func (s *Story) engineSpans(e *engine, r recipe.Result) []startup.Span {
 		if p.Name == startup.SpanServerReady {
 			continue // health knows better
 		}
+		if p.Name == startup.SpanHFDownload && e.loads > 0 { // a tool has downloaded, too
+			count := 1
+			_, _ = fmt.Sscanf(p.Key, p.Name+"/%d", &count)
+			p.Key = fmt.Sprintf("%s/%d", p.Name, e.loads+count)
+		}
 		sp := startup.Span{
 			Name: p.Name, Key: startup.Key(p.Key, "", s.begin.Attempt), ParentKey: startup.Key(startup.SpanStartup, "", s.begin.Attempt),
 			Start: p.Start, End: p.End, Failure: p.Failure, Attributes: attributesOf(p.Attributes),
