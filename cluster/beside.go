@@ -23,13 +23,13 @@ import (
 //	├─ init_container fetch
 //	│  └─ s5cmd_download fetch
 func (r *Reader) beside(ctx context.Context, p *corev1.Pod, id endpoint.Identity, facts *pod.Facts, s *Start) {
+	id.Container = r.Container // which need be none that could serve
 	t, ok := podlog.TargetOf(p, id)
 	if !ok {
 		s.lacks(Missing{"there is no container " + r.Container + " in " + p.Name, "there are " + strings.Join(containers(p), ", ")})
 		return
 	}
-	init := slices.ContainsFunc(p.Spec.InitContainers, func(c corev1.Container) bool { return c.Name == t.Container })
-	if init {
+	if slices.ContainsFunc(p.Spec.InitContainers, func(c corev1.Container) bool { return c.Name == t.Container && c.RestartPolicy == nil }) {
 		t.Role = startup.RoleBatch // it is done when it ends
 	}
 	r.attempts(ctx, &t, t.Runs(facts.Build(r.Now(), 0).Spans, facts), s)

@@ -96,6 +96,9 @@ func (r *Reader) start(ctx context.Context, p *corev1.Pod, events *events, nodes
 	}
 	t := facts.Build(now, 0)
 	s.Outcome, s.Outside = t.Outcome, t.Spans
+	if t.Outcome != pod.Ready && t.Outcome != pod.Started && isReady(p) {
+		s.lacks(Missing{p.Name + " is ready, and since when it first was is no longer known: it was started again since", "the watcher tells starts as they happen"})
+	}
 	switch c := r.Container; c {
 	case "", id.Container:
 		r.inside(ctx, p, id, facts, &s)

@@ -141,7 +141,7 @@ func (t *Trace) Outcome() Outcome {
 		case i == len(t.attempts)-1 && o.state.well():
 			o.state = stateFailed
 		}
-		o.failed++
+		o.failed = max(o.failed+1, a.number) // of those before, a cluster that is asked afterwards knows no more than that they were
 		blamed = append(blamed, a.culprit)
 	}
 	if o.state == stateStarted && t.served() {

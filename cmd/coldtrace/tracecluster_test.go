@@ -40,7 +40,7 @@ import (
 
 // bare is a cluster in which nothing is installed: an API server, and the part of a kubelet that it asks for logs.
 type bare struct {
-	t       *testing.T
+	t       testing.TB
 	env     *envtest.Environment
 	client  kubernetes.Interface
 	admin   string // kubeconfig
@@ -110,7 +110,7 @@ omitStages: [RequestReceived]
 rules: [{level: Metadata}]
 `
 
-func newBare(t *testing.T) *bare {
+func newBare(t testing.TB) *bare {
 	t.Helper()
 	assets.Need(t)
 	dir := t.TempDir()
@@ -173,7 +173,7 @@ func (b *bare) person(name, namespace string, rules ...rbacv1.PolicyRule) string
 
 func ignore[T any](_ T, err error) error { return err }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -53,7 +53,7 @@ func TestAPoorerPictureSaysWhatItLacks(t *testing.T) {
 
 	behind := b.begin("models", "behind", nil) // its node's clock is half a minute behind
 	behind.Status.ContainerStatuses[0].State = runningSince(behind, -29)
-	b.status(behind)
+	behind = b.status(behind)
 	early := behind.DeepCopy()
 	early.CreationTimestamp = secondsAfter(behind, -30)
 	b.log(behind, false, said(early, len(vllm)))
@@ -61,12 +61,12 @@ func TestAPoorerPictureSaysWhatItLacks(t *testing.T) {
 
 	older := b.begin("models", "older", nil)
 	older.Status.ContainerStatuses[0] = corev1.ContainerStatus{Name: "main", RestartCount: 1, State: runningSince(older, 90), LastTerminationState: endedBetween(older, 1, 60, 1)}
-	b.status(older)
+	older = b.status(older)
 	b.log(older, false, said(older, 3))
 
 	newer := b.begin("models", "newer", nil) // its last run has ended, and by now another one talks
 	newer.Status.ContainerStatuses[0].State = endedBetween(newer, 1, 30, 1)
-	b.status(newer)
+	newer = b.status(newer)
 	b.log(newer, false, stampedAt(newer.CreationTimestamp.Add(40*time.Second), vllm[0].text, vllm[1].text))
 
 	looping := b.begin("models", "looping", nil)
@@ -74,10 +74,14 @@ func TestAPoorerPictureSaysWhatItLacks(t *testing.T) {
 		Name: "main", RestartCount: 4, LastTerminationState: endedBetween(looping, 100, 116, 1),
 		State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}},
 	}
-	b.status(looping)
+	looping = b.status(looping)
 	last := looping.DeepCopy()
 	last.CreationTimestamp = secondsAfter(looping, 99)
 	b.log(looping, false, said(last, 3, "(EngineCore pid=9) torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB"))
+
+	bare := b.begin("models", "unprobed", func(p *corev1.Pod) { p.Spec.Containers[0].ReadinessProbe = nil })
+	bare = b.ready(bare, 1)
+	b.log(bare, false, said(bare, len(vllm)))
 
 	third := b.begin("models", "third", nil)
 	third.Status.ContainerStatuses[0] = corev1.ContainerStatus{Name: "main", RestartCount: 2, State: runningSince(third, 91), LastTerminationState: endedBetween(third, 31, 60, 1)}
@@ -148,6 +152,9 @@ func TestAPoorerPictureSaysWhatItLacks(t *testing.T) {
 		},
 		"a sidecar's log, when asked for": {
 			b.admin, []string{"helped", "-c", "proxy"}, []string{"ready after 49.0 s"}, []string{"no engine was recognised in the log of container proxy"}, []string{"failed"}, []string{"models/helped/proxy"},
+		},
+		"nobody probes it, and its log says when it serves": {
+			b.admin, []string{"unprobed"}, []string{"ready after 27.1 s", "torch_compile", "server_ready"}, nil, []string{"running after"}, nil,
 		},
 		"a container that there is not": {
 			b.admin, []string{"helped", "-c", "nobody"}, []string{"ready after 49.0 s"},

@@ -206,7 +206,7 @@ func slowStart(t *testing.T, log, engine, slow string, before ...*Process) *told
 func TestNothingHasTwoParentsInASlowStart(t *testing.T) {
 	for log, c := range map[string]struct{ engine, slow string }{
 		"vllm-0.12.0-download.log": {"vllm", "Time spent downloading"},
-		"vllm-0.19.0.log": {"vllm", ""}, "lmdeploy-pytorch.log": {"lmdeploy", ""}, "tgi-two-shards.log": {"tgi", ""},
+		"vllm-0.19.0.log":          {"vllm", ""}, "lmdeploy-pytorch.log": {"lmdeploy", ""}, "tgi-two-shards.log": {"tgi", ""},
 	} {
 		for key, spans := range slowStart(t, log, c.engine, c.slow).spans {
 			for _, again := range spans[1:] {

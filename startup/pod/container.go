@@ -35,8 +35,11 @@ func (b *builder) container(i int) {
 		b.sidecar(i)
 	}
 	if n := len(b.runs[i]); b.end.mayRestart() && n > 0 {
-		if last := &b.runs[i][n-1]; last.ended && b.f.policy.restarts(c.role, last.failure != "") {
-			b.backoff(c, last, &run{number: last.number + 1, known: true})
+		last := &b.runs[i][n-1]
+		next := &run{number: last.number + 1, known: true}
+		// A container may have rules of its own (restartPolicyRules): one that waits will be started.
+		if last.ended && (c.waits.of(next) != 0 || b.f.policy.restarts(c.role, last.failure != "")) {
+			b.backoff(c, last, next)
 		}
 	}
 }
