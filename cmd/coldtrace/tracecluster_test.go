@@ -648,7 +648,7 @@ func (b *syncBuffer) String() string {
 	return b.text.String()
 }
 
-func (b *syncBuffer) await(t *testing.T, text string) {
+func (b *syncBuffer) await(t testing.TB, text string) {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); !strings.Contains(b.String(), text); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {

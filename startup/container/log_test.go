@@ -187,3 +187,36 @@ func TestHowARunEndedMayBecomeKnownAfterItsLogWasBegun(t *testing.T) {
 		})
 	}
 }
+
+// Who asks for a log may get that of another run: the container was started again, and nobody has said so yet.
+func TestLinesOfOtherRunsAreNotTheRuns(t *testing.T) {
+	after := func(seconds float64) time.Time { return dawn.Add(time.Duration(seconds * float64(time.Second))) }
+	begin := Begin{At: dawn, Attempt: 2, Role: startup.RoleServer, Engine: recipe.ByName("vllm")}
+	failed := Run{Begin: begin, Ended: after(30), Exit: recipe.Exit{Code: 1}}
+	for name, tc := range map[string]struct {
+		run            Run
+		log            string
+		foreign, later bool
+		fits           bool // a run that ended after 30 s
+	}{
+		"its own lines":                        {run: failed, log: launched, fits: true},
+		"no line":                              {run: failed, fits: true},
+		"lines from before it":                 {run: failed, log: "-60 old\n-50 old\n", foreign: true, fits: true},
+		"lines from after it":                  {run: failed, log: "40 new\n41 new\n", foreign: true, later: true, fits: true},
+		"its own lines, and some of the next":  {run: failed, log: launched + "40 new\n", fits: true},
+		"its last words, a moment after":       {run: failed, log: launched + "31.5 bye\n", fits: true},
+		"it went on when its log was read":     {run: Run{Begin: begin}, log: launched, fits: true},
+		"it had ended when its log was read":   {run: Run{Begin: begin}, log: launched + "40 new\n"},
+		"another one began when it is thought": {run: Run{Begin: Begin{At: after(-1), Attempt: 2}}, log: launched},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := spoken(tc.run, tc.log)
+			if foreign, later := l.Foreign(); foreign != tc.foreign || later != tc.later {
+				t.Errorf("foreign: %v, later: %v", foreign, later)
+			}
+			if fits := l.Fits(failed); fits != tc.fits {
+				t.Errorf("fits: %v", fits)
+			}
+		})
+	}
+}
