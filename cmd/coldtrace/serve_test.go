@@ -202,7 +202,7 @@ func (r *replica) scrape(ctx context.Context) string {
 }
 
 // await polls what another process serves.
-func await(t *testing.T, what string, condition func(context.Context) bool) {
+func await(t testing.TB, what string, condition func(context.Context) bool) {
 	t.Helper()
 	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
 		return condition(ctx), nil
