@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // manyStarts writes a file with so many starts, each that of the fixture with ids and a pod of its own: 22 kB a start, as
@@ -45,7 +46,8 @@ func manyStarts(tb testing.TB, n int) string {
 	return path
 }
 
-// BenchmarkReport is the whole command, as a process of its own: its time and the most memory that it ever had.
+// BenchmarkReport is the whole command, as a process of its own: its time, by the clock and of processors, and the most memory that
+// it ever had.
 func BenchmarkReport(b *testing.B) {
 	binary := filepath.Join(b.TempDir(), "coldtrace")
 	if out, err := exec.CommandContext(b.Context(), "go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
@@ -54,18 +56,20 @@ func BenchmarkReport(b *testing.B) {
 	for _, starts := range []int{1000, 10_000} {
 		b.Run(fmt.Sprintf("starts=%d", starts), func(b *testing.B) {
 			path := manyStarts(b, starts)
-			most := int64(0)
+			most, busy := int64(0), time.Duration(0)
 			for b.Loop() {
 				cmd := exec.CommandContext(b.Context(), binary, "report", path)
 				out, err := cmd.CombinedOutput()
 				if err != nil || !bytes.HasPrefix(out, fmt.Appendf(nil, "%d starts of 20 endpoints", starts)) {
 					b.Fatalf("%v\n%s", err, out[:min(len(out), 500)])
 				}
+				busy += cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 				if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
 					most = max(most, usage.Maxrss)
 				}
 			}
 			b.ReportMetric(float64(most)/1000, "MB")
+			b.ReportMetric(busy.Seconds()/float64(b.N), "cpu-s/op")
 			b.ReportMetric(b.Elapsed().Seconds()/float64(b.N), "s/op")
 		})
 	}
