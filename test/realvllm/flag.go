@@ -61,7 +61,7 @@ var damages = []damage{
 	{name: "older exporters", install: []string{"opentelemetry-exporter-otlp-proto-grpc==1.26.0", "opentelemetry-exporter-otlp-proto-http==1.26.0",
 		"opentelemetry-exporter-otlp-proto-common==1.26.0", "opentelemetry-proto==1.26.0"}},
 	{name: "one release older sdk", install: []string{"opentelemetry-sdk==1.40.0"}},
-	{name: "whole of an older release", flagged: true, install: []string{"protobuf==6.33.5", "opentelemetry-api==1.39.1", "opentelemetry-sdk==1.39.1", "opentelemetry-proto==1.39.1",
+	{name: "whole of an older release", flagged: true, install: []string{"protobuf==6.33.5", "importlib-metadata==8.7.0", "zipp==3.23.0", "opentelemetry-api==1.39.1", "opentelemetry-sdk==1.39.1", "opentelemetry-proto==1.39.1",
 		"opentelemetry-semantic-conventions==0.60b1", "opentelemetry-exporter-otlp==1.39.1", "opentelemetry-exporter-otlp-proto-common==1.39.1",
 		"opentelemetry-exporter-otlp-proto-grpc==1.39.1", "opentelemetry-exporter-otlp-proto-http==1.39.1"},
 		gone: []string{dist("opentelemetry_exporter_otlp_common"), exporters + "common", dist("opentelemetry_exporter_http_transport"), "opentelemetry/exporter/http"}},
