@@ -41,6 +41,11 @@ func (c *clock) of(at time.Time, h head, text []byte, telling bool) (time.Time, 
 		return at, true
 	}
 	t, of := stampOf(text, later(c.options.Now, at), c.options.Location)
+	if of == formSpace && t.Nanosecond() == 0 && len(h.stamp) > 0 { // whoever collected the line wrote when, no finer than the engine
+		if own, form := stampOf(h.stamp, later(c.options.Now, at), c.options.Location); form == formYearless {
+			t, of = own, form
+		}
+	}
 	if c.own == formNone && telling {
 		c.own = of
 	}

@@ -130,6 +130,10 @@ func TestWhatEnginesPrintIsToldAsItHappened(t *testing.T) {
 			engine: "tensorrt_llm", version: "1.1.0", outcome: OutcomeTruncated, figures: map[string]any{"model_load_seconds": 4.5},
 			edges: map[string]string{"worker_launch": "1.00-10.00", "model_load": "10.00-14.50", "memory_profiling": "14.50-20.00", "kernel_warmup": "20.00-30.00", "cuda_graph_capture": "30.00-33.00"},
 		},
+		"a runner that writes when it got a line, two hours ahead": {
+			log:    "[2026-03-01 14:00:09] " + strings.TrimSuffix(strings.ReplaceAll(start[1:]+core(6, "Dynamo bytecode transform time: 0.51 s"), "\n", "\n[2026-03-01 14:00:09] "), "[2026-03-01 14:00:09] "),
+			engine: "vllm", version: "0.13.0", outcome: OutcomeTruncated, edges: map[string]string{"model_load": "3.00-5.00", "engine_config": "0.00-2.00"},
+		},
 		"two ranks of one TensorRT-LLM": {
 			log:    "[TensorRT-LLM] TensorRT LLM version: 1.1.0\n[03/01/2026-12:00:10] [TRT-LLM] [I] ATTENTION RUNTIME FEATURES: x\nModel init total -- 4.50s\nModel init total -- 4.20s\n[03/01/2026-12:00:16] [TRT-LLM] [I] Using Sampler: TorchSampler\n",
 			engine: "tensorrt_llm", version: "1.1.0", outcome: OutcomeTruncated, figures: map[string]any{"model_load_seconds": 4.5}, edges: map[string]string{"model_load/2": ""},
