@@ -10,7 +10,7 @@ GOBUILD := CGO_ENABLED=0 go build -trimpath -tags grpcnotrace
 LDFLAGS = -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 30s
 # Modules of their own, each with dependencies that must not meet the product's.
-MODULES := test/cluster test/collector test/kubelet test/istio test/s3 test/images/dockerfile test/bench/report test/page
+MODULES := test/cluster test/collector test/kubelet test/istio test/s3 test/images/dockerfile test/bench/report test/prometheus test/page
 
 include test/cluster/cluster.mk
 
