@@ -48,7 +48,7 @@ func (w *Watcher) deliver(ctx context.Context, id types.UID) time.Duration {
 	if strings.HasPrefix(string(id), groupItem) {
 		return w.tellGroup(id)
 	}
-	shed := w.isShed(id)
+	shed := w.begun(id)
 	if shed { // what was shed for want of memory stays out of it while the receiver is away
 		if wait, ok := w.gate.enter(); !ok {
 			return wait
@@ -110,12 +110,16 @@ func (w *Watcher) export(ctx context.Context, id types.UID, p *parcel) bool {
 	return true
 }
 
-// isShed tells whether the start has to be read from the API again.
-func (w *Watcher) isShed(id types.UID) bool {
+// begun notes that a start is looked at, and tells whether it has to be read from the API again.
+func (w *Watcher) begun(id types.UID) (shed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := w.starts[id]
-	return s != nil && s.facts == nil
+	if s == nil {
+		return false
+	}
+	s.gathering = false
+	return s.facts == nil
 }
 
 // lookAtAll is for when the receiver is back: nobody should wait out a pause.
@@ -144,18 +148,22 @@ func (w *Watcher) pick(id types.UID) (*parcel, time.Duration) {
 	}
 	now := w.cfg.Clock.Now()
 	t := s.facts.Build(now, s.timeout)
+	var givenUp time.Duration // after how long it is, whatever happens
+	if t.Outcome == pod.Open {
+		givenUp = max(time.Millisecond, s.timeout-now.Sub(s.facts.Created()))
+	}
 	if s.quiet {
 		if t.Outcome != pod.Open {
 			w.join(s, t)
 			w.finish(id, s)
 		}
-		return nil, 0
+		return nil, givenUp
 	}
 	s.phase = t.Phase
 	if t.Outcome == pod.Open && !s.node {
 		// The event that the pod was scheduled may come before the pod that says where. A repeat of the span after a
 		// crash would know the node, and not be the same.
-		return nil, 0
+		return nil, givenUp
 	}
 	more, unheard := w.plan(id, s, &t, now)
 	if p := s.told(t); p != nil {
@@ -166,7 +174,7 @@ func (w *Watcher) pick(id types.UID) (*parcel, time.Duration) {
 		return nil, more // the log may yet say that it served before
 	}
 	c := s.choose(t, s.facts.Witnessed(), unheard, now, w.cfg.Settle)
-	c.again = sooner(c.again, more)
+	c.again = sooner(sooner(c.again, more), givenUp)
 	w.dirty = w.dirty || c.note
 	if c.whole {
 		w.join(s, t)

@@ -27,6 +27,7 @@ type start struct {
 	node       bool          // the node's labels have been asked for
 	ended      bool          // counted as waiting
 	picked     bool          // a worker is about to export a part of it
+	gathering  bool          // it is looked at soon
 	inside     *inside       // nil: its log is not read
 	insideBy   inject.Reason // why; empty: that is not decided yet
 	noticed    int           // attempts that failed of which an Event tells
@@ -57,7 +58,6 @@ func (w *Watcher) pod(n *namespace, p *corev1.Pod) {
 		}
 		w.starts[p.UID] = s
 		w.dirty = true
-		w.queue.AddAfter(p.UID, s.timeout-now.Sub(p.CreationTimestamp.Time))
 	}
 	if s.parked && s.facts != nil {
 		w.join(s, pod.Timeline{})
@@ -72,12 +72,20 @@ func (w *Watcher) pod(n *namespace, p *corev1.Pod) {
 		w.listensTo(s, p, &sel)
 	}
 	w.orphans.adopt(p.UID, s.facts)
-	w.queue.AddAfter(p.UID, gather)
+	w.gather(p.UID, s)
 }
 
-// gather is for how long news of one pod is gathered before it is looked at: the kubelet pulls, creates and starts in a breath, with
-// an event and a version of the pod for each. It is much less than anybody waits for a span.
-const gather = 25 * time.Millisecond
+// gatherTime is for how long news of one pod is gathered before it is looked at: the kubelet pulls, creates and starts in a breath,
+// with an event and a version of the pod for each. It is much less than anybody waits for a span.
+const gatherTime = 25 * time.Millisecond
+
+// gather has a start looked at of which there is news. The caller holds the lock.
+func (w *Watcher) gather(id types.UID, s *start) {
+	if !s.gathering {
+		s.gathering = true
+		w.queue.AddAfter(id, gatherTime)
+	}
+}
 
 // consider decides whether a pod that was never seen before is one to trace. Nil: it is not, or its start was delivered
 // already.
@@ -218,7 +226,7 @@ func (w *Watcher) event(e *corev1.Event) {
 			}
 		}
 	case s.facts != nil && s.facts.Event(e):
-		w.queue.AddAfter(id, gather)
+		w.gather(id, s)
 	}
 }
 

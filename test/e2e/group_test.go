@@ -236,7 +236,7 @@ func awaitGroups(t *testing.T, want int) {
 	look := time.NewTicker(200 * time.Millisecond)
 	defer look.Stop()
 	for {
-		got, err := groupStarts(metricLines(t))
+		got, err := groupStarts(t)
 		if err == nil && got == want {
 			return
 		}
@@ -252,29 +252,40 @@ func awaitGroups(t *testing.T, want int) {
 }
 
 // groupStarts counts the values of startup.group.duration_seconds of groups of this test's size.
-func groupStarts(lines string) (n int, err error) {
-	for text := range strings.Lines(lines) {
-		var request metricspb.MetricsData
-		if protojson.Unmarshal([]byte(text), &request) != nil {
-			continue // it is still being written
-		}
-		for _, of := range request.ResourceMetrics {
-			for _, p := range pointsOf(of, startup.MetricGroupDuration) {
-				labels := map[string]string{}
-				for _, a := range p.Attributes {
-					labels[a.Key] = a.Value.GetStringValue()
-				}
-				switch {
-				case labels[startup.LabelGroupSize] != strconv.Itoa(groupSize):
-				case labels[startup.AttrOutcome] != startup.OutcomeReady:
-					return n, errors.New("a group is " + labels[startup.AttrOutcome])
-				default:
-					n += int(p.Count) //nolint:gosec // small
-				}
+func groupStarts(t *testing.T) (n int, err error) {
+	t.Helper()
+	for _, of := range metricRequests(t) {
+		for _, p := range pointsOf(of, startup.MetricGroupDuration) {
+			switch labels := labelsOf(p); {
+			case labels[startup.LabelGroupSize] != strconv.Itoa(groupSize):
+			case labels[startup.AttrOutcome] != startup.OutcomeReady:
+				return n, errors.New("a group is " + labels[startup.AttrOutcome])
+			default:
+				n += int(p.Count) //nolint:gosec // small
 			}
 		}
 	}
 	return n, nil
+}
+
+// metricRequests are metricLines, read.
+func metricRequests(t *testing.T) (out []*metricspb.ResourceMetrics) {
+	t.Helper()
+	for text := range strings.Lines(metricLines(t)) {
+		var request metricspb.MetricsData
+		if protojson.Unmarshal([]byte(text), &request) == nil { // else it is still being written
+			out = append(out, request.ResourceMetrics...)
+		}
+	}
+	return out
+}
+
+func labelsOf(p *metricspb.ExponentialHistogramDataPoint) map[string]string {
+	labels := map[string]string{}
+	for _, a := range p.Attributes {
+		labels[a.Key] = a.Value.GetStringValue()
+	}
+	return labels
 }
 
 func pointsOf(of *metricspb.ResourceMetrics, metric string) (out []*metricspb.ExponentialHistogramDataPoint) {
