@@ -82,7 +82,7 @@ var Table = []Setting{
 		value: text(func(s *Settings) *string { return &s.HealthURL }, checkAddress),
 	},
 	{
-		Annotation: "group", Type: "text, or none", Default: "from labels of LeaderWorkerSets, Ray and Grove, and from commands that start a part of a server", PodOnly: true,
+		Annotation: "group", Type: "text, or none", Default: "from labels, owners and commands: see the contract", PodOnly: true,
 		Doc:   "Pods of a namespace with the same name start as one. `none`: the pod starts alone. It needs `group-size`, or an index.",
 		value: text(func(s *Settings) *string { return &s.Group }, checkText),
 	},

@@ -4,6 +4,7 @@ package endpoint
 
 import (
 	"cmp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,48 +13,110 @@ import (
 
 // Labels and annotations that tell which pods start as one, as their controllers write them.
 const (
-	lwsName       = "leaderworkerset.sigs.k8s.io/name"
-	lwsGroupIndex = "leaderworkerset.sigs.k8s.io/group-index"
-	lwsIndex      = "leaderworkerset.sigs.k8s.io/worker-index" // 0: the leader
-	lwsSize       = "leaderworkerset.sigs.k8s.io/size"         // annotation
-	lwsLeader     = "leaderworkerset.sigs.k8s.io/leader-name"  // annotation of workers
-	rayCluster    = "ray.io/cluster"
-	rayNodeType   = "ray.io/node-type" // head | worker
-	groveScaling  = "grove.io/podcliquescalinggroup"
-	groveReplica  = "grove.io/podcliquescalinggroup-replica-index"
-	groveClique   = "grove.io/podclique"
-	groveIndex    = "grove.io/podclique-pod-index"
-	groveSize     = "GROVE_PCSG_TEMPLATE_NUM_PODS" // environment: the pods of one replica
-	podIndex      = "apps.kubernetes.io/pod-index"
-	podRevision   = "controller-revision-hash"
-	jobIndex      = "batch.kubernetes.io/job-completion-index"
+	lwsName          = "leaderworkerset.sigs.k8s.io/name"
+	lwsGroupIndex    = "leaderworkerset.sigs.k8s.io/group-index"
+	lwsIndex         = "leaderworkerset.sigs.k8s.io/worker-index" // 0: the leader
+	lwsSize          = "leaderworkerset.sigs.k8s.io/size"         // annotation
+	lwsLeader        = "leaderworkerset.sigs.k8s.io/leader-name"  // annotation of workers
+	rayCluster       = "ray.io/cluster"
+	rayNodeType      = "ray.io/node-type" // head | worker
+	groveScaling     = "grove.io/podcliquescalinggroup"
+	groveReplica     = "grove.io/podcliquescalinggroup-replica-index"
+	groveClique      = "grove.io/podclique"
+	groveIndex       = "grove.io/podclique-pod-index"
+	groveSize        = "GROVE_PCSG_TEMPLATE_NUM_PODS" // environment: the pods of one replica
+	kserveName       = "serving.kserve.io/inferenceservice"
+	kserveGeneration = "isvc.generation" // of those with workers alone
+	kserveSize       = "RAY_NODE_COUNT"  // environment, with Ray and without
+	podSetName       = "stormservice.orchestration.aibrix.ai/podset-name"
+	podSetIndex      = "stormservice.orchestration.aibrix.ai/pod-group-index"
+	podSetSize       = "POD_GROUP_SIZE" // environment
+	servingGroup     = "modelserving.volcano.sh/group-name"
+	servingRole      = "modelserving.volcano.sh/role-id"
+	servingRevision  = "modelserving.volcano.sh/revision"
+	servingSize      = "GROUP_SIZE"   // environment
+	servingIndex     = "WORKER_INDEX" // environment; 0: the entry
+	jobSetName       = "jobset.sigs.k8s.io/jobset-name"
+	jobSetPart       = "jobset.sigs.k8s.io/replicatedjob-name"
+	jobSetReplicas   = "jobset.sigs.k8s.io/replicatedjob-replicas" // of the part
+	jobSetJobs       = "jobset.sigs.k8s.io/global-replicas"        // in all
+	jobSetIndex      = "jobset.sigs.k8s.io/job-index"              // of the Job in its part
+	podIndex         = "apps.kubernetes.io/pod-index"
+	podRevision      = "controller-revision-hash"
+	jobIndex         = "batch.kubernetes.io/job-completion-index"
 )
 
-// groups are the kinds of groups, the most telling first. A kind that does not know the pod gives none.
-var groups = [...]func(*Pod, *Launch, *Options) startup.Group{declaredGroup, lwsGroup, rayGroup, groveGroup, indexedGroup}
+// series are workloads whose pods have numbers. Most are of replicas or shards: what starts a part of a server says so.
+var series = [...]struct {
+	kind   string // begins the group's key
+	name   string // label of the workload's name; empty: its pods' owner is it
+	owner  string // its kind
+	part   string // label of the part that a pod is of; empty: there is one, and its first pod leads
+	index  string // label or annotation
+	making string // likewise: which of several that the owner makes
+	size   string // likewise, where the command does not say
+}{
+	{kind: "volcano", name: "volcano.sh/job-name", part: "volcano.sh/task-spec", index: "volcano.sh/task-index", making: "volcano.sh/job-version"},
+	{kind: "kubeflow", name: "training.kubeflow.org/job-name", part: "training.kubeflow.org/replica-type", index: "training.kubeflow.org/replica-index"},
+	{kind: "sts", owner: "StatefulSet", index: podIndex},
+	{kind: "job", owner: "Job", index: jobIndex},
+	{kind: "kueue", name: "kueue.x-k8s.io/pod-group-name", index: "kueue.x-k8s.io/pod-group-pod-index", size: "kueue.x-k8s.io/pod-group-total-count"},
+}
 
-// group tells which pods the pod starts with. l is of the target, nil if there is none. A group of one is none.
-func group(pod *Pod, l *Launch, opts *Options) startup.Group {
+// groupings are the kinds of groups, the most telling first. A kind that does not know the pod gives neither a group nor why there
+// is none.
+var groupings = [...]struct {
+	by string // what says so
+	of func(*Pod, *Launch, *Options) (g startup.Group, alone string)
+}{
+	{"annotation", declaredGroup},
+	{"LeaderWorkerSet", lwsGroup},
+	{"RayCluster", rayGroup},
+	{"Grove scaling group", groveGroup},
+	{"KServe workers", kserveGroup},
+	{"AIBrix PodSet", podSetGroup},
+	{"Kthena ModelServing", servingGroupOf},
+	{"JobSet and command", jobSetGroup},
+	{"index and command", numberedGroup},
+}
+
+// Why pods start alone that could be of a group.
+const (
+	aloneTold     = "coldtrace.io/group: none"
+	aloneUnsized  = "nothing tells how many pods it has"
+	aloneOne      = "its group has one pod"
+	aloneReplica  = "its command starts no part of a server"
+	aloneNothing  = "nothing says that it starts with others"
+	aloneDeclared = "coldtrace.io/group needs group-size, or an index"
+)
+
+// group tells which pods the pod starts with, and by what that is known; or why it starts alone. l is of the target, nil if there
+// is none. A group of one is none.
+func group(pod *Pod, l *Launch, opts *Options) (g startup.Group, by string) {
 	if opts.Group == NoGroup {
-		return startup.Group{}
+		return startup.Group{}, aloneTold
 	}
-	for _, of := range groups {
-		if g := of(pod, l, opts); g.Is() {
-			if g.Size == 1 {
-				return startup.Group{}
-			}
-			if o := pod.Metadata.Controller(); o != nil {
-				switch o.Kind {
-				case "StatefulSet":
-					g.StatefulSet = o.Name
-				case "Job":
-					g.Job = o.Name
-				}
-			}
-			return g
+	why := ""
+	for _, kind := range groupings {
+		g, alone := kind.of(pod, l, opts)
+		switch {
+		case !g.Is():
+			why = cmp.Or(why, alone)
+			continue
+		case g.Size == 1:
+			return startup.Group{}, aloneOne
 		}
+		if o := pod.Metadata.Controller(); o != nil {
+			switch {
+			case o.Kind == "StatefulSet":
+				g.StatefulSet = o.Name
+			case o.Kind == "Job" && !strings.Contains(o.APIVersion, "."): // Volcano has Jobs as well
+				g.Job = o.Name
+			}
+		}
+		return g, kind.by
 	}
-	return startup.Group{}
+	return startup.Group{}, cmp.Or(why, aloneNothing)
 }
 
 // NoGroup in place of a group's name: the pod starts alone, whatever its labels say.
@@ -61,27 +124,30 @@ const NoGroup = "none"
 
 // declaredGroup is one that an annotation names. Its parts are the workloads that carry it. Without a size, and without a pod
 // of index 0, nothing would tell when it is complete.
-func declaredGroup(pod *Pod, _ *Launch, opts *Options) startup.Group {
+func declaredGroup(pod *Pod, _ *Launch, opts *Options) (startup.Group, string) {
 	m := &pod.Metadata
+	if opts.Group == "" {
+		return startup.Group{}, ""
+	}
 	g := startup.Group{
-		Size: number(opts.GroupSize), Generation: owner(m), Index: index(cmp.Or(opts.GroupIndex, m.Labels[podIndex], m.Labels[jobIndex])),
+		Key: "group/" + opts.Group, Size: number(opts.GroupSize), Generation: owner(m), Index: index(cmp.Or(opts.GroupIndex, m.Labels[podIndex], m.Labels[jobIndex])),
 	}
 	if o := m.Controller(); o != nil {
 		_, g.Part = Workload(m.Labels, o.Kind, o.Name)
 	}
-	if opts.Group != "" && (g.Size > 0 || g.Index != nil) {
-		g.Key = "group/" + opts.Group
+	if g.Size == 0 && g.Index == nil {
+		return startup.Group{}, aloneDeclared
 	}
-	return ranked(g)
+	return ranked(g), ""
 }
 
 // lwsGroup is a replica of a LeaderWorkerSet. The API server may ask about the pod before the labels of LWS's own webhook are
 // there: both StatefulSets number their pods likewise, the workers' from 1 on.
-func lwsGroup(pod *Pod, _ *Launch, _ *Options) startup.Group {
+func lwsGroup(pod *Pod, _ *Launch, _ *Options) (startup.Group, string) {
 	m := &pod.Metadata
 	name := m.Labels[lwsName]
 	if name == "" {
-		return startup.Group{}
+		return startup.Group{}, ""
 	}
 	_, worker := m.Annotations[lwsLeader]
 	worker = worker || followsLeader(m.Labels[lwsIndex])
@@ -94,15 +160,15 @@ func lwsGroup(pod *Pod, _ *Launch, _ *Options) startup.Group {
 		of = cmp.Or(m.Labels[lwsGroupIndex], strings.TrimPrefix(m.Annotations[lwsLeader], name+"-"))
 	}
 	if of == "" {
-		return startup.Group{}
+		return startup.Group{}, ""
 	}
 	g.Key = "lws/" + name + "/" + of
-	return g
+	return g, ""
 }
 
 // rayGroup is a RayCluster: a RayService or RayJob makes a new one for each of its own versions. How many workers there will be
 // stands in no pod.
-func rayGroup(pod *Pod, _ *Launch, _ *Options) startup.Group {
+func rayGroup(pod *Pod, _ *Launch, _ *Options) (startup.Group, string) {
 	m := &pod.Metadata
 	g := startup.Group{Generation: owner(m)}
 	switch m.Labels[rayNodeType] {
@@ -110,54 +176,129 @@ func rayGroup(pod *Pod, _ *Launch, _ *Options) startup.Group {
 		g.Role, g.Index = startup.GroupLeader, new(int)
 	case "worker":
 	default:
-		return startup.Group{}
+		return startup.Group{}, ""
 	}
 	if name := m.Labels[rayCluster]; name != "" {
 		g.Key = "ray/" + name
 	}
-	return g
+	return g, ""
 }
 
 // groveGroup is a replica of a PodCliqueScalingGroup: cliques that serve one instance of a model together. Other cliques of a
 // PodGang are scheduled together, and each of their pods may well serve alone.
-func groveGroup(pod *Pod, _ *Launch, _ *Options) startup.Group {
+func groveGroup(pod *Pod, _ *Launch, _ *Options) (startup.Group, string) {
 	m := &pod.Metadata
 	name, replica := m.Labels[groveScaling], m.Labels[groveReplica]
 	if name == "" || replica == "" {
-		return startup.Group{}
+		return startup.Group{}, ""
 	}
-	g := startup.Group{Key: "grove/" + name + "/" + replica, Part: m.Labels[groveClique], Generation: owner(m), Index: index(m.Labels[groveIndex])}
-	for _, c := range pod.Spec.All() {
-		if g.Size == 0 {
-			g.Size = number(c.Literal(groveSize))
-		}
-	}
-	if g.Size == 0 { // nothing would tell when it is complete
-		return startup.Group{}
-	}
-	return g
+	return sized(startup.Group{
+		Key: "grove/" + name + "/" + replica, Part: m.Labels[groveClique], Generation: owner(m), Index: index(m.Labels[groveIndex]),
+		Size: number(pod.literal(groveSize)),
+	})
 }
 
-// indexedGroup is a StatefulSet or an indexed Job whose pods say that they are one server: most of them are replicas that have
-// nothing to do with each other.
-func indexedGroup(pod *Pod, l *Launch, _ *Options) startup.Group {
+// kserveGroup is an InferenceService with workers: a Deployment of its head, and one of its workers.
+func kserveGroup(pod *Pod, _ *Launch, _ *Options) (startup.Group, string) {
+	m := &pod.Metadata
+	if m.Labels[kserveName] == "" || m.Labels[kserveGeneration] == "" {
+		return startup.Group{}, ""
+	}
+	g := startup.Group{Key: "kserve/" + m.Labels[kserveName], Part: "worker", Generation: owner(m), Size: number(pod.literal(kserveSize))}
+	if !strings.HasSuffix(m.Labels["app"], "-worker") {
+		g.Part, g.Role, g.Index = "leader", startup.GroupLeader, new(int)
+	}
+	return sized(g)
+}
+
+// podSetGroup is one of AIBrix's StormService: the pods of one replica of a role. Those of other roles serve by themselves.
+func podSetGroup(pod *Pod, _ *Launch, _ *Options) (startup.Group, string) {
+	m := &pod.Metadata
+	if m.Labels[podSetName] == "" {
+		return startup.Group{}, ""
+	}
+	return sized(ranked(startup.Group{
+		Key: "podset/" + m.Labels[podSetName], Generation: owner(m), Index: index(m.Labels[podSetIndex]), Size: number(pod.literal(podSetSize)),
+	}))
+}
+
+// servingGroupOf is a replica of a role of Kthena's ModelServing: an entry and its workers.
+func servingGroupOf(pod *Pod, _ *Launch, _ *Options) (startup.Group, string) {
+	m := &pod.Metadata
+	if m.Labels[servingGroup] == "" || m.Labels[servingRole] == "" {
+		return startup.Group{}, ""
+	}
+	return sized(ranked(startup.Group{
+		Key: "modelserving/" + m.Labels[servingGroup] + "/" + m.Labels[servingRole], Generation: owner(m) + "/" + m.Labels[servingRevision],
+		Index: index(pod.literal(servingIndex)), Size: number(pod.literal(servingSize)),
+	}))
+}
+
+// jobSetGroup is a JobSet whose Jobs are the parts of one server, such as a leader's and one of workers. One Job is told as such, and
+// so is each of several replicas, unless they are as many as the server has nodes.
+func jobSetGroup(pod *Pod, l *Launch, _ *Options) (startup.Group, string) {
+	m := &pod.Metadata
+	nodes, spread := spreads(l)
+	jobs, at := number(m.Labels[jobSetJobs]), m.Labels[jobIndex]
+	switch {
+	case m.Labels[jobSetName] == "" || !spread || jobs < 2:
+		return startup.Group{}, ""
+	case jobs == nodes: // a pod each
+		at = m.Labels[jobSetIndex]
+	case number(m.Labels[jobSetReplicas]) > 1:
+		return startup.Group{}, ""
+	}
+	return sized(startup.Group{Key: "jobset/" + m.Labels[jobSetName], Part: m.Labels[jobSetPart], Generation: owner(m), Index: index(at), Size: nodes})
+}
+
+// numberedGroup is a workload whose pods have numbers, and say that they are one server.
+func numberedGroup(pod *Pod, l *Launch, _ *Options) (startup.Group, string) {
 	m := &pod.Metadata
 	o := m.Controller()
-	if o == nil || l == nil {
-		return startup.Group{}
+	for i := range series {
+		s := &series[i]
+		name, at := m.Labels[s.name], index(m.either(s.index))
+		if s.name == "" && o != nil && o.Kind == s.owner {
+			name = o.Name
+		}
+		if name == "" || at == nil {
+			continue
+		}
+		nodes, spread := spreads(l)
+		if !spread {
+			return startup.Group{}, aloneReplica
+		}
+		g := startup.Group{Key: s.kind + "/" + name, Part: m.Labels[s.part], Generation: owner(m), Index: at, Size: cmp.Or(nodes, number(m.either(s.size)))}
+		if making := m.either(s.making); making != "" {
+			g.Generation += "/" + making
+		}
+		if s.part == "" {
+			return ranked(g), ""
+		}
+		return sized(g)
 	}
-	nodes, spread := spreads(l)
-	g := startup.Group{Generation: owner(m), Size: nodes}
-	switch o.Kind {
-	case "StatefulSet":
-		g.Key, g.Index = "sts/"+o.Name, index(m.Labels[podIndex])
-	case "Job":
-		g.Key, g.Index = "job/"+o.Name, index(cmp.Or(m.Labels[jobIndex], m.Annotations[jobIndex]))
+	return startup.Group{}, ""
+}
+
+// sized leaves out a group of which nothing would tell when it is complete.
+func sized(g startup.Group) (startup.Group, string) {
+	if g.Size == 0 {
+		return startup.Group{}, aloneUnsized
 	}
-	if !spread || g.Index == nil {
-		return startup.Group{}
+	return g, ""
+}
+
+// either is a label's value, or an annotation's.
+func (m *Metadata) either(key string) string { return cmp.Or(m.Labels[key], m.Annotations[key]) }
+
+// literal is what some container has in its environment under a name.
+func (p *Pod) literal(name string) string {
+	for _, c := range p.Spec.All() {
+		if value := c.Literal(name); value != "" {
+			return value
+		}
 	}
-	return ranked(g)
+	return ""
 }
 
 // ranked gives the first by index the lead.
@@ -172,7 +313,7 @@ func ranked(g startup.Group) startup.Group {
 func among(g startup.Group, role startup.Role) startup.Group {
 	switch {
 	case !g.Is(), g.Role != "":
-	case role == startup.RoleServer:
+	case role == startup.RoleServer, role == startup.RoleBatch: // a Job's pods: those that follow say so
 		g.Role = startup.GroupServer
 	default:
 		g.Role = startup.GroupWorker
@@ -182,43 +323,18 @@ func among(g startup.Group, role startup.Role) startup.Group {
 
 // MayGroup tells cheaply whether a pod can be one of a group: most have nothing that would say so.
 func MayGroup(labels, annotations map[string]string) bool {
-	for _, key := range []string{lwsName, rayCluster, groveScaling, podIndex, jobIndex} {
-		if labels[key] != "" {
-			return true
-		}
-	}
-	return annotations["coldtrace.io/group"] != "" || annotations[jobIndex] != ""
+	said := func(key string) bool { return labels[key] != "" || annotations[key] != "" }
+	return slices.ContainsFunc(groupKeys, said)
 }
 
-// spreadOptions are those of a server that needs others to start: ranks of one model, or data-parallel ones, which wait for each
-// other. All of vLLM, nnodes and node-rank of SGLang and LMDeploy as well.
-var spreadOptions = map[string]bool{
-	"--nnodes": true, "--node-rank": true, "--headless": true, "--dist-init-addr": true, "--nccl-init-addr": true, "--dist-init-method": true,
-	"--data-parallel-address": true, "-dpa": true, "--data-parallel-rank": true, "-dpn": true, "--data-parallel-start-rank": true, "-dpr": true,
-	"--data-parallel-external-lb": true, "-dpe": true, "--data-parallel-hybrid-lb": true, "-dph": true,
-}
-
-// spreads tells whether a command starts a part of a server, and of how many if it says so.
-func spreads(l *Launch) (nodes int, spread bool) {
-	for i := range l.Args {
-		text := l.Args[i].start()
-		name, value, inline := strings.Cut(text, "=")
-		name = strings.ReplaceAll(name, "_", "-")
-		if !strings.HasPrefix(text, "-") || !spreadOptions[name] {
-			continue
-		}
-		spread = true
-		if name == "--nnodes" {
-			if !inline && i+1 < len(l.Args) {
-				value = l.Args[i+1].value()
-			}
-			if nodes = number(value); nodes == 1 { // whatever else it says, there are no others
-				return 1, false
-			}
-		}
+// groupKeys are labels and annotations of which each pod of a group has one.
+var groupKeys = func() []string {
+	keys := []string{"coldtrace.io/group", lwsName, rayCluster, groveScaling, kserveGeneration, podSetName, servingGroup}
+	for _, s := range series {
+		keys = append(keys, s.index)
 	}
-	return nodes, spread
-}
+	return keys
+}()
 
 // owner is the UID of what made the pod and will make it again, with the revision of its template where the UID outlives that.
 func owner(m *Metadata) string {

@@ -62,6 +62,7 @@ type Identity struct {
 	Launch           Launch
 
 	InstanceType string
+	GroupBy      string // what tells the group; of a pod that starts alone, why it does
 	HealthURL    string // where the readiness probe asks, on localhost
 
 	typeGuessed bool // GPUType comes from the name of a claim: the node knows better
@@ -81,7 +82,8 @@ func Identify(pod *Pod, opts Options) Identity {
 	id.Position, d, id.WithGPU, id.Unread = target(pod, &opts)
 	id.Region = cmp.Or(opts.Region, placement(&pod.Spec, regionKeys))
 	if id.Index < 0 {
-		id.Group = among(group(pod, nil, &opts), "")
+		id.Group, id.GroupBy = group(pod, nil, &opts)
+		id.Group = among(id.Group, "")
 		return id
 	}
 	c := pod.Spec.Container(id.Position)
@@ -105,7 +107,8 @@ func Identify(pod *Pod, opts Options) Identity {
 	if id.Role == "" {
 		id.Role = role(pod, c, &id.Launch, id.Init)
 	}
-	id.Group = among(group(pod, &id.Launch, &opts), id.Role)
+	id.Group, id.GroupBy = group(pod, &id.Launch, &opts)
+	id.Group = among(id.Group, id.Role)
 	id.ModelName = cmp.Or(opts.ModelName, modelName(c, &id.Launch, id.Engine))
 	id.Region = cmp.Or(id.Region, c.Literal("AWS_REGION"), c.Literal("AWS_DEFAULT_REGION"))
 	if id.Role == startup.RoleServer {

@@ -16,6 +16,22 @@ var update = flag.Bool("update", false, "rewrite golden files")
 const ownSampler = `
         env: [{name: OTEL_TRACES_SAMPLER, value: always_off}]`
 
+// groupPod is one as a StatefulSet of nodes makes it.
+const groupPod = `
+apiVersion: v1
+kind: Pod
+metadata:
+  name: llama-3
+  uid: 5f6d2c9e-0f39-4b6b-8a52-3c1f6d8e9a01
+  labels: {managed-by: model-engine, apps.kubernetes.io/pod-index: "3"}
+  ownerReferences: [{apiVersion: apps/v1, kind: StatefulSet, name: llama, uid: s, controller: true}]
+spec:
+  containers:
+    - name: main
+      command: [vllm, serve, a/b, --nnodes=4, --headless]
+      resources: {limits: {nvidia.com/gpu: 8}}
+`
+
 func TestExplainSaysWhatEachRuleSawAndDecidedAndWhatToDo(t *testing.T) {
 	job := func(change ...string) string {
 		return "kind: Job\nmetadata: {name: j}\nspec:\n  template:" + strings.NewReplacer(change...).Replace(podTemplateYAML)
@@ -35,6 +51,8 @@ func TestExplainSaysWhatEachRuleSawAndDecidedAndWhatToDo(t *testing.T) {
 		"a pod that is no endpoint":                 {job("managed-by: model-engine", "a: b", "[vllm, serve, a/b]", "[sleep, inf]"), nil},
 		"an annotation with a typing error":         {job("labels:", "annotations: {coldtrace.io/delivry: 'off'}\n      labels:"), nil},
 		"a namespace that switches the wrapper off": {job(), []string{"--namespace-annotation", "coldtrace.io/delivery=off"}},
+		"a pod of a group":                          {groupPod, nil},
+		"a pod that is none of a group":             {strings.NewReplacer("--nnodes=4, --headless", "--max-model-len=4096").Replace(groupPod), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, _, err := output(t, newExplainCommand(), c.manifest, append([]string{"-f", "-", "-n", "team-a"}, c.args...)...)

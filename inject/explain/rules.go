@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/coldtrace/coldtrace/config"
+	"github.com/coldtrace/coldtrace/endpoint"
 	"github.com/coldtrace/coldtrace/inject"
 	"github.com/coldtrace/coldtrace/startup"
 )
@@ -95,6 +96,9 @@ func Rules(req inject.Request, ops []inject.Operation, d *inject.Decision) []Rul
 			inside(req, sel, d),
 		)
 	}
+	if sel.Selected || id.Group.Is() {
+		out = append(out, groupRule(id, req.Pod.Metadata.UID == ""))
+	}
 	for i := range out {
 		out[i].tell(d)
 	}
@@ -108,6 +112,26 @@ func inside(req inject.Request, sel *inject.Selection, d *inject.Decision) Rule 
 	r := Rule{Name: ruleInside, Saw: "logs " + string(sel.Settings.Logs), Decided: string(by) + ": " + string(reason)}
 	if e, _ := inject.Explain(reason); e.Advice != "" {
 		r.Advice = []string{e.Advice}
+	}
+	return r
+}
+
+// groupRule is the line about which pods the pod starts with: lws/llama/0, worker 3, of 4 pods.
+func groupRule(id *endpoint.Identity, template bool) Rule {
+	g := id.Group
+	r := Rule{Name: "group", Saw: id.GroupBy, Decided: "starts alone"}
+	if !g.Is() {
+		if template {
+			r.Saw += " in the template; a controller may say so on its pods"
+		}
+		return r
+	}
+	r.Decided = g.Key + ", " + string(g.Role)
+	if g.Index != nil {
+		r.Decided += " " + strconv.Itoa(*g.Index)
+	}
+	if g.Size > 0 {
+		r.Decided += ", of " + count(g.Size, "pod")
 	}
 	return r
 }

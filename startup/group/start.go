@@ -59,7 +59,8 @@ func (g *generation) start(earlier bool, now time.Time) Start {
 	return s
 }
 
-// fill says who is missing, by the places that are taken. Pods that nothing numbers and that failed were replaced by others.
+// fill says who is missing, by the places that are taken. Pods that nothing numbers and that failed were replaced by others, once
+// those are there.
 func (s *Start) fill() {
 	declared := s.Size
 	if declared == 0 {
@@ -69,14 +70,10 @@ func (s *Start) fill() {
 		s.Size = len(s.Members)
 		return
 	}
-	there := 0
-	for _, m := range s.Members {
-		if m.Group.Index != nil || m.Well() || !m.over() {
-			there++
-		}
-	}
-	lacking := declared - there
+	there := slices.DeleteFunc(slices.Clone(s.Members), func(m *Member) bool { return m.Group.Index == nil && m.over() && !m.Well() })
+	lacking := declared - len(there)
 	if lacking <= 0 {
+		s.Members = there
 		return
 	}
 	taken, ok := s.numbered()
