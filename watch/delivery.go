@@ -41,6 +41,7 @@ type parcel struct {
 	timeline pod.Timeline // that they are of
 	inside   bool         // they tell what happened inside
 	compared bool         // and the wrapper tells it, too
+	accepted bool         // by the receiver
 }
 
 // deliver exports what is complete of one start. It returns after how long there is more to look at, 0 for when there is news.
@@ -85,9 +86,9 @@ func (w *Watcher) deliver(ctx context.Context, id types.UID) time.Duration {
 
 // export makes one attempt, and reports whether the spans are done with.
 func (w *Watcher) export(ctx context.Context, id types.UID, p *parcel) bool {
-	to, box := w.cfg.Exporter, &w.outbox
+	to := w.cfg.Exporter
 	if p.inside {
-		to, box = w.cfg.Inside, &w.inbox
+		to = w.cfg.Inside
 	}
 	err := to.ExportSpans(context.WithoutCancel(ctx), p.subject, p.spans)
 	if w.gate.leave(err == nil || otlp.Permanent(err)) {
@@ -96,9 +97,7 @@ func (w *Watcher) export(ctx context.Context, id types.UID, p *parcel) bool {
 	switch {
 	case err == nil:
 		w.metrics.exported(p, w.cfg.Clock.Now(), w.began)
-		if !p.compared {
-			box.add(w, p)
-		}
+		p.accepted = true
 	case otlp.Permanent(err):
 		// No repetition can help, and the start must not be held for ever.
 		w.cfg.Log.Error(err, "The receiver refused spans for good; dropping them.", "uid", id, "spans", len(p.spans))
@@ -139,31 +138,33 @@ func (w *Watcher) pick(id types.UID) (*parcel, time.Duration) {
 	if s == nil || s.facts == nil {
 		return nil, 0
 	}
+	now := w.cfg.Clock.Now()
+	left := s.timeout - now.Sub(s.facts.Created()) // until it is given up, whatever happens
 	switch n := w.namespaces[s.facts.Namespace]; {
-	case s.parked && w.cfg.Clock.Since(s.facts.Created()) > s.timeout:
+	case s.parked && left < 0:
 		w.forget(id, s)
 		return nil, 0
+	case s.parked:
+		return nil, left + time.Millisecond
 	case n == nil || !n.listed():
 		return nil, 0 // the lists' ends put all starts of the namespace into the queue
 	}
-	now := w.cfg.Clock.Now()
 	t := s.facts.Build(now, s.timeout)
-	var givenUp time.Duration // after how long it is, whatever happens
-	if t.Outcome == pod.Open {
-		givenUp = max(time.Millisecond, s.timeout-now.Sub(s.facts.Created()))
+	if left = max(left, time.Millisecond); t.Outcome != pod.Open || len(t.Spans) == 0 {
+		left = 0
 	}
 	if s.quiet {
 		if t.Outcome != pod.Open {
 			w.join(s, t)
 			w.finish(id, s)
 		}
-		return nil, givenUp
+		return nil, left
 	}
 	s.phase = t.Phase
 	if t.Outcome == pod.Open && !s.node {
 		// The event that the pod was scheduled may come before the pod that says where. A repeat of the span after a
 		// crash would know the node, and not be the same.
-		return nil, givenUp
+		return nil, left
 	}
 	more, unheard := w.plan(id, s, &t, now)
 	if p := s.told(t); p != nil {
@@ -174,7 +175,7 @@ func (w *Watcher) pick(id types.UID) (*parcel, time.Duration) {
 		return nil, more // the log may yet say that it served before
 	}
 	c := s.choose(t, s.facts.Witnessed(), unheard, now, w.cfg.Settle)
-	c.again = sooner(sooner(c.again, more), givenUp)
+	c.again = sooner(sooner(c.again, more), left)
 	w.dirty = w.dirty || c.note
 	if c.whole {
 		w.join(s, t)
@@ -219,10 +220,19 @@ func (w *Watcher) unpick(id types.UID) {
 	}
 }
 
-// delivered marks what the receiver has accepted.
+// delivered marks what the receiver has accepted, and measures it: a checkpoint has both or neither.
 func (w *Watcher) delivered(id types.UID, p *parcel) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if p.accepted && !p.compared {
+		box := &w.outbox
+		if p.inside {
+			box = &w.inbox
+		}
+		for i := range p.spans {
+			box.measure(w, startup.Measurements(p.subject, p.spans[i]))
+		}
+	}
 	s := w.starts[id]
 	if s == nil {
 		return

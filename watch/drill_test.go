@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/tools/clientcmd"
 	ctrl "sigs.k8s.io/controller-runtime"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
@@ -170,7 +171,7 @@ func TestEveryStartIsDeliveredHoweverLeadersEnd(t *testing.T) {
 				group.Go(func() {
 					defer func() { <-slots }()
 					ctx := context.WithoutCancel(t.Context())
-					s, err := a.create(ctx, podNamespace, fmt.Sprintf("%s-%d", label, i))
+					s, err := a.createPod(ctx, drillPod(label, i, starts))
 					if err == nil {
 						pods[i] = s
 						err = s.play(ctx, func() { pause(time.Duration(rand.IntN(80)) * time.Millisecond) })
@@ -222,12 +223,46 @@ func TestEveryStartIsDeliveredHoweverLeadersEnd(t *testing.T) {
 	if repeated != 0 {
 		t.Errorf("%d spans came twice though every leader ended in good order", repeated)
 	}
+	groups, told := drillGroups(starts/2), r.count(startup.MetricGroupDuration)
+	if told != groups {
+		t.Errorf("%d groups were measured %d times though every leader ended in good order", groups, told)
+	}
 	phase(t, "kill", starts-starts/2, kills, syscall.SIGKILL)
 	again, different := r.repeats()
-	t.Logf("%d starts, %d restarts: %d spans repeated; %d kills: %d repeated, %d of them different", starts, restarts, repeated, kills, again-repeated, len(different))
+	killed, measured := drillGroups(starts-starts/2), r.count(startup.MetricGroupDuration)-told
+	t.Logf("%d starts, %d restarts: %d spans repeated, %d groups measured %d times; %d kills: %d spans repeated, %d of them different, %d groups measured %d times",
+		starts, restarts, repeated, groups, told, kills, again-repeated, len(different), killed, measured)
+	// Who is killed takes with it what it was about to measure; nothing is measured twice.
+	if total := r.count(startup.MetricTotalDuration); measured > killed || total > starts {
+		t.Errorf("%d groups were measured %d times, %d starts %d times", killed, measured, starts, total)
+	}
 	for _, d := range different {
 		t.Errorf("a repeated span is not what it was: %s", d)
 	}
+}
+
+// drillGroups is how many groups of three there are among so many starts.
+func drillGroups(starts int) int { return starts / 4 / 3 }
+
+// drillPod is the pod of a start: the first are of groups of three, all of which are probed.
+func drillPod(label string, i, starts int) *corev1.Pod {
+	if i >= 3*drillGroups(starts) {
+		return endpointPod(podNamespace, fmt.Sprintf("%s-%d", label, i))
+	}
+	alone := endpointPod(podNamespace, "")
+	pod := lwsPod(fmt.Sprintf("%s-group-%d", label, i/3), i%3, 3, "a")
+	pod.Spec.Containers = alone.Spec.Containers
+	return pod
+}
+
+// count is how often a metric was measured.
+func (r *receiver) count(metric string) (n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, p := range r.values[metric] {
+		n += int(p.count) //nolint:gosec // small
+	}
+	return n
 }
 
 // pause is the pace of the play, not a wait for something.

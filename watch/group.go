@@ -3,6 +3,7 @@
 package watch
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -135,7 +136,7 @@ func (w *Watcher) tellGroup(item types.UID) time.Duration {
 		}
 		w.groups.Done(namespace, key, s.Parts...)
 		for _, p := range s.Parts {
-			w.rememberPart(namespace, key, p, later(s.End, s.Begin))
+			w.rememberPart(namespace, key, p, cmp.Or(s.End, s.Begin))
 		}
 		w.dirty = true
 	}
@@ -181,13 +182,6 @@ func (w *Watcher) tell(s *group.Start) {
 	}
 	w.cfg.Log.Info("A group did not get ready.", "namespace", s.Namespace, "group", s.Key, "outcome", s.Outcome,
 		"pods", len(s.Members), "size", s.Size, "missing", s.Missing, "notReady", late)
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }
 
 // link adds to the root what leads to the starts of the other pods of its group. The links are settled once: a repeat has the

@@ -141,3 +141,53 @@ func TestALogIsBegunAnewWhenItMayHoldAnotherRunsLines(t *testing.T) {
 		})
 	}
 }
+
+// However often nobody answers, a start has its bound of requests: the looks in between, and the tries of the last one.
+func TestAStartWhoseKubeletNeverAnswersHasABoundOfRequests(t *testing.T) {
+	const most = maxLooks + maxTries
+	crashing := func(now time.Duration) (runs []container.Run) {
+		const each = time.Minute
+		for n := range int(now/each) + 1 {
+			begin := time.Duration(n) * each
+			if begin+each > now {
+				runs = append(runs, aRun(n+1, begin))
+				break
+			}
+			runs = append(runs, aRun(n+1, begin, ended(begin+each-time.Second)))
+		}
+		return runs
+	}
+	for name, tc := range map[string]struct {
+		runs func(now time.Duration) []container.Run
+		why  string
+		want int
+	}{
+		"that is ready after twenty minutes": {func(now time.Duration) []container.Run {
+			if now < 20*time.Minute {
+				return []container.Run{aRun(1, 0)}
+			}
+			return []container.Run{aRun(1, 0, ready(20*time.Minute))}
+		}, unseenUnanswered, most},
+		"that is ready at once":         {func(time.Duration) []container.Run { return []container.Run{aRun(1, 0, ready(time.Second))} }, unseenUnanswered, maxTries},
+		"that crashes each minute":      {crashing, unseenUnanswered, maxLooks},
+		"of which there is no log left": {crashing, unseenGone, most},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, _ := aTerm(t, 0, newRecord())
+			s := &start{inside: &inside{}}
+			requests := 0
+			for now := time.Duration(0); now < time.Hour; now += time.Second {
+				next, _, _ := s.inside.next(created.Add(now), tc.runs(now), false, func(int) bool { return false })
+				if next == nil {
+					continue
+				}
+				requests++
+				s.inside.asked++
+				w.unheard(s, s.inside.of(next.run.Attempt), next, tc.why, created.Add(now))
+			}
+			if requests > most || requests < tc.want && tc.why == unseenUnanswered {
+				t.Errorf("%d requests, want %d, at most %d", requests, tc.want, most)
+			}
+		})
+	}
+}

@@ -161,14 +161,6 @@ func (in *inside) holding() (n int) {
 	return n
 }
 
-// letGo forgets what is known of a start's logs. The caller holds the lock.
-func (w *Watcher) letGo(s *start) {
-	if s.inside == nil {
-		return
-	}
-	w.held -= s.inside.holding()
-}
-
 // errOther is the log of another run of the container.
 var errOther = errors.New("the log is that of another run")
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -255,8 +256,12 @@ func TestAStartIsToldInsideByItsLog(t *testing.T) {
 		}
 	})
 	t.Run("each attempt, with what its log says of its failure", func(t *testing.T) {
-		s := h.pod(t, "crashes", argsOnly)
-		s.begins(t, append(slices.Clone(ofVLLM[:4]), "(EngineCore pid=9) torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB "+secret)...)
+		s := h.pod(t, "crashes", func(p *corev1.Pod) {
+			argsOnly(p)
+			c := &p.Spec.Containers[0]
+			c.Args, c.Env = append(c.Args, "--api-key", secret), []corev1.EnvVar{{Name: "HF_TOKEN", Value: secret}}
+		})
+		s.begins(t, slices.Concat(ofVLLM[:4], withSecrets, []string{"(EngineCore pid=9) torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB " + secret})...)
 		s.restarts(t, 1)
 		s.says(s.started.Time, ofVLLM...)
 		pause(time.Until(s.started.Add(time.Second)))
@@ -285,7 +290,42 @@ func TestAStartIsToldInsideByItsLog(t *testing.T) {
 			t.Errorf("events: %q", texts)
 		}
 	})
+	for i, lines := range [][]string{
+		withSecrets, // of no engine
+		slices.Concat(ofSGLang[:1], withSecrets, ofSGLang[1:]), slices.Concat(ofTGI[:1], withSecrets, ofTGI[1:]), slices.Concat(withSecrets, ofVLLM, withSecrets),
+	} {
+		t.Run("whatever else it says: "+strconv.Itoa(i), func(t *testing.T) {
+			s := h.pod(t, "secrets-"+strconv.Itoa(i), argsOnly)
+			s.begins(t, lines...)
+			s.isReady(t)
+			h.told(t, s, startup.SpanPodStartup)
+			h.notices(t, s, 1)
+		})
+	}
 	t.Run("and nothing of a line goes anywhere", func(t *testing.T) { h.silentOf(t, secret) })
+}
+
+// withSecrets are lines of every kind that people find secrets in: what a shell and Python print, structured logs, tracebacks,
+// downloads, progress bars, access logs.
+var withSecrets = []string{
+	"+ export HF_TOKEN=" + secret,
+	"HF_TOKEN=" + secret + " AWS_SECRET_ACCESS_KEY=" + secret,
+	`{"time":"2026-03-01T06:00:10Z","level":"INFO","message":"token ` + secret + `","args":{"api_key":"` + secret + `"},"logger":"vllm.` + secret + `"}`,
+	"INFO 03-01 06:00:10 [" + secret + ".py:1] non-default args: {'api_key': '" + secret + "', 'hf_token': '" + secret + "'}",
+	"cp s3://models/" + secret + "/model-00001.safetensors model_files/" + secret,
+	`ERROR "cp s3://models/` + secret + `": AccessDenied: key ` + secret + " status code: 403",
+	"Downloading shards: https://user:" + secret + "@hub.example.com/a/b?token=" + secret,
+	"\x1b[32m" + secret + "\x1b[0m loading \rLoading safetensors checkpoint shards:  50% Completed | 1/2 [00:01<00:01, " + secret + "]",
+	"Traceback (most recent call last):",
+	`  File "/opt/` + secret + `/engine.py", line 7, in load_` + secret,
+	`    client = Client(password="` + secret + `")`,
+	"ValueError: the key " + secret + " was refused",
+	"During handling of the above exception, another exception occurred:",
+	"requests.exceptions.HTTPError: 401 for url: https://hub.example.com/?token=" + secret,
+	"usage: vllm serve [--api-key " + secret + "]",
+	`INFO:     10.0.0.1:55 - "GET /v1/models?key=` + secret + ` HTTP/1.1" 200 OK`,
+	"Set-Cookie: session=" + secret,
+	secret,
 }
 
 // silentOf looks for a text in everything that left the watcher.
@@ -305,6 +345,20 @@ func (h *hearing) silentOf(t *testing.T, text string) {
 	})
 	if spans < 20 {
 		t.Errorf("only %d spans to look at", spans)
+	}
+	h.r.wait(t.Context(), func() bool {
+		for metric, values := range h.r.values {
+			for _, v := range values {
+				if strings.Contains(v.labels, text) {
+					t.Errorf("a value of %s holds it: %s", metric, v.labels)
+				}
+			}
+		}
+		return true
+	})
+	families, err := h.metrics.Gather()
+	if err != nil || strings.Contains(fmt.Sprint(families), text) {
+		t.Errorf("a metric holds it, or can't be read: %v", err)
 	}
 	h.mu.Lock()
 	if strings.Contains(h.said.String(), text) {

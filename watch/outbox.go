@@ -4,6 +4,7 @@ package watch
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,17 +18,28 @@ const (
 	maxOutbox      = 20000
 )
 
-// outbox gathers measurements, so that a burst of starts becomes one request.
+// outbox gathers measurements, so that a burst of starts becomes one request. They go once a checkpoint has what they are of: who is
+// killed may take some with it, and none is sent twice.
 type outbox struct {
 	to      Exporter
 	mu      sync.Mutex
 	waiting []startup.Measurement
+	gone    int // how many there were before those
+	saved   int // how many of all a checkpoint knows of
 }
 
-func (o *outbox) add(w *Watcher, p *parcel) {
-	for _, s := range p.spans {
-		o.measure(w, startup.Measurements(p.subject, s))
-	}
+// end is how many there were in all.
+func (o *outbox) end() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.gone + len(o.waiting)
+}
+
+// keep takes that a checkpoint knows of so many.
+func (o *outbox) keep(n int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.saved = n
 }
 
 func (o *outbox) measure(w *Watcher, ms []startup.Measurement) {
@@ -61,8 +73,9 @@ func (o *outbox) run(ctx context.Context, w *Watcher) {
 
 func (o *outbox) flush(ctx context.Context, w *Watcher) {
 	o.mu.Lock()
-	ms := o.waiting
-	o.waiting = nil
+	n := o.saved - o.gone
+	ms := slices.Clone(o.waiting[:n])
+	o.waiting, o.gone = slices.Delete(o.waiting, 0, n), o.saved
 	o.mu.Unlock()
 	if len(ms) == 0 {
 		return
@@ -78,7 +91,7 @@ func (o *outbox) flush(ctx context.Context, w *Watcher) {
 	default:
 		w.metrics.retries.Inc()
 		o.mu.Lock()
-		o.waiting = append(ms, o.waiting...)
+		o.waiting, o.gone = append(ms, o.waiting...), o.gone-n
 		o.mu.Unlock()
 	}
 }

@@ -92,30 +92,30 @@ func (w *Watcher) saveOften(ctx context.Context) {
 			continue
 		}
 		last = w.cfg.Clock.Now()
-		err := w.saveOnce(ctx)
+		_, err := w.saveOnce(ctx)
 		if err != nil && ctx.Err() == nil {
 			w.apiFailed("configmaps")("update", err)
 		}
-		interval = max(w.cfg.CheckpointInterval, time.Duration(w.lastSize())*time.Second/(100<<10))
+		interval = max(w.cfg.CheckpointInterval, time.Duration(w.checkpointSize)*time.Second/(100<<10))
 	}
 }
 
 // saveOnce is a write that the end of the term does not cut off: the API server may have taken it all the same, and the
 // last write would not know which version it is to replace.
-func (w *Watcher) saveOnce(ctx context.Context) error {
+//
+// Not saved and no error: another leader's checkpoint is there, and what that one delivered is taken in.
+func (w *Watcher) saveOnce(ctx context.Context) (saved bool, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	err := w.save(ctx)
+	err = w.save(ctx)
 	if errors.Is(err, errOvertaken) {
-		_, err = w.merge(ctx)
+		var own bool // the answer to the write before was lost
+		if own, err = w.merge(ctx); err != nil || !own {
+			return false, err
+		}
+		err = w.save(ctx)
 	}
-	return err
-}
-
-func (w *Watcher) lastSize() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.checkpointSize
+	return err == nil, err
 }
 
 // maxSavedMembers bounds the members in a checkpoint. Others are told from what is left of their pods, to the second.
@@ -168,6 +168,7 @@ const floorMargin = 10 * time.Minute
 
 // save writes the checkpoint.
 func (w *Watcher) save(ctx context.Context) error {
+	measured, inside := w.outbox.end(), w.inbox.end() // before what they are of is looked at
 	r, witnessed := w.snapshot()
 	data, left, err := r.encode()
 	if err == nil {
@@ -180,9 +181,11 @@ func (w *Watcher) save(ctx context.Context) error {
 		w.metrics.checkpoint.WithLabelValues("failed").Inc()
 		return err
 	}
+	w.outbox.keep(measured)
+	w.inbox.keep(inside)
 	size := len(data[startsKey]) + len(data[deliveredKey])
-	w.mu.Lock()
 	w.checkpointSize = size
+	w.mu.Lock()
 	for id, witness := range witnessed {
 		if s := w.starts[id]; s != nil && left == 0 {
 			s.saved = witness

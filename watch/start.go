@@ -243,7 +243,9 @@ func (w *Watcher) forget(id types.UID, s *start) {
 	if s.ended {
 		w.waiting--
 	}
-	w.letGo(s)
+	if s.inside != nil {
+		w.held -= s.inside.holding()
+	}
 	delete(w.starts, id)
 	w.queue.Forget(id)
 	w.dirty = true

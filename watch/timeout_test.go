@@ -21,6 +21,7 @@ func TestAStartThatIsStuckIsLookedAtWhenItIsGivenUp(t *testing.T) {
 		"it waits for a node":             func(*corev1.Pod) {},
 		"its image is pulled for ever":    func(p *corev1.Pod) { p.Spec.NodeName = "gpu-1" },
 		"it is no endpoint, in its group": func(p *corev1.Pod) { p.Spec.Containers[0].Resources = corev1.ResourceRequirements{} },
+		"its namespace is left":           nil,
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := &corev1.Pod{
@@ -33,9 +34,15 @@ func TestAStartThatIsStuckIsLookedAtWhenItIsGivenUp(t *testing.T) {
 					ReadinessProbe: &corev1.Probe{}, Resources: corev1.ResourceRequirements{Limits: corev1.ResourceList{"nvidia.com/gpu": resource.MustParse("1")}},
 				}}},
 			}
-			change(p)
 			w, n := aTerm(t, age, newRecord())
+			if change != nil {
+				change(p)
+			}
 			w.pod(n, p)
+			if change == nil {
+				n.stop = func() {}
+				w.leave(n.name)
+			}
 			s := w.starts[p.UID]
 			if s == nil {
 				t.Fatal("it is not followed")
@@ -44,7 +51,7 @@ func TestAStartThatIsStuckIsLookedAtWhenItIsGivenUp(t *testing.T) {
 			for range 20 { // marks that it passed are told first
 				part, again := w.pick(p.UID)
 				if part == nil {
-					if again <= 0 || again > left {
+					if again <= 0 || again > left+time.Second {
 						t.Fatalf("it is looked at again after %s, and given up after %s", again, left)
 					}
 					return

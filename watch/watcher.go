@@ -113,11 +113,11 @@ type Watcher struct {
 	restored   *record              // what the checkpoint said when this watcher began
 	dirty      bool                 // there is news for the checkpoint
 
-	checkpointSize   int  // bytes, of the last one
 	namespacesListed bool // a namespace that is not in namespaces does not carry the label
 	began            time.Time
 	term             string // a name for it
 	version          string // of the checkpoint, as it was read or written last; one goroutine at a time uses it
+	checkpointSize   int    // bytes, of the last one; likewise
 }
 
 // New checks the configuration. It does not connect.
@@ -246,23 +246,14 @@ func (w *Watcher) Start(ctx context.Context) error {
 	streams.Wait()
 	workers.Wait()
 	// What was accepted must be known to the next leader, or it would be sent again.
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	w.outbox.flush(last, w)
-	w.inbox.flush(last, w)
-	err := w.save(last)
-	if errors.Is(err, errOvertaken) {
-		var own bool
-		if own, err = w.merge(last); err == nil && !own {
-			w.cfg.Log.Info("Another leader has taken over; its checkpoint stays.")
-			return nil
-		}
-		if err == nil {
-			err = w.save(last)
-		}
-	}
-	if err != nil {
+	saved, err := w.saveOnce(ctx)
+	w.outbox.flush(ctx, w)
+	w.inbox.flush(ctx, w)
+	switch {
+	case err != nil:
 		return fmt.Errorf("write the last checkpoint: %w", err)
+	case !saved:
+		w.cfg.Log.Info("Another leader has taken over; its checkpoint stays.")
 	}
 	return nil
 }

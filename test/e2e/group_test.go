@@ -53,7 +53,7 @@ func TestAGroupOfPodsIsOneStart(t *testing.T) {
 	awaitGroups(t, 2)
 }
 
-// beginGroup creates the pods of a group as LeaderWorkerSet's controller and webhook do.
+// beginGroup creates the pods of a group as the controller and webhook of LeaderWorkerSet (v0.10) and the StatefulSet controller do.
 func beginGroup(t *testing.T) []*corev1.Pod {
 	t.Helper()
 	var pods []*corev1.Pod
@@ -89,9 +89,10 @@ func member(i int, owner string, uid types.UID) func(*corev1.Pod, *corev1.Contai
 		pod.OwnerReferences = []metav1.OwnerReference{{
 			APIVersion: "apps/v1", Kind: "StatefulSet", Name: owner, UID: uid, Controller: &yes, BlockOwnerDeletion: &yes,
 		}}
-		for key, value := range map[string]string{"name": "group", "group-index": "0", "worker-index": strconv.Itoa(i), "group-key": "5f1d"} {
+		for key, value := range map[string]string{"name": "group", "group-index": "0", "worker-index": strconv.Itoa(i), "group-key": "5f1d", "template-revision-hash": "6d9c"} {
 			pod.Labels["leaderworkerset.sigs.k8s.io/"+key] = value
 		}
+		pod.Labels["apps.kubernetes.io/pod-index"], pod.Labels["controller-revision-hash"] = strconv.Itoa(i), owner+"-7f9b"
 		pod.Annotations = map[string]string{"leaderworkerset.sigs.k8s.io/size": strconv.Itoa(groupSize)}
 		if i == 0 {
 			withEnv("SIM_SPEED", "12")(pod, main)
