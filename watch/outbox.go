@@ -18,15 +18,18 @@ const (
 	maxOutbox      = 20000
 )
 
-// outbox gathers measurements, so that a burst of starts becomes one request. They go once a checkpoint has what they are of: who is
-// killed may take some with it, and none is sent twice.
+// outbox gathers measurements, so that a burst of starts becomes one request. They go once a checkpoint has what they are of, and none
+// is sent twice.
 type outbox struct {
 	to      Exporter
 	mu      sync.Mutex
 	waiting []startup.Measurement
 	gone    int // how many there were before those
 	saved   int // how many of all a checkpoint knows of
+	known   chan struct{}
 }
+
+func newOutbox(to Exporter) outbox { return outbox{to: to, known: make(chan struct{}, 1)} }
 
 // end is how many there were in all.
 func (o *outbox) end() int {
@@ -35,11 +38,15 @@ func (o *outbox) end() int {
 	return o.gone + len(o.waiting)
 }
 
-// keep takes that a checkpoint knows of so many.
+// keep takes that a checkpoint knows of so many, which go at once: the next leader will not tell them.
 func (o *outbox) keep(n int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.saved = n
+	select {
+	case o.known <- struct{}{}:
+	default:
+	}
 }
 
 func (o *outbox) measure(w *Watcher, ms []startup.Measurement) {
@@ -65,9 +72,10 @@ func (o *outbox) run(ctx context.Context, w *Watcher) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C():
-			o.flush(ctx, w)
+		case <-o.known:
+		case <-ticker.C(): // what the receiver did not take
 		}
+		o.flush(ctx, w)
 	}
 }
 

@@ -159,7 +159,7 @@ func New(cfg Config) (*Watcher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a metadata client: %w", err)
 	}
-	w := &Watcher{cfg: cfg, client: client, nodes: newNodes(meta), outbox: outbox{to: cfg.Exporter}, inbox: outbox{to: cfg.Inside}, notices: newNotices()}
+	w := &Watcher{cfg: cfg, client: client, nodes: newNodes(meta), outbox: newOutbox(cfg.Exporter), inbox: newOutbox(cfg.Inside), notices: newNotices()}
 	w.metrics = newMetrics(w)
 	if cfg.Metrics != nil {
 		if err := w.metrics.register(cfg.Metrics); err != nil {
