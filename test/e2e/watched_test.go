@@ -31,23 +31,23 @@ var watched = map[string]struct {
 	failed string   // reason of each attempt; empty: it gets ready
 	tries  int      // attempts to wait for, if it fails
 }{
-	"args-only-vllm": {kind: "Deployment", run: changes(argsOnly), phases: []string{
+	"args-only-vllm": {kind: "Deployment", run: altered(argsOnly), phases: []string{
 		startup.SpanVLLMInit, startup.SpanModelLoad, startup.SpanTorchCompile, startup.SpanCUDAGraphCapture, startup.SpanServerReady,
 	}},
-	"tgi":    {kind: "Deployment", run: changes(programs["argv-tgi"]), phases: []string{"tgi_init", startup.SpanServerReady}},
-	"sglang": {kind: "Deployment", run: changes(programs["argv-sglang"]), phases: []string{"sglang_init", startup.SpanModelLoad, startup.SpanServerReady}},
-	"job":    {kind: "Job", run: changes(argv("python", "vllm_batch.py"), once, unprobed), phases: []string{startup.SpanVLLMInit, startup.SpanModelLoad}},
-	"lws": {run: changes(programs["argv-vllm"], func(pod *corev1.Pod, _ *corev1.Container) {
+	"tgi":    {kind: "Deployment", run: altered(programs["argv-tgi"]), phases: []string{"tgi_init", startup.SpanServerReady}},
+	"sglang": {kind: "Deployment", run: altered(programs["argv-sglang"]), phases: []string{"sglang_init", startup.SpanModelLoad, startup.SpanServerReady}},
+	"job":    {kind: "Job", run: altered(argv("python", "vllm_batch.py"), once, unprobed), phases: []string{startup.SpanVLLMInit, startup.SpanModelLoad}},
+	"lws": {run: altered(programs["argv-vllm"], func(pod *corev1.Pod, _ *corev1.Container) {
 		for key, value := range map[string]string{"name": "watched", "group-index": "0", "worker-index": "0", "group-key": "77ab"} {
 			pod.Labels["leaderworkerset.sigs.k8s.io/"+key] = value
 		}
 		pod.Annotations = map[string]string{"leaderworkerset.sigs.k8s.io/size": "2"}
 	}), phases: []string{startup.SpanVLLMInit, startup.SpanModelLoad, startup.SpanServerReady}},
-	"crash-loop": {run: changes(programs["argv-vllm"], withEnv("SIM_FAIL", "cuda_oom")), phases: []string{startup.SpanVLLMInit}, failed: "cuda_out_of_memory", tries: 2},
-	"oom":        {run: changes(outOfMemory), phases: []string{startup.SpanVLLMInit}, failed: "OOMKilled", tries: 1},
+	"crash-loop": {run: altered(programs["argv-vllm"], withEnv("SIM_FAIL", "cuda_oom")), phases: []string{startup.SpanVLLMInit}, failed: "cuda_out_of_memory", tries: 2},
+	"oom":        {run: altered(outOfMemory), phases: []string{startup.SpanVLLMInit}, failed: "OOMKilled", tries: 1},
 }
 
-func changes(c ...func(*corev1.Pod, *corev1.Container)) []func(*corev1.Pod, *corev1.Container) {
+func altered(c ...func(*corev1.Pod, *corev1.Container)) []func(*corev1.Pod, *corev1.Container) {
 	return c
 }
 
