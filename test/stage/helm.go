@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -37,17 +38,16 @@ func (s *Stage) Shell(ctx context.Context, line string) (string, error) {
 // ValueArgs are the --set arguments of the chart on this stage. More values come as "key=value".
 func (s *Stage) ValueArgs(values ...string) []string {
 	var args []string
-	if s.guest != nil { // whose nodes have no GPU, or better use for it
-		values = append(values, "policy.selection.gpuResources={cpu}")
+	place := []string{"clusterName=coldtrace-test", "region=us-west-2"} // as the node's labels say
+	if s.guest != nil {                                                 // whose place is its own, and whose nodes have no GPU, or better use for it
+		place = []string{"policy.selection.gpuResources={cpu}"}
 	}
-	for _, value := range append([]string{
+	for _, value := range slices.Concat([]string{
 		"image.repository=" + s.pull + "/coldtrace",
 		"image.tag=" + s.tag,
 		"wrapper.image=" + s.pull + "/coldtrace-wrapper:" + s.tag,
 		"otlp.endpoint=http://" + s.NodeIP() + ":4317",
-		"clusterName=coldtrace-test",
-		"region=us-west-2",
-	}, values...) {
+	}, place, values) {
 		args = append(args, "--set", value)
 	}
 	return args
