@@ -127,7 +127,7 @@ func (s *Stage) startAround(ctx context.Context) error {
 
 // fetchTelemetry brings here what the collector has written, which is its log.
 func (s *Stage) fetchTelemetry() error {
-	log, err := s.output(context.Background(), nil, "kubectl", "logs", "--namespace", guestAround, "deployment/around", "--container", "collector")
+	log, err := s.output(context.Background(), "kubectl", "logs", "--namespace", guestAround, "deployment/around", "--container", "collector")
 	if err != nil {
 		return err
 	}

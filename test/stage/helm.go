@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 )
@@ -21,18 +20,18 @@ metadata:
 
 // Helm runs Helm on the release's namespace and returns what it wrote to standard output.
 func (s *Stage) Helm(ctx context.Context, args ...string) (string, error) {
-	return s.output(ctx, nil, "helm", append(args, "--namespace", s.system)...)
+	return s.output(ctx, "helm", append(args, "--namespace", s.system)...)
 }
 
 // Kubectl runs kubectl and returns what it wrote to standard output.
 func (s *Stage) Kubectl(ctx context.Context, args ...string) (string, error) {
-	return s.output(ctx, nil, "kubectl", args...)
+	return s.output(ctx, "kubectl", args...)
 }
 
 // Shell runs a command line as a person would type it, with the cluster's kubectl and helm, and returns what it wrote to
 // standard output.
 func (s *Stage) Shell(ctx context.Context, line string) (string, error) {
-	return s.output(ctx, nil, "/bin/bash", "-euo", "pipefail", "-c", "export PATH="+s.bin+":$PATH; "+line)
+	return s.output(ctx, "/bin/bash", "-euo", "pipefail", "-c", "export PATH="+s.bin+":$PATH; "+line)
 }
 
 // ValueArgs are the --set arguments of the chart on this stage. More values come as "key=value".
@@ -53,10 +52,10 @@ func (s *Stage) ValueArgs(values ...string) []string {
 	return args
 }
 
-func (s *Stage) output(ctx context.Context, stdin io.Reader, name string, args ...string) (string, error) {
+func (s *Stage) output(ctx context.Context, name string, args ...string) (string, error) {
 	cmd := s.command(ctx, name, args...)
 	var stdout, stderr bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &stdout, &stderr
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
 		return stdout.String(), fmt.Errorf("run %s %s: %w\n%s", name, strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
 	}
