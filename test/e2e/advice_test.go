@@ -98,7 +98,6 @@ crane append --base "$REGISTRY/sim:`+on.Tag()+`" --new_layer layer.tar --new_tag
 		remains     float64 // seconds of what is shortened that the cure itself takes: hence "up to"
 	}{
 		{"image-pull", changes{large, withEnv("SIM_SPEED", "4"), probe(0)}, changes{large, withEnv("SIM_SPEED", "4"), probe(0)}, 0},
-		{"compile-cache", changes{withEnv("SIM_SPEED", "1"), probe(0)}, changes{withEnv("SIM_SPEED", "1"), withEnv("SIM_CACHE", "warm"), probe(0)}, 1.5},
 		{"readiness-probe", changes{withEnv("SIM_SPEED", "4"), probe(30)}, changes{withEnv("SIM_SPEED", "4"), probe(0)}, 1},
 	} {
 		t.Run(c.rule, func(t *testing.T) {
