@@ -36,7 +36,7 @@ var watched = map[string]struct {
 	}},
 	"tgi":    {kind: "Deployment", run: altered(programs["argv-tgi"]), phases: []string{"tgi_init", startup.SpanServerReady}},
 	"sglang": {kind: "Deployment", run: altered(programs["argv-sglang"]), phases: []string{"sglang_init", startup.SpanModelLoad, startup.SpanServerReady}},
-	"job":    {kind: "Job", run: altered(argv("python", "vllm_batch.py"), once, unprobed), phases: []string{startup.SpanVLLMInit, startup.SpanModelLoad}},
+	"job":    {kind: "Job", run: altered(programs["argv-vllm"], once), phases: []string{startup.SpanVLLMInit, startup.SpanModelLoad, startup.SpanServerReady}},
 	"lws": {run: altered(programs["argv-vllm"], func(pod *corev1.Pod, _ *corev1.Container) {
 		for key, value := range map[string]string{"name": "watched", "group-index": "0", "worker-index": "0", "group-key": "77ab"} {
 			pod.Labels["leaderworkerset.sigs.k8s.io/"+key] = value
@@ -44,21 +44,10 @@ var watched = map[string]struct {
 		pod.Annotations = map[string]string{"leaderworkerset.sigs.k8s.io/size": "2"}
 	}), phases: []string{startup.SpanVLLMInit, startup.SpanModelLoad, startup.SpanServerReady}},
 	"crash-loop": {run: altered(programs["argv-vllm"], withEnv("SIM_FAIL", "cuda_oom")), phases: []string{startup.SpanVLLMInit}, failed: "cuda_out_of_memory", tries: 2},
-	"oom":        {run: altered(outOfMemory), phases: []string{startup.SpanVLLMInit}, failed: "OOMKilled", tries: 1},
 }
 
 func altered(c ...func(*corev1.Pod, *corev1.Container)) []func(*corev1.Pod, *corev1.Container) {
 	return c
-}
-
-// unprobed is a container that nothing asks whether it serves: a job's.
-func unprobed(_ *corev1.Pod, main *corev1.Container) { main.ReadinessProbe = nil }
-
-// outOfMemory takes more memory than the container may have, as soon as the engine says that it loads its model.
-func outOfMemory(_ *corev1.Pod, main *corev1.Container) {
-	main.Command = []string{"/bin/bash", "-c", `python -m vllm_server --model model_files --port 5005 --host "::" 2>&1 |
-		while read -r line; do echo "$line"; case $line in *"Starting to load model"*) printf -v all '%800000000s' x;; esac; done`}
-	main.Resources.Limits[corev1.ResourceMemory] = resource.MustParse("256Mi")
 }
 
 // small leaves room on the node for all of them at a time, and names the endpoint so that its histograms can be told.
