@@ -141,7 +141,9 @@ func (s *launch) phaseEdge(l line, rank string, r *rule, c capture, embedded boo
 	}
 	if value := s.sets[attrCompileCache]; value != "" && r.Phase == startup.SpanTorchCompile {
 		sp.attributes[attrCompileCache] = value
-		delete(s.sets, attrCompileCache)
+		if !r.Tentative { // the end that replaces this one has it, too
+			delete(s.sets, attrCompileCache)
+		}
 	}
 	// Two texts of one line, or a second closing line of a phase that states no length.
 	if n := len(t.spans[rank]); n > 0 && (!has && !opened || t.spans[rank][n-1].end.Equal(at) && t.spans[rank][n-1].attributes[attrStated] == stated) {
