@@ -281,7 +281,8 @@ func (b *builder) readiness() {
 		switch {
 		case r.ended && (b.end.outcome != Ready || b.within(target, n)):
 			d.end, d.failure, d.attrs = r.finished, r.failure, exitCode(r)
-			if d.failure == "" && b.end.outcome != Completed {
+			// Where the pod does not start it again it is through: of a Job the pod is Succeeded a moment later only.
+			if d.failure == "" && b.end.outcome != Completed && b.f.policy.restarts(roleMain, false) {
 				d.failure = "exit_code=0"
 			}
 		case b.end.outcome == Ready:
