@@ -77,6 +77,19 @@ func TestALogWithoutTimesHasTheLengthsThatAreStated(t *testing.T) {
 	}
 }
 
+func TestACompilationWithoutTimesIsAsLongAsItsTotal(t *testing.T) {
+	got := readText(t, "INFO Initializing a V1 LLM engine (v0.19.0) with config: model='m'\nINFO Dynamo bytecode transform time: 1.12 s\n"+
+		"INFO Compiling a graph for compile range (1, 8192) takes 2.41 s\nINFO torch.compile took 3.98 s in total\nINFO Graph capturing finished in 1 secs, took 0.16 GiB\n")
+	for _, p := range got.Phases {
+		if length := p.End.Sub(p.Start).Seconds(); p.Name == "torch_compile" && length != 3.98 || p.Name == "cuda_graph_capture" && length != 1 {
+			t.Errorf("%s took %v s", p.Name, length)
+		}
+	}
+	if len(got.Phases) < 3 {
+		t.Errorf("%+v", got.Phases)
+	}
+}
+
 func TestPhasesOfALogWithoutTimesComeOneAfterAnother(t *testing.T) {
 	got := readText(t, `
 vLLM API server version 0.13.0

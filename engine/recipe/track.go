@@ -77,6 +77,10 @@ func (s *launch) phaseEdge(l line, rank string, r *rule, c capture, embedded boo
 		length = drawnFor(l.text) // its earlier updates were not seen
 	}
 	begin := cmp.Or(t.open[rank].start, earliest(t.open), s.began(r.Phase))
+	if n := len(t.spans[rank]); l.early && r.Edge != "begin" && n > 0 && t.spans[rank][n-1].presumed {
+		took := t.spans[rank][n-1].end.Sub(t.spans[rank][n-1].start)
+		at, s.stated = at.Add(-took), s.stated-took // which this line's length holds as well
+	}
 	if has && !l.own { // at is when something was said last: that silence was this, since then or since it was opened
 		at = later(at, cmp.Or(begin, at).Add(length))
 	}
