@@ -33,24 +33,26 @@ spec:
 `
 
 func TestExplainSaysWhatEachRuleSawAndDecidedAndWhatToDo(t *testing.T) {
-	job := func(change ...string) string {
-		return "kind: Job\nmetadata: {name: j}\nspec:\n  template:" + strings.NewReplacer(change...).Replace(podTemplateYAML)
+	endpoint := func(change ...string) string {
+		return "kind: Deployment\nmetadata: {name: j}\nspec:\n  template:" + strings.NewReplacer(change...).Replace(podTemplateYAML)
 	}
 	for name, c := range map[string]struct {
 		manifest string
 		args     []string
 	}{
-		"an endpoint that gets everything":          {job(), nil},
-		"an endpoint on nodes that mount images":    {job(), []string{"--image-volumes"}},
-		"an endpoint with a shell string":           {job("[vllm, serve, a/b]", "[bash, -c, 'sleep 1; vllm serve a/b']"), nil},
-		"an endpoint without a command":             {job("        command: [vllm, serve, a/b]\n", ""), nil},
-		"an endpoint with variables from elsewhere": {job("        command:", "        envFrom: [{configMapRef: {name: x}}]\n        command:"), nil},
-		"an endpoint with its own sampler":          {job("\n        command:", ownSampler+"\n        command:"), nil},
-		"another engine":                            {job("[vllm, serve, a/b]", "[python3, -m, sglang.launch_server, --model-path, a/b]"), nil},
-		"a pod without a GPU":                       {job("{nvidia.com/gpu: 1}", "{cpu: 1}"), nil},
-		"a pod that is no endpoint":                 {job("managed-by: model-engine", "a: b", "[vllm, serve, a/b]", "[sleep, inf]"), nil},
-		"an annotation with a typing error":         {job("labels:", "annotations: {coldtrace.io/delivry: 'off'}\n      labels:"), nil},
-		"a namespace that switches the wrapper off": {job(), []string{"--namespace-annotation", "coldtrace.io/delivery=off"}},
+		"a job":                                     {strings.Replace(endpoint(), "Deployment", "Job", 1), nil},
+		"a group's leader and its workers":          {strings.Replace(strings.Replace(endpoint(), "Deployment", "LeaderWorkerSet", 1), "spec:\n  template:", "spec:\n leaderWorkerTemplate:\n  workerTemplate:", 1), nil},
+		"an endpoint that gets everything":          {endpoint(), nil},
+		"an endpoint on nodes that mount images":    {endpoint(), []string{"--image-volumes"}},
+		"an endpoint with a shell string":           {endpoint("[vllm, serve, a/b]", "[bash, -c, 'sleep 1; vllm serve a/b']"), nil},
+		"an endpoint without a command":             {endpoint("        command: [vllm, serve, a/b]\n", ""), nil},
+		"an endpoint with variables from elsewhere": {endpoint("        command:", "        envFrom: [{configMapRef: {name: x}}]\n        command:"), nil},
+		"an endpoint with its own sampler":          {endpoint("\n        command:", ownSampler+"\n        command:"), nil},
+		"another engine":                            {endpoint("[vllm, serve, a/b]", "[python3, -m, sglang.launch_server, --model-path, a/b]"), nil},
+		"a pod without a GPU":                       {endpoint("{nvidia.com/gpu: 1}", "{cpu: 1}"), nil},
+		"a pod that is no endpoint":                 {endpoint("managed-by: model-engine", "a: b", "[vllm, serve, a/b]", "[sleep, inf]"), nil},
+		"an annotation with a typing error":         {endpoint("labels:", "annotations: {coldtrace.io/delivry: 'off'}\n      labels:"), nil},
+		"a namespace that switches the wrapper off": {endpoint(), []string{"--namespace-annotation", "coldtrace.io/delivery=off"}},
 		"a pod of a group":                          {groupPod, nil},
 		"a pod that is none of a group":             {strings.NewReplacer("--nnodes=4, --headless", "--max-model-len=4096").Replace(groupPod), nil},
 	} {

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"strconv"
 	"strings"
@@ -122,7 +123,7 @@ func newManifest(raw []byte) (manifest, error) {
 			m.pods = append(m.pods, t)
 		}
 	}
-	for _, path := range templatePaths[head.Kind] {
+	for i, path := range templatePaths[head.Kind] {
 		pod, unknown, err := podAt(raw, path)
 		if err != nil {
 			return manifest{}, fmt.Errorf("decode pod of %s %q: %w", head.Kind, m.Name, err)
@@ -133,6 +134,7 @@ func newManifest(raw []byte) (manifest, error) {
 		for _, field := range unknown {
 			m.unknown = append(m.unknown, fmt.Sprintf("Warning: %s %q is broken, or newer than this coldtrace: %s", head.Kind, m.Name, field))
 		}
+		m.own(pod, i)
 		pointer := strings.Join(append([]string{""}, path...), "/") // of the whole object: empty
 		m.pods = append(m.pods, podTemplate{pointer, pod})
 	}
@@ -140,6 +142,29 @@ func newManifest(raw []byte) (manifest, error) {
 		return manifest{}, fmt.Errorf("%s %q has no %s; is it indented as it should be?", head.Kind, m.Name, strings.Join(paths[0], "."))
 	}
 	return m, nil
+}
+
+// controllers are the kinds of objects that kinds have made for them, which then control the pods. Others control them themselves.
+var controllers = map[string]string{"Deployment": "ReplicaSet", "CronJob": "Job", "LeaderWorkerSet": "StatefulSet"}
+
+// own gives a pod of the i-th template what it will have of the object when it comes to admission: a controller and, of a
+// LeaderWorkerSet, the labels that say where in the group it is.
+func (m *manifest) own(pod *endpoint.Pod, i int) {
+	if m.Name == "" || m.Kind == "Pod" || m.Kind == "PodTemplate" {
+		return
+	}
+	pod.Metadata.OwnerReferences = append(pod.Metadata.OwnerReferences, endpoint.OwnerReference{
+		Kind: cmp.Or(controllers[m.Kind], m.Kind), Name: m.Name, Controller: new(true),
+	})
+	if m.Kind == "LeaderWorkerSet" {
+		labels := maps.Clone(pod.Metadata.Labels)
+		if labels == nil {
+			labels = map[string]string{}
+		}
+		const of = "leaderworkerset.sigs.k8s.io/"
+		labels[of+"name"], labels[of+"group-index"], labels[of+"worker-index"] = m.Name, "0", strconv.Itoa(i)
+		pod.Metadata.Labels = labels
+	}
 }
 
 // podAt decodes the pod at a path, nil if there is nothing, and names the fields of it that are not known.
