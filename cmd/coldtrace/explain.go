@@ -50,7 +50,7 @@ unless --policy names another.`,
 			}
 			if !found {
 				return fmt.Errorf("%s holds no pod and no pod template: its kinds are %s; pods are looked for in %s",
-					cmp.Or(o.file, strings.Join(args, " ")), strings.Join(seenKinds(manifests), ", "), podKinds())
+					strings.Join(append(o.files, args...), " "), strings.Join(seenKinds(manifests), ", "), podKinds())
 			}
 			return nil
 		},

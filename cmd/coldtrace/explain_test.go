@@ -82,3 +82,18 @@ func TestExplainSaysWhatEachRuleSawAndDecidedAndWhatToDo(t *testing.T) {
 		})
 	}
 }
+
+func TestSeveralManifestsAreAllExplained(t *testing.T) {
+	args := []string{"-n", "team-a"}
+	for _, name := range []string{"one", "two"} {
+		file := filepath.Join(t.TempDir(), name+".yaml")
+		if err := os.WriteFile(file, []byte("kind: Deployment\nmetadata: {name: "+name+"}\nspec:\n  template:"+podTemplateYAML), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, "-f", file)
+	}
+	got, _, err := output(t, newExplainCommand(), "", args...)
+	if err != nil || !strings.Contains(got, "Deployment one: injected") || !strings.Contains(got, "Deployment two: injected") {
+		t.Errorf("%v\n%s", err, got)
+	}
+}

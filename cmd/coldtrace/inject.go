@@ -25,7 +25,7 @@ import (
 
 // dryRun are the flags of the commands that decide as the webhook would, about a manifest or what is in a cluster.
 type dryRun struct {
-	file         string
+	files        []string
 	policyFile   string
 	config       *genericclioptions.ConfigFlags
 	nsAnnotation map[string]string
@@ -36,7 +36,7 @@ type dryRun struct {
 
 func (o *dryRun) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVarP(&o.file, "filename", "f", "", "manifest to read; - is standard input")
+	f.StringSliceVarP(&o.files, "filename", "f", nil, "manifest to read, one or more; - is standard input")
 	f.StringVar(&o.policyFile, "policy", "", "policy file (default: in a cluster the installed one, else the built-in one)")
 	o.config = genericclioptions.NewConfigFlags(true)
 	o.config.AddFlags(f)
@@ -116,11 +116,11 @@ goes by the policy that is installed there, the nodes and the breaker, unless
 // read reads what is to be decided about, and the policy to go by. What a reader has to know of a cluster goes to w.
 func (o *dryRun) read(cmd *cobra.Command, w *prose, names []string) (*config.Policy, []manifest, error) {
 	switch {
-	case o.file == "" && len(names) == 0:
+	case len(o.files) == 0 && len(names) == 0:
 		return nil, nil, errors.New("name a manifest with -f FILE, or -f - for standard input, or what is in the cluster, such as deploy/llama -n models")
-	case o.file == "" && isFile(names[0]):
+	case len(o.files) == 0 && isFile(names[0]):
 		return nil, nil, fmt.Errorf("%s is a file: give it with -f %s", names[0], names[0])
-	case o.file != "" && len(names) > 0:
+	case len(o.files) > 0 && len(names) > 0:
 		return nil, nil, errors.New("name a manifest with -f, or what is in the cluster: not both")
 	}
 	policy, err := o.policy()
@@ -134,9 +134,16 @@ func (o *dryRun) read(cmd *cobra.Command, w *prose, names []string) (*config.Pol
 		}
 		return policy, manifests, err
 	}
-	manifests, err := readManifests(o.file, cmd.InOrStdin())
-	if err == nil && len(manifests) == 0 {
-		err = fmt.Errorf("read manifest: %s holds no object", o.file)
+	var manifests []manifest
+	for _, file := range o.files {
+		in, err := readManifests(file, cmd.InOrStdin())
+		if err == nil && len(in) == 0 {
+			err = fmt.Errorf("read manifest: %s holds no object", file)
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		manifests = append(manifests, in...)
 	}
 	for _, warning := range unknownKinds(manifests) {
 		cmd.PrintErrln("warning:", warning)
@@ -147,7 +154,7 @@ func (o *dryRun) read(cmd *cobra.Command, w *prose, names []string) (*config.Pol
 			w.gap()
 		}
 	}
-	return policy, manifests, err
+	return policy, manifests, nil
 }
 
 // fetch reads objects of a cluster, and by what they are judged there.
