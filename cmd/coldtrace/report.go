@@ -67,6 +67,9 @@ func runReport(cmd *cobra.Command, args []string, flags reportFlags) error {
 	if err := report.Groupable(flags.by); err != nil {
 		return err //nolint:wrapcheck // says what is wrong with the flag
 	}
+	if flags.html == "-" && (flags.json || flags.csv) {
+		return errors.New("--html - writes to standard output, as --json and --csv do: name a file for the page")
+	}
 	if err := flags.source.fits(cmd, args); err != nil {
 		return err
 	}

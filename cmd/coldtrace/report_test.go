@@ -71,6 +71,7 @@ func TestReportSaysWhatItCannotDo(t *testing.T) {
 		want string
 	}{
 		"an unknown group":          {newReportCommand(), []string{reportFixtures + "before.jsonl", "--by", "colour"}, `starts can't be grouped by "colour"`},
+		"a page and JSON at once":   {newReportCommand(), []string{reportFixtures + "before.jsonl", "--html", "-", "--json"}, "name a file for the page"},
 		"no such file":              {newReportCommand(), []string{"./not-there.jsonl"}, "no such file"},
 		"no start in it":            {newReportCommand(), []string{"-"}, "there are no starts in the input"},
 		"one source to compare":     {newCompareCommand(), []string{reportFixtures + "before.jsonl"}, "requires at least 2 arg(s)"},

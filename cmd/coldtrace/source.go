@@ -85,6 +85,9 @@ func (s *source) client() (kubernetes.Interface, string, error) { return connect
 func connect(flags *genericclioptions.ConfigFlags) (kubernetes.Interface, string, error) {
 	cfg, err := flags.ToRESTConfig()
 	if clientcmd.IsEmptyConfig(err) || err == nil && isDefault(flags, cfg) {
+		if named := os.Getenv(clientcmd.RecommendedConfigPathEnvVar); named != "" {
+			return nil, "", fmt.Errorf("%w (KUBECONFIG is %s, where no cluster is named)", errNoKubeconfig, named)
+		}
 		return nil, "", errNoKubeconfig
 	}
 	if err != nil {

@@ -87,7 +87,7 @@ func TestWhatIsMeantIsSaid(t *testing.T) {
 	}{
 		"a file that is not there":       {[]string{"trace", "nosuchfile"}, []string{"there is no file nosuchfile, so it was taken for a pod; and there is no kubeconfig"}},
 		"a file to compare that isn't":   {[]string{"compare", "nosuchfile", "other"}, []string{"there is no file nosuchfile, so it was taken for a pod; and there is no kubeconfig"}},
-		"pods without a cluster":         {[]string{"report"}, []string{"there is no kubeconfig"}},
+		"pods without a cluster":         {[]string{"report"}, []string{"there is no kubeconfig", "/none, where no cluster is named"}},
 		"a kind with a slip":             {[]string{"trace", "depoy/x"}, []string{"there is no file depoy/x", `no kind "depoy"`, "deploy, rs, sts"}},
 		"a file in a folder":             {[]string{"trace", "testdata/x"}, []string{"no such file"}},
 		"the log of an engine to trace":  {[]string{"trace", fixtures + "vllm-0.19.0.log"}, []string{"coldtrace phases reads it"}},
