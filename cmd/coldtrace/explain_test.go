@@ -41,7 +41,7 @@ func TestExplainSaysWhatEachRuleSawAndDecidedAndWhatToDo(t *testing.T) {
 		args     []string
 	}{
 		"a job":                                     {strings.Replace(endpoint(), "Deployment", "Job", 1), nil},
-		"a group's leader and its workers":          {strings.Replace(strings.Replace(endpoint(), "Deployment", "LeaderWorkerSet", 1), "spec:\n  template:", "spec:\n leaderWorkerTemplate:\n  workerTemplate:", 1), nil},
+		"a leader and its workers":                  {strings.Replace(strings.Replace(endpoint(), "Deployment", "LeaderWorkerSet", 1), "spec:\n  template:", "spec:\n leaderWorkerTemplate:\n  workerTemplate:", 1), nil},
 		"an endpoint that gets everything":          {endpoint(), nil},
 		"an endpoint on nodes that mount images":    {endpoint(), []string{"--image-volumes"}},
 		"an endpoint with a shell string":           {endpoint("[vllm, serve, a/b]", "[bash, -c, 'sleep 1; vllm serve a/b']"), nil},
