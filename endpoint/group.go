@@ -46,6 +46,11 @@ const (
 	jobIndex         = "batch.kubernetes.io/job-completion-index"
 )
 
+// InLeaderWorkerSet are the labels that tell where in the first group of a LeaderWorkerSet a pod is. The leader is worker 0.
+func InLeaderWorkerSet(name string, worker int) map[string]string {
+	return map[string]string{lwsName: name, lwsGroupIndex: "0", lwsIndex: strconv.Itoa(worker)}
+}
+
 // series are workloads whose pods have numbers. Most are of replicas or shards: what starts a part of a server says so.
 var series = [...]struct {
 	kind   string // begins the group's key

@@ -20,7 +20,7 @@ var endpointLabels = []string{
 	"kaito.sh/workspace",                 // KAITO
 	"ray.io/originated-from-cr-name",     // KubeRay: the RayService or RayJob
 	"ray.io/cluster",                     // KubeRay
-	"leaderworkerset.sigs.k8s.io/name",   // LWS
+	lwsName,                              // LWS
 	"model",                              // vLLM production stack
 	"nvidia.com/dynamo-graph-deployment-name",
 	"nvidia.com/dynamo-namespace",  // Dynamo
@@ -56,7 +56,7 @@ func Workload(labels map[string]string, kind, name string) (string, string) {
 	if hash := labels["rollouts-pod-template-hash"]; hash != "" && kind == "ReplicaSet" {
 		return "Rollout", strings.TrimSuffix(name, "-"+hash)
 	}
-	if of := labels["leaderworkerset.sigs.k8s.io/name"]; of != "" {
+	if of := labels[lwsName]; of != "" {
 		return "LeaderWorkerSet", of
 	}
 	if of := labels["ray.io/originated-from-cr-name"]; of != "" && kind == "RayCluster" {
@@ -94,9 +94,9 @@ func role(pod *Pod, c *Container, l *Launch, sidecar bool) startup.Role {
 		return l.Role
 	case c.Name == "lws-worker", labels["ray.io/node-type"] == "worker":
 		return startup.RoleWorker
-	case labels["role"] == "worker" && labels["leaderworkerset.sigs.k8s.io/name"] != "":
+	case labels["role"] == "worker" && labels[lwsName] != "":
 		return startup.RoleWorker
-	case c.ReadinessProbe == nil && followsLeader(labels["leaderworkerset.sigs.k8s.io/worker-index"]):
+	case c.ReadinessProbe == nil && followsLeader(labels[lwsIndex]):
 		return startup.RoleWorker
 	case sidecar:
 		return startup.RoleServer

@@ -157,13 +157,10 @@ func (m *manifest) own(pod *endpoint.Pod, i int) {
 		Kind: cmp.Or(controllers[m.Kind], m.Kind), Name: m.Name, Controller: new(true),
 	})
 	if m.Kind == "LeaderWorkerSet" {
-		labels := maps.Clone(pod.Metadata.Labels)
-		if labels == nil {
-			labels = map[string]string{}
+		if pod.Metadata.Labels == nil {
+			pod.Metadata.Labels = map[string]string{}
 		}
-		const of = "leaderworkerset.sigs.k8s.io/"
-		labels[of+"name"], labels[of+"group-index"], labels[of+"worker-index"] = m.Name, "0", strconv.Itoa(i)
-		pod.Metadata.Labels = labels
+		maps.Copy(pod.Metadata.Labels, endpoint.InLeaderWorkerSet(m.Name, i))
 	}
 }
 

@@ -62,10 +62,9 @@ func (s *source) flags(cmd *cobra.Command) {
 // split tells files from what is in a cluster. What is there as a file, or looks like one, is a file.
 func (s *source) split(cmd *cobra.Command, args []string) (files, names []string) {
 	for i, arg := range args {
-		_, err := os.Stat(arg)
 		kind, _, slash := strings.Cut(arg, "/")
 		switch {
-		case arg == "-", err == nil && (!slash || !cluster.IsKind(kind)):
+		case arg == "-", isFile(arg) && (!slash || !cluster.IsKind(kind)):
 			files = append(files, arg)
 		case slash && !cluster.IsKind(kind):
 			files = append(files, arg)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -75,7 +74,7 @@ func notAFile(name string, err error) error {
 	if !errors.Is(err, fs.ErrNotExist) || !slash || strings.Contains(rest, "/") || filepath.Ext(rest) != "" || !kindLike.MatchString(kind) {
 		return err
 	}
-	if _, missing := os.Stat(kind); missing == nil {
+	if isFile(kind) {
 		return err // a folder, of which that file is missing
 	}
 	return fmt.Errorf("there is no file %s, and no kind %q of what has pods: there are %s", name, kind, strings.Join(cluster.Kinds, ", "))

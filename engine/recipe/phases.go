@@ -80,10 +80,9 @@ func (r *Reader) phases(died string, end time.Time) []Phase {
 	}
 	served := slices.DeleteFunc(slices.Clone(out), func(p Phase) bool { return parents[p.Name] != startup.SpanServerReady })
 	out = slices.DeleteFunc(out, func(p Phase) bool { return parents[p.Name] == startup.SpanServerReady })
-	stages := s.stages // of several engines the first was up, but their server waits for all
-	s.stages = slices.DeleteFunc(slices.Clone(stages), func(g stage) bool { return parents[g.name] == startup.SpanServerReady })
-	out = s.named(out, head, earlier(known, init.End), init.End, noise)
-	s.stages = stages
+	// Of several engines the first was up, but their server waits for all.
+	stages := slices.DeleteFunc(slices.Clone(s.stages), func(g stage) bool { return parents[g.name] == startup.SpanServerReady })
+	out = named(stages, out, head, earlier(known, init.End), init.End, noise)
 	if unheard { // it imported, nobody knows how long
 		out = slices.DeleteFunc(out, func(p Phase) bool { return p.Name == startup.SpanPythonImport })
 	}
@@ -107,7 +106,7 @@ func (r *Reader) server(stated []Phase, engine time.Time, died string, end time.
 	if s.ready.IsZero() {
 		whole.End, whole.Failure = later(end, engine), died
 	}
-	out := slices.DeleteFunc(s.named(stated, "", whole.Start, whole.End, noise), func(p Phase) bool { return parents[p.Name] != startup.SpanServerReady })
+	out := slices.DeleteFunc(named(s.stages, stated, "", whole.Start, whole.End, noise), func(p Phase) bool { return parents[p.Name] != startup.SpanServerReady })
 	if r.options.Embedded {
 		out = append(out, whole) // in a container health knows better
 	}

@@ -102,14 +102,14 @@ const (
 
 // named fills what lies between the phases of begin to end with stages, of which the first is given, so that a phase ends
 // where the next begins. Where neither is known, the time has no name.
-func (s *launch) named(phases []Phase, first string, begin, end time.Time, noise time.Duration) []Phase {
+func named(stages []stage, phases []Phase, first string, begin, end time.Time, noise time.Duration) []Phase {
 	for i := range phases {
 		if up, ok := holder(phases, phases[i]); ok { // else what sticks out, by a stamp's rounding, covers what lies before its parent
 			phases[i].fit(up)
 		}
 	}
 	slices.SortStableFunc(phases, func(a, b Phase) int { return cmp.Or(a.Start.Compare(b.Start), b.End.Compare(a.End)) })
-	f := filler{launch: s, first: first, noise: noise, out: phases}
+	f := filler{stages: stages, first: first, noise: noise, out: phases}
 	at, last := begin, -1
 	for i := range phases {
 		if parents[f.out[i].Name] != "" && within(f.out, f.out[i]) {
@@ -126,7 +126,7 @@ func (s *launch) named(phases []Phase, first string, begin, end time.Time, noise
 				f.out[last].End = p.Start
 			case p.moves():
 				f.out[i].Start = at
-			case noise == coarse, last < 0 && s.stageBefore(p.Start, first) != p.Name: // else its own line opened it a moment early
+			case noise == coarse, last < 0 && f.stageBefore(p.Start) != p.Name: // else its own line opened it a moment early
 				f.fill(at, p.Start)
 			}
 		}
@@ -141,17 +141,6 @@ func (s *launch) named(phases []Phase, first string, begin, end time.Time, noise
 		f.fill(at, end)
 	}
 	return f.out
-}
-
-// stageBefore is the stage that a moment ends.
-func (s *launch) stageBefore(at time.Time, first string) string {
-	for _, g := range s.stages {
-		if !g.at.Before(at) {
-			break
-		}
-		first = g.name
-	}
-	return first
 }
 
 // moves says whether a phase may meet its neighbour: no line states how long it is, but for what compiling is counted.
@@ -176,10 +165,22 @@ func within(phases []Phase, p Phase) bool {
 
 // filler makes phases of stages.
 type filler struct {
-	*launch
-	first string // the stage before any is known
-	noise time.Duration
-	out   []Phase
+	stages []stage
+	first  string // the one before any is known
+	noise  time.Duration
+	out    []Phase
+}
+
+// stageBefore is the stage that a moment ends.
+func (f *filler) stageBefore(at time.Time) string {
+	name := f.first
+	for _, g := range f.stages {
+		if !g.at.Before(at) {
+			break
+		}
+		name = g.name
+	}
+	return name
 }
 
 // fill names the time from one moment to another.
