@@ -243,6 +243,23 @@ func (r *Reader) Initialised(now time.Time) (time.Time, bool) {
 	return t, !t.IsZero() && !r.start.partsMissing() && (certain || now.Sub(t) >= settled)
 }
 
+// Awaits says whether more may be said of a phase: a process is known that has not said yet that it is through with it, as
+// others may have, or none has said so, and it is known only by what came before and after.
+func (r *Reader) Awaits(p *Phase) bool {
+	t := r.start.tracks[p.Name]
+	switch {
+	case t == nil, p.Attributes == nil:
+		return early[p.Name] == 0
+	case len(t.open) == 0 && t.spans[""] != nil:
+		return false // one for all
+	}
+	ranks := 0
+	for _, other := range r.start.tracks {
+		ranks = max(ranks, len(other.spans)+len(other.open))
+	}
+	return len(t.open) > 0 || len(t.spans) < ranks
+}
+
 // Headless says that the log tells of a part of an engine that serves nothing: it is ready when it is initialised.
 func (r *Reader) Headless() bool {
 	return r.start.passed(markHeadless) || r.start.expected["engines"] > 0

@@ -3,6 +3,7 @@
 package container
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -21,8 +22,8 @@ type engine struct {
 	told   bool
 	// launches are those before it, by other processes: each has a reader of its own.
 	launches []recipe.Attempt
-	family   map[int]bool // the processes of its tree
-	loads    int          // downloads before it that are called as its own is
+	family   map[int]bool   // the processes of its tree
+	before   map[string]int // how many phases were told before it that are called as its own are: a tool's download, an earlier launch's
 }
 
 // runs takes a recognised engine. The process may be nil if nobody can see it.
@@ -31,7 +32,14 @@ func (s *Story) runs(r *recipe.Recipe, argv []string, start time.Time, p *Proces
 	if s.ray != nil && s.ray.end.IsZero() && !s.ray.member && !s.ray.proc.End.IsZero() {
 		s.rayComplete(s.ray.proc.End)
 	}
-	e := &engine{recipe: r, proc: p, argv: argv, start: start, loads: s.names[startup.SpanHFDownload], reader: r.NewReader(recipe.Options{Start: start, One: p != nil})}
+	if s.engine != nil { // what was told of the launch before stays as it is
+		for key, sp := range s.settled {
+			s.names[sp.Name]++
+			s.told[key] = true
+		}
+		s.settled = map[string]startup.Span{}
+	}
+	e := &engine{recipe: r, proc: p, argv: argv, start: start, before: maps.Clone(s.names), reader: r.NewReader(recipe.Options{Start: start, One: p != nil})}
 	if p != nil {
 		e.family = map[int]bool{p.PID: true}
 	}

@@ -4,6 +4,7 @@ package container
 
 import (
 	"bytes"
+	"maps"
 	"slices"
 	"time"
 
@@ -186,7 +187,7 @@ func (l *Log) engine(at time.Time, reader *recipe.Reader) {
 	l.downloaded()
 	s.flushDownloads()
 	if s.engine == nil || s.engine.reader != reader {
-		s.engine = &engine{recipe: reader.Recipe(), start: l.since, loads: s.names[startup.SpanHFDownload], reader: reader}
+		s.engine = &engine{recipe: reader.Recipe(), start: l.since, before: maps.Clone(s.names), reader: reader}
 	}
 	if !s.serves(s.engine) {
 		s.engineTold(at)
@@ -270,7 +271,7 @@ func (l *Log) Finish(now time.Time) {
 		l.downloaded()
 		s.Ready(l.run.Ready)
 	case l.run.Ended.IsZero():
-		s.Settle(now)
+		s.settle(now)
 	case !gone && l.run.Reason != "": // else it may have been ready, here and below
 		s.End(l.run.Ended, nil, l.run.Reason)
 	case !gone:

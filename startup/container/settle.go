@@ -12,8 +12,8 @@ import (
 )
 
 // A container that runs out of memory is killed with everything in it, the observer included: what is not told by then
-// is lost. So what is most likely final is told before it certainly is. Spans that turn out otherwise are told again,
-// under the same ids; nothing is counted twice.
+// is lost. So what can no longer change, as far as anybody knows, is told before the start is over, and stays as it was told.
+// What a signal seems to have ended is another matter, see Interrupted. Nothing is counted before the start is over, or twice.
 const (
 	settleDownload = 2 * time.Second  // with `set -e`, a failure of the download ends the command long before that
 	settlePhase    = 10 * time.Second // other ranks say the same within that
@@ -68,35 +68,43 @@ func (s *Story) Settle(now time.Time) {
 	if s.done {
 		return
 	}
-	for len(s.ended) > 0 && now.Sub(s.ended[0].proc.End) > settleDownload {
-		d := s.ended[0]
-		s.ended = s.ended[1:]
-		s.say(s.download(d, "")...)
-	}
-	s.engineTold(now)
-	if s.done {
-		return
-	}
+	s.settle(now)
 	e := s.engine
 	if e == nil && s.guess != nil && s.guess.Recognised() {
 		e = &engine{recipe: s.begin.Engine, reader: s.guess} // its process may still be seen
 	}
-	if e == nil || e.told {
+	if s.done || e == nil || e.told || s.signal != 0 {
 		return
 	}
+	init := startup.Key(e.recipe.Name()+"_init", "", s.begin.Attempt)
 	var fresh []startup.Span
-	for _, sp := range s.engineSpans(e, e.reader.Result(nil, now)) {
-		if _, ok := s.early[sp.Key]; ok || s.told[sp.Key] || sp.Failure != "" || now.Sub(sp.End) < settlePhase || sp.Name == e.recipe.Name()+"_init" {
+	r := e.reader.Result(nil, now)
+	for i := range r.Phases {
+		sp := s.engineSpan(e, &r, &r.Phases[i])
+		if _, told := s.settled[sp.Key]; told || sp.Key == init {
 			continue
 		}
-		if part := recipe.PartOf(sp.Name); part != "" && sp.ParentKey == startup.Key(e.recipe.Name()+"_init", "", s.begin.Attempt) {
-			continue // what it is a part of may only be told when that has ended: a download, and the loading that it is the begin of
+		_, parentTold := s.settled[sp.ParentKey]
+		// What it is a part of may only be told when that has ended: a download, and the loading that it is the begin of.
+		orphan := sp.ParentKey != init && !parentTold || sp.ParentKey == init && recipe.PartOf(sp.Name) != ""
+		if orphan || sp.Failure != "" || now.Sub(sp.End) < settlePhase || e.reader.Awaits(&r.Phases[i]) {
+			break // nor is it certain what comes after it
 		}
-		s.early[sp.Key] = sp
+		s.settled[sp.Key] = sp
 		s.list(sp)
 		fresh = append(fresh, sp)
 	}
 	if len(fresh) > 0 {
 		s.Tell(fresh)
 	}
+}
+
+// settle tells the downloads that are over, and the start where its engine says that it is.
+func (s *Story) settle(now time.Time) {
+	for len(s.ended) > 0 && now.Sub(s.ended[0].proc.End) > settleDownload {
+		d := s.ended[0]
+		s.ended = s.ended[1:]
+		s.say(s.download(d, "")...)
+	}
+	s.engineTold(now)
 }

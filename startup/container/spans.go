@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"slices"
 	"sort"
+	"strconv"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -74,6 +76,9 @@ func (s *Story) say(spans ...startup.Span) {
 		}
 		s.told[sp.Key] = true
 		fresh = append(fresh, sp)
+		if _, ok := s.settled[sp.Key]; ok {
+			continue
+		}
 		if was, ok := s.early[sp.Key]; !ok || !reflect.DeepEqual(was, sp) {
 			changed = append(changed, sp)
 		}
@@ -130,41 +135,70 @@ func (s *Story) download(d *download, failure string) []startup.Span {
 func (s *Story) sayEngine(r recipe.Result) { s.say(s.engineSpans(s.engine, r)...) }
 
 func (s *Story) engineSpans(e *engine, r recipe.Result) []startup.Span {
-	init := e.recipe.Name() + "_init"
 	spans := make([]startup.Span, 0, len(r.Phases)+1)
-	for _, p := range r.Phases {
-		if p.Name == startup.SpanServerReady {
-			continue // health knows better
+	for i := range r.Phases {
+		if r.Phases[i].Name != startup.SpanServerReady { // health knows better
+			spans = append(spans, s.engineSpan(e, &r, &r.Phases[i]))
 		}
-		if p.Name == startup.SpanHFDownload && e.loads > 0 { // a tool has downloaded, too
-			count := 1
-			_, _ = fmt.Sscanf(p.Key, p.Name+"/%d", &count)
-			p.Key = fmt.Sprintf("%s/%d", p.Name, e.loads+count)
-		}
-		sp := startup.Span{
-			Name: p.Name, Key: startup.Key(p.Key, "", s.begin.Attempt), ParentKey: startup.Key(startup.SpanStartup, "", s.begin.Attempt),
-			Start: p.Start, End: p.End, Failure: p.Failure, Attributes: attributesOf(p.Attributes),
-		}
-		if p.Parent != "" {
-			sp.ParentKey = startup.Key(p.Parent, "", s.begin.Attempt)
-		}
-		source := cmp.Or(s.begin.Source, startup.TimeMessageDuration)
-		if p.Name == init || p.Name == startup.SpanPythonImport {
-			source = cmp.Or(s.begin.Source, startup.TimeObserved)
-		}
-		sp.Attributes = append(sp.Attributes, attribute.String(startup.AttrTimeSource, string(source)))
-		sp.Attributes = append(sp.Attributes, s.exitOf(p.Failure)...)
-		if p.Name == init {
-			sp.Attributes = append(sp.Attributes, attribute.String(startup.AttrEngine, e.recipe.Engine()))
-			sp.Attributes = append(sp.Attributes, attributesOf(r.Figures)...)
-			if r.Version != "" {
-				sp.Attributes = append(sp.Attributes, attribute.String(startup.AttrEngineVersion, r.Version))
-			}
-			sp.Events = eventsOf(r, e.launches)
-		}
-		spans = append(spans, s.inside(sp))
 	}
 	return spans
+}
+
+func (s *Story) engineSpan(e *engine, r *recipe.Result, p *recipe.Phase) startup.Span {
+	sp := startup.Span{
+		Name: p.Name, Key: startup.Key(e.key(p.Key), "", s.begin.Attempt), ParentKey: startup.Key(startup.SpanStartup, "", s.begin.Attempt),
+		Start: p.Start, End: p.End, Failure: p.Failure, Attributes: attributesOf(p.Attributes),
+	}
+	if p.Parent != "" {
+		sp.ParentKey = startup.Key(e.key(p.Parent), "", s.begin.Attempt)
+	}
+	init := p.Name == e.recipe.Name()+"_init"
+	source := cmp.Or(s.begin.Source, startup.TimeMessageDuration)
+	if init || p.Name == startup.SpanPythonImport {
+		source = cmp.Or(s.begin.Source, startup.TimeObserved)
+	}
+	sp.Attributes = append(sp.Attributes, attribute.String(startup.AttrTimeSource, string(source)))
+	sp.Attributes = append(sp.Attributes, s.exitOf(p.Failure)...)
+	if init {
+		sp.Attributes = append(sp.Attributes, attribute.String(startup.AttrEngine, e.recipe.Engine()))
+		sp.Attributes = append(sp.Attributes, attributesOf(r.Figures)...)
+		if r.Version != "" {
+			sp.Attributes = append(sp.Attributes, attribute.String(startup.AttrEngineVersion, r.Version))
+		}
+		sp.Events = eventsOf(*r, e.launches)
+	}
+	return s.asSettled(s.inside(sp))
+}
+
+// key is a phase's where others of its name were told before: a second model_load is model_load/2.
+func (e *engine) key(of string) string {
+	name, nth, _ := strings.Cut(of, "/")
+	n := e.before[name]
+	if n == 0 {
+		return of
+	}
+	own, err := strconv.Atoi(nth)
+	if err != nil {
+		own = 1
+	}
+	return fmt.Sprintf("%s/%d", name, n+own)
+}
+
+// asSettled is the span as it was told, if it was, or as it fits into its parent, if that was told: of a key there is one content.
+func (s *Story) asSettled(sp startup.Span) startup.Span {
+	if was, ok := s.settled[sp.Key]; ok {
+		return was
+	}
+	if up, ok := s.settled[sp.ParentKey]; ok {
+		for _, edge := range []*time.Time{&sp.Start, &sp.End} {
+			if edge.Before(up.Start) {
+				*edge = up.Start
+			} else if edge.After(up.End) {
+				*edge = up.End
+			}
+		}
+	}
+	return sp
 }
 
 // eventsOf are what is worth a look in an engine's init: how often it was launched before, and when it said nothing for long.

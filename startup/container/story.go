@@ -37,23 +37,24 @@ type Story struct {
 	// Measure is called with finished phases, each once; nil: nobody counts.
 	Measure func([]startup.Span)
 
-	begin  Begin
-	log    *backlog                // nil once an engine is known
-	guess  *recipe.Reader          // reads for the named engine until its process is known
-	loads  map[int]*download       // running, by PID
-	ended  []*download             // told when something follows them, or at the end
-	within map[int]*download       // processes that work for a download
-	ray    *rayPhase               // nil: none seen
-	engine *engine                 // nil: none seen
-	told   map[string]bool         // keys
-	early  map[string]startup.Span // by key: told before it was certain, see settle
-	names  map[string]int          // how many of a name there were
-	exit   *recipe.Exit            // of the command, where it failed
-	signal int                     // the first that asked for an end; 0: none
-	done   bool
-	state  string // starting, ready, failed
-	reason string
-	phases []startup.Span // told, for the live state
+	begin   Begin
+	log     *backlog                // nil once an engine is known
+	guess   *recipe.Reader          // reads for the named engine until its process is known
+	loads   map[int]*download       // running, by PID
+	ended   []*download             // told when something follows them, or at the end
+	within  map[int]*download       // processes that work for a download
+	ray     *rayPhase               // nil: none seen
+	engine  *engine                 // nil: none seen
+	told    map[string]bool         // keys
+	early   map[string]startup.Span // by key: told as if a signal had ended the start
+	settled map[string]startup.Span // by key: told before the start was over, and so for good
+	names   map[string]int          // how many of a name there were
+	exit    *recipe.Exit            // of the command, where it failed
+	signal  int                     // the first that asked for an end; 0: none
+	done    bool
+	state   string // starting, ready, failed
+	reason  string
+	phases  []startup.Span // told, for the live state
 	// unobserved is what cannot be seen, of what is worth being told.
 	unobserved string
 }
@@ -62,7 +63,7 @@ type Story struct {
 func New(b Begin, tell func([]startup.Span)) *Story {
 	s := &Story{
 		Tell: tell, begin: b, log: &backlog{},
-		loads: map[int]*download{}, within: map[int]*download{}, told: map[string]bool{}, early: map[string]startup.Span{}, names: map[string]int{},
+		loads: map[int]*download{}, within: map[int]*download{}, told: map[string]bool{}, early: map[string]startup.Span{}, settled: map[string]startup.Span{}, names: map[string]int{},
 		state: "starting",
 	}
 	if b.Engine != nil {
