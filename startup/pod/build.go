@@ -288,7 +288,9 @@ func (b *builder) lastRuns(i int) (last, failed *run) {
 }
 
 // within says whether run n of a container ended as a part of the start. What ends in the second in which the pod is
-// deleted is ended by that, and what ends in the second in which it is ready was ready, unless another run followed.
+// deleted is ended by that. Of a pod that is ready only those runs did that another one followed by then: the last was ready,
+// however soon it ended. The kubelet may say so a moment after a run that nothing probes has ended, and whoever looked in between
+// has told that it was ready.
 func (b *builder) within(i, n int) bool {
 	runs := b.runs[i]
 	r := &runs[n]
@@ -299,7 +301,7 @@ func (b *builder) within(i, n int) bool {
 		return r.ended && r.finished.at < b.end.asked
 	case Ready:
 		followed := n+1 < len(runs) && runs[n+1].started.at <= b.end.at
-		return r.ended && (r.finished.at < b.end.asked || followed && r.finished.at <= b.end.at)
+		return r.ended && followed && r.finished.at <= b.end.at
 	}
 	return r.ended && r.finished.at <= b.end.at
 }
