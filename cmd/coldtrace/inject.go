@@ -165,6 +165,9 @@ func (o *dryRun) fetch(ctx context.Context, w *prose, names []string) ([]manifes
 	}
 	objects, err := cluster.Objects(o.config, namespace, names)
 	if err != nil {
+		if kind, name, ok := strings.Cut(names[0], "/"); ok && strings.Contains(err.Error(), "have a resource type") {
+			return nil, errors.New("there is " + noKind(kind, name))
+		}
 		return nil, nextStep(err, namespace)
 	}
 	in, err := client.CoreV1().Namespaces().Get(ctx, namespace, metav1.GetOptions{})

@@ -161,3 +161,28 @@ func TestAFieldThatIsNotKnownIsSaidBeforeAPodIsExplained(t *testing.T) {
 		t.Errorf("error %v, warned\n%s, printed\n%s", err, errs, out)
 	}
 }
+
+func TestASlipInAManifestIsSaidInItsWritersWords(t *testing.T) {
+	container := func(of string) string {
+		return "kind: Pod\nmetadata: {name: a}\nspec:\n  containers:\n  - {name: main, image: i, " + of + "}\n"
+	}
+	for name, c := range map[string]struct{ manifest, want string }{
+		"only a text":              {"just text", "the whole of it: a text, where an object belongs"},
+		"a list":                   {"- a\n- b\n", "the whole of it: a list, where an object belongs"},
+		"a kind that is a number":  {"kind: 5", "kind: a number, where a text belongs"},
+		"a list of no items":       {"kind: List\nitems: x", "items: a text, where a list belongs"},
+		"an item that is none":     {"kind: List\nitems: [x]", "item 0: it is no object of Kubernetes: the whole of it: a text"},
+		"a label that is a number": {"kind: Pod\nmetadata: {labels: {a: 5}}\n", "metadata.labels: a number, where a text belongs"},
+		"a command in one text":    {container("command: vllm serve"), "spec.containers.command: a text, where a list belongs"},
+		"a limit that is a word":   {container("resources: {limits: {nvidia.com/gpu: x}}"), `limits.nvidia.com/gpu: "x" is no quantity`},
+		"a limit with its unit":    {container(`resources: {requests: {memory: "8 Gi"}}`), `requests.memory: "8 Gi" is no quantity`},
+		"a template that is none":  {"kind: Job\nmetadata: {name: j}\nspec: {template: [1]}\n", "a list, where an object belongs"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, _, err := output(t, newInjectCommand(), c.manifest, "-f", "-")
+			if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "Go ") {
+				t.Errorf("error %v, want %q", err, c.want)
+			}
+		})
+	}
+}

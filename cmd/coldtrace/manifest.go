@@ -101,7 +101,7 @@ func newManifest(raw []byte) (manifest, error) {
 		Items []json.RawMessage `json:"items"`
 	}
 	if err := json.Unmarshal(raw, &head); err != nil {
-		return manifest{}, fmt.Errorf("it is no object of Kubernetes: %w", err)
+		return manifest{}, fmt.Errorf("it is no object of Kubernetes: %w", slip(raw, err))
 	}
 	m := manifest{raw: raw, Kind: head.Kind, Name: head.Metadata.Name, Namespace: head.Metadata.Namespace, kinds: []string{head.Kind}}
 	if m.Name == "" {
@@ -201,5 +201,5 @@ func strictly(raw []byte, whole bool) (unknown []string, err error) {
 	for _, e := range strict {
 		unknown = append(unknown, e.Error())
 	}
-	return unknown, err //nolint:wrapcheck // names the field
+	return unknown, slip(raw, err)
 }

@@ -58,16 +58,19 @@ and in the collector, which does. Every attempt of a call is a trace.`,
 		},
 	}
 	f := cmd.Flags()
-	f.Float64Var(&load.Requests, "requests", 0, "calls per second that succeed, without polls")
-	f.Float64Var(&load.Failing, "failing", 0, "calls per second that fail")
+	f.Float64Var(&load.Requests, "requests", 0, "calls per second that succeed, without polls (default 0)")
+	f.Float64Var(&load.Failing, "failing", 0, "calls per second that fail (default 0)")
 	f.IntVar(&load.Attempts, "attempts", 1, "attempts of a failing call, the first one included")
-	f.IntVar(&load.Tasks, "tasks", 0, "tasks that wait for their result at a time")
+	f.IntVar(&load.Tasks, "tasks", 0, "tasks that wait for their result at a time (default 0)")
 	f.DurationVar(&load.PollInterval, "poll-interval", 3*time.Second, "time between two polls of a task")
-	f.Float64Var(&load.StartsPerDay, "starts", 0, "pods that start in a day; their traces are always kept")
+	f.Float64Var(&load.StartsPerDay, "starts", 0, "pods that start in a day; their traces are always kept (default 0)")
 	f.Float64Var(&rates.Root, "root", 100, "percentage traced at the root: Istio's randomSamplingPercentage, a ratio sampler")
 	f.Float64Var(&rates.RootPolls, "root-polls", 100, "the same for polls: the gateway's share of their route (default: --root)")
 	f.Float64Var(&rates.Collector, "keep", 100, "percentage that the collector keeps: traceVolume.keepPercent")
 	f.Float64Var(&rates.CollectorPolls, "keep-polls", 100, "the same for polls: keepPercent of their route (default: --keep)")
+	for _, name := range []string{"root-polls", "keep-polls"} {
+		f.Lookup(name).DefValue = "0" // no second default in its help
+	}
 	f.BoolVar(&rates.KeepErrors, "keep-errors", true, "the collector keeps every trace with an error")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd

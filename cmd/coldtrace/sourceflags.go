@@ -77,5 +77,21 @@ func notAFile(name string, err error) error {
 	if isFile(kind) {
 		return err // a folder, of which that file is missing
 	}
-	return fmt.Errorf("there is no file %s, and no kind %q of what has pods: there are %s", name, kind, strings.Join(cluster.Kinds, ", "))
+	return fmt.Errorf("there is no file %s, and %s", name, noKind(kind, rest))
+}
+
+// longKinds are kinds that people spell out, beside cluster.Kinds.
+var longKinds = []string{"deployment", "replicaset", "statefulset", "daemonset", "leaderworkerset", "inferenceservice", "podcliquescalinggroup"}
+
+// noKind says of a word that is no kind of what has pods which one may have been meant, and which there are.
+func noKind(kind, name string) string {
+	text := fmt.Sprintf("no kind %q of what has pods", kind)
+	known := &cobra.Command{SuggestionsMinimumDistance: 1 + len(kind)/6} // which knows how to guess
+	for _, k := range slices.Concat(cluster.Kinds, longKinds) {
+		known.AddCommand(&cobra.Command{Use: k, Run: func(*cobra.Command, []string) {}})
+	}
+	if meant := known.SuggestionsFor(kind); len(meant) > 0 {
+		text += fmt.Sprintf("; is %s/%s meant?", meant[0], name)
+	}
+	return text + "; there are " + strings.Join(cluster.Kinds, ", ")
 }

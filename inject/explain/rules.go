@@ -85,7 +85,7 @@ func Rules(req inject.Request, ops []inject.Operation, d *inject.Decision) []Rul
 		out = append(out, Rule{Name: ruleAnnotations, Saw: count(len(sel.Warnings), "annotation") + " without effect", Decided: "the rest applies"})
 	}
 	if id.Index >= 0 {
-		out = append(out, identityRules(sel)...)
+		out = append(out, identityRules(sel, wrapped(req, d))...)
 	}
 	if sel.Selected {
 		out = append(out,
@@ -105,10 +105,14 @@ func Rules(req inject.Request, ops []inject.Operation, d *inject.Decision) []Rul
 	return out
 }
 
+// wrapped tells whether the wrapper goes in, or is in.
+func wrapped(req inject.Request, d *inject.Decision) bool {
+	return slices.Contains(d.Features, inject.FeatureWrapper) || inject.Wrapped(req.Pod.Metadata.Annotations)
+}
+
 // inside is the line about who tells what happens in the container.
 func inside(req inject.Request, sel *inject.Selection, d *inject.Decision) Rule {
-	wrapped := slices.Contains(d.Features, inject.FeatureWrapper) || inject.Wrapped(req.Pod.Metadata.Annotations)
-	by, reason := inject.InsideOf(sel.Settings.Logs, wrapped, !req.LogsForbidden)
+	by, reason := inject.InsideOf(sel.Settings.Logs, wrapped(req, d), !req.LogsForbidden)
 	r := Rule{Name: ruleInside, Saw: "logs " + string(sel.Settings.Logs), Decided: string(by) + ": " + string(reason)}
 	if e, _ := inject.Explain(reason); e.Advice != "" {
 		r.Advice = []string{e.Advice}
@@ -144,9 +148,16 @@ func lasting(req inject.Request) (n int) {
 }
 
 // identityRules are the lines about what a container is.
-func identityRules(sel *inject.Selection) []Rule {
+func identityRules(sel *inject.Selection, wrapped bool) []Rule {
 	id := &sel.Identity
-	saw, gpu, command := count(id.NumGPUs, "GPU"), cmp.Or(id.GPUType, "unknown type; the wrapper asks the driver"), "nothing to start it through"
+	saw, gpu, command := count(id.NumGPUs, "GPU"), cmp.Or(id.GPUType, "unknown type"), "nothing to start it through"
+	health := cmp.Or(id.HealthURL, "nobody asks")
+	if wrapped && id.GPUType == "" {
+		gpu += "; the wrapper asks the driver"
+	}
+	if wrapped && id.HealthURL == "" {
+		health = "the wrapper looks at the arguments"
+	}
 	switch {
 	case id.Claimed:
 		saw = "a resource claim; how many GPUs it asks for is not in the pod"
@@ -165,7 +176,7 @@ func identityRules(sel *inject.Selection) []Rule {
 		{Name: "engine", Saw: cmp.Or(sel.Settings.Engine, "the command"), Decided: cmp.Or(id.Engine, "unknown") + ", " + string(id.Role)},
 		{Name: "endpoint", Saw: "annotations, labels, owner", Decided: cmp.Or(id.EndpointName, "no name")},
 		{Name: "model", Saw: "annotations, arguments, env", Decided: cmp.Or(id.ModelName, "no name")},
-		{Name: "health", Saw: "probes, ports, arguments", Decided: cmp.Or(id.HealthURL, "the wrapper looks at the arguments")},
+		{Name: "health", Saw: "probes, ports, arguments", Decided: health},
 	}
 }
 

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+)
+
+// kindsOfValue are what people call what stands in a manifest, by what Go calls where it should have fitted.
+var kindsOfValue = map[reflect.Kind]string{
+	reflect.String: "a text", reflect.Slice: "a list", reflect.Map: "an object", reflect.Struct: "an object", reflect.Bool: "true or false",
+}
+
+// slip says what is wrong in a manifest in the words of whoever wrote it: "metadata.labels: a number, where a text belongs".
+func slip(raw []byte, err error) error {
+	var wrong *json.UnmarshalTypeError
+	switch {
+	case errors.Is(err, resource.ErrFormatWrong):
+		var object any
+		if json.Unmarshal(raw, &object) == nil {
+			if field, value := noQuantity(object); field != "" {
+				return fmt.Errorf("%s: %s is no quantity, as 1, 500m and 80Gi are", field, value)
+			}
+		}
+	case errors.As(err, &wrong):
+		belongs, ok := kindsOfValue[wrong.Type.Kind()]
+		if !ok {
+			belongs = "a number"
+		}
+		if is := map[string]string{"string": "a text", "array": "a list", "object": "an object", "bool": "true or false"}[wrong.Value]; is != "" {
+			return fmt.Errorf("%s: %s, where %s belongs", orWhole(wrong.Field), is, belongs)
+		}
+		return fmt.Errorf("%s: a number, where %s belongs", orWhole(wrong.Field), belongs)
+	}
+	return err
+}
+
+func orWhole(field string) string {
+	if field == "" {
+		return "the whole of it"
+	}
+	return field
+}
+
+// noQuantity finds a resource whose amount is none, within what resources stand in.
+func noQuantity(in any) (field, value string) {
+	switch in := in.(type) {
+	case []any:
+		for _, item := range in {
+			if field, value = noQuantity(item); field != "" {
+				return field, value
+			}
+		}
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(in)) {
+			amounts, ok := in[key].(map[string]any)
+			if ok && (key == "limits" || key == "requests") {
+				for _, name := range slices.Sorted(maps.Keys(amounts)) {
+					if _, err := resource.ParseQuantity(fmt.Sprint(amounts[name])); err != nil {
+						return key + "." + name, fmt.Sprintf("%q", fmt.Sprint(amounts[name]))
+					}
+				}
+			}
+			if field, value = noQuantity(in[key]); field != "" {
+				return field, value
+			}
+		}
+	}
+	return "", ""
+}
