@@ -131,8 +131,14 @@ func (t *track) phases(name string, draft bool) []Phase {
 			}
 			if i == len(out) {
 				out = append(out, p)
-			} else if longer(p, out[i]) {
-				out[i] = p
+				continue
+			}
+			if longer(p, out[i]) {
+				p, out[i] = out[i], p
+			}
+			// The rank that closes the phase first has what the lines said of the cache, and may not be the longest.
+			if cache, ok := p.Attributes[attrCompileCache]; ok && out[i].Attributes[attrCompileCache] != compileMiss {
+				out[i].Attributes[attrCompileCache] = cache
 			}
 		}
 	}

@@ -3,7 +3,9 @@
 package recipe
 
 import (
+	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -209,5 +211,33 @@ func TestRanksOfALogInJSONAreToldApart(t *testing.T) {
 	}
 	if len(found) != 1 || found[0].End.Sub(found[0].Start) != 23*time.Second || !reflect.DeepEqual(got.Figures["model_load_seconds"], 23.0) {
 		t.Errorf("%+v %v", found, got.Figures)
+	}
+}
+
+// A cold compilation of many ranks: the first to close it is not the one that took longest, of which the phase is told.
+func TestWhatOneRankSaysOfTheCompilationsCacheHoldsForThePhase(t *testing.T) {
+	const worker = "(VllmWorker rank=%d pid=9) INFO 03-01 12:00:"
+	for name, c := range map[string]struct{ says, want string }{
+		"missed": {"[backends.py:1] Compiling a graph for dynamic shape takes 18.00 s", compileMiss},
+		"hit":    {"[backends.py:1] Directly load the compiled graph(s) for dynamic shape from the cache, took 2.1 s", "hit"},
+	} {
+		log := banner + dp0 + engine + dp0 + loads + dp0 + took
+		for i, dynamo := range []string{"4.00", "7.00", "5.00"} {
+			log += fmt.Sprintf(worker+"15 [backends.py:1] Dynamo bytecode transform time: %s s\n", i, dynamo)
+		}
+		for i := range 3 {
+			log += fmt.Sprintf(worker+"33 %s\n", i, c.says)
+		}
+		for i, total := range []string{"22.00", "25.00", "23.00"} {
+			log += fmt.Sprintf(worker+"34 [monitor.py:1] torch.compile takes %s s in total\n", i, total)
+		}
+		result, err := ReadLog(strings.NewReader(log), LogOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(result.Phases, func(p Phase) bool { return p.Name == startup.SpanTorchCompile })
+		if i < 0 || result.Phases[i].Attributes[attrStated] != 25.0 || result.Phases[i].Attributes[attrCompileCache] != c.want {
+			t.Errorf("%s: %+v", name, result.Phases)
+		}
 	}
 }
