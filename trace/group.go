@@ -61,8 +61,12 @@ func Collapse(traces []*Trace) []*Trace {
 
 // Member is what the trace tells of a pod of a group.
 func (t *Trace) Member() (group.Member, bool) {
+	key, uid := t.first(startup.AttrGroupKey), t.first(attrPodUID)
+	if key == "" || uid == "" {
+		return group.Member{}, false
+	}
 	g := startup.Group{
-		Key: t.first(startup.AttrGroupKey), Generation: t.first(startup.AttrGroupGeneration), Part: t.first(startup.AttrGroupPart),
+		Key: key, Generation: t.first(startup.AttrGroupGeneration), Part: t.first(startup.AttrGroupPart),
 		Role: startup.GroupRole(t.first(startup.AttrGroupRole)),
 	}
 	t.Walk(func(n *Node) {
@@ -75,10 +79,6 @@ func (t *Trace) Member() (group.Member, bool) {
 		}
 	})
 	f, root := t.Facts(), t.root()
-	uid := t.first(attrPodUID)
-	if !g.Is() || uid == "" {
-		return group.Member{}, false
-	}
 	m := group.Of(startup.Subject{PodUID: uid, PodName: f.Pod, Endpoint: startup.Endpoint{Namespace: f.Namespace, Group: g}}, root.Start)
 	m.Timeout = 100 * 365 * 24 * time.Hour // what was given up says so
 	t.Walk(func(n *Node) {

@@ -3,7 +3,6 @@
 package trace
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -29,9 +28,7 @@ func Read(source string, r io.Reader, without ...string) ([]*Span, []Problem, er
 	var (
 		spans    []*Span
 		problems []Problem
-		lines    = bufio.NewReaderSize(r, 1<<16)
 		cut      values
-		quickly  = quick{without: without}
 	)
 	take := func(line int, found []*Span, wrong []string) {
 		spans = append(spans, found...)
@@ -39,25 +36,22 @@ func Read(source string, r io.Reader, without ...string) ([]*Span, []Problem, er
 			problems = append(problems, Problem{Source: source, Line: line, What: what})
 		}
 	}
-	for {
-		line, err := lines.ReadBytes('\n')
-		if found, ok := quickly.read(line); ok && cut.whole() {
-			take(cut.number, found, nil)
-		} else {
-			first := len(spans)
-			cut.line(line, take)
-			for _, s := range spans[first:] {
-				s.Attributes = slices.DeleteFunc(s.Attributes, func(a Attribute) bool { return slices.Contains(without, a.Key) })
-			}
+	err := eachLine(r, without, func(l inputLine) {
+		if l.quickly && cut.whole() {
+			take(cut.number, l.spans, nil)
+			return
 		}
-		if errors.Is(err, io.EOF) {
-			cut.end(take)
-			return spans, problems, nil
+		first := len(spans)
+		cut.line(l.text, take)
+		for _, s := range spans[first:] {
+			s.Attributes = slices.DeleteFunc(s.Attributes, func(a Attribute) bool { return slices.Contains(without, a.Key) })
 		}
-		if err != nil {
-			return spans, problems, fmt.Errorf("read %s: %w", source, err)
-		}
+	})
+	if err != nil {
+		return spans, problems, fmt.Errorf("read %s: %w", source, err)
 	}
+	cut.end(take)
+	return spans, problems, nil
 }
 
 // format is what spans come in, by a key of the outermost object.

@@ -91,11 +91,8 @@ func (t *Trace) isStart() bool {
 	if t.has(attrPodName, podOfCheck) {
 		return false
 	}
-	start := false
-	t.Walk(func(n *Node) {
-		start = start || n.Name == startup.SpanPodStartup || n.Name == startup.SpanStartup
-	})
-	return start || t.ofPod(t.first(attrPodUID))
+	begins := func(n *Node) bool { return n.Name == startup.SpanPodStartup || n.Name == startup.SpanStartup }
+	return find(t.Roots, begins) != nil || t.ofPod(t.first(attrPodUID))
 }
 
 // ofPod says whether the trace's id is the one that follows from a pod's UID.
@@ -104,23 +101,28 @@ func (t *Trace) ofPod(uid string) bool {
 }
 
 func (t *Trace) has(key, value string) bool {
-	found := false
-	t.Walk(func(n *Node) { found = found || n.attribute(key) == value })
-	return found
+	return find(t.Roots, func(n *Node) bool { return n.attribute(key) == value }) != nil
 }
 
 // first is the first value of any of the keys, over all spans.
 func (t *Trace) first(keys ...string) string {
 	for _, key := range keys {
-		value := ""
-		t.Walk(func(n *Node) {
-			if value == "" {
-				value = n.attribute(key)
-			}
-		})
-		if value != "" {
-			return value
+		if n := find(t.Roots, func(n *Node) bool { return n.attribute(key) != "" }); n != nil {
+			return n.attribute(key)
 		}
 	}
 	return ""
+}
+
+// find is the first node of the trees of which something is true, parents first; nil if there is none.
+func find(nodes []*Node, is func(*Node) bool) *Node {
+	for _, n := range nodes {
+		if is(n) {
+			return n
+		}
+		if found := find(n.Children, is); found != nil {
+			return found
+		}
+	}
+	return nil
 }

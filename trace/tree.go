@@ -4,7 +4,11 @@ package trace
 
 import (
 	"cmp"
+	"maps"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coldtrace/coldtrace/startup"
@@ -65,11 +69,27 @@ func Build(spans []*Span) (traces []*Trace) {
 	for _, s := range spans {
 		byTrace[s.TraceID] = append(byTrace[s.TraceID], s)
 	}
-	for id, of := range byTrace {
-		traces = append(traces, build(id, of))
-	}
+	ids := slices.Collect(maps.Keys(byTrace))
+	traces = make([]*Trace, len(ids))
+	Each(len(ids), func(i int) { traces[i] = build(ids[i], byTrace[ids[i]]) })
 	slices.SortFunc(traces, func(a, b *Trace) int { return cmp.Or(b.Start.Compare(a.Start), cmp.Compare(a.ID, b.ID)) })
 	return traces
+}
+
+// Each does something for each number below n, on all processors at once.
+func Each(n int, do func(i int)) {
+	var (
+		next atomic.Int64
+		busy sync.WaitGroup
+	)
+	for range min(n, runtime.GOMAXPROCS(0)) {
+		busy.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				do(i)
+			}
+		})
+	}
+	busy.Wait()
 }
 
 func build(id string, spans []*Span) *Trace {

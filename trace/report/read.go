@@ -3,10 +3,7 @@
 package report
 
 import (
-	"runtime"
 	"slices"
-	"sync"
-	"sync/atomic"
 
 	"github.com/coldtrace/coldtrace/trace"
 	"github.com/coldtrace/coldtrace/trace/advice"
@@ -17,25 +14,15 @@ import (
 func Read(traces []*trace.Trace, draw bool) []Start {
 	traces = slices.DeleteFunc(traces, func(t *trace.Trace) bool { return !t.IsStart() })
 	trace.Collapse(traces) // tells those that waited for another pod of their group
-	var (
-		peers = advice.Of(traces)
-		out   = make([]Start, len(traces))
-		next  atomic.Int64
-		busy  sync.WaitGroup
-	)
-	for range runtime.GOMAXPROCS(0) {
-		busy.Go(func() {
-			for i := next.Add(1) - 1; int(i) < len(traces); i = next.Add(1) - 1 {
-				t := traces[i]
-				traces[i] = nil
-				out[i] = Of(t)
-				out[i].Advice = advice.For(t, peers)
-				if draw && i < mostDrawn {
-					out[i].Drawing = t.Drawing()
-				}
-			}
-		})
-	}
-	busy.Wait()
+	peers, out := advice.Of(traces), make([]Start, len(traces))
+	trace.Each(len(traces), func(i int) {
+		t := traces[i]
+		traces[i] = nil
+		out[i] = Of(t)
+		out[i].Advice = advice.For(t, peers)
+		if draw && i < mostDrawn {
+			out[i].Drawing = t.Drawing()
+		}
+	})
 	return out
 }
