@@ -51,36 +51,51 @@ const (
 type start struct {
 	*trace.Trace
 	peers   *Peers
-	nodes   []*trace.Node
-	parent  map[*trace.Node]*trace.Node
+	nodes   []*trace.Node               // without what is in attempts that failed: that is the matter of crash-loop
+	engines map[*trace.Node]*trace.Node // the engine's init that a phase is a part of
 	outcome trace.Outcome
 	engine  string
 	gpus    int64
 }
 
 func newStart(t *trace.Trace, peers *Peers) *start {
-	s := &start{Trace: t, peers: peers, parent: map[*trace.Node]*trace.Node{}, engine: t.Value(startup.AttrEngine), outcome: t.Outcome()}
-	t.Walk(func(n *trace.Node) {
-		if !n.Missing {
-			s.nodes = append(s.nodes, n)
-		}
-		if v, ok := n.Get(startup.AttrNumGPUs).(int64); ok {
-			s.gpus = v
-		}
-		for _, c := range n.Children {
-			s.parent[c] = n
-		}
-	})
+	s := &start{Trace: t, peers: peers, engines: map[*trace.Node]*trace.Node{}, engine: t.Value(startup.AttrEngine), outcome: t.Outcome()}
+	s.take(t.Roots, nil)
 	return s
 }
 
+// take takes nodes, and what is in them, of an engine's init.
+func (s *start) take(nodes []*trace.Node, engine *trace.Node) {
+	for _, n := range nodes {
+		if v, ok := n.Get(startup.AttrNumGPUs).(int64); ok {
+			s.gpus = v
+		}
+		if !n.Missing {
+			s.nodes = append(s.nodes, n)
+		}
+		if engine != nil {
+			s.engines[n] = engine
+		}
+		inner := engine
+		if name, is := strings.CutSuffix(n.Name, "_init"); is {
+			inner = n
+			if s.engine == "" && slices.Contains(streams, name) {
+				s.engine = name
+			}
+		}
+		if !n.Group || !n.Failed {
+			s.take(n.Children, inner)
+		}
+	}
+}
+
 // For is what to change about a start, what saves most first; one that failed would be none the better for being quicker.
-// Peers are other starts to compare it with; nil if there are
-// none.
+// Peers are other starts to compare it with; nil if there are none.
 func For(t *trace.Trace, peers *Peers) []Advice {
 	var (
-		out []Advice
-		s   = newStart(t, peers)
+		out    []Advice
+		s      = newStart(t, peers)
+		replay = newReplay(t)
 	)
 	for i := range rules {
 		r := &rules[i]
@@ -91,7 +106,7 @@ func For(t *trace.Trace, peers *Peers) []Advice {
 		if seen == "" {
 			continue
 		}
-		a := Advice{Rule: r.id, Seen: seen, Change: r.change, Saves: Saved(t, lengths)}
+		a := Advice{Rule: r.id, Seen: seen, Change: r.change, Saves: replay.saved(lengths)}
 		least := cmp.Or(r.least, max(leastSaving, time.Duration(leastShare*float64(t.Total()))))
 		if r.any || a.Saves >= least {
 			out = append(out, a)
@@ -182,19 +197,12 @@ func Advised(t *trace.Trace, peers *Peers, most int) (out []trace.Advised) {
 func Text(of []Advice, most int, o trace.Options) string {
 	c := &trace.Canvas{Options: o}
 	for i, a := range of[:min(len(of), most)] {
-		caption := "          "
-		if i == 0 {
-			caption = "advice    "
+		caption := "advice    "
+		if i > 0 {
+			caption = "          "
 		}
-		for j, l := range text.Wrap(a.saving()+" "+a.Seen, c.Columns()-len(caption)) {
-			if j > 0 {
-				caption = "          "
-			}
-			c.Line(trace.Dim(caption), trace.Good(l))
-		}
-		for _, l := range text.Wrap(a.Change+" (docs/advice.md#"+a.Rule+")", c.Columns()-len(caption)-2) {
-			c.Line(trace.Plain("            " + l))
-		}
+		c.Paragraph(caption, a.saving()+" "+a.Seen, trace.Good)
+		c.Paragraph("            ", a.Change+" (docs/advice.md#"+a.Rule+")", trace.Plain)
 	}
 	return c.String()
 }

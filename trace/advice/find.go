@@ -73,10 +73,17 @@ func (s *start) othersReach(n *trace.Node) string {
 	return "others reach " + text.Size(s.peers.usual(s.Trace, n, true)*1e6) + "/s"
 }
 
-// initContainers that ran one after the other, but for the longest.
+// initContainers that ran one after the other, but for the longest. One that ran again, as all do after a restart of the pod's
+// containers, is one.
 func (s *start) initContainers() (Lengths, string) {
+	ran := map[any]bool{installContainer: true}
 	run := s.all(func(n *trace.Node) bool {
-		return n.Name == startup.SpanInitContainer && n.Get(startup.AttrContainerName) != installContainer
+		name := n.Get(startup.AttrContainerName)
+		if n.Name != startup.SpanInitContainer || ran[name] {
+			return false
+		}
+		ran[name] = !n.Failed
+		return true
 	})
 	slices.SortFunc(run, func(a, b *trace.Node) int { return int(b.Duration() - a.Duration()) })
 	lengths := Lengths{}
@@ -96,18 +103,8 @@ func (s *start) initContainers() (Lengths, string) {
 	return lengths, strings.Join(seen, ", ")
 }
 
-// engineOf is the engine's init that the phase is a part of; nil: of none.
-func (s *start) engineOf(n *trace.Node) *trace.Node {
-	for p := s.parent[n]; p != nil; p = s.parent[p] {
-		if strings.HasSuffix(p.Name, "_init") {
-			return p
-		}
-	}
-	return nil
-}
-
 // inEngine says whether a download is the engine's own, in its init.
-func (s *start) inEngine(n *trace.Node) bool { return s.engineOf(n) != nil }
+func (s *start) inEngine(n *trace.Node) bool { return s.engines[n] != nil }
 
 // downloads are those before the engine starts.
 func (s *start) downloads() []*trace.Node {
@@ -146,8 +143,7 @@ func (s *start) slowDownload() (Lengths, string) {
 	return lengths, strings.Join(seen, ", ")
 }
 
-// compileDominates: compiling and capturing are more than half of what the engine does, and no cache was hit. Engines that failed
-// do not count: they say nothing of one that gets ready.
+// compileDominates: compiling and capturing are more than half of what the engine does, and no cache was hit.
 func (s *start) compileDominates() (Lengths, string) {
 	var (
 		lengths     = Lengths{}
@@ -155,8 +151,7 @@ func (s *start) compileDominates() (Lengths, string) {
 		sum, engine time.Duration
 	)
 	for _, n := range s.all(func(n *trace.Node) bool {
-		of := s.engineOf(n)
-		return (n.Name == startup.SpanTorchCompile || n.Name == startup.SpanCUDAGraphCapture) && of != nil && !of.Failed
+		return (n.Name == startup.SpanTorchCompile || n.Name == startup.SpanCUDAGraphCapture) && s.inEngine(n)
 	}) {
 		if n.Get("compile_cache") == "hit" {
 			return nil, ""
@@ -174,21 +169,26 @@ func (s *start) compileDominates() (Lengths, string) {
 	return lengths, strings.Join(seen, ", ") + " of " + text.Seconds(engine)
 }
 
-// failedAttempts are those, and the waits after them.
+// failedAttempts are those, of init containers too, and the waits after them.
 func (s *start) failedAttempts() (Lengths, string) {
 	var (
 		lengths = Lengths{}
+		reasons = s.outcome.Reasons()
 		failed  int
 		waits   time.Duration
 	)
 	for _, n := range s.nodes {
+		initFailed := n.Name == startup.SpanInitContainer && n.Failed
 		switch {
 		case n.Name == startup.SpanRestartBackoff:
 			lengths[n] = 0
 			waits += n.Duration()
-		case n.Group && n.Failed:
+		case initFailed || n.Group && n.Failed:
 			lengths[n] = 0
 			failed++
+		}
+		if initFailed && !slices.Contains(reasons, n.Reason()) {
+			reasons = append(reasons, n.Reason())
 		}
 	}
 	if failed == 0 {
@@ -201,7 +201,7 @@ func (s *start) failedAttempts() (Lengths, string) {
 	if s.outcome.Failed() {
 		lengths = nil
 	}
-	return lengths, fmt.Sprintf("%s failed (%s), with %s of back-off", attempts, strings.Join(s.outcome.Reasons(), ", "), text.Seconds(waits))
+	return lengths, fmt.Sprintf("%s failed (%s), with %s of back-off", attempts, strings.Join(reasons, ", "), text.Seconds(waits))
 }
 
 // cuts are reasons of a pod that the cluster ended.

@@ -67,11 +67,10 @@ func peerFigure(t *trace.Trace, n *trace.Node) (key string, figure float64) {
 		return "", 0
 	}
 	rate, _ := n.Get(startup.AttrThroughputMBps).(float64)
-	image := t.Value(startup.AttrImageTag)
 	switch {
-	case n.Name == startup.SpanImagePull && rate > 0 && image != "" && moved(n):
+	case n.Name == startup.SpanImagePull && rate > 0 && t.Value(startup.AttrImageTag) != "" && moved(n):
 		return imageKey(t, n), rate
-	case strings.HasSuffix(n.Name, downloadSuffix) && rate > 0:
+	case strings.HasSuffix(n.Name, downloadSuffix) && rate > 0 && t.Value(startup.AttrModelName) != "":
 		return n.Name + " " + t.Value(startup.AttrModelName), rate
 	case n.Name == startup.SpanWeightsLoad && t.Value(startup.AttrModelName) != "":
 		return strings.Join([]string{n.Name, t.Value(startup.AttrModelName), t.Value(startup.AttrNumGPUs), t.Value(startup.AttrGPUType)}, " "), 1 / n.Duration().Seconds()
@@ -141,10 +140,12 @@ func slower(elsewhere bool) func(*start, *trace.Node) bool {
 	}
 }
 
-// asUsual is how long the span would be at what is usual.
+// asUsual is how long the span would be at what is usual. What it waited in the kubelet's queue, it would wait all the same.
 func asUsual(elsewhere bool) func(*start, *trace.Node) time.Duration {
+	waited := but(startup.SpanImagePullQueued)
 	return func(s *start, n *trace.Node) time.Duration {
 		_, figure := peerFigure(s.Trace, n)
-		return time.Duration(float64(n.Duration()) * figure / s.peers.usual(s.Trace, n, elsewhere))
+		queued := waited(s, n)
+		return queued + time.Duration(float64(n.Duration()-queued)*figure/s.peers.usual(s.Trace, n, elsewhere))
 	}
 }

@@ -14,29 +14,50 @@ import (
 // Lengths are how long some spans of a start would have been.
 type Lengths map[*trace.Node]time.Duration
 
-// Saved is by how much a start would have ended sooner. What follows on a phase, within the same parent, begins as much
-// sooner as all that it waited for ends; a parent ends as much sooner as the last of its children.
-func Saved(t *trace.Trace, lengths Lengths) time.Duration {
-	r := replay{lengths: lengths}
-	end, sooner := r.place(t.Roots, t.Start, t.Start)
-	return max(0, end.Sub(sooner))
+// replay is a start as it is replayed: what is in each phase, in the order of their starts; in nil, the roots.
+type replay struct {
+	start   *trace.Trace
+	inside  map[*trace.Node][]*trace.Node
+	lengths Lengths
 }
 
-type replay struct{ lengths Lengths }
+func newReplay(t *trace.Trace) *replay {
+	r := &replay{start: t, inside: map[*trace.Node][]*trace.Node{}}
+	r.arrange(nil, t.Roots)
+	return r
+}
+
+func (r *replay) arrange(parent *trace.Node, nodes []*trace.Node) {
+	rest, covered := cover(nodes)
+	r.inside[parent] = rest
+	for _, n := range rest {
+		r.arrange(n, slices.Concat(n.Children, covered[n]))
+	}
+}
+
+// saved is by how much the start would have ended sooner. What follows on a phase, within the same parent, begins as much
+// sooner as all that it waited for ends; a parent ends as much sooner as the last of its children.
+func (r *replay) saved(lengths Lengths) time.Duration {
+	if len(lengths) == 0 {
+		return 0
+	}
+	r.lengths = lengths
+	end, sooner := r.place(nil, r.start.Start, r.start.Start)
+	return max(0, end.Sub(sooner))
+}
 
 type placed struct {
 	*trace.Node
 	end time.Time // now
 }
 
-// place moves siblings, whose parent began at old and now begins at begin, and says when the last of them ended and ends
+// place moves what is in a parent that began at old and now begins at begin, and says when the last of them ended and ends
 // now.
-func (r *replay) place(nodes []*trace.Node, old, begin time.Time) (end, sooner time.Time) {
-	nodes, covered := cover(nodes)
+func (r *replay) place(parent *trace.Node, old, begin time.Time) (end, sooner time.Time) {
 	end, sooner = old, begin
-	var before []placed
-	for _, n := range nodes {
-		p := placed{n, r.move(n, covered[n], starts(n, before, old, begin))}
+	before := make([]placed, 0, len(r.inside[parent]))
+	for _, n := range r.inside[parent] {
+		p := placed{n, r.move(n, starts(n, before, old, begin))}
 		before = append(before, p)
 		end, sooner = later(end, n.End), later(sooner, p.end)
 	}
@@ -58,13 +79,11 @@ func starts(n *trace.Node, before []placed, old, begin time.Time) time.Time {
 }
 
 // move is when n ends now that it begins at begin.
-func (r *replay) move(n *trace.Node, covers []*trace.Node, begin time.Time) time.Time {
+func (r *replay) move(n *trace.Node, begin time.Time) time.Time {
 	if length, ok := r.lengths[n]; ok {
 		return begin.Add(min(length, n.Duration()))
 	}
-	inside := append(slices.Clone(n.Children), covers...)
-	slices.SortStableFunc(inside, func(a, b *trace.Node) int { return a.Start.Compare(b.Start) })
-	end, sooner := r.place(inside, n.Start, begin)
+	end, sooner := r.place(n, n.Start, begin)
 	if n.Waited() { // the other pod comes no sooner
 		return later(begin, n.End)
 	}
@@ -91,13 +110,23 @@ func cover(nodes []*trace.Node) (rest []*trace.Node, covered map[*trace.Node][]*
 	return rest, covered
 }
 
+// covering is the pod_ready that most of startup lies in: the clocks that told the two may differ.
 func covering(nodes []*trace.Node, n *trace.Node) *trace.Node {
 	for _, o := range nodes {
-		if slack := tolerance(o, n); o.Name == startup.SpanPodReady && !n.Start.Before(o.Start.Add(-slack)) && !n.End.After(o.End.Add(slack)) {
+		if o.Name == startup.SpanPodReady && 2*common(o, n) > n.Duration() {
 			return o
 		}
 	}
 	return nil
+}
+
+// common is for how long both were under way.
+func common(a, b *trace.Node) time.Duration {
+	from, to := later(a.Start, b.Start), a.End
+	if b.End.Before(to) {
+		to = b.End
+	}
+	return to.Sub(from)
 }
 
 // ours says whether the watcher or the wrapper told the span, or it was made of theirs.

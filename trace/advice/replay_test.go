@@ -83,7 +83,7 @@ func TestAPhaseSavesWhatWaitedForItAlone(t *testing.T) {
 			if len(lengths) != len(c.phases) {
 				t.Fatalf("%d spans are shortened, want %d", len(lengths), len(c.phases))
 			}
-			if got := Saved(tr, lengths); (got - c.want).Abs() > time.Millisecond {
+			if got := newReplay(tr).saved(lengths); (got - c.want).Abs() > time.Millisecond {
 				t.Errorf("saves %v, want %v", got, c.want)
 			}
 		})
@@ -92,7 +92,7 @@ func TestAPhaseSavesWhatWaitedForItAlone(t *testing.T) {
 
 // A leader's own image is no matter while a worker pulls its own for longer.
 func TestWhatComesBeforeWaitingForAnotherPodSavesNothing(t *testing.T) {
-	const group = "endpoint_name=e image_tag=v1 engine=vllm engine_version=0.24.1 num_gpus=8 group.key=lws/e/0 group.size=2 "
+	const group = "endpoint_name=e image_tag=v1 engine=vllm engine_version=0.10.0 num_gpus=8 group.key=lws/e/0 group.size=2 "
 	starts := func(workerPulls int) []*trace.Trace {
 		leader := tracetest.Spans("leader", 0, group+`group.role=leader group.part=leader group.generation=leader group.index=0
 pod_startup 0-300 outcome=ready
@@ -146,7 +146,7 @@ func TestNoShorterPhaseMakesAStartLonger(t *testing.T) {
 	tr.Walk(func(n *trace.Node) {
 		for _, part := range []float64{0, 0.3, 0.9, 1} {
 			to := time.Duration(part * float64(n.Duration()))
-			if saved := Saved(tr, Lengths{n: to}); saved < 0 || saved > n.Duration()-to+time.Second {
+			if saved := newReplay(tr).saved(Lengths{n: to}); saved < 0 || saved > n.Duration()-to+time.Second {
 				t.Errorf("%s from %v to %v saves %v", n.Phase(), n.Duration(), to, saved)
 			}
 		}

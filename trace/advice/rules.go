@@ -3,7 +3,8 @@
 package advice
 
 import (
-	"strconv"
+	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -88,12 +89,12 @@ var rules = []rule{
 	},
 	{
 		id: "kernel-warmup", phase: startup.SpanKernelWarmup,
-		change: "Kernels are tuned and compiled at every start: keep their caches on a volume (FlashInfer's, Triton's TRITON_CACHE_DIR, DeepGEMM's), or warm up less (VLLM_DEEP_GEMM_WARMUP=skip).",
+		change: "Kernels are tuned and compiled at every start: keep their caches on a volume (VLLM_CACHE_ROOT, FlashInfer's, Triton's TRITON_CACHE_DIR, DeepGEMM's), or warm up less (VLLM_DEEP_GEMM_WARMUP=skip).",
 	},
 	{
 		id: "p2p-check", phase: startup.SpanDistributedInit, least: 10 * time.Second,
-		holds:  func(s *start, n *trace.Node) bool { return s.gpus > 1 && ofVLLM(s, n) && !n.Waited() },
-		change: "Connecting the GPUs takes long: where vLLM checks peer-to-peer access itself, VLLM_SKIP_P2P_CHECK=1 trusts the driver instead.",
+		holds:  (*start).checksPeers,
+		change: "vLLM tries whether each GPU reaches each other one: VLLM_SKIP_P2P_CHECK=1 believes the driver instead, as 0.10.1 and newer do by default.",
 	},
 	{
 		id: "worker-import", phase: startup.SpanWorkerLaunch, least: 10 * time.Second,
@@ -126,13 +127,22 @@ func imageMoved(_ *start, n *trace.Node) bool { return moved(n) }
 
 func ofVLLM(s *start, _ *trace.Node) bool { return s.engine == "vllm" }
 
-// hasStartupPlan says whether the engine could keep its profiling's result: vLLM from 0.24 on.
-func (s *start) hasStartupPlan(n *trace.Node) bool {
-	parts := strings.SplitN(strings.TrimPrefix(s.Value(startup.AttrEngineVersion), "v"), ".", 3)
-	if len(parts) < 2 || !ofVLLM(s, n) {
-		return false
-	}
-	major, _ := strconv.Atoi(parts[0])
-	minor, _ := strconv.Atoi(parts[1])
-	return major > 0 || minor >= 24
+// vllm is the version of vLLM, as MAJOR.MINOR.PATCH; ok: it is vLLM, and somebody knows.
+func (s *start) vllm() (version [3]int, ok bool) {
+	text := strings.TrimPrefix(s.Value(startup.AttrEngineVersion), "v")
+	n, _ := fmt.Sscanf(text, "%d.%d.%d", &version[0], &version[1], &version[2]) // what follows on a number ends it: 0.8.5.post1
+	return version, s.engine == "vllm" && n >= 2
+}
+
+// hasStartupPlan says whether vLLM could keep its profiling's result: 0.25.1 does not know the variable, 0.26.0 does.
+func (s *start) hasStartupPlan(*trace.Node) bool {
+	version, ok := s.vllm()
+	return ok && slices.Compare(version[:], []int{0, 26}) >= 0
+}
+
+// checksPeers says whether vLLM tries by itself whether GPUs reach one another: from 0.10.1 on it believes the driver
+// (vllm-project/vllm#21904).
+func (s *start) checksPeers(n *trace.Node) bool {
+	version, ok := s.vllm()
+	return ok && slices.Compare(version[:], []int{0, 10, 1}) < 0 && s.gpus > 1 && !n.Waited()
 }

@@ -20,7 +20,10 @@ func around(about, lines string) string {
 	return about + "\npod_startup 0-300 outcome=ready\n" + lines
 }
 
-const vllm = "num_gpus=1 node_name=gpu-1 image_tag=v1 model_name=m engine=vllm engine_version=0.24.1"
+const vllm = "num_gpus=1 node_name=gpu-1 image_tag=v1 model_name=m engine=vllm engine_version=0.26.0"
+
+// older is vLLM of several GPUs, as it was when it checked whether they reach one another.
+const older = "num_gpus=8 engine=vllm engine_version=0.10.0"
 
 // engine is the inside of one whose engine takes from 100 to 290.
 func engine(lines string) string {
@@ -122,9 +125,9 @@ var cases = map[string][]struct {
 		{"it does not", around(vllm, engine("      cuda_graph_capture 200-208")), false, 0, "", nil},
 	},
 	"startup-plan": {
-		{"vLLM 0.24", around(vllm, engine("      memory_profiling 200-240")), true, 40, "memory_profiling took 40.0 s", nil},
+		{"vLLM 0.26", around(vllm, engine("      memory_profiling 200-240")), true, 40, "memory_profiling took 40.0 s", nil},
 		{"the encoders are tried all the same", around(vllm, engine("      memory_profiling 200-240\n        encoder_profiling 200-230")), true, 10, "memory_profiling took 40.0 s", nil},
-		{"vLLM 0.23", around(strings.Replace(vllm, "0.24.1", "0.23.0", 1), engine("      memory_profiling 200-240")), false, 0, "", nil},
+		{"vLLM 0.25 does not know it", around(strings.Replace(vllm, "0.26.0", "0.25.1", 1), engine("      memory_profiling 200-240")), false, 0, "", nil},
 		{"SGLang", around("engine=sglang engine_version=0.30.0", "  startup 100-300\n    sglang_init 100-290\n      memory_profiling 200-240"), false, 0, "", nil},
 	},
 	"encoder-profiling": {
@@ -136,9 +139,11 @@ var cases = map[string][]struct {
 		{"it does not", around(vllm, engine("      kernel_warmup 200-202")), false, 0, "", nil},
 	},
 	"p2p-check": {
-		{"eight GPUs", around(strings.Replace(vllm, "num_gpus=1", "num_gpus=8", 1), engine("      distributed_init 110-170")), true, 60, "distributed_init took 1m 00s", nil},
-		{"one GPU", around(vllm, engine("      distributed_init 110-170")), false, 0, "", nil},
-		{"another engine", around("num_gpus=8 engine=sglang", "  startup 100-300\n    sglang_init 100-290\n      distributed_init 110-170"), false, 0, "", nil},
+		{"eight GPUs", around(older, engine("      distributed_init 110-170")), true, 60, "distributed_init took 1m 00s", nil},
+		{"0.10.1 believes the driver", around(strings.Replace(older, "0.10.0", "0.10.1.1", 1), engine("      distributed_init 110-170")), false, 0, "", nil},
+		{"nobody knows the version", around(strings.Replace(older, "engine_version=0.10.0", "", 1), engine("      distributed_init 110-170")), false, 0, "", nil},
+		{"one GPU", around(strings.Replace(older, "num_gpus=8", "num_gpus=1", 1), engine("      distributed_init 110-170")), false, 0, "", nil},
+		{"another engine", around("num_gpus=8 engine=sglang engine_version=0.5.0", "  startup 100-300\n    sglang_init 100-290\n      distributed_init 110-170"), false, 0, "", nil},
 	},
 	"worker-import": {
 		{"eight workers", around(strings.Replace(vllm, "num_gpus=1", "num_gpus=8", 1), engine("      worker_launch 110-140")), true, 30, "worker_launch took 30.0 s", nil},
