@@ -2,7 +2,11 @@
 
 package trace
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/coldtrace/coldtrace/trace/text"
+)
 
 // Canvas draws lines as the waterfall does, for what is drawn beside it: cut to the width, in colours where there are any.
 type Canvas struct {
@@ -39,6 +43,14 @@ func Shaded(s string, i int) Segment { return segment{s, shades[i%len(shades)]} 
 
 // Line writes one.
 func (c *Canvas) Line(segments ...Segment) { line(segments).writeTo(&c.out, c.Options) }
+
+// Paragraph writes a text on as many lines as it takes, beside its caption.
+func (c *Canvas) Paragraph(caption, says string, style func(string) Segment) {
+	for _, l := range text.Wrap(says, c.width()-columns(caption)) {
+		c.Line(Dim(caption), style(l))
+		caption = strings.Repeat(" ", columns(caption))
+	}
+}
 
 // Columns are those of the width.
 func (c *Canvas) Columns() int { return c.width() }

@@ -5,20 +5,26 @@ package report
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/perf/benchmath"
 
 	"github.com/coldtrace/coldtrace/trace"
+	"github.com/coldtrace/coldtrace/trace/text"
 	"github.com/coldtrace/coldtrace/trace/tracetest"
 )
 
-// stored are the starts in a file of OTLP JSON lines, and how long the spans of a name took in it.
-func stored(t *testing.T, file, phase string) (starts []Start, seconds []float64) {
+// stored are the starts in a file of OTLP JSON lines.
+func stored(t *testing.T, file string) (starts []Start) {
 	t.Helper()
 	in, err := os.Open(filepath.Join("testdata", file))
 	if err != nil {
@@ -29,44 +35,89 @@ func stored(t *testing.T, file, phase string) (starts []Start, seconds []float64
 	if err != nil || len(problems) > 0 {
 		t.Fatal(err, problems)
 	}
-	for _, s := range spans {
-		if s.Name == phase {
-			seconds = append(seconds, s.End.Sub(s.Start).Seconds())
-		}
-	}
 	for _, tr := range trace.Build(spans) {
 		starts = append(starts, Of(tr))
 	}
-	return starts, seconds
+	return starts
 }
 
-func TestFiguresOfStoredStartsAreBenchmaths(t *testing.T) {
-	for figure, phase := range map[string]string{"total": "pod_startup", "weights_load": "weights_load", "torch_compile": "torch_compile"} {
-		before, old := stored(t, "before.jsonl", phase)
-		after, now := stored(t, "after.jsonl", phase)
-		for len(now) < len(after) { // a start that lacks it
-			now = append(now, 0)
+// recorded are real starts of a version of vLLM, and the seconds that each took and that its imports did; 0 where nobody knows.
+func recorded(t *testing.T, version string) (starts []Start, totals, imports []float64) {
+	t.Helper()
+	in, err := os.ReadFile("testdata/real-vllm.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(in)) {
+		var of, shape, imported string
+		var total float64
+		if n, _ := fmt.Sscan(line, &of, &shape, &total, &imported); n != 4 || of != version {
+			continue
 		}
-		c, err := Compare(NewGroup("before", before), NewGroup("after", after))
-		if err != nil {
-			t.Fatal(err)
+		text := fmt.Sprintf("engine=vllm engine_version=%s\nstartup 0-%f\n", of, total)
+		seconds, err := strconv.ParseFloat(imported, 64)
+		if err == nil {
+			text += fmt.Sprintf("  python_import 0-%f\n", seconds)
 		}
-		rows, err := c.Rows(figure)
-		if err != nil || len(rows) != 1 {
-			t.Fatal(err, rows)
+		starts = append(starts, Of(tracetest.Trace(of+shape, text)))
+		totals, imports = append(totals, total), append(imports, seconds)
+	}
+	if len(starts) != 20 {
+		t.Fatalf("%d starts of %s", len(starts), version)
+	}
+	return starts, totals, imports
+}
+
+// Everything that is printed of real starts is what benchstat's library says when it is asked without us.
+func TestFiguresOfRecordedStartsAreBenchmaths(t *testing.T) {
+	before, oldTotals, oldImports := recorded(t, "0.16.0")
+	after, newTotals, newImports := recorded(t, "0.32.0")
+	c, err := Compare(NewGroup("0.16.0", before), NewGroup("0.32.0", after))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var written bytes.Buffer
+	var read comparisonJSON
+	if err := c.JSON(&written); err != nil || json.Unmarshal(written.Bytes(), &read) != nil {
+		t.Fatalf("%v, wrote %s", err, written.String())
+	}
+	drawn := c.Text(trace.Options{Width: 160})
+	seconds := func(s float64) string { return text.Seconds(time.Duration(s * float64(time.Second))) }
+	for name, samples := range map[string][2][]float64{"total": {oldTotals, newTotals}, "python_import": {oldImports, newImports}} {
+		var of [2]benchmath.Summary
+		a, b := benchmath.NewSample(samples[0], &benchmath.DefaultThresholds), benchmath.NewSample(samples[1], &benchmath.DefaultThresholds)
+		of[0], of[1] = benchmath.AssumeNothing.Summary(a, 0.95), benchmath.AssumeNothing.Summary(b, 0.95)
+		test := benchmath.AssumeNothing.Compare(a, b)
+
+		cells := []string{name}
+		for _, s := range of {
+			cells = append(cells, seconds(s.Center), "±"+s.PctRangeString())
 		}
-		row := rows[0]
-		a, b := benchmath.NewSample(old, &benchmath.DefaultThresholds), benchmath.NewSample(now, &benchmath.DefaultThresholds)
-		for name, pair := range map[string][2]float64{
-			"median before": {row.Before.Center, benchmath.AssumeNothing.Summary(a, 0.95).Center},
-			"low before":    {row.Before.Lo, benchmath.AssumeNothing.Summary(a, 0.95).Lo},
-			"high before":   {row.Before.Hi, benchmath.AssumeNothing.Summary(a, 0.95).Hi},
-			"median after":  {row.After.Center, benchmath.AssumeNothing.Summary(b, 0.95).Center},
-			"p":             {row.P, benchmath.AssumeNothing.Compare(a, b).P},
+		if slower := of[1].Center - of[0].Center; test.P <= test.Alpha {
+			cells = append(cells, "+"+seconds(slower), fmt.Sprintf("%+.1f%%", 100*slower/of[0].Center))
+		} else {
+			cells = append(cells, "~")
+		}
+		want := strings.Join(strings.Fields(strings.Join(append(cells, test.String()), " ")), " ")
+		if got := strings.Join(strings.Fields(drawn), " "); !strings.Contains(got, want) {
+			t.Errorf("%s: want the row %q in\n%s", name, want, drawn)
+		}
+
+		row := read.Total
+		if name != "total" {
+			row = read.Phases[slices.IndexFunc(read.Phases, func(r rowJSON) bool { return r.Name == name })]
+		}
+		for figure, pair := range map[string][2]float64{
+			"median before": {row.Before.Median, of[0].Center}, "low before": {*row.Before.Low, of[0].Lo}, "high before": {*row.Before.High, of[0].Hi},
+			"median after": {row.After.Median, of[1].Center}, "low after": {*row.After.Low, of[1].Lo}, "high after": {*row.After.High, of[1].Hi},
+			"difference": {row.Difference, of[1].Center - of[0].Center}, "p": {row.P, test.P},
 		} {
-			if d := pair[0] - pair[1]; d > 1e-6 || d < -1e-6 {
-				t.Errorf("%s, %s: %v, benchmath has %v", figure, name, pair[0], pair[1])
+			if math.Abs(pair[0]-pair[1]) > 1e-6 {
+				t.Errorf("%s, %s: %v, benchmath has %v", name, figure, pair[0], pair[1])
 			}
+		}
+		if row.Significant != (test.P <= test.Alpha) {
+			t.Errorf("%s: significant: %v, benchmath has p=%v", name, row.Significant, test.P)
 		}
 	}
 }
@@ -238,13 +289,32 @@ func TestAComparisonOfFewStartsIsJSONToo(t *testing.T) {
 }
 
 func TestComparisonsLookAsTheyDid(t *testing.T) {
-	before, _ := stored(t, "before.jsonl", "")
-	after, _ := stored(t, "after.jsonl", "")
+	before := stored(t, "before.jsonl")
+	after := stored(t, "after.jsonl")
 	c, err := Compare(NewGroup("before.jsonl", before), NewGroup("after.jsonl", after))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, o := range []trace.Options{{Width: 80}, {Width: 160}, {Width: 100, Colour: true}} {
-		tracetest.Golden(t, "compare-"+map[bool]string{true: "colour", false: "plain"}[o.Colour]+"-"+map[bool]string{true: "wide", false: "narrow"}[o.Width > 100]+".txt", c.Text(o))
+	for _, o := range []trace.Options{{Width: 40}, {Width: 80}, {Width: 160}, {Width: 100, Colour: true}} {
+		tracetest.Golden(t, fmt.Sprintf("compare-%d-%v.txt", o.Width, o.Colour), c.Text(o))
+	}
+}
+
+// A figure that is cut is another one: where there is no room for a column, all of it goes.
+func TestNoFigureIsCutWhereThereIsLittleRoom(t *testing.T) {
+	c, err := Compare(NewGroup("before.jsonl", stored(t, "before.jsonl")), NewGroup("after.jsonl", stored(t, "after.jsonl")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for width := 40; width <= 120; width++ {
+		for name, text := range map[string]string{
+			"report": New(several(), "endpoint").Text(trace.Options{Width: width}), "compare": c.Text(trace.Options{Width: width}),
+		} {
+			for line := range strings.Lines(text) {
+				if n := len([]rune(strings.TrimSuffix(line, "\n"))); n > width || strings.HasSuffix(line, "…\n") && !strings.Contains(line, "▏") {
+					t.Errorf("%s at %d columns: %q", name, width, line)
+				}
+			}
+		}
 	}
 }

@@ -24,11 +24,11 @@ const (
 // Text is the report for a terminal.
 func (r *Report) Text(o trace.Options) string {
 	c := &trace.Canvas{Options: o}
-	c.Line(trace.Bold(r.headline()))
+	c.Paragraph("", r.headline(), trace.Bold)
 	if r.Pods.starts()+r.Pods.LeftOut > 0 {
-		c.Line(trace.Plain(r.Pods.line()))
+		c.Paragraph("", r.Pods.line(), trace.Plain)
 	}
-	c.Line(trace.Dim(r.when()))
+	c.Paragraph("", r.when(), trace.Dim)
 	c.Line(trace.Plain(""))
 	r.table(c)
 	shown := r.Groups[:min(len(r.Groups), mostGroups)]
@@ -38,11 +38,11 @@ func (r *Report) Text(o trace.Options) string {
 	}
 	if advised {
 		c.Line(trace.Plain(""))
-		c.Line(trace.Dim("advice is explained in docs/advice.md; --json and --html have its evidence"))
+		c.Paragraph("", "advice is explained in docs/advice.md; --json and --html have its evidence", trace.Dim)
 	}
 	if more := len(r.Groups) - len(shown); more > 0 {
 		c.Line(trace.Plain(""))
-		c.Line(trace.Dim(fmt.Sprintf("and %d smaller groups (--json and --csv have all)", more)))
+		c.Paragraph("", fmt.Sprintf("and %d smaller groups (--json and --csv have all)", more), trace.Dim)
 	}
 	return c.String()
 }
@@ -83,52 +83,28 @@ func (g *Group) known(by string) string {
 
 // table has a line for each group.
 func (r *Report) table(c *trace.Canvas) {
-	figures := []string{"STARTS", "FAILED", "P50", "P90", "P95"}
-	width := make([]int, len(figures))
-	rows := make([][]string, 0, len(r.Groups)+1)
-	name := len(r.By)
-	for i := range r.Groups {
+	const failed = 2
+	t := grid{head: []string{strings.ToUpper(r.By), "STARTS", "FAILED", "P50", "P90", "P95"}, spare: []int{5, 4, 1, failed}, gap: 2}
+	for i := range r.Groups[:min(len(r.Groups), mostGroups)] {
 		g := &r.Groups[i]
-		row := []string{strconv.Itoa(len(g.Starts)), strconv.Itoa(g.Failed), "-", "-", "-"}
+		row := []string{g.known(r.By), strconv.Itoa(len(g.Starts)), strconv.Itoa(g.Failed), "-", "-", "-"}
 		if g.Ready > 0 {
-			row = append(row[:2], text.Seconds(g.Total.P50), text.Seconds(g.Total.P90), text.Seconds(g.Total.P95))
+			row = append(row[:3], text.Seconds(g.Total.P50), text.Seconds(g.Total.P90), text.Seconds(g.Total.P95))
 		}
-		rows = append(rows, row)
-		name = max(name, text.Columns(g.known(r.By)))
+		t.rows = append(t.rows, row)
 	}
-	room := c.Columns()
-	for i, title := range figures {
-		width[i] = len(title)
-		for _, row := range rows {
-			width[i] = max(width[i], text.Columns(row[i]))
+	t.draw(c, func(row, column int) func(string) trace.Segment {
+		if column == failed && r.Groups[row].Failed > 0 {
+			return trace.Failing
 		}
-		room -= len(indent) + width[i]
-	}
-	name = max(1, min(name, room))
-	line := func(first string, style func(string) trace.Segment, row []string) {
-		segments := []trace.Segment{style(text.Fit(first, name))}
-		for i, figure := range row {
-			of := trace.Plain
-			if i == 1 && figure != "0" && figure != "FAILED" {
-				of = trace.Failing
-			}
-			if first == strings.ToUpper(r.By) {
-				of = trace.Dim
-			}
-			segments = append(segments, trace.Plain(indent), of(text.Right(figure, width[i])))
-		}
-		c.Line(segments...)
-	}
-	line(strings.ToUpper(r.By), trace.Dim, figures)
-	for i, row := range rows[:min(len(rows), mostGroups)] {
-		line(r.Groups[i].known(r.By), trace.Plain, row)
-	}
+		return trace.Plain
+	})
 }
 
 // draw is what a group's starts have in common. It tells whether there is advice.
 func (g *Group) draw(c *trace.Canvas, by string) (advised bool) {
 	c.Line(trace.Plain(""))
-	c.Line(trace.Bold(g.known(by)), trace.Dim(fmt.Sprintf(" · %s: %s", plural(len(g.Starts), "start"), g.ended())))
+	c.Paragraph("", fmt.Sprintf("%s · %s: %s", g.known(by), plural(len(g.Starts), "start"), g.ended()), trace.Bold)
 	if g.Ready > 0 {
 		c.Line(append([]trace.Segment{trace.Plain(indent)}, g.bar(c)...)...)
 		g.legend(c)
@@ -138,7 +114,7 @@ func (g *Group) draw(c *trace.Canvas, by string) (advised bool) {
 		if len(s.Phases) > 0 {
 			of = fmt.Sprintf(" (%s %s)", s.Phases[0].Phase, text.Seconds(s.Phases[0].Time))
 		}
-		remark(c, "slowest", i, fmt.Sprintf("%s  %s%s", text.Seconds(s.Total), s.Pod, of), trace.Plain)
+		remark(c, "slowest", i, fmt.Sprintf("%s %s%s", text.Seconds(s.Total), s.Pod, of), trace.Plain)
 	}
 	for i, p := range g.Varying(mostVarying) {
 		remark(c, "varies", i, fmt.Sprintf("%s: %s to %s", p.Name, text.Seconds(p.P10), text.Seconds(p.P90)), trace.Plain)
@@ -157,12 +133,12 @@ func (g *Group) draw(c *trace.Canvas, by string) (advised bool) {
 	return len(advices) > 0
 }
 
-// remark is a line with its caption, which is said once.
+// remark is a paragraph with its caption, which is said once.
 func remark(c *trace.Canvas, of string, i int, says string, style func(string) trace.Segment) {
 	if i > 0 {
 		of = ""
 	}
-	c.Line(trace.Plain(indent), trace.Dim(text.Fit(of, caption)), style(says))
+	c.Paragraph(indent+text.Fit(of, caption), says, style)
 }
 
 // bar is the median share of each phase, side by side, with as much of its name as there is room for. Medians don't add

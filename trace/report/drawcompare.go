@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strings"
 	"time"
 
 	"golang.org/x/perf/benchmath"
@@ -18,20 +19,16 @@ import (
 // Text is the comparison for a terminal.
 func (c *Comparison) Text(o trace.Options) string {
 	out := &trace.Canvas{Options: o}
-	for i, s := range []*Group{&c.Before, &c.After} {
-		said := []trace.Segment{trace.Dim([]string{"before  ", "after   "}[i]), trace.Bold(text.Printable(s.Name)), trace.Plain(": " + s.ended())}
-		for j, reason := range s.Reasons[:min(len(s.Reasons), mostReasons)] {
-			said = append(said, trace.Failing(fmt.Sprintf("%s%s ×%d", map[bool]string{true: " (", false: ", "}[j == 0], text.Printable(reason.Reason), reason.Starts)))
+	for i, g := range []*Group{&c.Before, &c.After} {
+		out.Paragraph([]string{"before  ", "after   "}[i], text.Printable(g.Name)+": "+g.ended(), trace.Bold)
+		if why := g.why(); why != "" {
+			out.Paragraph("        ", why, trace.Failing)
 		}
-		if len(s.Reasons) > 0 {
-			said = append(said, trace.Failing(")"))
-		}
-		out.Line(said...)
 	}
 	if f := &c.Failures; f.More() {
-		out.Line(trace.Failing("more starts failed: " + f.String()))
+		out.Paragraph("", "more starts failed: "+f.String(), trace.Failing)
 	} else if f.Before+f.After > 0 {
-		out.Line(trace.Dim(f.String()))
+		out.Paragraph("", f.String(), trace.Dim)
 	}
 	out.Line(trace.Plain(""))
 	c.table(out)
@@ -39,15 +36,24 @@ func (c *Comparison) Text(o trace.Options) string {
 		out.Line(trace.Plain(""))
 	}
 	for _, t := range c.Traits {
-		out.Line(trace.Plain(fmt.Sprintf("%s: in %d of %d before, in %d of %d after", text.Printable(t.Name), t.Before, c.Before.Ready, t.After, c.After.Ready)))
+		out.Paragraph("", fmt.Sprintf("%s: in %d of %d before, in %d of %d after", text.Printable(t.Name), t.Before, c.Before.Ready, t.After, c.After.Ready), trace.Plain)
 	}
 	if warnings := c.Warnings(); len(warnings) > 0 {
 		out.Line(trace.Plain(""))
 		for _, w := range warnings {
-			out.Line(trace.Wary(w))
+			out.Paragraph("", w, trace.Wary)
 		}
 	}
 	return out.String()
+}
+
+// why are the most frequent reasons of what failed: "cuda_out_of_memory ×3, exit_code=1 ×1".
+func (g *Group) why() string {
+	var said []string
+	for _, r := range g.Reasons[:min(len(g.Reasons), mostReasons)] {
+		said = append(said, fmt.Sprintf("%s ×%d", text.Printable(r.Reason), r.Starts))
+	}
+	return strings.Join(said, ", ")
 }
 
 // negligible is the part of the total below which a phase that did not change is left out of the drawing.
@@ -60,40 +66,23 @@ func (c *Comparison) table(out *trace.Canvas) {
 			rows = append(rows, r)
 		}
 	}
-	cells := [][]string{{"", "BEFORE", "", "AFTER", "", "DIFFERENCE", "", ""}}
+	const difference, percent, p = 5, 6, 7
+	t := grid{head: []string{"", "BEFORE", "", "AFTER", "", "DIFFERENCE", "", ""}, spare: []int{2, 4, p, percent}, gap: 1}
 	for _, r := range rows {
-		cells = append(cells, r.cells())
+		t.rows = append(t.rows, r.cells())
 	}
-	width := make([]int, len(cells[0]))
-	for _, row := range cells {
-		for i, cell := range row {
-			width[i] = max(width[i], text.Columns(cell))
+	t.draw(out, func(row, column int) func(string) trace.Segment {
+		r := &rows[row]
+		switch {
+		case column == p:
+			return trace.Dim
+		case column >= difference && r.Significant() && r.Difference() > 0:
+			return trace.Failing
+		case column >= difference && r.Significant():
+			return trace.Good
 		}
-	}
-	room := out.Columns() - (len(width) - 2) - len(indent)
-	for _, w := range width[1:] {
-		room -= w
-	}
-	width[0] = max(8, min(width[0], room))
-	for i, row := range cells {
-		line := []trace.Segment{trace.Plain(text.Fit(row[0], width[0]) + indent)}
-		for j, cell := range row[1:] {
-			style := trace.Plain
-			switch {
-			case i == 0, j+1 == len(row)-1:
-				style = trace.Dim
-			case j+1 >= 5 && rows[i-1].Significant() && rows[i-1].Difference() > 0:
-				style = trace.Failing
-			case j+1 >= 5 && rows[i-1].Significant():
-				style = trace.Good
-			}
-			if j+1 < len(row)-1 {
-				cell = text.Right(cell, width[j+1]) + " "
-			}
-			line = append(line, style(cell))
-		}
-		out.Line(line...)
-	}
+		return trace.Plain
+	})
 }
 
 // cells of the row: name, median and spread before and after, difference in seconds and per cent, how sure that is.

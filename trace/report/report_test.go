@@ -131,7 +131,7 @@ func TestAPhaseThatStartsLackCountsAsNothing(t *testing.T) {
 
 func TestReportsLookAsTheyDid(t *testing.T) {
 	r := New(several(), "endpoint")
-	for _, o := range []trace.Options{{Width: 80}, {Width: 160}, {Width: 80, ASCII: true}, {Width: 100, Colour: true}} {
+	for _, o := range []trace.Options{{Width: 40}, {Width: 80}, {Width: 160}, {Width: 80, ASCII: true}, {Width: 100, Colour: true}} {
 		tracetest.Golden(t, fmt.Sprintf("report-%d-%v-%v.txt", o.Width, o.Colour, o.ASCII), r.Text(o))
 	}
 }
