@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -143,24 +142,6 @@ func TestKeysOfATerminalReachTheCommandOnce(t *testing.T) {
 	bothWays(t, keys, press)
 }
 
-func TestKeysReachAShellsJobOnce(t *testing.T) {
-	t.Parallel()
-	if runtime.GOARCH != "amd64" {
-		t.Skip("os/signal does not tell who sent a signal")
-	}
-	job := func(command, script string) string {
-		c := open(t, quiet("PS1=prompt:", "W="+wrapper, "SCRIPT="+script), []string{"bash", "--norc", "--noprofile", "-i"})
-		c.until("prompt:")
-		c.enter(command + ` bash -c "$SCRIPT"` + "\n")
-		return press(c)
-	}
-	// A key that is pressed while the command starts may be forwarded, too: it could have come before there was one.
-	started := "until pgrep -P $PPID -f observe > observer; do :; done; "
-	if bare, with := job("env", keys), job("$W run --", started+keys); bare != with {
-		t.Errorf("bare %q\nwith %q", bare, with)
-	}
-}
-
 func TestNobodyCouldContinueTheFirstProcessOfATerminal(t *testing.T) {
 	t.Parallel()
 	bothWays(t, `echo ready; read line; echo "<$line>"`, func(c *console) string {
@@ -182,26 +163,4 @@ func TestAHangupReachesTheCommand(t *testing.T) {
 		b, err := os.ReadFile(filepath.Join(c.Dir, "f"))
 		return fmt.Sprintf("%s %v %d", b, err, status(c.ProcessState))
 	})
-}
-
-func TestAShellsJobStopsAndContinues(t *testing.T) {
-	t.Parallel()
-	c := open(t, quiet("PS1=prompt:", "W="+wrapper), []string{"bash", "--norc", "--noprofile", "-i"})
-	c.until("prompt:")
-	c.enter(`$W run -- sh -c 'echo be''gun; read x; echo "<$x>"'` + "\n")
-	c.until("begun\n")
-	c.enter("\x1a")
-	c.until("Stopped")
-	c.until("prompt:")
-	c.enter("echo still he''re\n")
-	c.until("still here\n")
-	c.enter("fg\n")
-	c.enter("again\n")
-	c.until("<again>")
-	c.until("prompt:")
-	c.enter("exit 6\n")
-	_ = c.Wait()
-	if got := status(c.ProcessState); got != 6 {
-		t.Errorf("the shell ended with %d", got)
-	}
 }

@@ -37,7 +37,6 @@ type stream struct {
 	copied int          // the end of it that the observer reads; negative: there is none
 	gap    bool         // the observer missed bytes
 	broken bool         // a pipe had no reader, for which this thread was sent SIGPIPE
-	credit credit       // for waiting for the observer
 
 	over atomic.Bool // the command has ended
 	done chan struct{}
@@ -47,7 +46,7 @@ type stream struct {
 func newStream(in, out int) *stream {
 	var st unix.Stat_t
 	pipe := unix.Fstat(out, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFIFO
-	return &stream{in: in, out: out, splices: pipe, copied: -1, done: make(chan struct{}), credit: newCredit()}
+	return &stream{in: in, out: out, splices: pipe, copied: -1, done: make(chan struct{})}
 }
 
 // open makes the pipe one that is waited for. It is called once the command runs, which shall not wait for that.
@@ -174,7 +173,6 @@ func (s *stream) show(tap int) int {
 			return chunk // end of file
 		case errors.Is(err, unix.EAGAIN) && s.empty():
 			return -1
-		case errors.Is(err, unix.EAGAIN) && s.credit.wait(tap):
 		case errors.Is(err, unix.EAGAIN):
 			s.gap = true
 			return s.waiting(chunk)

@@ -62,17 +62,15 @@ type supervisor struct {
 	observerFile string
 	start        Start
 
-	pid       int // the command's; it stays ours until it is reaped
-	exited    bool
-	status    syscall.WaitStatus
-	exitTime  time.Time
-	told      time.Time // when it was first told to end
-	first     bool      // we are the first process of a PID namespace, in the command's place
-	leads     bool      // the command does: a session or a process group of its own
-	suspended bool      // with the command; a SIGCONT is to come
-	shell     string    // the command's name while it is a shell
-	outlived  bool      // it is dead, and its children live on as they would have with it
-	overdue   <-chan time.Time
+	pid      int // the command's; it stays ours until it is reaped
+	exited   bool
+	status   syscall.WaitStatus
+	exitTime time.Time
+	askedAt  time.Time // when it was first told to end
+	first    bool      // we are the first process of a PID namespace, in the command's place
+	shell    string    // the command's name while it is a shell
+	outlived bool      // it is dead, and its children live on as they would have with it
+	overdue  <-chan time.Time
 
 	signals  *signals
 	streams  []*stream
@@ -200,23 +198,16 @@ func (s *supervisor) supervise(observe <-chan time.Time) {
 	}
 }
 
-// forward hands a signal to the command, if it would have had it without us and has not had it as we did. It is not
-// reaped yet, so its PID is its own.
+// forward hands a signal to the command, if it would have had it without us. It is not reaped yet, so its PID is its own.
 func (s *supervisor) forward(n syscall.Signal) {
-	if s.suspended && jobControl(n) {
-		return // what stops is taken back by what continues, and we have been continued
-	}
-	if n == syscall.SIGCONT {
-		s.suspended = false
-	}
-	if s.wants(n) && !s.keyed(n) {
+	if s.wants(n) {
 		_ = syscall.Kill(s.pid, n)
 	}
 	if !ends(n) || n == syscall.SIGHUP {
 		return
 	}
-	if s.told.IsZero() {
-		s.told = time.Now()
+	if s.askedAt.IsZero() {
+		s.askedAt = time.Now()
 	}
 	if s.observer != nil {
 		s.observer.send(Note{Signal: int(n), At: s.now()})
@@ -231,7 +222,7 @@ func (s *supervisor) reap() {
 	spare := s.spares()
 	for {
 		var status syscall.WaitStatus
-		pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG|syscall.WUNTRACED, nil)
+		pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil)
 		switch {
 		case err == syscall.EINTR:
 			continue
@@ -240,10 +231,6 @@ func (s *supervisor) reap() {
 				s.exited, s.exitTime = true, s.now()
 			}
 			return
-		case status.Stopped():
-			if pid == s.pid {
-				s.suspend(status.StopSignal())
-			}
 		case pid == s.pid && !s.outlived:
 			s.exited, s.status, s.exitTime = true, status, s.now()
 			if spare && spared(status) {
@@ -312,10 +299,10 @@ func (s *supervisor) dismiss() {
 // and somebody counts its grace since then; what is left to say then is that it is so, and that it counts.
 func (s *supervisor) patience() time.Duration {
 	d := flushTimeout(s.env)
-	if s.told.IsZero() {
+	if s.askedAt.IsZero() {
 		return d
 	}
-	return max(d/10, d-time.Since(s.told))
+	return max(d/10, d-time.Since(s.askedAt))
 }
 
 // await blocks until done is closed. It gives up at the time-out, and on a signal that would end the command were it

@@ -3,6 +3,7 @@
 package supervise
 
 import (
+	"os/signal"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -40,19 +41,17 @@ func appends(fd int) bool {
 // command leads a session, and gets the terminal if there is one. In a group of our session it could be stopped by
 // SIGTSTP, which the kernel discards where nobody could continue it. A wrapper that leads a group without a terminal
 // lets the command lead one, so that `kill 0` in it does not reach us and come back as a second signal. Any other
-// wrapper leaves groups alone: a shell's job stays one job.
+// wrapper leaves groups alone.
 func (s *supervisor) place() *syscall.SysProcAttr {
 	pid := unix.Getpid()
 	sid, err := unix.Getsid(0)
 	switch {
 	case err == nil && sid == pid:
-		s.leads = true
 		if fd := s.giveUpTerminal(); fd >= 0 {
 			return &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: fd}
 		}
 		return &syscall.SysProcAttr{Setsid: true}
 	case unix.Getpgrp() == pid && !hasTerminal():
-		s.leads = true
 		return &syscall.SysProcAttr{Setpgid: true}
 	}
 	return &syscall.SysProcAttr{}
@@ -65,50 +64,23 @@ func (s *supervisor) giveUpTerminal() int {
 		if sid, err := unix.IoctlGetInt(fd, unix.TIOCGSID); err != nil || sid != unix.Getpid() {
 			continue
 		}
-		group, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP)
-		if err != nil || unix.IoctlSetInt(fd, unix.TIOCNOTTY, 0) != nil {
+		signal.Ignore(syscall.SIGHUP, syscall.SIGCONT)
+		defer signal.Notify(s.signals.forward, s.signals.ours...)
+		if unix.IoctlSetInt(fd, unix.TIOCNOTTY, 0) != nil {
 			return -1
-		}
-		if group == unix.Getpgrp() {
-			s.signals.swallow(syscall.SIGHUP, syscall.SIGCONT)
 		}
 		return fd
 	}
 	return -1
 }
 
-// suspend stops us with the command where a shell looks at us to see its job stopped. A stop that no terminal caused is
-// the command's own matter: who continues it might not know of us.
-func (s *supervisor) suspend(n syscall.Signal) {
-	if s.leads || !jobControl(n) || !hasTerminal() {
-		return
-	}
-	s.suspended = true
-	_ = syscall.Kill(unix.Getpid(), syscall.SIGSTOP)
-}
-
-// keyed tells that a signal was most likely made by a key (or the size) of our terminal, which sends it to the whole
-// foreground group: as a shell's job the command is in it with us, and has had it. os/signal does not tell who sent one.
-func (s *supervisor) keyed(n syscall.Signal) bool {
-	switch n {
-	case syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTSTP, syscall.SIGWINCH:
-		return !s.leads && foreground() == unix.Getpgrp()
-	}
-	return false
-}
-
-// foreground is the group that our terminal sends signals to, negative if we have no terminal.
-func foreground() int {
+func hasTerminal() bool {
 	fd, err := unix.Open("/dev/tty", unix.O_RDONLY|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return -1
+	if err == nil {
+		closeAll(fd)
 	}
-	defer closeAll(fd)
-	group, _ := unix.IoctlGetInt(fd, unix.TIOCGPGRP) // 0: none, or none of ours
-	return group
+	return err == nil
 }
-
-func hasTerminal() bool { return foreground() >= 0 }
 
 // release lets go of one of our standard files, so that who is at its other end learns when the command has.
 func release(fd int) {
