@@ -35,16 +35,9 @@ type connection struct {
 
 // means are what makes two connections to one place different.
 type means struct {
-	protocol, scheme, host        string
-	authority, certificate, key   string // files
-	gzip                          bool
-	authorityEnv, certEnv, keyEnv string // the variables that named them
-}
-
-// same tells whether one connection does for both.
-func (m means) same(n means) bool {
-	m.authorityEnv, m.certEnv, m.keyEnv = n.authorityEnv, n.certEnv, n.keyEnv
-	return m == n
+	protocol, scheme, host      string
+	authority, certificate, key string // files
+	gzip                        bool
 }
 
 // means reads what the environment says of a signal's connection. The scheme alone decides whether it is encrypted:
@@ -53,9 +46,7 @@ func (s signal) means(t target) means {
 	m := means{protocol: t.protocol, scheme: t.url.Scheme, host: t.url.Host}
 	m.gzip = s.value("COMPRESSION") == "gzip"
 	if m.scheme == "https" {
-		m.authority, m.authorityEnv = s.named("CERTIFICATE")
-		m.certificate, m.certEnv = s.named("CLIENT_CERTIFICATE")
-		m.key, m.keyEnv = s.named("CLIENT_KEY")
+		m.authority, m.certificate, m.key = s.value("CERTIFICATE"), s.value("CLIENT_CERTIFICATE"), s.value("CLIENT_KEY")
 	}
 	return m
 }
@@ -63,15 +54,6 @@ func (s signal) means(t target) means {
 func (s signal) value(name string) string {
 	v, _ := s.lookup(name)
 	return v
-}
-
-// named is the value and the variable that holds it.
-func (s signal) named(name string) (value, variable string) {
-	v, own := s.lookup(name)
-	if own {
-		return v, "OTEL_EXPORTER_OTLP_" + s.env + "_" + name
-	}
-	return v, "OTEL_EXPORTER_OTLP_" + name
 }
 
 // connect prepares a connection. Nothing is sent yet.
@@ -129,11 +111,11 @@ func (m means) tls() (*tls.Config, error) {
 	if m.authority != "" {
 		pem, err := os.ReadFile(m.authority)
 		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", m.authorityEnv, err)
+			return nil, fmt.Errorf("read OTEL_EXPORTER_OTLP_CERTIFICATE: %w", err)
 		}
 		cfg.RootCAs = x509.NewCertPool()
 		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("read %s: %s has no certificate in PEM", m.authorityEnv, m.authority)
+			return nil, fmt.Errorf("read OTEL_EXPORTER_OTLP_CERTIFICATE: %s has no certificate in PEM", m.authority)
 		}
 	}
 	if m.certificate == "" && m.key == "" {
@@ -145,7 +127,7 @@ func (m means) tls() (*tls.Config, error) {
 	load := func() (*tls.Certificate, error) {
 		pair, err := tls.LoadX509KeyPair(m.certificate, m.key)
 		if err != nil {
-			return nil, fmt.Errorf("read %s and %s: %w", m.certEnv, m.keyEnv, err)
+			return nil, fmt.Errorf("read OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY: %w", err)
 		}
 		return &pair, nil
 	}

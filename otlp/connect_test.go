@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"github.com/coldtrace/coldtrace/otlp"
-	"github.com/coldtrace/coldtrace/otlp/otlptest"
 	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/test/otlptest"
 )
 
 // place is where a receiver listens, by protocol.
@@ -66,7 +66,7 @@ func TestTelemetryIsEncryptedAsTheEnvironmentSays(t *testing.T) {
 		"a client certificate alone":       {true, env{"CERTIFICATE": ours.File, "CLIENT_CERTIFICATE": ours.ClientFile}, "CLIENT_KEY"},
 		"a key of another certificate":     {true, env{"CERTIFICATE": ours.File, "CLIENT_CERTIFICATE": ours.ClientFile, "CLIENT_KEY": others.KeyFile}, "OTEL_EXPORTER_OTLP_CLIENT_KEY"},
 		"an authority that is not there":   {false, env{"CERTIFICATE": "/no/such/file"}, "OTEL_EXPORTER_OTLP_CERTIFICATE"},
-		"an authority that is none":        {false, env{"TRACES_CERTIFICATE": ours.KeyFile}, "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE"},
+		"an authority that is none":        {false, env{"TRACES_CERTIFICATE": ours.KeyFile}, ours.KeyFile + " has no certificate"},
 	} {
 		for _, protocol := range []string{otlp.ProtocolGRPC, otlp.ProtocolHTTP} {
 			t.Run(name+", "+strings.ReplaceAll(protocol, "/", " "), func(t *testing.T) {

@@ -71,7 +71,7 @@ func NewExporter(ctx context.Context, cfg ExporterConfig) (*Exporter, error) {
 	}
 	e.connections = []*connection{first}
 	second := first
-	if !spansBy.same(metricsBy) {
+	if spansBy != metricsBy {
 		if second, err = metricsBy.connect(); err != nil {
 			return nil, fmt.Errorf("set up the connection for metrics: %w", errors.Join(err, first.close()))
 		}

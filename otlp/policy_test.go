@@ -20,7 +20,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/coldtrace/coldtrace/otlp"
-	"github.com/coldtrace/coldtrace/otlp/otlptest"
+	"github.com/coldtrace/coldtrace/test/otlptest"
 )
 
 var protocols = []string{otlp.ProtocolGRPC, otlp.ProtocolHTTP}

@@ -21,8 +21,8 @@ import (
 	grpcstatus "google.golang.org/grpc/status"
 
 	"github.com/coldtrace/coldtrace/otlp"
-	"github.com/coldtrace/coldtrace/otlp/otlptest"
 	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/test/otlptest"
 )
 
 // tcp is a server that does one thing to whoever connects.

@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coldtrace/coldtrace/otlp/otlptest"
+	"github.com/coldtrace/coldtrace/test/otlptest"
 )
 
 // roleEnv makes this test program one of the commands below, which the benchmarks run.

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coldtrace/coldtrace/otlp/otlptest"
 	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/test/otlptest"
 )
 
 // Whatever an engine's log settings leave of its log, the start is told, and ready when the server first answered.

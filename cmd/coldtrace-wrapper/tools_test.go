@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coldtrace/coldtrace/otlp/otlptest"
 	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/test/otlptest"
 )
 
 // toolbox is a folder with programs that have the names of what model servers download with. Each moves 3 MB, takes long

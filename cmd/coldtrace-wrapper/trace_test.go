@@ -16,8 +16,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coldtrace/coldtrace/otlp/otlptest"
 	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/test/otlptest"
 )
 
 const podUID = "0f0e2c1a-6d1b-4f2e-9c55-3d2b1a0e7f10"

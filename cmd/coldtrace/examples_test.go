@@ -21,8 +21,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/coldtrace/coldtrace/otlp/otlptest"
 	"github.com/coldtrace/coldtrace/test/assets"
+	"github.com/coldtrace/coldtrace/test/otlptest"
 )
 
 // examples are the command lines in a help, each as a shell takes it.

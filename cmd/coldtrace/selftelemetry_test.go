@@ -13,8 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/coldtrace/coldtrace/config"
-	"github.com/coldtrace/coldtrace/otlp/otlptest"
 	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/test/otlptest"
 )
 
 func TestAnExportIsOneSpanAndSendingThatMakesNoOther(t *testing.T) {

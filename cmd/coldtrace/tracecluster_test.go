@@ -33,9 +33,9 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
-	"github.com/coldtrace/coldtrace/otlp/otlptest"
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/test/assets"
+	"github.com/coldtrace/coldtrace/test/otlptest"
 )
 
 // bare is a cluster in which nothing is installed: an API server, and the part of a kubelet that it asks for logs.

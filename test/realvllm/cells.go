@@ -10,8 +10,8 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/coldtrace/coldtrace/otlp/otlptest"
 	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/test/otlptest"
 )
 
 func cells() []cell {

@@ -18,8 +18,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/coldtrace/coldtrace/otlp/otlptest"
 	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/test/otlptest"
 )
 
 // failure is a start that fails, and what is to be told of it.

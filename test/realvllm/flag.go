@@ -11,8 +11,8 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/coldtrace/coldtrace/otlp/otlptest"
 	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/test/otlptest"
 )
 
 // damage is what an installation of OpenTelemetry has suffered: paths below site-packages that are gone, files that are

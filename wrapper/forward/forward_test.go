@@ -19,8 +19,8 @@ import (
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/coldtrace/coldtrace/otlp/otlptest"
 	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/test/otlptest"
 )
 
 const uid = "5d0b7c1e-3a52-4b41-8e57-3f6a4c0f9a10"
