@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/coldtrace/coldtrace/inject"
+	"github.com/coldtrace/coldtrace/startup"
 )
 
 func TestEveryReasonIsDocumentedOnce(t *testing.T) {
@@ -59,8 +60,10 @@ func TestFixturesGiveEveryReasonThatAPodCanHave(t *testing.T) {
 
 func TestReasonsPage(t *testing.T) {
 	var b bytes.Buffer
-	b.WriteString(`<!-- Made of inject.Vocabulary by make golden. -->
+	b.WriteString(`<!-- Made of inject.Vocabulary and startup.Reasons by make golden. -->
 # Reasons
+
+## Of decisions
 
 Every pod that coldtrace considers gets one decision. Its reasons are words of this list, in the annotation
 ` + "`coldtrace.io/status`" + `, in the Event on the owner, in the warning and audit annotation of the admission, as a label of the
@@ -71,6 +74,18 @@ metric, and in the log. A pod that was admitted as it came has no annotation: wh
 `)
 	for _, e := range inject.Vocabulary {
 		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", e.Reason, e.Meaning, e.Advice)
+	}
+	b.WriteString(`
+## Of phases that failed
+
+The attribute ` + "`reason`" + ` of a span that failed, and the label of its metrics. Every other word is Kubernetes's or the runtime's own, such
+as ` + "`OOMKilled` or `ImagePullBackOff`" + `.
+
+| reason | what it means |
+|---|---|
+`)
+	for _, m := range startup.Reasons {
+		fmt.Fprintf(&b, "| `%s%s` | %s |\n", m.Kind, m.Code, m.Says)
 	}
 	path := filepath.Join("..", "docs", "reasons.md")
 	if *update {

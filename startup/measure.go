@@ -114,13 +114,3 @@ func (s *Span) attempts(outcome string) string {
 	}
 	return strconv.FormatInt(n, 10)
 }
-
-// Attribute finds an attribute of the span itself.
-func (s *Span) Attribute(key string) (attribute.Value, bool) {
-	for _, a := range s.Attributes {
-		if string(a.Key) == key {
-			return a.Value, true
-		}
-	}
-	return attribute.Value{}, false
-}

@@ -122,12 +122,6 @@ const (
 	OutcomeTimedOut  = "timed_out"
 )
 
-// Reasons of failed phases that say how a start ended.
-const (
-	ReasonTimedOut   = "timed_out"
-	ReasonTerminated = "terminated" // by a signal that came from outside
-)
-
 // Events within the watcher's spans.
 const (
 	EventFailedSchedule = "failed_scheduling"     // pod_pending

@@ -55,12 +55,18 @@ func (s Span) with(key string, source TimeSource) Span {
 
 // Get is the value of one of the span's own attributes; the zero Value if it has none of the key.
 func (s Span) Get(key string) attribute.Value {
+	v, _ := s.Attribute(key)
+	return v
+}
+
+// Attribute finds one of the span's own attributes.
+func (s Span) Attribute(key string) (attribute.Value, bool) {
 	for _, a := range s.Attributes {
 		if string(a.Key) == key {
-			return a.Value
+			return a.Value, true
 		}
 	}
-	return attribute.Value{}
+	return attribute.Value{}, false
 }
 
 // Link leads to the span of another pod's start with the same name.

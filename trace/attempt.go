@@ -5,7 +5,6 @@ package trace
 import (
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/coldtrace/coldtrace/startup"
@@ -111,31 +110,15 @@ func culprit(nodes []*Node) *Node {
 	return found
 }
 
-// vague are the reasons that say less than others, and how little. All that is not listed says what happened.
-var vague = map[string]int{
-	"Error": 1, "failed": 1, "CrashLoopBackOff": 1, "deleted": 1, "timed_out": 1, // only that something did
-	"engine_failed": 3, "ended_silently": 3, "terminated": 3,
-	"killed": 4, // the kubelet may know why: OOMKilled
-}
-
-const (
-	exitCodes = 2 // between the ones of vague
-	specific  = 5
-)
-
-// telling is how much a node's reason tells. A description that is no typed reason, of an engine's own span, tells
-// nothing that could be counted.
-func (n *Node) telling() int {
-	reason := n.own(startup.AttrReason)
-	switch level, ok := vague[reason]; {
-	case ok:
-		return level
-	case reason == "":
+// telling is how much a node's reason tells; 0: it has none. A description that is no typed reason, of an engine's own span,
+// tells nothing that could be counted.
+func (n *Node) telling() startup.Tells {
+	reason := startup.Reason(n.own(startup.AttrReason))
+	if reason == "" {
 		return 0
-	case strings.HasPrefix(reason, "exit_code=") || strings.HasPrefix(reason, "signal="):
-		return exitCodes
 	}
-	return specific
+	meaning, _ := reason.Meaning()
+	return meaning.Tells
 }
 
 // groupAttempts puts a row over the spans of each attempt, and one between them, where there are several.
@@ -226,7 +209,7 @@ func (t *Trace) silence() {
 		var walk func(nodes []*Node)
 		walk = func(nodes []*Node) {
 			for _, n := range nodes {
-				if n.Failed && n != to && (n.telling() < specific || n.Reason() == to.Reason()) {
+				if n.Failed && n != to && (n.telling() < startup.TellsWhat || n.Reason() == to.Reason()) {
 					n.quiet = true
 				}
 				walk(n.Children)
@@ -242,7 +225,7 @@ func (t *Trace) silence() {
 		}
 	}
 	t.Walk(func(n *Node) {
-		if to := culprit([]*Node{n}); !grouped[n] && n.Failed && to != n && (n.telling() < specific || n.Reason() == to.Reason()) {
+		if to := culprit([]*Node{n}); !grouped[n] && n.Failed && to != n && (n.telling() < startup.TellsWhat || n.Reason() == to.Reason()) {
 			n.quiet = true
 		}
 	})

@@ -151,7 +151,7 @@ func (t *Trace) Outcome() Outcome {
 		blamed = []*Node{c}
 	}
 	o.reasons = count(blamed)
-	if o.Failed() && len(o.reasons) == 0 && root.telling() == specific {
+	if o.Failed() && len(o.reasons) == 0 && root.telling() == startup.TellsWhat {
 		o.reasons = count([]*Node{root}) // PreemptionByScheduler
 	}
 	if o.failed == 0 && len(o.reasons) == 0 {
@@ -191,16 +191,16 @@ func (n *Node) state() state {
 func (o Outcome) endedIt(n, root *Node) bool {
 	switch o.state {
 	case stateDeleted:
-		return n.telling() < exitCodes || n.Reason() == "terminated" || n != root && n.Reason() == root.Reason() && root.own(startup.AttrEndedBy) == ""
+		return n.telling() < startup.TellsExit || n.Reason() == startup.ReasonTerminated || n != root && n.Reason() == root.Reason() && root.own(startup.AttrEndedBy) == ""
 	case stateTimedOut:
-		return n.telling() < exitCodes
+		return n.telling() < startup.TellsExit
 	}
 	return false
 }
 
 // count are the most telling reasons, in the order they came up.
 func count(blamed []*Node) (reasons []counted) {
-	most := 0
+	most := startup.Tells(0)
 	for _, n := range blamed {
 		most = max(most, n.telling())
 	}

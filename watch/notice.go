@@ -109,7 +109,7 @@ func noticeFor(s *start, what string, whole startup.Span, spans []startup.Span) 
 func reasonOf(whole startup.Span, spans []startup.Span) string {
 	why := whole.Failure
 	for _, sp := range spans {
-		if sp.Name == startup.SpanStartup && sp.Failure != "" && strings.HasPrefix(why, "exit_code=") {
+		if sp.Name == startup.SpanStartup && sp.Failure != "" && startup.Reason(why).Kind() == startup.ReasonExitCode {
 			why = sp.Failure
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"github.com/coldtrace/coldtrace/startup"
 )
 
 // launch is what is known of one start of the engine. A stream may hold several; the last one counts.
@@ -180,7 +182,7 @@ func (s *launch) fail(at time.Time, f failure) bool {
 	}
 	f.at = at
 	delete(s.at, markWaiting)
-	if f.reason == ReasonEngineFailed || f.reason == ReasonModelLoadFailed {
+	if f.reason == startup.ReasonEngineFailed || f.reason == startup.ReasonModelLoadFailed {
 		f.class = generic
 	}
 	if n := len(s.failures); n > 0 && f.hard {
@@ -221,7 +223,7 @@ func (s *launch) interrupt(at time.Time, rank string) {
 	if s.chained[rank] {
 		s.unraise(rank)
 	}
-	s.fail(at, failure{reason: ReasonInterrupted, rank: rank, class: interrupted})
+	s.fail(at, failure{reason: startup.ReasonInterrupted, rank: rank, class: interrupted})
 }
 
 // cause is the failure that explains the end. What comes after an interruption is its consequence.

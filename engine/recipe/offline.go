@@ -10,6 +10,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"github.com/coldtrace/coldtrace/startup"
 )
 
 // LogOptions say how a captured log is to be read.
@@ -109,7 +111,7 @@ func (r *Reader) concluded(exit *Exit, end time.Time, ended, whole bool) Result 
 		s.forget("")
 	}
 	if s.outcomeUnknown(exit) && ended {
-		s.fail(end, failure{reason: ReasonEndedSilently, class: generic})
+		s.fail(end, failure{reason: startup.ReasonEndedSilently, class: generic})
 	}
 	out := r.Result(exit, end)
 	if s.firstStamp != "" {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/coldtrace/coldtrace/startup"
 )
 
 func TestHowALogEndsTellsHowTheStartEnded(t *testing.T) {
@@ -48,7 +50,7 @@ func TestHowALogEndsTellsHowTheStartEnded(t *testing.T) {
 
 func TestWhoKnowsThatTheWriterEndedSaysSo(t *testing.T) {
 	got, err := ReadLog(strings.NewReader(start[1:]), LogOptions{Ended: true, Now: noon.Add(time.Hour), Location: time.UTC})
-	if err != nil || got.Outcome != OutcomeFailed || got.Reason != ReasonEndedSilently {
+	if err != nil || got.Outcome != OutcomeFailed || got.Reason != startup.ReasonEndedSilently {
 		t.Errorf("%s %q %v", got.Outcome, got.Reason, err)
 	}
 }

@@ -215,7 +215,7 @@ func (r *Reader) apply(l line, rule *rule) {
 		if string(l.level) == "WARNING" {
 			return // it goes on without
 		}
-		if rule.Fails == ReasonEngineFailed && r.raised == r.pass {
+		if rule.Fails == startup.ReasonEngineFailed && r.raised == r.pass {
 			s.unraise(rank) // the server's exception says no more than that
 		}
 		s.fail(l.at, failure{reason: rule.Fails, rank: rank, class: typed, hard: rule.Hard})
@@ -291,7 +291,7 @@ func (r *Reader) Working(at time.Time) {
 }
 
 // died are the reasons of processes that were ended by a signal.
-var died = map[int]string{4: "illegal_instruction", 6: "aborted", 7: "bus_error", 9: ReasonKilled, 11: "segmentation_fault"}
+var died = map[int]string{4: "illegal_instruction", 6: "aborted", 7: "bus_error", 9: startup.ReasonKilled, 11: "segmentation_fault"}
 
 // Died tells the reader that a process of the engine's was ended by a signal. Where it is the first to complain and the
 // start does not go on, that is the cause: what the others say of it names none.

@@ -2,7 +2,11 @@
 
 package recipe
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/coldtrace/coldtrace/startup"
+)
 
 const engineCore = "(EngineCore pid=2) "
 
@@ -41,7 +45,7 @@ func TestWhatKillsAStartHasAReason(t *testing.T) {
 		"fewer GPUs than ranks":           {raised("AssertionError: please ensure that world_size (2) is less than than max local gpu count (1)"), "too_few_gpus"},
 		"code that is not trusted, 0.4":   {raised("ValueError: Loading m requires you to execute the configuration file in that repo on your local machine."), "remote_code_not_trusted"},
 		"a model given twice":             {raised("ValueError: With `vllm serve`, you should provide the model as a positional argument or in a config file instead of via the `--model` option."), "bad_flag"},
-		"an API server's own exception":   {"Traceback (most recent call last):\n  File \"x.py\", line 1, in f\nRuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}\n", ReasonEngineFailed},
+		"an API server's own exception":   {"Traceback (most recent call last):\n  File \"x.py\", line 1, in f\nRuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}\n", startup.ReasonEngineFailed},
 		"Ray that is shut down after it":  {raised("KeyError: 'x'") + "INFO 03-01 12:00:09 [ray_distributed_executor.py:127] Shutting down Ray distributed executor. If you see error log from logging.cc regarding SIGTERM received, please ignore because this is the expected termination process in Ray.\n", "python_exception:KeyError"},
 		"workers, before it kills itself": {raised("KeyError: 'x'") + "CRITICAL 03-01 12:00:09 [core_client.py:359] Got fatal signal from worker processes, shutting down. See stack trace above for root cause issue.\nKilled\n", "python_exception:KeyError"},
 		"NCCL":                            {raised("torch.distributed.DistBackendError: NCCL error in: ProcessGroupNCCL.cpp:77, unhandled cuda error"), "nccl_error"},
@@ -68,7 +72,7 @@ func TestWhatKillsAStartHasAReason(t *testing.T) {
 		"the kernel's killer":             {"(APIServer pid=1) RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {'EngineCore_DP0': -9}\n", "killed"},
 		"an instruction that is not had":  {"(APIServer pid=1) RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {'EngineCore_DP0': -4}\n", "illegal_instruction"},
 		"anything else":                   {raised("KeyError: 'layers.0.mlp.weight'"), "python_exception:KeyError"},
-		"nothing else":                    {"(APIServer pid=1) RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}\n", ReasonEngineFailed},
+		"nothing else":                    {"(APIServer pid=1) RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}\n", startup.ReasonEngineFailed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, end := live(t, "vllm", start+c.log)
@@ -97,12 +101,12 @@ func TestWhatKillsOtherEnginesHasAReason(t *testing.T) {
 		"a model that SGLang has not":        {"sglang", scheduler("ValueError: Model architectures ['X'] are not supported for now."), "model_unsupported"},
 		"memory that others use":             {"sglang", scheduler("ValueError: The memory capacity is unbalanced. Some GPUs may be occupied by other processes."), "gpu_memory_in_use"},
 		"a scheduler that was killed":        {"sglang", sglang("RuntimeError: Rank 0 scheduler died during initialization (exit code: -9). If exit code is -9 (SIGKILL), the OS killed it.\n"), "killed"},
-		"a scheduler that aborted":           {"sglang", sglang("RuntimeError: Rank 0 scheduler died during initialization (exit code: -3). If exit code is -9 (SIGKILL), the OS killed it.\n"), ReasonEngineFailed},
+		"a scheduler that aborted":           {"sglang", sglang("RuntimeError: Rank 0 scheduler died during initialization (exit code: -3). If exit code is -9 (SIGKILL), the OS killed it.\n"), startup.ReasonEngineFailed},
 		"a scheduler that is gone":           {"sglang", sglang("Rank 0 scheduler is dead. Please check if there are relevant logs.\nExit code: -9\n"), "killed"},
 		"TensorRT's memory":                  {"tensorrt_llm", triton("[TensorRT-LLM][ERROR] [defaultAllocator.cpp::allocate::31] Error Code 1: Cuda Runtime (out of memory)\nE0301 12:00:03.000000 1 x.cc:1] failed to load 'tensorrt_llm' version 1\n"), "cuda_out_of_memory"},
-		"one model of several":               {"tensorrt_llm", triton("E0301 12:00:02.000000 1 x.cc:1] failed to load 'tensorrt_llm' version 1\nI0301 12:00:03.000000 1 model_lifecycle.cc:818] successfully loaded 'preprocessing'\n"), ReasonModelLoadFailed},
-		"an instance of a model":             {"tensorrt_llm", triton("I0301 12:00:02.000000 1 model_lifecycle.cc:818] successfully loaded 'preprocessing'\nE0301 12:00:03.000000 1 x.cc:1] ERROR: Failed to create instance: unexpected error\n"), ReasonModelLoadFailed},
-		"a shard that can't begin":           {"tgi", tgi("2026-03-01T12:00:02.000000Z ERROR shard-manager: text_generation_launcher: Error when initializing model\n"), ReasonEngineFailed},
+		"one model of several":               {"tensorrt_llm", triton("E0301 12:00:02.000000 1 x.cc:1] failed to load 'tensorrt_llm' version 1\nI0301 12:00:03.000000 1 model_lifecycle.cc:818] successfully loaded 'preprocessing'\n"), startup.ReasonModelLoadFailed},
+		"an instance of a model":             {"tensorrt_llm", triton("I0301 12:00:02.000000 1 model_lifecycle.cc:818] successfully loaded 'preprocessing'\nE0301 12:00:03.000000 1 x.cc:1] ERROR: Failed to create instance: unexpected error\n"), startup.ReasonModelLoadFailed},
+		"a shard that can't begin":           {"tgi", tgi("2026-03-01T12:00:02.000000Z ERROR shard-manager: text_generation_launcher: Error when initializing model\n"), startup.ReasonEngineFailed},
 		"a model that TGI has not":           {"tgi", tgi("ValueError: Unsupported model type x\n"), "model_unsupported"},
 		"heads that TGI can't divide":        {"tgi", tgi("ValueError: `num_heads` must be divisible by `num_shards` (got `num_heads`: 71 and `num_shards`: 2\n"), "parallelism_unsupported"},
 		"an argument without its value":      {"tgi", "error: a value is required for '--model-id <MODEL_ID>' but none was supplied\n", "bad_flag"},
@@ -131,5 +135,28 @@ func TestWhatAStartSurvivesIsNoReason(t *testing.T) {
 				t.Errorf("%s %q", got.Outcome, got.Reason)
 			}
 		})
+	}
+}
+
+func TestEveryReasonOfARecipeHasAMeaning(t *testing.T) {
+	words := 0
+	for _, r := range All() {
+		for _, rule := range r.rules {
+			if rule.Fails == "" {
+				continue
+			}
+			words++
+			if m, known := startup.Reason(rule.Fails).Meaning(); !known || m.Says == "" {
+				t.Errorf("%s: startup.Reasons lacks %s", r.name, rule.Fails)
+			}
+		}
+	}
+	for _, reason := range died {
+		if _, known := startup.Reason(reason).Meaning(); !known {
+			t.Errorf("startup.Reasons lacks %s", reason)
+		}
+	}
+	if words < 40 {
+		t.Errorf("%d rules give a reason", words)
 	}
 }

@@ -3,10 +3,11 @@
 package recipe
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/coldtrace/coldtrace/startup"
 )
 
 // Attributes of phases that no line states as a number.
@@ -78,7 +79,7 @@ func (s *launch) outcome(exit *Exit) (Outcome, string) {
 	case complained && cause.class > interrupted:
 		return OutcomeFailed, cause.reason
 	case stopped:
-		return OutcomeInterrupted, ReasonTerminated
+		return OutcomeInterrupted, startup.ReasonTerminated
 	case complained && cause.class == interrupted && (exit == nil || exit.Code != 0 || exit.Signal != 0):
 		return OutcomeInterrupted, cause.reason
 	case exit == nil && complained:
@@ -89,16 +90,16 @@ func (s *launch) outcome(exit *Exit) (Outcome, string) {
 		return OutcomeEngineReady, ""
 	case complained && s.passed(markGaveUp):
 		return OutcomeFailed, cause.reason
-	case exit.Signal == 9 || exit.Code == 137:
-		return OutcomeFailed, ReasonKilled
+	case exit.Code == 137:
+		return OutcomeFailed, startup.ReasonKilled
 	case exit.Signal != 0:
-		return OutcomeFailed, fmt.Sprintf("signal=%d", exit.Signal)
+		return OutcomeFailed, string(startup.Exited(0, exit.Signal))
 	case complained:
 		return OutcomeFailed, cause.reason
 	case exit.Code != 0:
-		return OutcomeFailed, fmt.Sprintf("exit_code=%d", exit.Code)
+		return OutcomeFailed, string(startup.Exited(exit.Code, 0))
 	case s.engineTime().IsZero():
-		return OutcomeFailed, ReasonExitedEarly
+		return OutcomeFailed, startup.ReasonExitedEarly
 	}
 	return OutcomeEngineReady, ""
 }

@@ -5,6 +5,8 @@ package recipe
 import (
 	"bytes"
 	"time"
+
+	"github.com/coldtrace/coldtrace/startup"
 )
 
 // maxTraceback is after how many lines a traceback that has not ended is given up: while one is open, no line is cheap.
@@ -54,7 +56,7 @@ func (r *Reader) traceback(at time.Time, h head, text []byte) {
 		if r.start.chained[rank] {
 			r.start.caught(rank)
 		}
-		if r.start.fail(at, failure{reason: "python_exception:" + name, rank: rank, class: exception}) {
+		if r.start.fail(at, failure{reason: string(startup.PythonException(name)), rank: rank, class: exception}) {
 			r.raised = r.pass
 		}
 	}

@@ -64,7 +64,7 @@ func (e *engine) launched() []recipe.Attempt {
 	}
 	r := e.reader.Result(exit, e.proc.End)
 	if r.Outcome == recipe.OutcomeTruncated { // its end was seen
-		r.Outcome, r.Reason = recipe.OutcomeFailed, recipe.ReasonEndedSilently
+		r.Outcome, r.Reason = recipe.OutcomeFailed, startup.ReasonEndedSilently
 	}
 	all := append(slices.Clone(e.launches), recipe.Attempt{Start: e.start, End: e.proc.End, Outcome: r.Outcome, Reason: r.Reason})
 	return all[max(0, len(all)-recipe.MaxAttempts):]

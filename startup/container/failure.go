@@ -3,18 +3,10 @@
 package container
 
 import (
-	"fmt"
-	"strings"
 	"time"
 
 	"github.com/coldtrace/coldtrace/engine/recipe"
 	"github.com/coldtrace/coldtrace/startup"
-)
-
-// Reasons of failed phases other than those that recipes find in logs.
-const (
-	reasonDownload = "download_failed"
-	reasonRay      = "ray_incomplete"
 )
 
 // End ends the start: it failed, was terminated or took too long. exit is nil unless the command has ended.
@@ -109,44 +101,42 @@ func (s *Story) blameOthers(at time.Time, reason string, blamed bool) {
 		delete(s.loads, pid)
 		d.proc.End = at
 		why := reason
-		if strings.HasPrefix(why, "exit_code=") {
-			why = reasonDownload // with `set -e` it ended a moment before the command did
+		if exitCode(why) {
+			why = startup.ReasonDownloadFailed // with `set -e` it ended a moment before the command did
 		}
 		s.say(s.download(d, why)...)
 		blamed = true
 	}
 	if s.ray != nil && s.ray.end.IsZero() {
 		why := reason
-		if strings.HasPrefix(why, "exit_code=") {
-			why = reasonRay
+		if exitCode(why) {
+			why = startup.ReasonRayIncomplete
 		}
 		s.ray.end = at
 		s.sayRay(why)
 		blamed = true
 	}
-	if s.ray != nil && !s.ray.told && !blamed && at.Sub(s.ray.end) < time.Second && strings.HasPrefix(reason, "exit_code=") {
-		s.sayRay(reasonRay) // with `set -e` it is the last thing that happens
+	if s.ray != nil && !s.ray.told && !blamed && at.Sub(s.ray.end) < time.Second && exitCode(reason) {
+		s.sayRay(startup.ReasonRayIncomplete) // with `set -e` it is the last thing that happens
 		blamed = true
 	}
 	if n := len(s.ended); n > 0 && !blamed {
 		// With `set -e` a failed download is the last thing that happens.
 		last := s.ended[n-1]
-		if at.Sub(last.proc.End) < time.Second && strings.HasPrefix(reason, "exit_code=") || last.error {
+		if at.Sub(last.proc.End) < time.Second && exitCode(reason) || last.error {
 			s.ended = s.ended[:n-1]
-			s.say(s.download(last, reasonDownload)...)
+			s.say(s.download(last, startup.ReasonDownloadFailed)...)
 		}
 	}
 }
 
 // reasonOf names an exit.
 func reasonOf(exit *recipe.Exit) string {
-	switch {
-	case exit == nil:
+	if exit == nil {
 		return ""
-	case exit.Signal == 9:
-		return "killed"
-	case exit.Signal != 0:
-		return fmt.Sprintf("signal=%d", exit.Signal)
 	}
-	return fmt.Sprintf("exit_code=%d", exit.Code)
+	return string(startup.Exited(exit.Code, exit.Signal))
 }
+
+// exitCode tells a reason that says no more than the status does.
+func exitCode(reason string) bool { return startup.Reason(reason).Kind() == startup.ReasonExitCode }

@@ -115,7 +115,7 @@ func (s *Story) download(d *download, failure string) []startup.Span {
 		return nil
 	}
 	if failure == "" && d.error {
-		failure = reasonDownload
+		failure = startup.ReasonDownloadFailed
 	}
 	sp := s.span(d.tool.span, d.proc.Start, d.proc.End, failure)
 	sp.Attributes = append(sp.Attributes, attribute.String(startup.AttrTool, d.tool.name))

@@ -154,7 +154,7 @@ func (p pod) member() (group.Member, bool) {
 	read.Spec.Containers = []endpoint.Container{c}
 	id := endpoint.Identify(read, endpoint.Options{
 		GPUResources: []string{"nvidia.com/gpu"},
-		Told: endpoint.Told{
+		Declared: endpoint.Declared{
 			Group: p.annotations["coldtrace.io/group"], GroupSize: p.annotations["coldtrace.io/group-size"], GroupIndex: p.annotations["coldtrace.io/group-index"],
 		},
 	})

@@ -283,7 +283,7 @@ func (b *builder) readiness() {
 			d.end, d.failure, d.attrs = r.finished, r.failure, exitCode(r)
 			// Where the pod does not start it again it is through: of a Job the pod is Succeeded a moment later only.
 			if d.failure == "" && b.end.outcome != Completed && b.f.policy.restarts(roleMain, false) {
-				d.failure = "exit_code=0"
+				d.failure = string(startup.Exited(0, 0))
 			}
 		case b.end.outcome == Ready:
 			d.end, d.exact = edge{b.end.at, b.end.by}, d.exact && b.startsExact()

@@ -4,7 +4,6 @@ package pod
 
 import (
 	"slices"
-	"strconv"
 
 	"go.opentelemetry.io/otel/attribute"
 
@@ -200,7 +199,7 @@ func (a attempt) failure() string {
 	case !a.ended, a.exit == 0 && (a.reason == "" || a.reason == "Completed"):
 		return ""
 	case a.reason == "" || a.reason == "Error":
-		return "exit_code=" + strconv.Itoa(int(a.exit))
+		return string(startup.Exited(int(a.exit), 0))
 	}
 	return a.reason
 }
