@@ -122,9 +122,9 @@ func identify(p *corev1.Pod, read *endpoint.Pod) endpoint.Identity {
 // identified tells what the pod would be if that container served.
 func identified(p *corev1.Pod, read *endpoint.Pod, name string) endpoint.Identity {
 	s := inject.Selected(inject.Request{Pod: read, Namespace: p.Namespace, Policy: config.Default()})
-	told := s.Settings.Told
-	told.Container = name
-	return endpoint.Identify(read, endpoint.Options{Namespace: p.Namespace, Region: s.Settings.Region, Told: told})
+	declared := s.Settings.Declared
+	declared.Container = name
+	return endpoint.Identify(read, endpoint.Options{Namespace: p.Namespace, Region: s.Settings.Region, Declared: declared})
 }
 
 // subject is what the spans say of the pod: what the webhook told the wrapper where it did.

@@ -16,7 +16,7 @@ import (
 // alone can say.
 type Settings struct {
 	Policy
-	endpoint.Told
+	endpoint.Declared
 	Inject string // "true", "false" or empty: the policy decides
 }
 

@@ -41,12 +41,12 @@ func claims(pod *Pod, c *Container, opts *Options) (gpu, unread bool) {
 
 func startsEngine(c *Container, opts *Options) bool {
 	entrypoint, cmd := opts.image(c)
-	l := launch(c, entrypoint, cmd)
+	l := commandOf(c, entrypoint, cmd)
 	return l.Engine != "" || !l.Known && engine.OfImage(imageRepository(c.Image)) != ""
 }
 
 // claimed is what a use of a claim is about: its request's name decides, then the names of the claim.
-func claimed(pod *Pod, used ClaimUse) subject {
+func claimed(pod *Pod, used ClaimUse) meaning {
 	if of := speaksOf(used.Request); of != unclear {
 		return of
 	}
@@ -75,11 +75,11 @@ func gpuTypeOfClaims(pod *Pod, c *Container) string {
 	return ""
 }
 
-// subject is what a name speaks of.
-type subject int
+// meaning is what a name speaks of.
+type meaning int
 
 const (
-	unclear subject = iota
+	unclear meaning = iota
 	aGPU
 	somethingElse
 )
@@ -91,7 +91,7 @@ var (
 	otherWords   = []string{"nic", "nics", "rdma", "roce", "net", "network", "dranet", "sriov", "ib", "infiniband", "efa", "fpga", "cpu", "cpus", "memory", "storage", "nvme"}
 )
 
-func speaksOf(names ...string) subject {
+func speaksOf(names ...string) meaning {
 	var words []string
 	for _, name := range names {
 		words = append(words, strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') })...)

@@ -22,18 +22,13 @@ func FromPod(pod *corev1.Pod) *Pod {
 			return PodResourceClaim{c.Name, value(c.ResourceClaimName), value(c.ResourceClaimTemplateName)}
 		}),
 		ImagePullSecrets: each(s.ImagePullSecrets, func(r *corev1.LocalObjectReference) NamedRef { return NamedRef{r.Name} }),
-		RestartPolicy:    string(s.RestartPolicy), ServiceAccountName: s.ServiceAccountName, RuntimeClassName: value(s.RuntimeClassName),
-		TerminationGracePeriodSeconds: s.TerminationGracePeriodSeconds, ShareProcessNamespace: s.ShareProcessNamespace, HostUsers: s.HostUsers,
+		RuntimeClassName: value(s.RuntimeClassName), HostUsers: s.HostUsers,
 	}}
 	// What is small and has many shapes goes by way of JSON.
 	through(s.Affinity, &out.Spec.Affinity)
 	through(s.OS, &out.Spec.OS)
-	if s.Resources != nil {
-		r := resourcesOf(s.Resources)
-		out.Spec.Resources = &r
-	}
 	if c := s.SecurityContext; c != nil {
-		out.Spec.SecurityContext = &SecurityContext{c.RunAsNonRoot, c.RunAsUser, raw(c.SeccompProfile)}
+		out.Spec.SecurityContext = &SecurityContext{c.RunAsUser}
 	}
 	return out
 }
@@ -50,18 +45,15 @@ func metadataOf(m *metav1.ObjectMeta) Metadata {
 
 func containerOf(c *corev1.Container) Container {
 	out := Container{
-		Name: c.Name, Image: c.Image, ImagePullPolicy: string(c.ImagePullPolicy), Command: some(c.Command), Args: some(c.Args), WorkingDir: c.WorkingDir,
+		Name: c.Name, Image: c.Image, Command: some(c.Command), Args: some(c.Args),
 		Env:       each(c.Env, func(e *corev1.EnvVar) EnvVar { return EnvVar{e.Name, e.Value, raw(e.ValueFrom)} }),
-		EnvFrom:   each(c.EnvFrom, func(e *corev1.EnvFromSource) EnvFrom { return EnvFrom{e.Prefix} }),
+		EnvFrom:   each(c.EnvFrom, func(*corev1.EnvFromSource) EnvFrom { return EnvFrom{} }),
 		Ports:     each(c.Ports, func(p *corev1.ContainerPort) Port { return Port{p.Name, p.ContainerPort} }),
-		Resources: resourcesOf(&c.Resources), RestartPolicy: string(value(c.RestartPolicy)), TTY: c.TTY,
+		Resources: resourcesOf(&c.Resources), RestartPolicy: string(value(c.RestartPolicy)),
 		VolumeMounts: each(c.VolumeMounts, func(m *corev1.VolumeMount) VolumeMount { return VolumeMount{m.Name, m.MountPath} }),
 	}
 	through(c.ReadinessProbe, &out.ReadinessProbe)
 	through(c.StartupProbe, &out.StartupProbe)
-	if s := c.SecurityContext; s != nil {
-		out.SecurityContext = &SecurityContext{s.RunAsNonRoot, s.RunAsUser, raw(s.SeccompProfile)}
-	}
 	return out
 }
 

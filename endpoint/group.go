@@ -72,7 +72,7 @@ var series = [...]struct {
 // is none.
 var groupings = [...]struct {
 	by string // what says so
-	of func(*Pod, *Launch, *Options) (g startup.Group, alone string)
+	of func(*Pod, *Command, *Options) (g startup.Group, alone string)
 }{
 	{"annotation", declaredGroup},
 	{"LeaderWorkerSet", lwsGroup},
@@ -87,7 +87,7 @@ var groupings = [...]struct {
 
 // Why pods start alone that could be of a group.
 const (
-	aloneTold     = "coldtrace.io/group: none"
+	aloneByWish   = "coldtrace.io/group: none"
 	aloneUnsized  = "nothing tells how many pods it has"
 	aloneOne      = "its group has one pod"
 	aloneReplica  = "its command starts no part of a server"
@@ -97,9 +97,9 @@ const (
 
 // group tells which pods the pod starts with, and by what that is known; or why it starts alone. l is of the target, nil if there
 // is none. A group of one is none.
-func group(pod *Pod, l *Launch, opts *Options) (g startup.Group, by string) {
+func group(pod *Pod, l *Command, opts *Options) (g startup.Group, by string) {
 	if opts.Group == NoGroup {
-		return startup.Group{}, aloneTold
+		return startup.Group{}, aloneByWish
 	}
 	why := ""
 	for _, kind := range groupings {
@@ -129,7 +129,7 @@ const NoGroup = "none"
 
 // declaredGroup is one that an annotation names. Its parts are the workloads that carry it. Without a size, and without a pod
 // of index 0, nothing would tell when it is complete.
-func declaredGroup(pod *Pod, _ *Launch, opts *Options) (startup.Group, string) {
+func declaredGroup(pod *Pod, _ *Command, opts *Options) (startup.Group, string) {
 	m := &pod.Metadata
 	if opts.Group == "" {
 		return startup.Group{}, ""
@@ -148,7 +148,7 @@ func declaredGroup(pod *Pod, _ *Launch, opts *Options) (startup.Group, string) {
 
 // lwsGroup is a replica of a LeaderWorkerSet. The API server may ask about the pod before the labels of LWS's own webhook are
 // there: both StatefulSets number their pods likewise, the workers' from 1 on.
-func lwsGroup(pod *Pod, _ *Launch, _ *Options) (startup.Group, string) {
+func lwsGroup(pod *Pod, _ *Command, _ *Options) (startup.Group, string) {
 	m := &pod.Metadata
 	name := m.Labels[lwsName]
 	if name == "" {
@@ -173,7 +173,7 @@ func lwsGroup(pod *Pod, _ *Launch, _ *Options) (startup.Group, string) {
 
 // rayGroup is a RayCluster: a RayService or RayJob makes a new one for each of its own versions. How many workers there will be
 // stands in no pod.
-func rayGroup(pod *Pod, _ *Launch, _ *Options) (startup.Group, string) {
+func rayGroup(pod *Pod, _ *Command, _ *Options) (startup.Group, string) {
 	m := &pod.Metadata
 	g := startup.Group{Generation: owner(m)}
 	switch m.Labels[rayNodeType] {
@@ -191,7 +191,7 @@ func rayGroup(pod *Pod, _ *Launch, _ *Options) (startup.Group, string) {
 
 // groveGroup is a replica of a PodCliqueScalingGroup: cliques that serve one instance of a model together. Other cliques of a
 // PodGang are scheduled together, and each of their pods may well serve alone.
-func groveGroup(pod *Pod, _ *Launch, _ *Options) (startup.Group, string) {
+func groveGroup(pod *Pod, _ *Command, _ *Options) (startup.Group, string) {
 	m := &pod.Metadata
 	name, replica := m.Labels[groveScaling], m.Labels[groveReplica]
 	if name == "" || replica == "" {
@@ -204,7 +204,7 @@ func groveGroup(pod *Pod, _ *Launch, _ *Options) (startup.Group, string) {
 }
 
 // kserveGroup is an InferenceService with workers: a Deployment of its head, and one of its workers.
-func kserveGroup(pod *Pod, _ *Launch, _ *Options) (startup.Group, string) {
+func kserveGroup(pod *Pod, _ *Command, _ *Options) (startup.Group, string) {
 	m := &pod.Metadata
 	if m.Labels[kserveName] == "" || m.Labels[kserveGeneration] == "" {
 		return startup.Group{}, ""
@@ -217,7 +217,7 @@ func kserveGroup(pod *Pod, _ *Launch, _ *Options) (startup.Group, string) {
 }
 
 // podSetGroup is one of AIBrix's StormService: the pods of one replica of a role. Those of other roles serve by themselves.
-func podSetGroup(pod *Pod, _ *Launch, _ *Options) (startup.Group, string) {
+func podSetGroup(pod *Pod, _ *Command, _ *Options) (startup.Group, string) {
 	m := &pod.Metadata
 	if m.Labels[podSetName] == "" {
 		return startup.Group{}, ""
@@ -228,7 +228,7 @@ func podSetGroup(pod *Pod, _ *Launch, _ *Options) (startup.Group, string) {
 }
 
 // servingGroupOf is a replica of a role of Kthena's ModelServing: an entry and its workers.
-func servingGroupOf(pod *Pod, _ *Launch, _ *Options) (startup.Group, string) {
+func servingGroupOf(pod *Pod, _ *Command, _ *Options) (startup.Group, string) {
 	m := &pod.Metadata
 	if m.Labels[servingGroup] == "" || m.Labels[servingRole] == "" {
 		return startup.Group{}, ""
@@ -241,7 +241,7 @@ func servingGroupOf(pod *Pod, _ *Launch, _ *Options) (startup.Group, string) {
 
 // jobSetGroup is a JobSet whose Jobs are the parts of one server, such as a leader's and one of workers. One Job is told as such, and
 // so is each of several replicas, unless they are as many as the server has nodes.
-func jobSetGroup(pod *Pod, l *Launch, _ *Options) (startup.Group, string) {
+func jobSetGroup(pod *Pod, l *Command, _ *Options) (startup.Group, string) {
 	m := &pod.Metadata
 	nodes, spread := spreads(l)
 	jobs, at := number(m.Labels[jobSetJobs]), m.Labels[jobIndex]
@@ -257,7 +257,7 @@ func jobSetGroup(pod *Pod, l *Launch, _ *Options) (startup.Group, string) {
 }
 
 // numberedGroup is a workload whose pods have numbers, and say that they are one server.
-func numberedGroup(pod *Pod, l *Launch, _ *Options) (startup.Group, string) {
+func numberedGroup(pod *Pod, l *Command, _ *Options) (startup.Group, string) {
 	m := &pod.Metadata
 	o := m.Controller()
 	for i := range series {

@@ -202,13 +202,13 @@ spec: {containers: [{name: main, command: [python3, -m, dynamo.vllm, --model, a/
 metadata: {labels: {app: llama, model: llama, pod-template-hash: x}, ownerReferences: [{kind: ReplicaSet, name: d-x, uid: u, controller: true}]}` + main, Options{}, ""},
 		"an annotation with a size": {`
 metadata: {labels: {pod-template-hash: x}, ownerReferences: [{kind: ReplicaSet, name: decode-x, uid: u, controller: true}]}` + main,
-			Options{Told: Told{Group: "pd", GroupSize: "2"}}, `{"key":"group/pd","generation":"u","part":"decode","size":2,"role":"server"}`},
+			Options{Declared: Declared{Group: "pd", GroupSize: "2"}}, `{"key":"group/pd","generation":"u","part":"decode","size":2,"role":"server"}`},
 		"an annotation on a StatefulSet of replicas": {`
 metadata: {labels: {apps.kubernetes.io/pod-index: "0"}, ownerReferences: [{kind: StatefulSet, name: s, uid: u, controller: true}]}` + main,
-			Options{Told: Told{Group: "pd"}}, `{"key":"group/pd","generation":"u","part":"s","index":0,"role":"leader","statefulSet":"s"}`},
-		"an annotation with neither size nor index": {`metadata: {labels: {a: b}}` + main, Options{Told: Told{Group: "pd"}}, ""},
+			Options{Declared: Declared{Group: "pd"}}, `{"key":"group/pd","generation":"u","part":"s","index":0,"role":"leader","statefulSet":"s"}`},
+		"an annotation with neither size nor index": {`metadata: {labels: {a: b}}` + main, Options{Declared: Declared{Group: "pd"}}, ""},
 		"an annotation that says none": {`
-metadata: {labels: {ray.io/cluster: r, ray.io/node-type: head}}` + main, Options{Told: Told{Group: "none"}}, ""},
+metadata: {labels: {ray.io/cluster: r, ray.io/node-type: head}}` + main, Options{Declared: Declared{Group: "none"}}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pod := new(Pod)

@@ -61,7 +61,7 @@ func TestAProbeThatIstioTookIsAskedAsItWas(t *testing.T) {
 		} else {
 			pod.Spec.Containers = append(pod.Spec.Containers, proxy)
 		}
-		if got := Identify(pod, Options{Told: Told{Container: "main"}}).HealthURL; got != c.want {
+		if got := Identify(pod, Options{Declared: Declared{Container: "main"}}).HealthURL; got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}

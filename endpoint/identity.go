@@ -12,8 +12,8 @@ import (
 	"github.com/coldtrace/coldtrace/startup"
 )
 
-// Told is what the owner of a pod may say of it.
-type Told struct {
+// Declared is what the owner of a pod may say of it.
+type Declared struct {
 	Container    string // the target, by name
 	EndpointName string
 	ModelName    string
@@ -33,8 +33,8 @@ type Options struct {
 	Namespace    string   // of the request: a pod being created may not have one yet
 	GPUResources []string // names of extended resources; a trailing * matches any rest
 	Region       string
-	Told
-	// Known, if set, tells what an image runs where Told does not.
+	Declared
+	// Known, if set, tells what an image runs where Declared does not.
 	Known func(image string) (entrypoint, cmd []string)
 	// AnyClaim takes a device claim of which nothing tells what it is for a GPU's: somebody said that the pod is an endpoint.
 	AnyClaim bool
@@ -59,7 +59,7 @@ type Identity struct {
 	MIG              string // the profile, such as 1g.20gb
 	Engine           string
 	Role             startup.Role
-	Launch           Launch
+	Command          Command
 
 	InstanceType string
 	GroupBy      string // what tells the group; of a pod that starts alone, why it does
@@ -98,18 +98,18 @@ func Identify(pod *Pod, opts Options) Identity {
 	}
 	id.ImageTag = imageTag(c.Image)
 	entrypoint, cmd := opts.image(c)
-	id.Launch = launch(c, entrypoint, cmd)
-	id.Engine = cmp.Or(opts.Engine, id.Launch.Engine)
-	if id.Engine == "" && !id.Launch.Known {
+	id.Command = commandOf(c, entrypoint, cmd)
+	id.Engine = cmp.Or(opts.Engine, id.Command.Engine)
+	if id.Engine == "" && !id.Command.Known {
 		id.Engine = engine.OfImage(imageRepository(c.Image))
 	}
 	id.Role = opts.Role
 	if id.Role == "" {
-		id.Role = role(pod, c, &id.Launch, id.Init)
+		id.Role = role(pod, c, &id.Command, id.Init)
 	}
-	id.Group, id.GroupBy = group(pod, &id.Launch, &opts)
+	id.Group, id.GroupBy = group(pod, &id.Command, &opts)
 	id.Group = among(id.Group, id.Role)
-	id.ModelName = cmp.Or(opts.ModelName, modelName(c, &id.Launch, id.Engine))
+	id.ModelName = cmp.Or(opts.ModelName, modelName(c, &id.Command, id.Engine))
 	id.Region = cmp.Or(id.Region, c.Literal("AWS_REGION"), c.Literal("AWS_DEFAULT_REGION"))
 	if id.Role == startup.RoleServer {
 		id.HealthURL = cmp.Or(opts.HealthURL, healthURL(pod, c, id.Engine))
@@ -130,11 +130,11 @@ func (id Identity) WithNode(labels map[string]string) Identity {
 		id.InstanceType = cmp.Or(id.InstanceType, labels[key])
 	}
 	if id.GPUType == "" || id.typeGuessed {
-		told := ""
+		named := ""
 		for _, key := range gpuTypeKeys {
-			told = cmp.Or(told, gpuOfLabel(key, labels[key]))
+			named = cmp.Or(named, gpuOfLabel(key, labels[key]))
 		}
-		id.GPUType = cmp.Or(told, gpuTypeOfInstance(id.InstanceType), id.GPUType)
+		id.GPUType = cmp.Or(named, gpuTypeOfInstance(id.InstanceType), id.GPUType)
 	}
 	for _, key := range regionKeys {
 		id.Region = cmp.Or(id.Region, labels[key])

@@ -110,7 +110,7 @@ func TestAShellIsProvenByTheCommandThatRunsIt(t *testing.T) {
 		"behind a runner not known":    {`command: [chroot, /x, bash, -c, "x"]`, ""},
 		"no command":                   {`image: a`, ""},
 	} {
-		if got := identify(t, c.container).Launch.Shell; got != c.want {
+		if got := identify(t, c.container).Command.Shell; got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}
@@ -144,7 +144,7 @@ func TestTheTargetContainer(t *testing.T) {
 		"no GPU at all":                 {[]Container{{Name: "main"}}, "", -1},
 		"zero GPUs are none":            {[]Container{{Name: "main", Resources: Resources{Limits: map[string]Quantity{"nvidia.com/gpu": "0"}}}}, "", -1},
 	} {
-		id := Identify(&Pod{Spec: PodSpec{Containers: c.containers}}, Options{GPUResources: []string{"nvidia.com/gpu"}, Told: Told{Container: c.annotation}})
+		id := Identify(&Pod{Spec: PodSpec{Containers: c.containers}}, Options{GPUResources: []string{"nvidia.com/gpu"}, Declared: Declared{Container: c.annotation}})
 		if id.Index != c.want {
 			t.Errorf("%s: %d, want %d", name, id.Index, c.want)
 		}

@@ -21,7 +21,7 @@ var (
 )
 
 // modelName is the name the model is served under, else the model itself, else what env says, else the image.
-func modelName(c *Container, l *Launch, name string) string {
+func modelName(c *Container, l *Command, name string) string {
 	if v := option(l.Args, servedFlags); v != "" {
 		return v
 	}

@@ -87,7 +87,7 @@ func imageRepository(image string) string {
 }
 
 // role is what the container becomes. A sidecar of a job is none: it serves the container that is.
-func role(pod *Pod, c *Container, l *Launch, sidecar bool) startup.Role {
+func role(pod *Pod, c *Container, l *Command, sidecar bool) startup.Role {
 	labels := pod.Metadata.Labels
 	switch {
 	case l.Role != "":

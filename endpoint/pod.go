@@ -65,18 +65,13 @@ type PodSpec struct {
 	Affinity         *Affinity          `json:"affinity,omitempty"`
 	NodeName         string             `json:"nodeName,omitempty"`
 	ResourceClaims   []PodResourceClaim `json:"resourceClaims,omitempty"`
-	Resources        *Resources         `json:"resources,omitempty"` // pod-level resources
 	SecurityContext  *SecurityContext   `json:"securityContext,omitempty"`
 	ImagePullSecrets []NamedRef         `json:"imagePullSecrets,omitempty"`
-	RestartPolicy    string             `json:"restartPolicy,omitempty"`
 	OS               *struct {
 		Name string `json:"name"`
 	} `json:"os,omitempty"`
-	TerminationGracePeriodSeconds *int64 `json:"terminationGracePeriodSeconds,omitempty"`
-	ShareProcessNamespace         *bool  `json:"shareProcessNamespace,omitempty"`
-	ServiceAccountName            string `json:"serviceAccountName,omitempty"`
-	RuntimeClassName              string `json:"runtimeClassName,omitempty"`
-	HostUsers                     *bool  `json:"hostUsers,omitempty"` // false: the pod has a user namespace
+	RuntimeClassName string `json:"runtimeClassName,omitempty"`
+	HostUsers        *bool  `json:"hostUsers,omitempty"` // false: the pod has a user namespace
 }
 
 // Position is where a container stands in a pod's spec.
@@ -123,22 +118,18 @@ func (s *PodSpec) Lasting() iter.Seq2[Position, *Container] {
 
 // Container is the part of a container that coldtrace reads.
 type Container struct {
-	Name            string           `json:"name"`
-	Image           string           `json:"image,omitempty"`
-	ImagePullPolicy string           `json:"imagePullPolicy,omitempty"`
-	Command         []string         `json:"command,omitempty"`
-	Args            []string         `json:"args,omitempty"`
-	WorkingDir      string           `json:"workingDir,omitempty"`
-	Env             []EnvVar         `json:"env,omitempty"`
-	EnvFrom         []EnvFrom        `json:"envFrom,omitempty"`
-	Ports           []Port           `json:"ports,omitempty"`
-	ReadinessProbe  *Probe           `json:"readinessProbe,omitempty"`
-	StartupProbe    *Probe           `json:"startupProbe,omitempty"`
-	Resources       Resources        `json:"resources"`
-	RestartPolicy   string           `json:"restartPolicy,omitempty"` // Always: a native sidecar
-	SecurityContext *SecurityContext `json:"securityContext,omitempty"`
-	TTY             bool             `json:"tty,omitempty"`
-	VolumeMounts    []VolumeMount    `json:"volumeMounts,omitempty"`
+	Name           string        `json:"name"`
+	Image          string        `json:"image,omitempty"`
+	Command        []string      `json:"command,omitempty"`
+	Args           []string      `json:"args,omitempty"`
+	Env            []EnvVar      `json:"env,omitempty"`
+	EnvFrom        []EnvFrom     `json:"envFrom,omitempty"`
+	Ports          []Port        `json:"ports,omitempty"`
+	ReadinessProbe *Probe        `json:"readinessProbe,omitempty"`
+	StartupProbe   *Probe        `json:"startupProbe,omitempty"`
+	Resources      Resources     `json:"resources"`
+	RestartPolicy  string        `json:"restartPolicy,omitempty"` // Always: a native sidecar
+	VolumeMounts   []VolumeMount `json:"volumeMounts,omitempty"`
 }
 
 // Sidecar tells a restartable init container, which starts before the ordinary containers and stays.
@@ -152,9 +143,7 @@ type EnvVar struct {
 }
 
 // EnvFrom is a source of environment entries whose names admission cannot see.
-type EnvFrom struct {
-	Prefix string `json:"prefix,omitempty"`
-}
+type EnvFrom struct{}
 
 // Port is a container's port.
 type Port struct {
@@ -208,11 +197,9 @@ func (q *Quantity) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// SecurityContext is the part of a pod's or container's security context that coldtrace reads.
+// SecurityContext is the part of a pod's security context that coldtrace reads.
 type SecurityContext struct {
-	RunAsNonRoot   *bool           `json:"runAsNonRoot,omitempty"`
-	RunAsUser      *int64          `json:"runAsUser,omitempty"`
-	SeccompProfile json.RawMessage `json:"seccompProfile,omitempty"`
+	RunAsUser *int64 `json:"runAsUser,omitempty"`
 }
 
 // Volume is a pod's volume.

@@ -126,9 +126,9 @@ func TestShapesOfTheField(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			id := identify(t, c.container)
-			if id.Engine != c.engine || string(id.Role) != c.role || id.ModelName != c.model || id.Launch.Site.Problem != c.problem {
+			if id.Engine != c.engine || string(id.Role) != c.role || id.ModelName != c.model || id.Command.Site.Problem != c.problem {
 				t.Errorf("engine %q role %q model %q problem %q, want %q %q %q %q",
-					id.Engine, id.Role, id.ModelName, id.Launch.Site.Problem, c.engine, c.role, c.model, c.problem)
+					id.Engine, id.Role, id.ModelName, id.Command.Site.Problem, c.engine, c.role, c.model, c.problem)
 			}
 		})
 	}
@@ -137,7 +137,7 @@ func TestShapesOfTheField(t *testing.T) {
 func TestAScriptThatDoublesItsVariablesIsReadInBoundedMemory(t *testing.T) {
 	const rounds = 60
 	script := "A=xxxxxxxx; L=(a b); set -- a b;" + strings.Repeat(`A="$A$A"; L=("${L[@]}" "${L[@]}"); set -- "$@" "$@";`, rounds) + `vllm serve "$@" "${L[@]}" $A`
-	l := launch(&Container{Command: []string{"bash", "-c", script}}, nil, nil)
+	l := commandOf(&Container{Command: []string{"bash", "-c", script}}, nil, nil)
 	if l.Engine != VLLM || len(l.Args) > maxWords {
 		t.Errorf("engine %q with %d arguments", l.Engine, len(l.Args))
 	}

@@ -13,7 +13,7 @@ var spreadOptions = map[string]bool{
 }
 
 // spreads tells whether a command starts a part of a server, and of how many if it says so.
-func spreads(l *Launch) (nodes int, spread bool) {
+func spreads(l *Command) (nodes int, spread bool) {
 	if l == nil {
 		return 0, false
 	}

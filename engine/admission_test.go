@@ -45,7 +45,7 @@ func TestEveryRowOfTheEngineTableIsReadAlikeInAPodAndInAContainer(t *testing.T) 
 						inShell := []string{"bash", "-c", "set -e; " + strings.Join(argv, " ")}
 						for _, command := range [][]string{argv, inShell} {
 							pod := &endpoint.Pod{Spec: endpoint.PodSpec{Containers: []endpoint.Container{{Name: "main", Command: command}}}}
-							l := endpoint.Identify(pod, endpoint.Options{Told: endpoint.Told{Container: "main"}}).Launch
+							l := endpoint.Identify(pod, endpoint.Options{Declared: endpoint.Declared{Container: "main"}}).Command
 							if l.Engine != e.Called() || string(l.Role) != e.Role {
 								t.Errorf("%q is %q, %q at admission, want %q, %q", command, l.Engine, l.Role, e.Called(), e.Role)
 							}

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/coldtrace/coldtrace/config"
 	"github.com/coldtrace/coldtrace/endpoint"
 	"github.com/coldtrace/coldtrace/engine"
@@ -14,45 +16,29 @@ import (
 	"github.com/coldtrace/coldtrace/startup"
 )
 
-// envVar is an entry as it is written.
-type envVar struct {
-	Name      string        `json:"name"`
-	Value     string        `json:"value,omitempty"`
-	ValueFrom *envVarSource `json:"valueFrom,omitempty"`
-}
-
-type envVarSource struct {
-	FieldRef fieldRef `json:"fieldRef"`
-}
-
-type fieldRef struct {
-	APIVersion string `json:"apiVersion"` // what defaulting would write: the result is the same on reinvocation
-	FieldPath  string `json:"fieldPath"`
-}
-
 // envPlan are the entries to append: at the end, so that no value of the pod's own changes its meaning and ours can
 // refer to every one of them.
 type envPlan struct {
 	container *endpoint.Container
-	add       []envVar
+	add       []corev1.EnvVar
 	identity  bool
 	sampling  bool
 }
 
 func newEnvPlan(c *endpoint.Container) *envPlan {
-	return &envPlan{container: c, add: make([]envVar, 0, 24)}
+	return &envPlan{container: c, add: make([]corev1.EnvVar, 0, 24)}
 }
 
 // has tells if the container defines a name. A second entry would win with the kubelet and lose with others.
 func (e *envPlan) has(name string) bool {
 	return slices.ContainsFunc(e.container.Env, func(v endpoint.EnvVar) bool { return v.Name == name }) ||
-		slices.ContainsFunc(e.add, func(v envVar) bool { return v.Name == name })
+		slices.ContainsFunc(e.add, func(v corev1.EnvVar) bool { return v.Name == name })
 }
 
 // value appends a literal. Its $ are escaped: nothing of ours is expanded by accident.
 func (e *envPlan) value(name, value string) {
 	if value != "" && !e.has(name) {
-		e.add = append(e.add, envVar{Name: name, Value: strings.ReplaceAll(value, "$", "$$")})
+		e.add = append(e.add, corev1.EnvVar{Name: name, Value: strings.ReplaceAll(value, "$", "$$")})
 	}
 }
 
@@ -71,12 +57,13 @@ func (e *envPlan) write(p *patch) {
 }
 
 // identity are the fields that tell who the pod is.
-var identity = [...]envVar{
+var identity = [...]corev1.EnvVar{
 	fromField(startup.EnvPodUID, "metadata.uid"), fromField(startup.EnvPodName, "metadata.name"), fromField(startup.EnvNodeName, "spec.nodeName"),
 }
 
-func fromField(name, path string) envVar {
-	return envVar{Name: name, ValueFrom: &envVarSource{fieldRef{"v1", path}}}
+// fromField names the version that defaulting would write: the result is the same on reinvocation.
+func fromField(name, path string) corev1.EnvVar {
+	return corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: path}}}
 }
 
 // identity is who the pod is.
@@ -123,7 +110,7 @@ func (p *patch) endpointEnv(env *envPlan) {
 	switch r := p.noEndpoint; {
 	case env.has(startup.EnvOTLPEndpoint):
 	case r == "":
-		env.add = append(env.add, envVar{Name: startup.EnvOTLPEndpoint, Value: p.sel.Settings.OTLP.Endpoint})
+		env.add = append(env.add, corev1.EnvVar{Name: startup.EnvOTLPEndpoint, Value: p.sel.Settings.OTLP.Endpoint})
 	case r == ReasonEnvFrom && p.wrap != nil: // wrapperEnv
 	case !slices.ContainsFunc(p.decision.Notes, func(n Note) bool { return n.Reason == r && n.Detail != sampler }):
 		p.note(r, startup.EnvOTLPEndpoint)
@@ -255,7 +242,7 @@ func (p *patch) wrapperEnv(env *envPlan) {
 		env.value(startup.EnvSamplePriority, strconv.Itoa(n))
 	}
 	if p.noEndpoint == ReasonEnvFrom && !env.has(startup.EnvFallbackEndpoint) {
-		env.add = append(env.add, envVar{Name: startup.EnvFallbackEndpoint, Value: set.OTLP.Endpoint})
+		env.add = append(env.add, corev1.EnvVar{Name: startup.EnvFallbackEndpoint, Value: set.OTLP.Endpoint})
 	}
 	for name, text := range id.Variables() {
 		env.value(name, *text)
@@ -280,7 +267,7 @@ func (p *patch) flagMode() config.VLLMFlag {
 	if r := p.noEndpoint; r != "" && r != ReasonEnvFrom || p.noSampler != "" || p.tracer {
 		return config.VLLMFlagOff
 	}
-	switch p.sel.Identity.Launch.Site.Problem {
+	switch p.sel.Identity.Command.Site.Problem {
 	case endpoint.NoProblem, endpoint.PlaceholderPresent:
 		return p.sel.Settings.VLLMFlag
 	}

@@ -3,64 +3,51 @@
 package inject
 
 import (
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/coldtrace/coldtrace/endpoint"
 )
 
 // volumeSize bounds the volume that the wrapper is copied to.
-const volumeSize = "64Mi"
-
-var volumeBytes = resource.MustParse(volumeSize)
+var volumeSize = resource.MustParse("64Mi")
 
 // minMemory is what the init container needs to run at all.
 var minMemory = resource.MustParse("16Mi")
-
-// The resources that an init container asks for. Devices are none of its business.
-const (
-	cpu     = "cpu"
-	memory  = "memory"
-	storage = "ephemeral-storage"
-)
 
 // footprint is what the init container asks for: of each resource, request and limit of the container that asks for least.
 // It has ended when that one starts, so that it adds nothing to the pod. And whatever a LimitRange or a ResourceQuota wants
 // of every container (a minimum, a maximum, a ratio, that there be a limit), one that the pod's containers satisfy ours
 // does. Where one of them goes without, nothing is wanted, and ours goes without too: so the QoS class stays.
 // Not ok: no room.
-func (p *patch) footprint() (*resources, bool) {
+func (p *patch) footprint() (out corev1.ResourceRequirements, ok bool) {
 	spec := &p.req.Pod.Spec
-	if bound, ok := storageBound(spec); ok && bound.Cmp(volumeBytes) < 0 {
-		return nil, false // the wrapper's copy alone could get the pod evicted
+	if bound, ok := storageBound(spec); ok && bound.Cmp(volumeSize) < 0 {
+		return out, false // the wrapper's copy alone could get the pod evicted
 	}
-	var out resources
-	for _, r := range [...]struct {
-		name, most     string
-		request, limit *string
+	out.Requests, out.Limits = corev1.ResourceList{}, corev1.ResourceList{}
+	for _, r := range [...]struct { // devices are none of its business
+		name corev1.ResourceName
+		most string
 	}{
-		{cpu, p.req.Policy.Wrapper.CPU, &out.Requests.CPU, &out.Limits.CPU},
-		{memory, p.req.Policy.Wrapper.Memory, &out.Requests.Memory, &out.Limits.Memory},
-		{storage, "", &out.Requests.Storage, &out.Limits.Storage},
+		{corev1.ResourceCPU, p.req.Policy.Wrapper.CPU}, {corev1.ResourceMemory, p.req.Policy.Wrapper.Memory}, {corev1.ResourceEphemeralStorage, ""},
 	} {
 		least, some, everywhere := p.least(r.name)
 		if !everywhere {
 			continue
 		}
-		if !some || r.name == memory && least.tooSmall() {
-			return nil, false
+		if !some || r.name == corev1.ResourceMemory && least.tooSmall() {
+			return out, false
 		}
 		if most, err := resource.ParseQuantity(r.most); err == nil && most.Cmp(least.request) < 0 {
 			least.request, least.limit = most, most
 		}
-		*r.request = least.request.String()
+		out.Requests[r.name] = least.request
 		if least.limited {
-			*r.limit = least.limit.String()
+			out.Limits[r.name] = least.limit
 		}
 	}
-	if out == (resources{}) {
-		return nil, true
-	}
-	return &out, true
+	return out, true
 }
 
 // share is what a container asks for of one resource.
@@ -73,9 +60,9 @@ type share struct {
 func (s *share) tooSmall() bool { return s.limited && !s.limit.IsZero() && s.limit.Cmp(minMemory) < 0 }
 
 // shareOf is what a container asks for; not ok: nothing, or nothing that can be read. A limit without a request is one.
-func shareOf(c *endpoint.Container, name string) (share, bool) {
-	limit, limited := c.Resources.Limits[name]
-	request, requested := c.Resources.Requests[name]
+func shareOf(c *endpoint.Container, name corev1.ResourceName) (share, bool) {
+	limit, limited := c.Resources.Limits[string(name)]
+	request, requested := c.Resources.Requests[string(name)]
 	if !requested {
 		request = limit
 	}
@@ -92,7 +79,7 @@ func shareOf(c *endpoint.Container, name string) (share, bool) {
 
 // least is the smallest share of a resource among the containers that start after the init container, if every container
 // of the pod asks for it. One whose memory is too little to run in is passed over.
-func (p *patch) least(name string) (least share, some, everywhere bool) {
+func (p *patch) least(name corev1.ResourceName) (least share, some, everywhere bool) {
 	target := p.sel.Identity.Position
 	for at, c := range p.req.Pod.Spec.All() {
 		s, ok := shareOf(c, name)
@@ -100,7 +87,7 @@ func (p *patch) least(name string) (least share, some, everywhere bool) {
 			return share{}, false, false
 		}
 		after := !at.Init || target.Init && c.Sidecar() && at.Index >= target.Index
-		if !after || name == memory && s.tooSmall() {
+		if !after || name == corev1.ResourceMemory && s.tooSmall() {
 			continue
 		}
 		if !some || s.request.Cmp(least.request) < 0 {
@@ -113,7 +100,7 @@ func (p *patch) least(name string) (least share, some, everywhere bool) {
 // storageBound is the local storage by which the kubelet evicts a pod: the sum of the limits that there are.
 func storageBound(spec *endpoint.PodSpec) (sum resource.Quantity, ok bool) {
 	for _, c := range spec.Lasting() {
-		if s, asks := shareOf(c, storage); asks && s.limited {
+		if s, asks := shareOf(c, corev1.ResourceEphemeralStorage); asks && s.limited {
 			sum.Add(s.limit)
 			ok = true
 		}

@@ -55,7 +55,7 @@ func WantsEntrypoint(req Request) (image string, ok bool) {
 		return "", false
 	}
 	s := Selected(req)
-	if !s.Selected || s.Identity.Launch.Known || s.Settings.Wrapper.Delivery == config.DeliveryOff {
+	if !s.Selected || s.Identity.Command.Known || s.Settings.Wrapper.Delivery == config.DeliveryOff {
 		return "", false
 	}
 	return req.Pod.Spec.Container(s.Identity.Position).Image, true

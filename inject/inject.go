@@ -59,7 +59,7 @@ func Selected(req Request) Selection {
 		Namespace:    req.Namespace,
 		GPUResources: req.Policy.Selection.GPUResources,
 		Region:       s.Settings.Region,
-		Told:         s.Settings.Told,
+		Declared:     s.Settings.Declared,
 		Known:        of,
 		AnyClaim:     s.Settings.Inject == "true" || s.Settings.Container != "",
 	})

@@ -5,6 +5,8 @@ package inject
 import (
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/coldtrace/coldtrace/startup"
 )
 
@@ -25,66 +27,29 @@ func (p *patch) markEvictable() {
 	p.annotate(evictable, value+volumeName)
 }
 
-// installContainer is the init container. It meets the restricted Pod Security Standard whatever the pod's does.
-type installContainer struct {
-	Name            string          `json:"name"`
-	Image           string          `json:"image"`
-	ImagePullPolicy string          `json:"imagePullPolicy,omitempty"`
-	Command         []string        `json:"command"`
-	Resources       *resources      `json:"resources,omitempty"`
-	SecurityContext securityContext `json:"securityContext"`
-	VolumeMounts    []volumeMount   `json:"volumeMounts"`
-}
-
-type resources struct {
-	Requests amounts `json:"requests,omitzero"`
-	Limits   amounts `json:"limits,omitzero"`
-}
-
-type amounts struct {
-	CPU     string `json:"cpu,omitempty"`
-	Storage string `json:"ephemeral-storage,omitempty"`
-	Memory  string `json:"memory,omitempty"`
-}
-
-type securityContext struct {
-	AllowPrivilegeEscalation bool           `json:"allowPrivilegeEscalation"`
-	Capabilities             capabilities   `json:"capabilities"`
-	ReadOnlyRootFilesystem   bool           `json:"readOnlyRootFilesystem"`
-	RunAsNonRoot             bool           `json:"runAsNonRoot"`
-	RunAsUser                *int64         `json:"runAsUser,omitempty"`
-	SeccompProfile           seccompProfile `json:"seccompProfile"`
-}
-
-type capabilities struct {
-	Drop []string `json:"drop"`
-}
-
-type seccompProfile struct {
-	Type string `json:"type"`
-}
-
 // nobody is the user of the wrapper's image. It is written out only where the pod says that its containers run as
 // root: OpenShift gives each namespace its own range of users and rejects any other.
-var nobody int64 = 65532
+const nobody int64 = 65532
 
-func (w *wrapping) install(p *patch) installContainer {
-	c := installContainer{
+// install is the init container. It meets the restricted Pod Security Standard whatever the pod's does.
+func (w *wrapping) install(p *patch) corev1.Container {
+	c := corev1.Container{
 		Name:            installName,
 		Image:           p.req.Policy.Wrapper.Image,
-		ImagePullPolicy: p.req.Policy.Wrapper.ImagePullPolicy,
+		ImagePullPolicy: corev1.PullPolicy(p.req.Policy.Wrapper.ImagePullPolicy),
 		Resources:       w.resources,
 		Command:         []string{"/coldtrace-wrapper", "install", startup.MountPath},
-		SecurityContext: securityContext{
-			Capabilities:           capabilities{Drop: []string{"ALL"}},
-			ReadOnlyRootFilesystem: true,
-			RunAsNonRoot:           true,
-			SeccompProfile:         seccompProfile{Type: "RuntimeDefault"},
+		SecurityContext: &corev1.SecurityContext{
+			AllowPrivilegeEscalation: new(false),
+			Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+			ReadOnlyRootFilesystem:   new(true),
+			RunAsNonRoot:             new(true),
+			SeccompProfile:           &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 		},
-		VolumeMounts: []volumeMount{{Name: volumeName, MountPath: startup.MountPath}},
+		VolumeMounts: []corev1.VolumeMount{{Name: volumeName, MountPath: startup.MountPath}},
 	}
 	if sc := p.req.Pod.Spec.SecurityContext; sc != nil && sc.RunAsUser != nil && *sc.RunAsUser == 0 {
-		c.SecurityContext.RunAsUser = &nobody
+		c.SecurityContext.RunAsUser = new(nobody)
 	}
 	return c
 }

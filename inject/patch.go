@@ -154,7 +154,7 @@ func (p *patch) planFlag(wrap *wrapping) *flagEdit {
 	var (
 		id   = &p.sel.Identity
 		mode = p.sel.Settings.VLLMFlag
-		site = id.Launch.Site
+		site = id.Command.Site
 	)
 	switch {
 	case mode == config.VLLMFlagOff:
@@ -165,7 +165,7 @@ func (p *patch) planFlag(wrap *wrapping) *flagEdit {
 		p.note(ReasonNotServer, string(id.Role))
 	case site.Problem == endpoint.PlaceholderPresent:
 		return &flagEdit{}
-	case applied(&p.req.Pod.Metadata) && !id.Launch.Wrapped:
+	case applied(&p.req.Pod.Metadata) && !id.Command.Wrapped:
 		p.note(ReasonApplied, string(FeatureVLLMFlag))
 	case site.Problem != endpoint.NoProblem:
 		p.note(Reason(site.Problem), string(FeatureVLLMFlag))
@@ -195,7 +195,7 @@ func (p *patch) planFlag(wrap *wrapping) *flagEdit {
 
 // autoFlag leaves it to the wrapper, which a shell string has to name.
 func (p *patch) autoFlag(wrap *wrapping) *flagEdit {
-	site := p.sel.Identity.Launch.Site
+	site := p.sel.Identity.Command.Site
 	if site.Offset < 0 {
 		p.note(ReasonFlagNeedsShell, string(FeatureVLLMFlag))
 		return &flagEdit{}
@@ -215,7 +215,7 @@ func frontEdit(site endpoint.Site, wrap *wrapping) *flagEdit {
 func (p *patch) otherParser() bool {
 	c := p.container()
 	names := func(s string) bool { return strings.Contains(s, server.Rust) || strings.Contains(s, server.GRPC) }
-	args := p.sel.Identity.Launch.Args
+	args := p.sel.Identity.Command.Args
 	return slices.ContainsFunc(c.Command, names) || slices.ContainsFunc(c.Args, names) ||
 		slices.ContainsFunc(args, func(w endpoint.Word) bool { return server.OtherParser(w.Text) }) ||
 		slices.ContainsFunc(c.Env, func(v endpoint.EnvVar) bool { return v.Name == server.Rust && server.RustFrontEnd(v.Value) })

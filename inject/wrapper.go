@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/coldtrace/coldtrace/config"
 	"github.com/coldtrace/coldtrace/endpoint"
 	"github.com/coldtrace/coldtrace/startup"
@@ -25,7 +27,7 @@ type wrapping struct {
 	added    int      // words in front of what was the command
 	wrapped  bool
 
-	resources *resources // of the init container
+	resources corev1.ResourceRequirements // of the init container
 }
 
 // planWrapper decides if and how; nil: not, and the reason is noted.
@@ -36,7 +38,7 @@ func (p *patch) planWrapper(env *envPlan) *wrapping {
 		set = &p.sel.Settings
 	)
 	no := func(r Reason, detail string) *wrapping { p.note(r, detail); return nil }
-	if id.Launch.Wrapped && p.mounted() {
+	if id.Command.Wrapped && p.mounted() {
 		return &wrapping{wrapped: true}
 	}
 	switch {
@@ -50,9 +52,9 @@ func (p *patch) planWrapper(env *envPlan) *wrapping {
 		return no(ReasonUpstream, "")
 	case applied(&p.req.Pod.Metadata):
 		return no(ReasonApplied, string(FeatureWrapper))
-	case !id.Launch.Known:
+	case !id.Command.Known:
 		return no(ReasonNoCommand, c.Name)
-	case id.Launch.Init && set.Inject != "true":
+	case id.Command.Init && set.Inject != "true":
 		return no(ReasonInit, c.Name)
 	case id.Engine == "" && !p.req.Policy.Wrapper.UnknownEngines && set.Inject != "true":
 		return no(ReasonEngineUnknown, string(FeatureWrapper))
@@ -67,8 +69,8 @@ func (p *patch) planWrapper(env *envPlan) *wrapping {
 		return no(ReasonTaken, name)
 	}
 	w := &wrapping{}
-	if !id.Launch.Wrapped { // a command copied from an injected pod, without its volume
-		w.prefix = endpoint.Prefix(id.Launch.Shell)
+	if !id.Command.Wrapped { // a command copied from an injected pod, without its volume
+		w.prefix = endpoint.Prefix(id.Command.Shell)
 		w.added = len(w.prefix)
 	}
 	switch w.delivery = p.delivery(); w.delivery {
@@ -123,27 +125,6 @@ func under(path, folder string) bool {
 	return path == folder || path == folder+"/" || len(path) > len(folder) && path[:len(folder)+1] == folder+"/"
 }
 
-type volume struct {
-	Name     string       `json:"name"`
-	EmptyDir *emptyDir    `json:"emptyDir,omitempty"`
-	Image    *imageVolume `json:"image,omitempty"`
-}
-
-type emptyDir struct {
-	SizeLimit string `json:"sizeLimit"`
-}
-
-type imageVolume struct {
-	Reference  string `json:"reference"`
-	PullPolicy string `json:"pullPolicy,omitempty"`
-}
-
-type volumeMount struct {
-	Name      string `json:"name"`
-	MountPath string `json:"mountPath"`
-	ReadOnly  bool   `json:"readOnly,omitempty"`
-}
-
 // write adds volume, mount, init container and prefix.
 func (w *wrapping) write(p *patch) {
 	if w.wrapped {
@@ -151,16 +132,16 @@ func (w *wrapping) write(p *patch) {
 	}
 	spec, c := &p.req.Pod.Spec, p.container()
 	pol := &p.req.Policy.Wrapper
-	vol := volume{Name: volumeName}
+	vol := corev1.Volume{Name: volumeName}
 	if w.delivery == config.DeliveryImageVolume {
-		vol.Image = &imageVolume{Reference: pol.Image, PullPolicy: pol.ImagePullPolicy}
+		vol.Image = &corev1.ImageVolumeSource{Reference: pol.Image, PullPolicy: corev1.PullPolicy(pol.ImagePullPolicy)}
 	} else {
-		vol.EmptyDir = &emptyDir{SizeLimit: volumeSize}
+		vol.EmptyDir = &corev1.EmptyDirVolumeSource{SizeLimit: &volumeSize}
 		w.addInstall(p)
 		p.markEvictable()
 	}
 	appendTo(p, "/spec/volumes", spec.Volumes == nil, vol)
-	appendTo(p, p.at("volumeMounts"), c.VolumeMounts == nil, volumeMount{volumeName, startup.MountPath, true})
+	appendTo(p, p.at("volumeMounts"), c.VolumeMounts == nil, corev1.VolumeMount{Name: volumeName, MountPath: startup.MountPath, ReadOnly: true})
 	if len(c.Command) == 0 {
 		p.add(p.at("command"), append(slices.Clone(w.prefix), w.command...))
 		return

@@ -37,7 +37,7 @@ func TargetOf(p *corev1.Pod, id endpoint.Identity) (Target, bool) {
 		Command: strings.Join(append(slices.Clone(c.Command), c.Args...), " "),
 		Probed:  c.ReadinessProbe != nil || c.StartupProbe != nil,
 	}
-	if id.Launch.Engine != "" {
+	if id.Command.Engine != "" {
 		t.Engine = recipe.ByName(id.Engine)
 	}
 	return t, true

@@ -62,7 +62,7 @@ func TestTheRunsOfAContainer(t *testing.T) {
 			}
 			facts := &pod.Facts{Target: "main"}
 			facts.Pod(p, dawn)
-			target, ok := TargetOf(p, endpoint.Identify(endpoint.FromPod(p), endpoint.Options{Told: endpoint.Told{Container: "main"}}))
+			target, ok := TargetOf(p, endpoint.Identify(endpoint.FromPod(p), endpoint.Options{Declared: endpoint.Declared{Container: "main"}}))
 			if !ok || target.Command != "vllm serve m" || target.Role != startup.RoleServer || !target.Probed || target.Engine == nil {
 				t.Fatalf("the target is %+v", target)
 			}

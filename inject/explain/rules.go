@@ -5,11 +5,12 @@ package explain
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/coldtrace/coldtrace/config"
 	"github.com/coldtrace/coldtrace/endpoint"
@@ -167,7 +168,7 @@ func identityRules(sel *inject.Selection, wrapped bool) []Rule {
 	if id.MIG != "" {
 		gpu += ", MIG " + id.MIG
 	}
-	if id.Launch.Known {
+	if id.Command.Known {
 		command = "known"
 	}
 	return []Rule{
@@ -223,16 +224,16 @@ func sawSelection(req inject.Request) string {
 }
 
 func sawCommand(sel *inject.Selection) string {
-	launch := &sel.Identity.Launch
+	command := &sel.Identity.Command
 	switch {
-	case launch.Wrapped:
+	case command.Wrapped:
 		return "the wrapper in front of a command"
 	case len(sel.Settings.Entrypoint)+len(sel.Settings.Cmd) > 0:
 		return "the image's ENTRYPOINT"
-	case !launch.Known:
+	case !command.Known:
 		return "none: the image's ENTRYPOINT, which is not known"
-	case launch.Shell != "":
-		return "a string for " + launch.Shell
+	case command.Shell != "":
+		return "a string for " + command.Shell
 	}
 	return "a list of arguments"
 }
@@ -250,7 +251,7 @@ func env(ops []inject.Operation) string {
 	var names []string
 	for _, op := range ops {
 		if _, rest, ok := strings.Cut(op.Path, "/env"); ok && (rest == "" || rest == "/-") {
-			names = append(names, envNames(op)...)
+			names = append(names, envNames(op.Value)...)
 		}
 	}
 	if len(names) == 0 {
@@ -285,24 +286,15 @@ func count(n int, noun string) string {
 	return strconv.Itoa(n) + " " + noun + "s"
 }
 
-// envNames are the names of the entries that an operation adds; its value is of a type of package inject.
-func envNames(op inject.Operation) []string {
-	var entries []struct {
-		Name string `json:"name"`
-	}
-	raw, err := json.Marshal(op.Value)
-	if err != nil {
-		return nil // impossible: it is encoded for the API server just so
-	}
-	if len(raw) > 0 && raw[0] == '{' {
-		raw = append(append([]byte{'['}, raw...), ']')
-	}
-	if json.Unmarshal(raw, &entries) != nil {
-		return nil
-	}
-	names := make([]string, len(entries))
-	for i := range entries {
-		names[i] = entries[i].Name
+// envNames are the names of the entries that an operation adds.
+func envNames(value any) (names []string) {
+	switch v := value.(type) {
+	case *corev1.EnvVar:
+		return []string{v.Name}
+	case []corev1.EnvVar:
+		for i := range v {
+			names = append(names, v[i].Name)
+		}
 	}
 	return names
 }

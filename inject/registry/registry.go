@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -22,23 +21,8 @@ import (
 	"github.com/coldtrace/coldtrace/endpoint"
 )
 
-// Defaults of Config.
-const (
-	DefaultBudget = time.Second
-	DefaultTTL    = 5 * time.Minute
-	DefaultSize   = 1000
-)
-
-// Config is how to ask. The zero value is good.
-type Config struct {
-	// Keychain holds the credentials for a pod's images: its pull secrets and its service account's. Nil: anonymous.
-	Keychain func(ctx context.Context, namespace string, pod *endpoint.Pod) (authn.Keychain, error)
-	Budget   time.Duration // for one look-up, the keychain's included
-	TTL      time.Duration // how long what a tag points at is remembered, failures included; a digest never changes
-	Size     int           // images remembered
-	Client   http.RoundTripper
-	Now      func() time.Time
-}
+// Keychain holds the credentials for a pod's images: its pull secrets and its service account's.
+type Keychain func(ctx context.Context, namespace string, pod *endpoint.Pod) (authn.Keychain, error)
 
 // Command is what an image runs when it is told nothing.
 type Command struct{ Entrypoint, Cmd []string }
@@ -49,9 +33,14 @@ var ErrPlatforms = errors.New("the image's platforms have different entrypoints 
 
 // Registries answers from memory where it can.
 type Registries struct {
-	config Config
-	mu     sync.Mutex
-	known  map[key]entry
+	keychain Keychain      // nil: anonymous
+	budget   time.Duration // for one look-up, the keychain's included
+	ttl      time.Duration // how long what a tag points at is remembered, failures included; a digest never changes
+	size     int           // images remembered
+	now      func() time.Time
+
+	mu    sync.Mutex
+	known map[key]entry
 }
 
 // key is an image as a pod may see it: another namespace may not be allowed to.
@@ -63,44 +52,29 @@ type entry struct {
 	until   time.Time // zero: for good
 }
 
-// New makes a memory of images.
-func New(config Config) *Registries {
-	if config.Budget <= 0 {
-		config.Budget = DefaultBudget
-	}
-	if config.TTL <= 0 {
-		config.TTL = DefaultTTL
-	}
-	if config.Size <= 0 {
-		config.Size = DefaultSize
-	}
-	if config.Client == nil {
-		config.Client = remote.DefaultTransport
-	}
-	if config.Now == nil {
-		config.Now = time.Now
-	}
-	return &Registries{config: config, known: map[key]entry{}}
+// New makes a memory of images, each look-up in which takes no longer than the budget. Without a keychain it asks as anybody.
+func New(keychain Keychain, budget time.Duration) *Registries {
+	return &Registries{keychain: keychain, budget: budget, ttl: 5 * time.Minute, size: 1000, now: time.Now, known: map[key]entry{}}
 }
 
 // Lookup tells what an image runs. Concurrent calls for one image may each ask; the answers are the same.
 func (r *Registries) Lookup(ctx context.Context, namespace string, pod *endpoint.Pod, image string) (Command, error) {
 	k := key{namespace, image, pod.Spec.NodeSelector["kubernetes.io/arch"]}
-	now := r.config.Now()
+	now := r.now()
 	r.mu.Lock()
 	e, ok := r.known[k]
 	r.mu.Unlock()
 	if ok && (e.until.IsZero() || now.Before(e.until)) {
 		return e.command, e.err
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.config.Budget)
+	ctx, cancel := context.WithTimeout(ctx, r.budget)
 	defer cancel()
 	ref, err := name.ParseReference(image)
 	if err != nil {
 		return Command{}, fmt.Errorf("parse image: %w", err)
 	}
 	e.command, e.err = r.ask(ctx, ref, namespace, pod, k.arch)
-	e.until = now.Add(r.config.TTL)
+	e.until = now.Add(r.ttl)
 	if _, byDigest := ref.(name.Digest); byDigest && e.err == nil {
 		e.until = time.Time{}
 	}
@@ -113,7 +87,7 @@ func (r *Registries) remember(k key, e entry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for other := range r.known {
-		if len(r.known) < r.config.Size {
+		if len(r.known) < r.size {
 			break
 		}
 		delete(r.known, other)
@@ -123,13 +97,13 @@ func (r *Registries) remember(k key, e entry) {
 
 func (r *Registries) ask(ctx context.Context, ref name.Reference, namespace string, pod *endpoint.Pod, arch string) (Command, error) {
 	keychain := authn.NewMultiKeychain()
-	if r.config.Keychain != nil {
+	if r.keychain != nil {
 		var err error
-		if keychain, err = r.config.Keychain(ctx, namespace, pod); err != nil {
+		if keychain, err = r.keychain(ctx, namespace, pod); err != nil {
 			return Command{}, fmt.Errorf("read pull secrets: %w", err)
 		}
 	}
-	opts := []remote.Option{remote.WithContext(ctx), remote.WithAuthFromKeychain(keychain), remote.WithTransport(r.config.Client)}
+	opts := []remote.Option{remote.WithContext(ctx), remote.WithAuthFromKeychain(keychain)}
 	desc, err := remote.Get(ref, opts...)
 	if err != nil {
 		return Command{}, fmt.Errorf("get manifest: %w", err)

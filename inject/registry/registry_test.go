@@ -107,6 +107,9 @@ func podOn(arch string) *endpoint.Pod {
 	return p
 }
 
+// patient waits for as long as a loaded machine takes.
+func patient(keychain Keychain) *Registries { return New(keychain, time.Minute) }
+
 func TestAnImageTellsItsCommand(t *testing.T) {
 	h := newHub(t)
 	h.push(t, "plain:1", image(t, []string{"python3", "-m", "vllm_server"}, []string{"--port", "1"}))
@@ -134,7 +137,7 @@ func TestAnImageTellsItsCommand(t *testing.T) {
 			if !strings.Contains(image, " ") {
 				image = h.host + "/" + image
 			}
-			got, err := New(Config{Budget: time.Minute}).Lookup(t.Context(), "ns", podOn(c.arch), image)
+			got, err := patient(nil).Lookup(t.Context(), "ns", podOn(c.arch), image)
 			if c.err != "" {
 				if err == nil || !strings.Contains(err.Error(), c.err) {
 					t.Errorf("error is %v, want %q", err, c.err)
@@ -152,7 +155,8 @@ func TestATagIsAskedAgainAfterItsTimeAndADigestNever(t *testing.T) {
 	h := newHub(t)
 	digest := h.push(t, "a:1", image(t, []string{"one"}, nil))
 	now := time.Unix(0, 0)
-	r := New(Config{Budget: time.Minute, TTL: time.Minute, Now: func() time.Time { return now }})
+	r := patient(nil)
+	r.ttl, r.now = time.Minute, func() time.Time { return now }
 	ask := func(image string) (string, int32) {
 		before := h.requests.Load()
 		c, err := r.Lookup(t.Context(), "ns", podOn(""), image)
@@ -178,7 +182,7 @@ func TestATagIsAskedAgainAfterItsTimeAndADigestNever(t *testing.T) {
 
 func TestFailuresAreRememberedToo(t *testing.T) {
 	h := newHub(t)
-	r := New(Config{Budget: time.Minute})
+	r := patient(nil)
 	for range 3 {
 		if _, err := r.Lookup(t.Context(), "ns", podOn(""), h.host+"/none:1"); err == nil {
 			t.Fatal("no error")
@@ -194,7 +198,8 @@ func TestARegistryThatDoesNotAnswerCostsTheBudget(t *testing.T) {
 	h := newHub(t)
 	h.hold = make(chan struct{})
 	defer close(h.hold)
-	_, err := New(Config{Budget: 50 * time.Millisecond}).Lookup(t.Context(), "ns", podOn(""), h.host+"/a:1")
+	r := New(nil, 50*time.Millisecond)
+	_, err := r.Lookup(t.Context(), "ns", podOn(""), h.host+"/a:1")
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("error is %v", err)
 	}
@@ -205,12 +210,12 @@ func TestPullSecretsOpenARegistryToTheirNamespaceOnly(t *testing.T) {
 	h.push(t, "team/a:1", image(t, []string{"vllm"}, nil))
 	h.password = "secret"
 	secret := []byte(`{"auths":{"other.example":{"username":"x","password":"y"},"http://` + h.host + `/team":{"auth":"dXNlcjpzZWNyZXQ="}}}`)
-	r := New(Config{Budget: time.Minute, Keychain: func(_ context.Context, namespace string, _ *endpoint.Pod) (authn.Keychain, error) {
+	r := patient(func(_ context.Context, namespace string, _ *endpoint.Pod) (authn.Keychain, error) {
 		if namespace == "team" {
 			return Secrets{[]byte(`{}`), secret}, nil
 		}
 		return Secrets{}, nil
-	}})
+	})
 	if c, err := r.Lookup(t.Context(), "team", podOn(""), h.host+"/team/a:1"); err != nil || c.Entrypoint[0] != "vllm" {
 		t.Errorf("%+v, %v", c, err)
 	}
@@ -224,7 +229,8 @@ func TestPullSecretsOpenARegistryToTheirNamespaceOnly(t *testing.T) {
 func TestMemoryIsBounded(t *testing.T) {
 	h := newHub(t)
 	h.push(t, "a:1", image(t, []string{"x"}, nil))
-	r := New(Config{Budget: time.Minute, Size: 3})
+	r := patient(nil)
+	r.size = 3
 	for _, ns := range []string{"a", "b", "c", "d", "e", "f"} {
 		if _, err := r.Lookup(t.Context(), ns, podOn(""), h.host+"/a:1"); err != nil {
 			t.Fatal(err)

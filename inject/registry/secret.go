@@ -3,7 +3,6 @@
 package registry
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"path"
@@ -31,7 +30,7 @@ func (s Secrets) Resolve(target authn.Resource) (authn.Authenticator, error) {
 			}
 		}
 		if best >= 0 {
-			return authenticator(config)
+			return authn.FromConfig(config), nil
 		}
 	}
 	return authn.Anonymous, nil
@@ -61,20 +60,4 @@ func covers(pattern, repository string) bool {
 		}
 	}
 	return prefix == "" || rest == prefix || strings.HasPrefix(rest, prefix+"/")
-}
-
-// authenticator takes user and password from the combined form if they are not given apart.
-func authenticator(c authn.AuthConfig) (authn.Authenticator, error) {
-	if c.Username == "" && c.Auth != "" {
-		plain, err := base64.StdEncoding.DecodeString(c.Auth)
-		if err != nil {
-			return nil, errors.New("read pull secret: auth is not base64")
-		}
-		user, password, ok := strings.Cut(string(plain), ":")
-		if !ok {
-			return nil, errors.New("read pull secret: auth is not user:password")
-		}
-		c.Username, c.Password, c.Auth = user, password, ""
-	}
-	return authn.FromConfig(c), nil
 }

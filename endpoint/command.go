@@ -13,8 +13,8 @@ import (
 	"github.com/coldtrace/coldtrace/startup"
 )
 
-// Launch is how a container starts its engine, as far as its command tells.
-type Launch struct {
+// Command is what a container runs, as far as its words tell: which engine, and how that is started.
+type Command struct {
 	Known   bool // there is a command: the pod's, or one told for its image
 	Wrapped bool // the wrapper is in front of it already
 	Engine  string
@@ -78,7 +78,7 @@ const (
 )
 
 // launch reads a container's command. entrypoint and cmd are the image's, if they are known.
-func launch(c *Container, entrypoint, cmd []string) Launch {
+func commandOf(c *Container, entrypoint, cmd []string) Command {
 	argv := append(append(make([]string, 0, len(c.Command)+len(c.Args)), c.Command...), c.Args...)
 	if len(c.Command) == 0 {
 		if len(entrypoint)+len(cmd) == 0 {
@@ -87,7 +87,7 @@ func launch(c *Container, entrypoint, cmd []string) Launch {
 		argv = ImageCommand(c, entrypoint, cmd)
 	}
 	rest, ours := Unwrap(argv)
-	l := launchOf(rest, c)
+	l := read(rest, c)
 	l.Known, l.Wrapped, l.Init = true, ours > 0, pid1.Insists(rest)
 	l.Site.Word += ours
 	switch {
@@ -101,10 +101,10 @@ func launch(c *Container, entrypoint, cmd []string) Launch {
 }
 
 // entrypointUnknown reads what an image gets to run: images whose entrypoint runs its arguments get a whole command.
-func entrypointUnknown(c *Container) Launch {
-	l := launchOf(c.Args, c)
+func entrypointUnknown(c *Container) Command {
+	l := read(c.Args, c)
 	if l.Engine == "" {
-		l = Launch{Args: words(c.Args, c)}
+		l = Command{Args: words(c.Args, c)}
 	}
 	l.Shell = "" // the image may have one; the container's PATH is the entrypoint's to set
 	l.Site = Site{Problem: EntrypointUnknown}
@@ -116,7 +116,7 @@ func entrypointUnknown(c *Container) Launch {
 
 // readsConfig tells if the server reads a file of arguments. That file may hold the flag, and vLLM, when it reads one, takes
 // the word after serve for the model (vllm-project/vllm, FlexibleArgumentParser._pull_args_from_config).
-func (l *Launch) readsConfig(c *Container, argv []string) bool {
+func (l *Command) readsConfig(c *Container, argv []string) bool {
 	hidden := false
 	for i := range l.Args {
 		w := &l.Args[i]
@@ -147,14 +147,14 @@ func ImageCommand(c *Container, entrypoint, cmd []string) []string {
 
 func escape(s string) string { return strings.ReplaceAll(s, "$", "$$") }
 
-func launchOf(argv []string, c *Container) Launch {
+func read(argv []string, c *Container) Command {
 	all := words(argv, c)
 	texts := textsOf(all)
 	at, ok := engine.Behind(texts)
 	if !ok || at >= len(all) {
-		return hint(argv, c, Launch{Site: Site{Problem: DynamicCommand}})
+		return hint(argv, c, Command{Site: Site{Problem: DynamicCommand}})
 	}
-	l := Launch{Site: Site{Problem: NoEngine}}
+	l := Command{Site: Site{Problem: NoEngine}}
 	sh := shellOf(all[at:])
 	if sh != nil && !slices.ContainsFunc(argv[:at], engine.Elsewhere) && !assigned(argv[:at]) {
 		l.Shell = argv[at]
@@ -184,7 +184,7 @@ func assigned(launchers []string) bool {
 
 // hint names the engine where its own simple command was not found: behind a program that is not known, in a variable, an
 // eval or a file. Good enough to observe, not to edit.
-func hint(argv []string, c *Container, l Launch) Launch {
+func hint(argv []string, c *Container, l Command) Command {
 	if l.Engine == "" {
 		if found := anywhere(argv, c); found.Engine != "" {
 			l.Engine, l.Role, l.Args = found.Engine, found.Role, found.Args
@@ -204,29 +204,29 @@ func hint(argv []string, c *Container, l Launch) Launch {
 
 // anywhere looks for a command among the words of another, then in each word, then for words that only an engine's command
 // has.
-func anywhere(argv []string, c *Container) Launch {
+func anywhere(argv []string, c *Container) Command {
 	joined := strings.Join(argv, " ")
 	if !engine.Mentioned(joined) {
-		return Launch{}
+		return Command{}
 	}
 	all := words(argv, c)
 	texts := textsOf(all)
 	for i := 1; i < len(all); i++ {
 		if s := match(all, texts, i); s != nil {
-			return Launch{Engine: s.engine.Called(), Role: s.role, Args: s.args}
+			return Command{Engine: s.engine.Called(), Role: s.role, Args: s.args}
 		}
 	}
 	for i, text := range argv {
 		if strings.ContainsAny(text, " \t\n") {
 			if f := scan(text, engine.POSIXOrBash, c, all[i+1:]); f.engine != "" {
-				return Launch{Engine: f.engine, Role: f.role, Args: f.args, Source: f.source}
+				return Command{Engine: f.engine, Role: f.role, Args: f.args, Source: f.source}
 			}
 		}
 	}
 	if name, rest := engine.Hinted(joined); name != "" {
-		return Launch{Engine: name, Args: looseWords(rest)}
+		return Command{Engine: name, Args: looseWords(rest)}
 	}
-	return Launch{}
+	return Command{}
 }
 
 // looseWords are probably the arguments that stand at the beginning of a text, to where a command may end.
