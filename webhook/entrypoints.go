@@ -39,7 +39,7 @@ type Entrypoints struct {
 // whose image is not remembered, an admission waits for the API server, within the look-up's one second.
 func NewEntrypoints(client kubernetes.Interface, pullSecretNamespaces []string, log logr.Logger) *Entrypoints {
 	e := &Entrypoints{client: client, namespaces: pullSecretNamespaces, log: log}
-	e.registries = registry.New(registry.Config{Keychain: e.keychain})
+	e.registries = registry.New(e.keychain, time.Second)
 	return e
 }
 

@@ -91,7 +91,7 @@ func TestARegistryIsAskedOnlyUnderAPolicyThatSaysSo(t *testing.T) {
 			h := newTestHandler(t, func(cfg *Config) {
 				cfg.Policy = func() *config.Policy { p := testPolicy(); p.RegistryLookup = c.lookup; return p }
 				cfg.Entrypoint = NewEntrypoints(fake.NewClientset(), nil, logr.Discard()).Lookup
-				cfg.Observe = func(_ *Subject, d *inject.Decision) { decided = *d }
+				cfg.Observe = func(_ *Candidate, d *inject.Decision) { decided = *d }
 			})
 			_, got := post(t, h, strings.NewReader(reviewOf(c.pod)))
 			patch, err := base64.StdEncoding.DecodeString(got.Response.Patch)

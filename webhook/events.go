@@ -13,8 +13,8 @@ import (
 // Events writes decisions to the pods' owners, behind the admission path: kubectl describe shows them there, where the
 // person looks who misses a trace. The recorder counts repeats, and lets one owner have 25 Events at once and one in five
 // minutes after that.
-func Events(recorder record.EventRecorder) func(*Subject, *inject.Decision) {
-	return func(s *Subject, d *inject.Decision) {
+func Events(recorder record.EventRecorder) func(*Candidate, *inject.Decision) {
+	return func(s *Candidate, d *inject.Decision) {
 		if s.DryRun || s.Owner.UID == "" || d.Outcome == inject.Already {
 			return
 		}

@@ -42,11 +42,11 @@ type Config struct {
 	// context ends.
 	Entrypoint func(ctx context.Context, namespace string, pod *endpoint.Pod, image string) (entrypoint, cmd []string)
 	// NoWrapper, if set, tells why a pod must go without the wrapper; empty: it need not.
-	NoWrapper func(*Subject) inject.Reason
+	NoWrapper func(*Candidate) inject.Reason
 	// NoImageVolume, if set, tells why no image can be mounted in pods of a namespace; empty: it can.
 	NoImageVolume func(namespace string) inject.Reason
 	// Observe, if set, hears of every decision that is not a dry run. It must not block.
-	Observe func(*Subject, *inject.Decision)
+	Observe func(*Candidate, *inject.Decision)
 	// Tracer, if set, gets a span of each admission that it samples.
 	Tracer trace.Tracer
 	// Connected, if set, tells when the last connection came: a request may follow.
@@ -59,8 +59,8 @@ type Config struct {
 	Timeout       time.Duration // 1.5 s if 0: below the 2 s that the API server is told to wait
 }
 
-// Subject is whom a decision is about.
-type Subject struct {
+// Candidate is whom a decision is about.
+type Candidate struct {
 	Namespace string
 	Pod       string // its name, or its generated name's beginning
 	DryRun    bool
@@ -252,35 +252,35 @@ func (h *Handler) review(ctx context.Context, body []byte, late inject.Reason, t
 		if tooLarge {
 			late = inject.ReasonTooLarge
 		}
-		return h.unchanged(&Subject{}, uid, late, nil), uid != ""
+		return h.unchanged(&Candidate{}, uid, late, nil), uid != ""
 	}
 	end := h.step(ctx, spanDecode)
 	req, err := decode(body)
 	end()
 	if err != nil {
-		return h.unchanged(&Subject{Namespace: req.Namespace}, req.UID, inject.ReasonUnreadable, err), req.UID != ""
+		return h.unchanged(&Candidate{Namespace: req.Namespace}, req.UID, inject.ReasonUnreadable, err), req.UID != ""
 	}
 	if req.Operation != "CREATE" || req.SubResource != "" || req.Resource.Resource != "pods" {
 		return answer{uid: req.UID}, true
 	}
-	subject := subjectOf(req)
+	candidate := candidateOf(req)
 	end = h.step(ctx, spanDecide)
-	patch, decision, err := h.decide(req, &subject, deadline)
+	patch, decision, err := h.decide(req, &candidate, deadline)
 	end()
 	if err != nil {
-		return h.unchanged(&subject, req.UID, inject.ReasonPanic, err), true
+		return h.unchanged(&candidate, req.UID, inject.ReasonPanic, err), true
 	}
 	if time.Now().After(deadline) {
-		return h.unchanged(&subject, req.UID, inject.ReasonDeadline, nil), true
+		return h.unchanged(&candidate, req.UID, inject.ReasonDeadline, nil), true
 	}
-	h.observe(&subject, &decision)
+	h.observe(&candidate, &decision)
 	a := answerTo(req.UID, patch, &decision)
-	a.policy = subject.Policy
+	a.policy = candidate.Policy
 	return a, true
 }
 
 // decide asks package inject for the pod's patch and turns a panic into an error.
-func (h *Handler) decide(req *request, subject *Subject, deadline time.Time) (patch []byte, d inject.Decision, err error) {
+func (h *Handler) decide(req *request, candidate *Candidate, deadline time.Time) (patch []byte, d inject.Decision, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			// The value of a panic may quote the pod; the stack names functions only.
@@ -296,13 +296,13 @@ func (h *Handler) decide(req *request, subject *Subject, deadline time.Time) (pa
 		Version:              h.config.Version,
 	}
 	if h.config.NoWrapper != nil {
-		in.NoWrapper = h.config.NoWrapper(subject)
+		in.NoWrapper = h.config.NoWrapper(candidate)
 	}
 	if h.config.NoImageVolume != nil {
 		in.NoImageVolume = h.config.NoImageVolume(req.Namespace)
 	}
 	h.entrypoint(&in, deadline)
-	subject.Policy = in.Policy.Digest
+	candidate.Policy = in.Policy.Digest
 	ops, d := inject.Pod(in)
 	if len(ops) > 0 {
 		patch, err = json.Marshal(ops)
@@ -311,12 +311,12 @@ func (h *Handler) decide(req *request, subject *Subject, deadline time.Time) (pa
 }
 
 // unchanged admits a pod as it came, with the reason.
-func (h *Handler) unchanged(subject *Subject, uid string, reason inject.Reason, err error) answer {
+func (h *Handler) unchanged(candidate *Candidate, uid string, reason inject.Reason, err error) answer {
 	d := inject.Decision{Version: h.config.Version, Outcome: inject.Failed, Notes: []inject.Note{{Reason: reason}}}
 	if err != nil {
-		h.config.Log.Error(err, "Admitted a pod unchanged", "namespace", subject.Namespace, "pod", subject.Pod, "reason", reason)
+		h.config.Log.Error(err, "Admitted a pod unchanged", "namespace", candidate.Namespace, "pod", candidate.Pod, "reason", reason)
 	}
-	h.observe(subject, &d)
+	h.observe(candidate, &d)
 	return answerTo(uid, nil, &d)
 }
 
@@ -347,9 +347,9 @@ const PolicyHeader = "Coldtrace-Policy"
 
 var jsonContentType = []string{"application/json"}
 
-func subjectOf(req *request) Subject {
+func candidateOf(req *request) Candidate {
 	meta := &req.Object.Metadata
-	s := Subject{Namespace: req.Namespace, Pod: meta.Name, DryRun: req.DryRun}
+	s := Candidate{Namespace: req.Namespace, Pod: meta.Name, DryRun: req.DryRun}
 	if s.Pod == "" {
 		s.Pod = meta.GenerateName
 	}

@@ -86,10 +86,10 @@ func post(t testing.TB, h http.Handler, body io.Reader) (int, response) {
 func TestAnEndpointPodGetsAPatch(t *testing.T) {
 	var observed []inject.Decision
 	h := newTestHandler(t, func(c *Config) {
-		c.Observe = func(s *Subject, d *inject.Decision) {
+		c.Observe = func(s *Candidate, d *inject.Decision) {
 			observed = append(observed, *d)
 			if s.Owner.Kind != "ReplicaSet" || s.Pod != "llama-" || s.Namespace != "ns" {
-				t.Errorf("subject %+v", s)
+				t.Errorf("candidate %+v", s)
 			}
 		}
 	})
@@ -113,7 +113,7 @@ func TestAnEndpointPodGetsAPatch(t *testing.T) {
 
 func TestADryRunIsNotObserved(t *testing.T) {
 	h := newTestHandler(t, func(c *Config) {
-		c.Observe = func(*Subject, *inject.Decision) { t.Error("observed") }
+		c.Observe = func(*Candidate, *inject.Decision) { t.Error("observed") }
 	})
 	_, got := post(t, h, strings.NewReader(strings.Replace(reviewOf(pod), `"dryRun":false`, `"dryRun":true`, 1)))
 	if got.Response.Patch == "" {
@@ -165,7 +165,7 @@ func TestWhateverGoesWrongAdmitsThePodUnchanged(t *testing.T) {
 				if c.change != nil {
 					c.change(config)
 				}
-				config.Observe = func(_ *Subject, d *inject.Decision) {
+				config.Observe = func(_ *Candidate, d *inject.Decision) {
 					if d.Outcome == inject.Failed {
 						reasons = d.Notes
 					}

@@ -10,7 +10,7 @@ import (
 
 // observe makes a decision known in the log, the metric and the Event; the answer itself carries the warning and the
 // audit annotation, the patch the pod's annotation. A dry run leaves no trace.
-func (h *Handler) observe(s *Subject, d *inject.Decision) {
+func (h *Handler) observe(s *Candidate, d *inject.Decision) {
 	if s.DryRun {
 		return
 	}

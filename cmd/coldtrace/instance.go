@@ -140,7 +140,7 @@ func (r *instance) admission(ctx context.Context) (*webhook.Handler, error) {
 		Namespace:    namespaces.Annotations,
 		ImageVolumes: r.imageVolumesFunc(nodes),
 		Entrypoint:   webhook.NewEntrypoints(r.clients, r.pullSecrets, r.log.WithName("registry")).Lookup,
-		NoWrapper: func(s *webhook.Subject) inject.Reason {
+		NoWrapper: func(s *webhook.Candidate) inject.Reason {
 			return gate.NoWrapper(s.Workload, s.Namespace, s.Owner.Kind, s.Owner.Name)
 		},
 		NoImageVolume: gate.NoImageVolume,
@@ -179,7 +179,7 @@ func (r *instance) leadership(ctx context.Context) error {
 		Metrics:       ctrlmetrics.Registry,
 	}
 	if r.webhook {
-		keeper := breaker.NewKeeper(r.clients, r.namespace, owned.Owners, r.events, breaker.DefaultLimits(), r.log.WithName("breaker"))
+		keeper := breaker.NewKeeper(r.clients, r.namespace, owned.Owners, r.events, r.log.WithName("breaker"))
 		cfg.OnPod, cfg.OnRefusal = keeper.Observe, keeper.ObserveEvent
 		jobs = append(jobs, keeper.Start)
 	}

@@ -23,12 +23,10 @@ func (o *dryRun) lookup(ctx context.Context, req *inject.Request) string {
 	case !o.ask:
 		return "the policy has the webhook ask the registry of " + image + " for its ENTRYPOINT; --lookup asks it from here"
 	}
-	registries := registry.New(registry.Config{
-		Budget: 15 * time.Second, // nothing waits for this one but a person
-		Keychain: func(context.Context, string, *endpoint.Pod) (authn.Keychain, error) {
-			return authn.DefaultKeychain, nil
-		},
-	})
+	own := func(context.Context, string, *endpoint.Pod) (authn.Keychain, error) {
+		return authn.DefaultKeychain, nil
+	}
+	registries := registry.New(own, 15*time.Second) // nothing waits for this one but a person
 	command, err := registries.Lookup(ctx, req.Namespace, req.Pod, image)
 	if err != nil {
 		return "the registry of " + image + " does not tell its ENTRYPOINT: " + err.Error()

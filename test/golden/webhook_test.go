@@ -98,7 +98,7 @@ func serveWebhook(t *testing.T, client *kubernetes.Clientset) *served {
 		Namespace:     func(string) map[string]string { return s.situation.Load().annotations },
 		ImageVolumes:  func() bool { return s.situation.Load().volumes },
 		NoImageVolume: func(string) inject.Reason { return s.situation.Load().refused },
-		Observe:       func(_ *webhook.Subject, d *inject.Decision) { s.decision.Store(d) },
+		Observe:       func(_ *webhook.Candidate, d *inject.Decision) { s.decision.Store(d) },
 		Timeout:       20 * time.Second, // of interest here is what is answered, not when
 	})
 	if err != nil {

@@ -113,7 +113,6 @@ type Keeper struct {
 	events    record.EventRecorder
 	namespace string
 	owners    func() []metav1.OwnerReference
-	limits    Limits
 	log       logr.Logger
 	now       func() time.Time
 	reports   chan report
@@ -130,10 +129,10 @@ type report struct {
 
 // NewKeeper makes a keeper; the leader runs it. What it writes belongs to owners, if there are any at the time.
 func NewKeeper(
-	client kubernetes.Interface, namespace string, owners func() []metav1.OwnerReference, events record.EventRecorder, limits Limits, log logr.Logger,
+	client kubernetes.Interface, namespace string, owners func() []metav1.OwnerReference, events record.EventRecorder, log logr.Logger,
 ) *Keeper {
 	return &Keeper{
-		client: client, namespace: namespace, owners: owners, events: events, limits: limits, log: log, now: time.Now,
+		client: client, namespace: namespace, owners: owners, events: events, log: log, now: time.Now,
 		reports: make(chan report, 256), counted: map[string]bool{},
 	}
 }
@@ -213,7 +212,7 @@ func (k *Keeper) update(ctx context.Context, r *report) error {
 			k.log.Error(err, "The breaker's state was damaged; it begins again")
 		}
 	}
-	changed := state.Expire(k.now(), k.limits)
+	changed := state.Expire(k.now())
 	opened, all := false, false
 	switch {
 	case r == nil:
@@ -223,7 +222,7 @@ func (k *Keeper) update(ctx context.Context, r *report) error {
 	default: // without an image volume, too
 		r.refused = false
 		var observed bool
-		observed, opened, all = state.Observe(r.Report, k.now(), k.limits)
+		observed, opened, all = state.Observe(r.Report, k.now())
 		changed = changed || observed
 	}
 	if changed || opened {
@@ -268,11 +267,11 @@ func (k *Keeper) tell(r *report, all bool) {
 	reason, message := "ColdtraceBreakerOpen", fmt.Sprintf(
 		"Pods with coldtrace's wrapper failed to start (%s): %s. New pods of this workload go without it for %s, or until ConfigMap %s/%s is deleted. "+
 			"Pods that wait are not made anew by themselves: `kubectl rollout restart` or delete them.",
-		r.Verdict, advice[r.Verdict], k.limits.Reset, k.namespace, Name)
+		r.Verdict, advice[r.Verdict], reset, k.namespace, Name)
 	switch {
 	case r.Verdict == Refused && !r.refused:
 		message = fmt.Sprintf("A pod was refused, it may be for coldtrace's wrapper: %s. The next pods are tried without it for %s, or until ConfigMap "+
-			"%s/%s is deleted.", advice[r.Verdict], k.limits.Reset, k.namespace, Name)
+			"%s/%s is deleted.", advice[r.Verdict], reset, k.namespace, Name)
 		k.log.Info("A pod was refused: the next of its owner go without the wrapper", "workload", r.Owner)
 	case r.refused:
 		reason = "ColdtraceImageVolumeRefused"

@@ -9,15 +9,12 @@ import (
 	"github.com/coldtrace/coldtrace/endpoint"
 )
 
-// Limits of the breaker.
-type Limits struct {
-	CrashingPods int           // pods of one owner that crash, until it opens for the owner
-	Owners       int           // owners it is open for, until it opens for all
-	Reset        time.Duration // after this it closes and the wrapper is tried again
-}
-
-// DefaultLimits open within three failed pods, for all at five owners, and try again after an hour.
-func DefaultLimits() Limits { return Limits{CrashingPods: 3, Owners: 5, Reset: time.Hour} }
+// The breaker opens within three failed pods, for all at five owners, and tries again after an hour.
+const (
+	crashingPods = 3         // of one owner, until it opens for the owner
+	openFor      = 5         // owners, until it opens for all
+	reset        = time.Hour // after this it closes and the wrapper is tried again
+)
 
 // maxOwners bounds what is remembered; an object of the API has 1 MiB.
 const maxOwners = 1000
@@ -72,7 +69,7 @@ type Report struct {
 }
 
 // Observe takes a report in and tells whether the state changed, and whether it opened for the owner and for all.
-func (s *State) Observe(r Report, now time.Time, limits Limits) (changed, opened, openedAll bool) {
+func (s *State) Observe(r Report, now time.Time) (changed, opened, openedAll bool) {
 	if s.Owners == nil {
 		s.Owners = map[string]Owner{}
 	}
@@ -93,26 +90,26 @@ func (s *State) Observe(r Report, now time.Time, limits Limits) (changed, opened
 	}
 	o.Verdict, o.Seen = r.Verdict, now
 	o.Pods = append(o.Pods, r.PodUID)
-	if r.Verdict != Crashing || len(o.Pods) >= limits.CrashingPods {
+	if r.Verdict != Crashing || len(o.Pods) >= crashingPods {
 		o.Open, opened = now, true
 	}
 	s.Owners[r.Owner] = o
 	s.bound()
-	if opened && r.Verdict != Refused && s.All.IsZero() && s.open() >= limits.Owners {
+	if opened && r.Verdict != Refused && s.All.IsZero() && s.open() >= openFor {
 		s.All, openedAll = now, true
 	}
 	return true, opened, openedAll
 }
 
 // Expire closes what has been open for long enough, and forgets.
-func (s *State) Expire(now time.Time, limits Limits) (changed bool) {
+func (s *State) Expire(now time.Time) (changed bool) {
 	for name, o := range s.Owners {
-		if now.Sub(o.Seen) >= limits.Reset {
+		if now.Sub(o.Seen) >= reset {
 			delete(s.Owners, name)
 			changed = true
 		}
 	}
-	if !s.All.IsZero() && now.Sub(s.All) >= limits.Reset {
+	if !s.All.IsZero() && now.Sub(s.All) >= reset {
 		s.All, changed = time.Time{}, true
 	}
 	return changed

@@ -21,7 +21,7 @@ func report1(owner string, pod int, v Verdict) Report {
 
 func TestAnImageThatCannotBePulledOpensAtTheFirstPod(t *testing.T) {
 	var s State
-	if _, opened, _ := s.Observe(report1("a", 1, NoImage), begin, DefaultLimits()); !opened || !s.IsOpen("a") || s.IsOpen("b") {
+	if _, opened, _ := s.Observe(report1("a", 1, NoImage), begin); !opened || !s.IsOpen("a") || s.IsOpen("b") {
 		t.Errorf("%+v", s)
 	}
 }
@@ -29,13 +29,13 @@ func TestAnImageThatCannotBePulledOpensAtTheFirstPod(t *testing.T) {
 func TestCrashesOpenAtTheThirdPodAndTheSamePodCountsOnce(t *testing.T) {
 	var s State
 	for range 10 {
-		s.Observe(report1("a", 1, Crashing), begin, DefaultLimits())
+		s.Observe(report1("a", 1, Crashing), begin)
 	}
-	s.Observe(report1("a", 2, Crashing), begin, DefaultLimits())
+	s.Observe(report1("a", 2, Crashing), begin)
 	if s.IsOpen("a") {
 		t.Fatal("two pods opened it")
 	}
-	if _, opened, _ := s.Observe(report1("a", 3, Crashing), begin, DefaultLimits()); !opened {
+	if _, opened, _ := s.Observe(report1("a", 3, Crashing), begin); !opened {
 		t.Error("three pods did not")
 	}
 }
@@ -43,13 +43,13 @@ func TestCrashesOpenAtTheThirdPodAndTheSamePodCountsOnce(t *testing.T) {
 func TestCrashesThatGoOnWithoutTheWrapperAreNotOurs(t *testing.T) {
 	var s State
 	for i := range 3 {
-		s.Observe(report1("a", i, Crashing), begin, DefaultLimits())
+		s.Observe(report1("a", i, Crashing), begin)
 	}
-	if changed, _, _ := s.Observe(report1("a", 9, SameBare), begin, DefaultLimits()); !changed || s.IsOpen("a") {
+	if changed, _, _ := s.Observe(report1("a", 9, SameBare), begin); !changed || s.IsOpen("a") {
 		t.Error("it stays open for what is not ours")
 	}
 	for i := range 9 {
-		if _, opened, _ := s.Observe(report1("a", 10+i, Crashing), begin, DefaultLimits()); opened {
+		if _, opened, _ := s.Observe(report1("a", 10+i, Crashing), begin); opened {
 			t.Error("it opened again")
 		}
 	}
@@ -57,20 +57,19 @@ func TestCrashesThatGoOnWithoutTheWrapperAreNotOurs(t *testing.T) {
 
 func TestItOpensForAllAtAThresholdAndClosesByItself(t *testing.T) {
 	var s State
-	limits := DefaultLimits()
-	for i := range limits.Owners {
-		_, _, all := s.Observe(report1(strconv.Itoa(i), 1, NoImage), begin, limits)
-		if all != (i == limits.Owners-1) {
+	for i := range openFor {
+		_, _, all := s.Observe(report1(strconv.Itoa(i), 1, NoImage), begin)
+		if all != (i == openFor-1) {
 			t.Errorf("owner %d: all %v", i, all)
 		}
 	}
 	if !s.IsOpen("someone else") {
 		t.Error("not open for all")
 	}
-	if s.Expire(begin.Add(limits.Reset-time.Second), limits) {
+	if s.Expire(begin.Add(reset - time.Second)) {
 		t.Error("closed too soon")
 	}
-	if !s.Expire(begin.Add(limits.Reset), limits) || s.IsOpen("0") || s.IsOpen("someone else") {
+	if !s.Expire(begin.Add(reset)) || s.IsOpen("0") || s.IsOpen("someone else") {
 		t.Error("it does not close")
 	}
 }
@@ -78,7 +77,7 @@ func TestItOpensForAllAtAThresholdAndClosesByItself(t *testing.T) {
 func TestWhatIsRememberedIsBounded(t *testing.T) {
 	var s State
 	for i := range maxOwners + 100 {
-		s.Observe(report1(strconv.Itoa(i), 1, Crashing), begin.Add(time.Duration(i)*time.Second), DefaultLimits())
+		s.Observe(report1(strconv.Itoa(i), 1, Crashing), begin.Add(time.Duration(i)*time.Second))
 	}
 	if len(s.Owners) > maxOwners {
 		t.Errorf("%d owners", len(s.Owners))
@@ -194,16 +193,16 @@ func TestAControllersEventTellsThatAPodWasRefusedForTheWrapper(t *testing.T) {
 // One refusal is enough for its owner, many are no reason to go without elsewhere.
 func TestARefusalIsForItsOwnerAlone(t *testing.T) {
 	var s State
-	for i := range 2 * DefaultLimits().Owners {
+	for i := range 2 * openFor {
 		owner := NameOf("ns", nil, "ReplicaSet", strconv.Itoa(i))
-		if _, opened, all := s.Observe(Report{Owner: owner, PodUID: "event", Verdict: Refused}, begin, DefaultLimits()); !opened || all || !s.IsOpen(owner) {
+		if _, opened, all := s.Observe(Report{Owner: owner, PodUID: "event", Verdict: Refused}, begin); !opened || all || !s.IsOpen(owner) {
 			t.Errorf("%d: opened %t, for all %t", i, opened, all)
 		}
 	}
 	if s.IsOpen("ns/ReplicaSet/another") {
 		t.Error("open for others")
 	}
-	s.Expire(begin.Add(DefaultLimits().Reset), DefaultLimits())
+	s.Expire(begin.Add(reset))
 	if s.IsOpen("ns/ReplicaSet/0") {
 		t.Error("not tried again")
 	}
@@ -214,7 +213,7 @@ func TestANamespaceWithoutImageVolumesIsKnownUntilSomebodyForgetsIt(t *testing.T
 	if !s.Refuse("a", begin) || s.Refuse("a", begin) || !s.IsRefused("a") || s.IsRefused("b") {
 		t.Errorf("%+v", s)
 	}
-	s.Expire(begin.Add(30*24*time.Hour), DefaultLimits())
+	s.Expire(begin.Add(30 * 24 * time.Hour))
 	if !s.IsRefused("a") {
 		t.Error("the policy is there still: to try again would cost a pod")
 	}
