@@ -218,7 +218,7 @@ func (o *observer) lines(each func(func([]byte, time.Time))) {
 
 // closeOver ends observation, once. The caller holds mu.
 func (o *observer) closeOver() {
-	if !o.told() {
+	if !o.done() {
 		close(o.over)
 		o.hasten()
 	}

@@ -62,7 +62,7 @@ func (o *observer) read(out *output) {
 		buf   = make([]byte, 64<<10)
 		since int // bytes since the last pause
 	)
-	for !o.told() {
+	for !o.done() {
 		n, err := out.file.Read(buf)
 		if errors.Is(err, os.ErrDeadlineExceeded) { // hastened: what is there is all
 			n, err = unix.Read(out.fd, buf)
@@ -87,8 +87,8 @@ func (o *observer) read(out *output) {
 	}
 }
 
-// told reports whether the story is.
-func (o *observer) told() bool {
+// done reports whether the story is told.
+func (o *observer) done() bool {
 	select {
 	case <-o.over:
 		return true
