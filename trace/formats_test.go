@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"os"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -60,6 +61,16 @@ func TestEveryBackendsAnswerIsReadAsTheCollectorsFile(t *testing.T) {
 		"Tempo's second":                     `{"trace":` + strings.Replace(ofTempo, "batches", "resourceSpans", 1) + `,"metrics":{}}`,
 		"Jaeger's":                           ofJaeger,
 		"Jaeger's third":                     `{"result":` + ofCollector + `}`,
+		"Jaeger's, a trace out of it":        strings.TrimSuffix(strings.TrimPrefix(ofJaeger, `{"data":[`), `],"total":0,"errors":null}`),
+		"Jaeger's, as it stores spans":       strings.Replace(ofJaeger, `"references":[{"refType":"FOLLOWS_FROM","traceID":"5b8efff798038103d269b633813fc60c","spanID":"0000000000000001"},`+"\n"+`{"refType":"CHILD_OF","traceID":"5b8efff798038103d269b633813fc60c","spanID":"eee19b7ec3c1b174"}]`, `"parentSpanID":"eee19b7ec3c1b174"`, 1),
+		"several of Tempo's":                 `{"traces":[` + ofTempo + `]}`,
+		"a list of a request's resources":    strings.TrimSuffix(strings.TrimPrefix(ofCollector, `{"resourceSpans":`), `}`),
+		"with protobuf's names of fields":    snake(ofCollector),
+		"Tempo's with these names":           snake(strings.Replace(ofTempo, "batches", "resourceSpans", 1)),
+		"with names of before 2022":          strings.NewReplacer("scopeSpans", "instrumentationLibrarySpans", `"scope"`, `"instrumentationLibrary"`).Replace(ofCollector),
+		"with times that are numbers":        regexp.MustCompile(`UnixNano":"(\d+)"`).ReplaceAllString(ofCollector, `UnixNano":$1`),
+		"with ids in capitals":               strings.NewReplacer("5b8efff798038103d269b633813fc60c", "5B8EFFF798038103D269B633813FC60C", "eee19b7ec3c1b17", "EEE19B7EC3C1B17").Replace(ofCollector),
+		"one after another on a line":        strings.ReplaceAll(ofCollector, "\n", "") + `{"resourceSpans":[]}`,
 		"beside metrics":                     `{"resourceMetrics":[]}` + "\n" + ofCollector + `{"resourceLogs":[]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -77,6 +88,13 @@ func TestEveryBackendsAnswerIsReadAsTheCollectorsFile(t *testing.T) {
 			}
 		})
 	}
+}
+
+// snake is the JSON with the names that fields have in protobuf's files.
+func snake(of string) string {
+	return regexp.MustCompile(`"([a-z]+[A-Z][A-Za-z]*)":`).ReplaceAllStringFunc(of, func(key string) string {
+		return strings.ToLower(regexp.MustCompile(`[A-Z]`).ReplaceAllString(key, "_$0"))
+	})
 }
 
 func TestWhatIsDamagedCostsNoMoreThanItself(t *testing.T) {
@@ -97,7 +115,8 @@ func TestWhatIsDamagedCostsNoMoreThanItself(t *testing.T) {
 		"one that a word too much spoils":            {strings.Join(lines[:9], "") + "}\n" + strings.Join(lines[9:], "") + "\n" + whole, 2, []string{"in:1: not JSON 11 lines further down: invalid character '}' after array element"}},
 		"the last one, still being written":          {whole + whole[:300], 2, []string{"in:2: incomplete; is it still being written?"}},
 		"prose":                                      {"Hello,\nworld\n" + whole, 2, []string{"in:1: not JSON at byte 1: invalid character 'H' looking for beginning of value", "in:2: not JSON at byte 1: invalid character 'w' looking for beginning of value"}},
-		"an answer that holds no traces":             {`{"data":{"result":[]}}` + "\n" + `{"trace":[]}`, 0, []string{"in:1: not Jaeger's answer: data is no list of traces", "in:2: not an object"}},
+		"an answer that holds no traces":             {`{"data":{"result":[]}}` + "\n" + `{"trace":"x"}`, 0, []string{"in:1: not Jaeger's answer: data is no list of traces", "in:2: not an object"}},
+		"what Tempo's search answers":                {`{"traces":[{"traceID":"5b8efff798038103d269b633813fc60c","rootTraceName":"pod_startup"}],"metrics":{}}`, 0, []string{"in:1: what a search has found, which are no spans; ask for the trace by its id: /api/traces/ID"}},
 		"ids of another length":                      {strings.Replace(whole, "eee19b7ec3c1b174", "eee19b7ec3c1", 1), 1, []string{`in:1: span "root": spanId is not 16 hex digits`}},
 		"ids that are all zeros":                     {strings.ReplaceAll(whole, "5b8efff798038103d269b633813fc60c", strings.Repeat("0", 32)), 0, []string{`in:1: span "root": traceId is all zeros`, `in:1: span "pull": traceId is all zeros`}},
 		"a span without a beginning":                 {strings.Replace(whole, `"startTimeUnixNano":"1795348800000000000",`, "", 1), 1, []string{`in:1: span "root": startTimeUnixNano is missing`}},

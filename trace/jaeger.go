@@ -19,10 +19,11 @@ type jaegerTrace struct {
 			RefType string `json:"refType"`
 			SpanID  string `json:"spanID"`
 		} `json:"references"`
-		StartTime int64       `json:"startTime"`
-		Duration  int64       `json:"duration"`
-		Tags      []jaegerTag `json:"tags"`
-		Logs      []struct {
+		ParentSpanID string      `json:"parentSpanID"` // where it has no references: of stored spans
+		StartTime    int64       `json:"startTime"`
+		Duration     int64       `json:"duration"`
+		Tags         []jaegerTag `json:"tags"`
+		Logs         []struct {
 			Timestamp int64       `json:"timestamp"`
 			Fields    []jaegerTag `json:"fields"`
 		} `json:"logs"`
@@ -55,7 +56,7 @@ func fromJaeger(data json.RawMessage) (spans []*Span, problems []string) {
 			span := &Span{
 				TraceID: jaegerID(s.TraceID, 16), ID: jaegerID(s.SpanID, 8), Name: s.OperationName,
 				Start: time.UnixMicro(s.StartTime).UTC(), End: time.UnixMicro(s.StartTime + s.Duration).UTC(),
-				Attributes: jaegerAttributes(s.Tags), Resource: resources[s.ProcessID],
+				Attributes: jaegerAttributes(s.Tags), Resource: resources[s.ProcessID], ParentID: jaegerID(s.ParentSpanID, 8),
 			}
 			for _, r := range s.References {
 				if r.RefType == "CHILD_OF" {

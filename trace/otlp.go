@@ -3,6 +3,7 @@
 package trace
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -17,11 +18,18 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 )
 
+// oldScopeSpans is what scopeSpans were called until OTLP 0.15 (April 2022).
+const oldScopeSpans = "instrumentationLibrarySpans"
+
 // fromOTLP reads a list of ResourceSpans in OTLP's JSON encoding or in protobuf's own, which differ in their ids:
 // https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding. A span that is none becomes a problem.
 func fromOTLP(resourceSpans json.RawMessage) (spans []*Span, problems []string) {
 	var data tracepb.TracesData
 	object := append(append([]byte(`{"resourceSpans":`), resourceSpans...), '}')
+	if bytes.Contains(object, []byte(oldScopeSpans)) {
+		object = bytes.ReplaceAll(object, []byte(`"`+oldScopeSpans+`"`), []byte(`"scopeSpans"`))
+		object = bytes.ReplaceAll(object, []byte(`"instrumentationLibrary"`), []byte(`"scope"`))
+	}
 	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(object, &data); err != nil {
 		return nil, []string{withoutContent(err)}
 	}

@@ -57,21 +57,28 @@ func Read(source string, r io.Reader, without ...string) ([]*Span, []Problem, er
 // format is what spans come in, by a key of the outermost object.
 type format struct {
 	key  string
-	read func(json.RawMessage) ([]*Span, []string)
+	read func(list json.RawMessage) ([]*Span, []string)
+	item bool // the object is itself one of what is read as a list
 }
 
 var formats = []format{
-	{"resourceSpans", fromOTLP}, // the collector's file exporter, OTLP over HTTP
-	{"batches", fromOTLP},       // Tempo: GET /api/traces/ID; Grafana's download
-	{"data", fromJaeger},        // Jaeger: GET /api/traces/ID; its UI's download
-	{"resourceMetrics", nothing},
-	{"resourceLogs", nothing},
-	{"resourceProfiles", nothing},
+	{"resourceSpans", fromOTLP, false},  // the collector's file exporter, OTLP over HTTP
+	{"resource_spans", fromOTLP, false}, // what protobuf's encoders write that are told to keep the names of fields
+	{"batches", fromOTLP, false},        // Tempo: GET /api/traces/ID; Grafana's download
+	{"scopeSpans", fromOTLP, true},      // out of such a list
+	{"scope_spans", fromOTLP, true},
+	{oldScopeSpans, fromOTLP, true},
+	{"data", fromJaeger, false},     // Jaeger: GET /api/traces/ID; its UI's download
+	{"processes", fromJaeger, true}, // out of such a list
+	{"resourceMetrics", nothing, false},
+	{"resourceLogs", nothing, false},
+	{"resourceProfiles", nothing, false},
 }
 
-// envelopes hold an object of such a format.
+// envelopes hold an object of such a format, or several.
 var envelopes = []string{
 	"trace",  // Tempo: GET /api/v2/traces/ID
+	"traces", // several of these
 	"result", // Jaeger: GET /api/v3/traces/ID
 }
 
@@ -83,22 +90,40 @@ func fromObject(object json.RawMessage) (spans []*Span, problems []string) {
 	if err := json.Unmarshal(object, &fields); err != nil {
 		return nil, []string{notJSON(object, err)}
 	}
+	var items []json.RawMessage
 	for _, key := range envelopes {
-		if inner, ok := fields[key]; ok {
-			return fromObject(inner)
+		inner, ok := fields[key]
+		if !ok {
+			continue
 		}
+		if json.Unmarshal(inner, &items) != nil {
+			items = []json.RawMessage{inner}
+		}
+		for _, item := range items {
+			found, wrong := fromObject(item)
+			spans, problems = append(spans, found...), append(problems, wrong...)
+		}
+		return spans, problems
 	}
 	known := false
 	for _, f := range formats {
-		if value, ok := fields[f.key]; ok {
-			found, wrong := f.read(value)
-			spans, problems, known = append(spans, found...), append(problems, wrong...), true
+		value, ok := fields[f.key]
+		if !ok {
+			continue
 		}
+		if f.item {
+			value = slices.Concat([]byte("["), object, []byte("]"))
+		}
+		found, wrong := f.read(value)
+		spans, problems, known = append(spans, found...), append(problems, wrong...), true
 	}
-	if !known {
-		return nil, []string{"neither OTLP JSON (resourceSpans, resourceMetrics, resourceLogs) nor an answer of Tempo or Jaeger"}
+	switch {
+	case known:
+		return spans, problems
+	case fields["rootTraceName"] != nil:
+		return nil, []string{"what a search has found, which are no spans; ask for the trace by its id: /api/traces/ID"}
 	}
-	return spans, problems
+	return nil, []string{"neither OTLP JSON (resourceSpans, resourceMetrics, resourceLogs) nor an answer of Tempo or Jaeger"}
 }
 
 // notJSON says where in the value it went wrong, without repeating it.

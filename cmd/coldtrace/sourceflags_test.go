@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/binary"
 	"os"
 	"path/filepath"
 	"slices"
@@ -70,7 +71,12 @@ func TestPackedFilesAreRead(t *testing.T) {
 	_, err = packer.Write(in)
 	must(t, err)
 	must(t, packer.Close())
-	for name, data := range map[string][]byte{"a.jsonl.gz": zip.Bytes(), "a.jsonl.zst": z.Bytes()} {
+	var messages []byte // as the collector's file exporter writes with compression: zstd
+	for line := range bytes.Lines(in) {
+		frame := packer.EncodeAll(line, nil)
+		messages = append(binary.BigEndian.AppendUint32(messages, uint32(len(frame))), frame...)
+	}
+	for name, data := range map[string][]byte{"a.jsonl.gz": zip.Bytes(), "a.jsonl.zst": z.Bytes(), "traces.json": messages} {
 		file := filepath.Join(t.TempDir(), name)
 		must(t, os.WriteFile(file, data, 0o600))
 		if out, errs, err := drawTrace(t, "", file); err != nil || errs != "" || !strings.Contains(out, "ready after") {

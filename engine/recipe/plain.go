@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -26,7 +27,7 @@ var unread = map[string]string{"\xfd7zXZ": "xz", "BZh": "bzip2", "\x04\x22\x4d\x
 // Plain is the text of a log, or of another file, whatever it was packed in: gzip, zstd, UTF-16 as PowerShell's > writes it.
 func Plain(from io.Reader) (*bufio.Reader, error) {
 	in := bufio.NewReaderSize(from, sampled)
-	magic, err := in.Peek(6)
+	magic, err := in.Peek(8)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err //nolint:wrapcheck // the caller says of what
 	}
@@ -42,14 +43,67 @@ func Plain(from io.Reader) (*bufio.Reader, error) {
 			return nil, fmt.Errorf("unpack gzip: %w", err)
 		}
 		in = bufio.NewReaderSize(unpacked, sampled)
-	case bytes.HasPrefix(magic, []byte("\x28\xb5\x2f\xfd")):
-		unpacked, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+	case len(magic) == 8 && bytes.HasSuffix(magic, []byte(zstdMagic)):
+		packed, err := newZstd(nil)
 		if err != nil {
-			return nil, fmt.Errorf("unpack zstd: %w", err)
+			return nil, err
+		}
+		in = bufio.NewReaderSize(&messages{in: in, packed: packed}, sampled)
+	case bytes.HasPrefix(magic, []byte(zstdMagic)):
+		unpacked, err := newZstd(in)
+		if err != nil {
+			return nil, err
 		}
 		in = bufio.NewReaderSize(unpacked, sampled)
 	}
 	return inUTF8(in), nil
+}
+
+const zstdMagic = "\x28\xb5\x2f\xfd"
+
+func newZstd(in io.Reader) (*zstd.Decoder, error) {
+	unpacked, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+	if err != nil {
+		return nil, fmt.Errorf("unpack zstd: %w", err)
+	}
+	return unpacked, nil
+}
+
+// messages are a file of the collector's file exporter with compression: each has its length before it, in four bytes, and is
+// packed by itself.
+type messages struct {
+	in     io.Reader
+	packed *zstd.Decoder
+	text   []byte // of the one at hand, and not read yet
+}
+
+// maxMessage is more than a collector accepts at once.
+const maxMessage = 64 << 20
+
+// Read reads a message a line.
+func (m *messages) Read(into []byte) (int, error) {
+	for len(m.text) == 0 {
+		var length [4]byte
+		if _, err := io.ReadFull(m.in, length[:]); err != nil {
+			return 0, err //nolint:wrapcheck // io.EOF is the end
+		}
+		size := binary.BigEndian.Uint32(length[:])
+		if size > maxMessage {
+			return 0, fmt.Errorf("a message of %d bytes, where %d are the most", size, maxMessage)
+		}
+		frame := make([]byte, size)
+		if _, err := io.ReadFull(m.in, frame); err != nil {
+			return 0, fmt.Errorf("read a message of %d bytes: %w", size, err)
+		}
+		text, err := m.packed.DecodeAll(frame, nil)
+		if err != nil {
+			return 0, fmt.Errorf("unpack zstd: %w", err)
+		}
+		m.text = append(text, '\n')
+	}
+	n := copy(into, m.text)
+	m.text = m.text[n:]
+	return n, nil
 }
 
 // inUTF8 decodes UTF-16, of which the first character is a byte order mark, or else one of ASCII.
