@@ -51,6 +51,7 @@ func TestExplainSaysWhatEachRuleSawAndDecidedAndWhatToDo(t *testing.T) {
 		"another engine":                            {endpoint("[vllm, serve, a/b]", "[python3, -m, sglang.launch_server, --model-path, a/b]"), nil},
 		"a pod without a GPU":                       {endpoint("{nvidia.com/gpu: 1}", "{cpu: 1}"), nil},
 		"a pod that is no endpoint":                 {endpoint("managed-by: model-engine", "a: b", "[vllm, serve, a/b]", "[sleep, inf]"), nil},
+		"an endpoint that opts out":                 {endpoint("labels:", "annotations: {coldtrace.io/inject: 'false'}\n      labels:"), nil},
 		"an annotation with a typing error":         {endpoint("labels:", "annotations: {coldtrace.io/delivry: 'off'}\n      labels:"), nil},
 		"a namespace that switches the wrapper off": {endpoint(), []string{"--namespace-annotation", "coldtrace.io/delivery=off"}},
 		"a pod of a group":                          {groupPod, nil},
