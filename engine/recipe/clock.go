@@ -15,6 +15,7 @@ type clock struct {
 	form    form      // of the last stamp
 	own     form      // of the first line that said something of an engine
 	foreign bool      // stamps of other forms are by another clock: a runner's, in another zone
+	lead    string    // what stands before the heads of lines
 }
 
 // Between lines of one program: a longer step is by another clock, or what came before it was another program.
@@ -27,6 +28,15 @@ const (
 func apart(before, at time.Time) bool {
 	step := at.Sub(before)
 	return !before.IsZero() && (step < -stepBack || step > stepAhead)
+}
+
+// parse takes the next line apart.
+func (c *clock) parse(text []byte) head {
+	h := parse(text, c.lead)
+	if len(h.lead) > 0 {
+		c.lead = h.led(c.lead)
+	}
+	return h
 }
 
 // of is when a line was written, as well as can be told, and whether it says so itself. telling: it says something of an engine.

@@ -148,6 +148,55 @@ func TestWhatEnginesPrintIsToldAsItHappened(t *testing.T) {
 			log:    strings.Replace(sglangHead+sglangLoad+sglangTail, "[2026-03-01 12:06:00]", "[2026-03-01 12:05:50] Engine startup timings (s): load_weight=300.25, kv_cache_allocation=0.51, scheduler_e2e=330.00, cuda_graph={decode=9.00}, tokenizer_e2e=341.00\n[2026-03-01 12:06:00]", 1),
 			engine: "sglang", outcome: OutcomeReady, figures: map[string]any{"weights_load_seconds": 300.25},
 		},
+		"SGLang's graphs of 0.5.23": {
+			log: sglangHead + sglangLoad + "[2026-03-01 12:00:25] Load weight end. elapsed=20.00 s, type=M, avail mem=50.00 GB\n[2026-03-01 12:00:27] KV Cache is allocated. dtype: torch.bfloat16, #tokens: 44288, KV size: 2.00 GB\n" +
+				"[2026-03-01 12:00:28] Memory pool end. avail mem=40.00 GB\n[2026-03-01 12:00:30] Capture target decode CUDA graph begin. backend=full, num_tokens_per_req=1, avail mem=40.00 GB\n" +
+				"[2026-03-01 12:00:42] Capture target decode CUDA graph end. bs=[1, 2, 4], elapsed=12.00 s, mem usage=1.00 GB, avail mem=39.00 GB.\n" + sglangTail[strings.Index(sglangTail, "\n")+1:],
+			engine: "sglang", outcome: OutcomeReady, figures: map[string]any{"cuda_graph_capture_seconds": 12.0}, edges: map[string]string{"cuda_graph_capture": "30.00-42.00"},
+		},
+		"SGLang's graphs on NPUs": {
+			log: sglangHead + sglangLoad + "[2026-03-01 12:00:25] Load weight end. elapsed=20.00 s, type=M, avail mem=50.00 GB\n[2026-03-01 12:00:30] Capture target verify NPU graph begin. backend=full, num_tokens_per_req=1\n" +
+				"[2026-03-01 12:00:42] Capture target verify NPU graph end. bs=[1], elapsed=12.00 s, mem usage=1.00 GB.\n" + sglangTail,
+			engine: "sglang", outcome: OutcomeReady, figures: map[string]any{"cuda_graph_capture_seconds": 12.0},
+		},
+		"SGLang's weights after its graphs": {
+			log: sglangHead + sglangLoad + "[2026-03-01 12:00:09] Prepared capture-safe model in 4.00 s\n[2026-03-01 12:00:10] Capture target decode CUDA graph begin. backend=full\n" +
+				"[2026-03-01 12:00:20] Capture target decode CUDA graph end. bs=[1], elapsed=10.00 s, mem usage=1.00 GB\n" +
+				"[2026-03-01 12:00:45] Load weight end. Committed real weights after CUDA graph capture in 25.00 s (capture overlap window 10.00 s, startup overlap total 36.00 s)\n" + sglangTail,
+			engine: "sglang", outcome: OutcomeReady, figures: map[string]any{"weights_load_seconds": 25.0}, edges: map[string]string{"model_load": "5.00-9.00", "weights_load": "20.00-45.00"},
+		},
+		"a benchmark of TensorRT-LLM's C++ engine, which writes no times": {
+			log: "[TensorRT-LLM] TensorRT-LLM version: 0.16.0\n[03/01/2026-12:00:01] [TRT-LLM] [I] Preparing to run throughput benchmark...\n[03/01/2026-12:00:02] [TRT-LLM] [I] Initializing Executor.\n" +
+				"[TensorRT-LLM][INFO] MPI size: 1, MPI local size: 1, rank: 0\n[TensorRT-LLM][INFO] TRTGptModel maxNumSequences: 8\n[TensorRT-LLM][INFO] Loaded engine size: 8937 MiB\n" +
+				"[TensorRT-LLM][INFO] [MemUsageChange] Allocated 1013.01 MiB for execution context memory.\n[TensorRT-LLM][INFO] [MemUsageChange] Allocated 52.08 GiB for max tokens in paged KV cache (2730752).\n" +
+				"[TensorRT-LLM][INFO] Executor instance created by worker\n[03/01/2026-12:00:34] [TRT-LLM] [I] Executor started.\n[03/01/2026-12:00:34] [TRT-LLM] [I] Benchmark started.\n[03/01/2026-12:05:00] [TRT-LLM] [I] Collecting last stats...\n",
+			engine: "tensorrt_llm", version: "0.16.0", outcome: OutcomeEngineReady, figures: map[string]any{"kv_cache_tokens": int64(2730752)}, edges: map[string]string{"model_load": "2.00-34.00", "kernel_warmup": ""},
+		},
+		"a benchmark of its other one": {
+			log: "[TensorRT-LLM] TensorRT-LLM version: 0.20.0\n[03/01/2026-12:00:01] [TRT-LLM] [I] Starting TensorRT-LLM LLM init\n[03/01/2026-12:00:09] [TRT-LLM] [I] Rank 0 uses 8.46 GB for model weights.\n" +
+				"[03/01/2026-12:00:15] [TRT-LLM] [I] [Autotuner]: Autotuning process starts ...\n[03/01/2026-12:00:45] [TRT-LLM] [I] [Autotuner]: Autotuning process ends\n" +
+				"[03/01/2026-12:00:50] [TRT-LLM] [I] Starting benchmarking async task.\n[03/01/2026-12:02:00] [TRT-LLM] [I] Benchmark complete.\nValueError: not of the start\n",
+			engine: "tensorrt_llm", version: "0.20.0", outcome: OutcomeEngineReady,
+		},
+		"a server of which stderr alone is there": {
+			log: "(EngineCore pid=2) [W301 12:00:00.000000000 socket.cpp:764] [c10d] The client socket cannot be initialized\n" + shards(3) +
+				"(APIServer pid=1) INFO:     Application startup complete.\n(Worker_TP0 pid=3) torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.\n",
+			engine: "vllm", outcome: OutcomeReady,
+		},
+		"a trainer that dies when its engine is up": {
+			log: core(1, "Initializing a V1 LLM engine (v0.13.0) with config: model='m'") + core(2, "Starting to load model m...") +
+				core(9, "Model loading took 1.5 GiB memory and 7.000000 seconds") + core(20, "init engine (profile, create kv cache, warmup model) took 11.00 seconds") +
+				"(Trainer pid=1) Traceback (most recent call last):\n(Trainer pid=1)   File \"x.py\", line 1, in f\n(Trainer pid=1) torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.\n",
+			engine: "vllm", version: "0.13.0", outcome: OutcomeEngineReady,
+		},
+		"a trainer that dies before": {
+			log:    core(1, "Initializing a V1 LLM engine (v0.13.0) with config: model='m'") + core(2, "Starting to load model m...") + "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.\n",
+			engine: "vllm", version: "0.13.0", outcome: OutcomeFailed, reason: "cuda_out_of_memory",
+		},
+		"NCCL's port for those who ask it": {
+			log:    start + "(EngineCore_DP0 pid=2) [2026-03-01 12:00:07] node:2:3 [0] ras/client_support.cc:160 NCCL WARN Call to bind failed: Address already in use\n",
+			engine: "vllm", version: "0.13.0", outcome: OutcomeTruncated,
+		},
 		"a failed phase ends at the exception": {
 			log: start + "(EngineCore_DP0 pid=2) ERROR 03-01 12:00:20 [core.py:1] Traceback (most recent call last):\n(EngineCore_DP0 pid=2) ERROR 03-01 12:00:20 [core.py:1] KeyError: 'x'\n" +
 				"(APIServer pid=1) INFO 03-01 12:00:50 [x.py:1] shutting down\n", engine: "vllm", version: "0.13.0", outcome: OutcomeFailed, reason: "python_exception:KeyError",

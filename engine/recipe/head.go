@@ -17,19 +17,43 @@ type head struct {
 	level   []byte // INFO, WARNING, …
 	message []byte
 
-	dated bool // a collector's date was taken off
-	bar   int  // where a progress bar ends that the line was written behind
+	lead  []byte // what else stands before the line of vLLM's own logger: an application's stamp, name, sign
+	dated bool   // a collector's date was taken off
+	bar   int    // where a progress bar ends that the line was written behind
 }
 
-// parse takes a clean line apart.
-func parse(line []byte) head {
+// parse takes a clean line apart. What lines before it had before their heads, lead, is not its own.
+func parse(line []byte, lead string) head {
 	h := head{message: line, bar: barEnd(line)}
 	for rest := line[h.bar:]; rest != nil; {
 		h.message = bytes.TrimLeft(rest, " \t\r")
-		rest = h.prefix()
+		if rest = h.prefix(); rest == nil && lead != "" && shaped(h.message, lead) {
+			rest, lead = h.message[len(lead):], ""
+		}
 	}
 	h.logger()
 	return h
+}
+
+// maxLead is how long what stands before a head may be.
+const maxLead = 96
+
+// led is what stands before the head that a line has, in the shape that it has in others: digits are any. The lines of a
+// traceback have the same, and no head.
+func (h *head) led(before string) string {
+	lead := h.lead
+	if pid := bytes.Index(lead, []byte(" pid=")); pid >= 0 { // a process's name is the engine's own
+		lead = lead[:max(0, bytes.LastIndexByte(lead[:pid], '('))]
+	}
+	if len(lead) == 0 || len(lead) > maxLead || bytes.IndexByte(lead, '%') >= 0 {
+		return before
+	}
+	return string(bytes.Map(func(c rune) rune {
+		if c >= '0' && c <= '9' {
+			return '0'
+		}
+		return c
+	}, lead))
 }
 
 // barEnd is where a progress bar ends that a log line was written behind, because a bar has no end of its own: 0 where
@@ -224,7 +248,8 @@ func (h *head) logger() {
 	for i := bytes.IndexByte(near, ' '); i >= 0 && i+1 < len(near); {
 		if isDigit(near[i+1]) && shaped(near[i+1:], "00-00 00:00:00") {
 			level := bytes.TrimRight(near[:i], " ")
-			level = level[lastWord(level):] // a progress bar may stand before it, without a space
+			h.lead = level[:lastWord(level)]
+			level = level[len(h.lead):] // a progress bar may stand before it, without a space
 			if isLevel(level) {
 				h.level, h.stamp = level, near[i+1:i+1+len("01-02 15:04:05")]
 				h.place(h.message[i+1+len("01-02 15:04:05"):])

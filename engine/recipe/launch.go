@@ -35,6 +35,7 @@ type launch struct {
 	tracks   map[string]*track // phase -> its edges
 	order    []string
 	stages   []stage
+	lent     time.Time // of the last stage that a line without a time told of
 	hush     hush
 	sets     map[string]string               // attributes that a phase gets when it ends
 	figures  map[string]map[string][]float64 // figure -> rank -> values
@@ -177,7 +178,7 @@ func (s *launch) fail(at time.Time, f failure) bool {
 	if f.reason == "port_in_use" && f.hard {
 		s.ready, s.readyStamp = time.Time{}, "" // its server said that it is up before it tried to listen
 	}
-	if !s.ready.IsZero() || len(s.failures) >= 64 || s.passed(markWorking) && !s.engineTime().IsZero() {
+	if !s.ready.IsZero() || len(s.failures) >= 64 || s.outlived(f) {
 		return false // what a request dies of is none of the start's
 	}
 	f.at = at
@@ -193,6 +194,16 @@ func (s *launch) fail(at time.Time, f failure) bool {
 	}
 	s.failures = append(s.failures, f)
 	return true
+}
+
+// outlived says whether the start was over before a failure: its engine works, or it is a part of a program that has no
+// server of the engine's, as a trainer's, and is initialised.
+func (s *launch) outlived(f failure) bool {
+	if s.passed(markWorking) {
+		return !s.engineTime().IsZero()
+	}
+	server := s.passed(markLaunch) || s.passed(markServing) || apiServer(f.rank) || f.reason == "port_in_use"
+	return !server && !s.strong.IsZero() && !s.partsMissing()
 }
 
 // unraise forgets the latest exception of a rank.
@@ -217,7 +228,7 @@ func (s *launch) caught(rank string) {
 
 // interrupt: what the interrupted process was doing fails too, in the same chain of tracebacks. That is not the cause.
 func (s *launch) interrupt(at time.Time, rank string) {
-	if s.passed(markWorking) {
+	if s.outlived(failure{rank: rank}) {
 		return // as Ray does at a batch's end
 	}
 	if s.chained[rank] {

@@ -114,7 +114,7 @@ func TestTheHeadOfALogLine(t *testing.T) {
 		"plain":                                                                     "|||plain",
 		"":                                                                          "|||",
 	} {
-		h := parse([]byte(line))
+		h := parse([]byte(line), "")
 		if got := string(h.rank) + "|" + string(h.level) + "|" + string(h.stamp) + "|" + string(h.message); got != want {
 			t.Errorf("%s\n got %s\nwant %s", line, got, want)
 		}

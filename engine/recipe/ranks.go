@@ -40,8 +40,19 @@ func apiServer(rank string) bool {
 	return len(rank) >= len(name) && strings.EqualFold(rank[:len(name)], name)
 }
 
-// serverSays says whether a line comes from an API server. A server without a name can't be told from others.
-func (s *launch) serverSays(rank string) bool { return !apiServer(s.server) || apiServer(rank) }
+// saidBy says whether a line is of whom a rule is about. A server that introduced itself without a name can't be told from
+// others.
+func (s *launch) saidBy(whom, rank string) bool {
+	switch whom {
+	case "server":
+		return !apiServer(s.server) || apiServer(rank)
+	case "api_server":
+		return apiServer(rank)
+	case "nobody": // but whoever started it
+		return !strings.Contains(rank, "pid=")
+	}
+	return true
+}
 
 // meet takes note of a process.
 func (s *launch) meet(rank []byte) {

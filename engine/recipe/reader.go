@@ -62,7 +62,7 @@ func (r *Reader) Line(at time.Time, raw []byte) {
 	if len(text) == 0 {
 		return
 	}
-	h := parse(text)
+	h := r.clock.parse(text)
 	at, own := r.clock.of(at, h, text, len(r.hits) > 0)
 	r.read(line{at: at, own: own, early: !own && r.clock.latest.IsZero(), head: h, text: text})
 }
@@ -123,6 +123,7 @@ type line struct {
 	own   bool      // at is the line's own, not that of one before it
 	early bool      // no line before it had a time, nor has it
 	bar   bool      // it is a progress bar's
+	lent  bool      // at is that of a line before it that has none of its own either, and told of a stage
 	head
 	text []byte // the whole line, clean
 }
@@ -156,11 +157,11 @@ func (r *Reader) apply(l line, rule *rule) {
 	if rule.Starts && !bytes.HasPrefix(l.message, []byte(rule.literal())) {
 		return
 	}
-	if rule.Unnamed && len(l.rank) > 0 {
+	if !r.start.saidBy(rule.By, string(l.rank)) {
 		return
 	}
 	c, ok := rule.match(l.text[from:])
-	if !ok || !r.start.passed(rule.Needs) || rule.Unless != "" && r.start.passed(rule.Unless) || rule.Server && !r.start.serverSays(string(l.rank)) {
+	if !ok || !r.start.passed(rule.Needs) || rule.Unless != "" && r.start.passed(rule.Unless) {
 		return
 	}
 	l.bar = drawn(l.text[from:])
@@ -218,7 +219,11 @@ func (r *Reader) apply(l line, rule *rule) {
 		if rule.Fails == startup.ReasonEngineFailed && r.raised == r.pass {
 			s.unraise(rank) // the server's exception says no more than that
 		}
-		s.fail(l.at, failure{reason: rule.Fails, rank: rank, class: typed, hard: rule.Hard})
+		f := failure{reason: rule.Fails, rank: rank, class: typed, hard: rule.Hard}
+		if signal, ok := c.number("signal"); ok && died[int(signal)] != "" {
+			f.reason, f.hard = died[int(signal)], true
+		}
+		s.fail(l.at, f)
 	} else if rule.Phase != "" && rule.Edge != "begin" && !l.bar {
 		s.progressed(rank)
 	}

@@ -61,6 +61,8 @@ func (r *rule) check() error {
 	switch {
 	case err != nil:
 		return err
+	case !slices.Contains([]string{"", "server", "api_server", "nobody"}, r.By):
+		return fmt.Errorf("unknown by %q", r.By)
 	case !slices.Contains(marks, r.Mark) || !slices.Contains(marks, r.Needs):
 		return fmt.Errorf("unknown mark %q or %q", r.Mark, r.Needs)
 	case !slices.Contains(phases, r.Phase) || !slices.Contains(phases, r.Opens):

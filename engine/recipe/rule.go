@@ -27,8 +27,7 @@ type rule struct {
 	Mark       mark              `yaml:"mark"`
 	Needs      mark              `yaml:"needs"`
 	Unless     mark              `yaml:"unless"`
-	Server     bool              `yaml:"server"`  // said by the process that introduced itself, if processes are named
-	Unnamed    bool              `yaml:"unnamed"` // in a line without a process's prefix
+	By         string            `yaml:"by"` // whose line it is: server, api_server, nobody
 	Since      string            `yaml:"since"`
 	Before     string            `yaml:"before"`
 	Figures    map[string]string `yaml:"figures"`

@@ -123,7 +123,7 @@ func headed(log []byte) bool {
 	if coloured(log) {
 		log = clean(nil, log)
 	}
-	h := parse(log)
+	h := parse(log, "")
 	return len(log) == 0 || h.stamp != nil || log[0] == '{' || logged(log) || len(h.message) < len(bytes.TrimLeft(log, " \t")) || bytes.HasPrefix(log, []byte("INFO:"))
 }
 

@@ -50,15 +50,20 @@ func (s *launch) edge(l line, rank string, r *rule, c capture, embedded bool) {
 			s.sets[name] = value
 		}
 	}
+	now := s.stage()
+	l.lent = !l.own && !l.early && !l.bar && l.at.Equal(s.lent) // nobody knows when it was: the first that was so has that time
 	if r.Phase != "" {
 		s.phaseEdge(l, rank, r, c, embedded)
 	}
-	if r.Opens != "" {
+	if r.Opens != "" && !l.lent {
 		at := l.known(l.at)
 		if !l.own { // at is of a line before it, and what this one ends may have come between
 			at = later(at, s.stage().at)
 		}
 		s.opens(r, at)
+	}
+	if !l.own && !l.bar && s.stage() != now {
+		s.lent = l.at
 	}
 }
 
@@ -106,7 +111,9 @@ func (s *launch) phaseEdge(l line, rank string, r *rule, c capture, embedded boo
 	if l.early && parents[r.Phase] == "" {
 		s.stated += length
 	}
-	s.left(r.Phase, l.known(at))
+	if !l.lent {
+		s.left(r.Phase, l.known(at))
+	}
 	delete(t.open, rank)
 	delete(t.open, "") // a progress bar or a driver without a prefix opened it for all
 	if !has && !opened && len(t.spans[rank]) == 0 && isLoading(r.Phase) {
