@@ -28,7 +28,11 @@ func header(t *Trace, o Options) []line {
 	if t.group != nil {
 		lines = append([]line{first}, t.group.about()...)
 	}
-	lines = append(lines, line{{joined("trace "+t.ID, t.Start.UTC().Format("2006-01-02 15:04:05 UTC"), plural(t.Spans, "span")), dim}}, t.verdict())
+	lines = append(lines, line{{joined("trace "+t.ID, t.Start.UTC().Format("2006-01-02 15:04:05 UTC"), plural(t.Spans, "span")), dim}})
+	how := t.verdict()
+	for i, text := range wrap(how.text, o.width()-len("  ")) { // why it failed is not to be cut
+		lines = append(lines, line{{strings.Repeat("  ", min(i, 1)) + text, how.style}})
+	}
 	return slices.DeleteFunc(lines, func(l line) bool { return len(l) == 0 })
 }
 
@@ -52,25 +56,25 @@ func (t *Trace) title(f Facts) string {
 	return cmp.Or(f.Endpoint, f.Pod, f.Model, name)
 }
 
-func (t *Trace) verdict() line {
+func (t *Trace) verdict() segment {
 	o := t.Outcome()
 	took := seconds(t.took(o))
 	switch {
 	case o.InProgress():
-		return line{{printable(t.soFar(o, took)), yellow}}
+		return segment{printable(t.soFar(o, took)), yellow}
 	case !t.isStart() && !o.Failed():
-		return line{{"took " + took, plain}}
+		return segment{"took " + took, plain}
 	}
 	text := o.text(" after " + took)
 	if o.failed > 0 && !o.Failed() {
 		text += fmt.Sprintf(" (%d failed: %s)", o.failed, o.why(false))
-		return line{{printable(text), green}}
+		return segment{printable(text), green}
 	}
 	style := green
 	if o.Failed() {
 		style = red
 	}
-	return line{{printable(text), style}}
+	return segment{printable(text), style}
 }
 
 // soFar is what is known of a start that goes on.

@@ -86,7 +86,7 @@ type tickView struct {
 func (v *startView) draw() {
 	t := v.Trace
 	v.Facts = t.Facts()
-	v.Title, v.Verdict = t.title(v.Facts), t.verdict()[0].text
+	v.Title, v.Verdict = t.title(v.Facts), t.verdict().text
 	if t.group != nil {
 		for _, l := range t.group.about() {
 			v.Verdict += separator + l[0].text

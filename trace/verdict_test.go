@@ -157,7 +157,7 @@ func TestTheVerdictIsAsGoodAsWhatTheWholeStartTells(t *testing.T) {
 				}
 			}
 			built := Build(c.spans)[0]
-			if got := built.verdict()[0].text; got != c.verdict {
+			if got := built.verdict().text; got != c.verdict {
 				t.Errorf("verdict %q, want %q", got, c.verdict)
 			}
 			if got := built.Outcome().String(); got != c.list {
