@@ -99,6 +99,7 @@ crane append --base "$REGISTRY/sim:`+on.Tag()+`" --new_layer layer.tar --new_tag
 	}{
 		{"image-pull", changes{large, withEnv("SIM_SPEED", "4"), probe(0)}, changes{large, withEnv("SIM_SPEED", "4"), probe(0)}, 0},
 		{"readiness-probe", changes{withEnv("SIM_SPEED", "4"), probe(30)}, changes{withEnv("SIM_SPEED", "4"), probe(0)}, 1},
+		{"compile-cache", changes{probe(0)}, changes{withEnv("SIM_COMPILE_CACHE", "warm"), probe(0)}, 2.1}, // to load it
 	} {
 		t.Run(c.rule, func(t *testing.T) {
 			before := reported(t, dir, c.rule+"-before", c.flawed...)

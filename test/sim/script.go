@@ -22,7 +22,7 @@ var logs embed.FS
 //	@engine-ready | @warming                      the engine is initialised; the port answers 503
 //
 // STREAM is out or err; with a * the line is written once for each rank. Conditions: a version (<0.18, >=0.10.1),
-// compile or eager, download (the model is not a directory). Placeholders in TEXT are listed at player.value; {{ and }}
+// compile or eager, cold or warm (SIM_COMPILE_CACHE), download (the model is not a directory). Placeholders in TEXT are listed at player.value; {{ and }}
 // are braces.
 type step struct {
 	conditions []string

@@ -63,10 +63,11 @@ func newServer(e engine, given arguments, version string, start time.Time, stop 
 		ranks = 1
 	}
 	eager := given.has("--enforce-eager") || given.has("--disable-cuda-graph")
+	warm := os.Getenv("SIM_COMPILE_CACHE") == "warm"
 	s.player = &player{
 		out: os.Stdout, err: os.Stderr, version: version, speed: speed(), ranks: ranks, truth: s.truth, stop: stop, log: os.Getenv("SIM_LOG"),
 		facts: map[string]bool{
-			"eager": eager, "compile": !eager, "download": !isDir(model), "vllm": e.name == "vllm", "batch": e.batch,
+			"eager": eager, "compile": !eager, "warm": warm, "cold": !warm, "download": !isDir(model), "vllm": e.name == "vllm", "batch": e.batch,
 		},
 		values: map[string]string{
 			"model": model, "host": host, "port": port, "tp": strconv.Itoa(ranks), "eager": title(eager),
