@@ -5,16 +5,13 @@ package dashboard_test
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/coldtrace/coldtrace/dashboard"
+	"github.com/coldtrace/coldtrace/trace/tracetest"
 )
-
-var update = flag.Bool("update", false, "rewrite the chart's dashboards")
 
 func TestTheChartHasTheDashboards(t *testing.T) {
 	for name, render := range map[string]func() ([]byte, error){"grafana.json": dashboard.Grafana, "datadog.json": dashboard.Datadog} {
@@ -22,19 +19,7 @@ func TestTheChartHasTheDashboards(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		path := filepath.Join("../charts/coldtrace/dashboards", name)
-		if *update {
-			if err := os.WriteFile(path, got, 0o644); err != nil { //nolint:gosec // part of the chart
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !bytes.Equal(got, want) {
-			t.Errorf("%s is not what dashboard renders: run `make golden`", path)
-		}
+		tracetest.Golden(t, "../../charts/coldtrace/dashboards/"+name, string(got))
 		if !json.Valid(got) {
 			t.Errorf("%s is not JSON", name)
 		}
