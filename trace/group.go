@@ -37,7 +37,7 @@ func Collapse(traces []*Trace) []*Trace {
 			out = append(out, t)
 			continue
 		}
-		now = later(now, t.End)
+		now = startup.Later(now, t.End)
 		of[m.UID] = t
 		table.Put(m)
 		asked[[2]string{m.Namespace, m.Group.Key}] = true
@@ -103,7 +103,7 @@ func together(s group.Start, of map[string]*Trace) *Trace {
 	for _, m := range s.Members {
 		its := of[m.UID]
 		t.Spans += its.Spans
-		t.Start, t.End = earliest(t.Start, its.Start), later(t.End, its.End)
+		t.Start, t.End = earliest(t.Start, its.Start), startup.Later(t.End, its.End)
 		if its != first {
 			t.Roots = append(t.Roots, t.group.row(m, its))
 		}
@@ -231,13 +231,6 @@ func (g *several) heldUp() string {
 		return fmt.Sprintf("%s: created after %s, others %s", text, seconds(s.Took), seconds(s.Others))
 	}
 	return fmt.Sprintf("%s: %s %s, others %s", text, s.Phase, seconds(s.Took), seconds(s.Others))
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }
 
 func earliest(a, b time.Time) time.Time {

@@ -5,6 +5,7 @@ package group_test
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -271,6 +272,37 @@ var shapes = map[string]struct {
 	"all pods go before any is ready": {1000, []pod{
 		sts(0, "r1", "--nnodes", "2").deleted(0, 50), sts(1, "r1", "--nnodes", "2", "--headless").deleted(0, 52),
 	}},
+	"all of a group's pods that nothing numbers came, and are deleted before any is ready": {1000, []pod{
+		declared("prefill", "", "2").deleted(0, 50), declared("decode", "", "2").deleted(4, 51),
+	}},
+	"a worker that nothing numbers fails, and none is in its place yet": {500, []pod{
+		ksolo(0).ready(0, 10, 100), ksolo(1).failed(1, 50, "OOMKilled"),
+	}},
+	"a size that nobody can mean": {later, []pod{lws(0, 1_000_000_000, "a").going(0), lws(1, 1_000_000_000, "a").started(1, 15)}},
+	"an index beyond the size":    {later, []pod{lws(0, 3, "a").going(0), lws(7, 3, "a").started(1, 15)}},
+	"a size, an index and a rank that are no numbers": {1000, []pod{
+		relabelled(lws(0, 2, "a"), "worker-index", "first", "size", "many").ready(0, 10, 100), relabelled(lws(1, 2, "a"), "worker-index", "-1", "size", "-2").started(1, 9),
+	}},
+	"subgroups of a LeaderWorkerSet are of one group": {1000, []pod{
+		relabelled(lws(0, 4, "a"), "subgroup-index", "0", "subgroup-size", "2").ready(0, 20, 100), relabelled(lws(1, 4, "a"), "subgroup-index", "0", "subgroup-size", "2").started(1, 15),
+		relabelled(lws(2, 4, "a"), "subgroup-index", "1", "subgroup-size", "2").started(1, 14), relabelled(lws(3, 4, "a"), "subgroup-index", "1", "subgroup-size", "2").started(1, 90),
+	}},
+	"a StatefulSet that makes a node once the one before is ready": {1000, []pod{
+		sts(0, "r1", "--nnodes", "3", "--data-parallel-rank", "0").ready(0, 10, 100), sts(1, "r1", "--nnodes", "3", "--data-parallel-rank", "1").ready(101, 110, 200),
+		sts(2, "r1", "--nnodes", "3", "--data-parallel-rank", "2").ready(201, 210, 300),
+	}},
+	"of a StatefulSet's nodes that are ready one is made again": {1000, []pod{
+		sts(0, "r1", "--nnodes=2").ready(0, 10, 100), sts(1, "r1", "--nnodes=2", "--headless").started(0, 11).left(), again(sts(1, "r1", "--nnodes=2", "--headless")).started(500, 511),
+	}},
+	"an indexed Job that runs two of its four nodes at a time": {500, []pod{
+		job(0, "j1", "--nnodes", "4").started(0, 10), job(1, "j1", "--nnodes", "4", "--headless").started(0, 12),
+	}},
+	"a Ray cluster whose workers come as they are needed": {1000, []pod{
+		ray("head", "head", "c1").ready(0, 12, 90), ray("worker", "w-1", "c1").started(1, 30), ray("worker", "w-2", "c1").started(400, 430),
+	}},
+	"pods that do their work for a Ray cluster are none of it": {1000, []pod{
+		ray("redis-cleanup", "cleanup", "c1").ready(0, 12, 90), ray("submitter", "submit", "c1").ready(0, 12, 90),
+	}},
 	"one pod is created long after the others": {1000, []pod{
 		lws(0, 3, "a").ready(0, 20, 600), lws(1, 3, "a").started(1, 15), lws(2, 3, "a").started(400, 414),
 	}},
@@ -278,6 +310,20 @@ var shapes = map[string]struct {
 
 // server is a worker that serves as well.
 func server(p pod) pod { p.args, p.probed = []string{"--model", "a/b"}, true; return p }
+
+// ksolo is a pod of a KServe InferenceService with a head and a worker, which nothing numbers.
+func ksolo(i int) pod {
+	p := kinds["KServe"](i, 2, "a")
+	p.name = fmt.Sprint("kserve-", i)
+	return p
+}
+
+// relabelled changes what LeaderWorkerSet's controller says of a pod: a label, and an annotation.
+func relabelled(p pod, label, value, annotation, as string) pod {
+	p.labels, p.annotations = maps.Clone(p.labels), maps.Clone(p.annotations)
+	p.labels["leaderworkerset.sigs.k8s.io/"+label], p.annotations["leaderworkerset.sigs.k8s.io/"+annotation] = value, as
+	return p
+}
 
 // again is the pod that the controller makes in place of one.
 func again(p pod) pod { p.name += "+"; return p }

@@ -22,8 +22,9 @@ type Start struct {
 	Begin     time.Time // when its first pod was created
 	End       time.Time // zero: it goes on
 	Outcome   string    // one of startup's; empty: it goes on
-	// Missing are members that never came, by what they would be called.
+	// Missing are members that never came, by what they would be called: the first of them, if they are many.
 	Missing []string
+	lacking int // how many are not there: they never came, or failed and nothing says which pod is in their place
 	Parts   []Part
 	Limit   time.Time // when it is given up
 	// Partial: nobody can tell. Of an earlier making of the group pods may well be left that this one goes on with, or there was no
@@ -31,17 +32,38 @@ type Start struct {
 	Partial bool
 }
 
-// start tells one making. now decides only whether it took longer than anybody waits.
+// start tells one making. now decides only whether it took longer than anybody waits. Pods that are created once it is ready, in place
+// of others or since more are needed, are of no start of the group: whoever tells it at the time does not know of them.
 func (g *generation) start(earlier bool, now time.Time) Start {
+	created := slices.SortedFunc(slices.Values(g.members), func(a, b *Member) int { return a.Created.Compare(b.Created) })
+	var first time.Time // when one was ready: the group was not before
+	for _, m := range created {
+		if m.decides() && m.Well() && (first.IsZero() || m.Ended.Before(first)) {
+			first = m.Ended
+		}
+	}
+	for i, m := range created {
+		if i == 0 || first.IsZero() || !m.Created.After(first) {
+			continue
+		}
+		if s := g.of(created[:i], earlier, now); s.Well() && s.End.Before(m.Created) {
+			return s
+		}
+	}
+	return g.of(created, earlier, now)
+}
+
+// of tells the making as if it had these pods alone.
+func (g *generation) of(members []*Member, earlier bool, now time.Time) Start {
 	s := Start{Parts: g.parts}
 	latest := map[string]*Member{}
 	failed := false
-	for _, m := range g.members {
+	for _, m := range members {
 		s.Namespace, s.Key = m.Namespace, m.Group.Key
 		if s.Begin.IsZero() || m.Created.Before(s.Begin) {
 			s.Begin = m.Created
 		}
-		s.Limit = later(s.Limit, m.Created.Add(m.Timeout))
+		s.Limit = startup.Later(s.Limit, m.Created.Add(m.Timeout))
 		failed = failed || m.Outcome == startup.OutcomeFailed
 		known := latest[m.slot()]
 		if known == nil || cmp.Or(m.Created.Compare(known.Created), cmp.Compare(m.UID, known.UID)) > 0 {
@@ -54,7 +76,7 @@ func (g *generation) start(earlier bool, now time.Time) Start {
 	}
 	slices.SortFunc(s.Members, byPlace)
 	s.fill()
-	s.Partial = earlier && len(s.Missing) > 0 && !slices.ContainsFunc(s.Members, func(m *Member) bool { return !m.Well() })
+	s.Partial = earlier && s.lacking > 0 && !slices.ContainsFunc(s.Members, func(m *Member) bool { return !m.Well() })
 	s.conclude(failed, now)
 	return s
 }
@@ -65,36 +87,45 @@ func (s *Start) fill() {
 	declared := s.Size
 	if declared == 0 {
 		if !slices.ContainsFunc(s.Members, func(m *Member) bool { return m.Group.Role == startup.GroupLeader }) {
-			s.Missing = []string{string(startup.GroupLeader)}
+			s.Missing, s.lacking = []string{string(startup.GroupLeader)}, 1
 		}
 		s.Size = len(s.Members)
 		return
 	}
 	there := slices.DeleteFunc(slices.Clone(s.Members), func(m *Member) bool { return m.Group.Index == nil && m.over() && !m.Well() })
-	lacking := declared - len(there)
-	if lacking <= 0 {
+	if s.lacking = declared - len(there); s.lacking <= 0 {
 		s.Members = there
 		return
 	}
+	never := declared - len(s.Members)
 	taken, ok := s.numbered()
-	if !ok {
-		s.Missing = []string{fmt.Sprintf("%d of %d pods", lacking, declared)}
+	switch {
+	case never <= 0:
+		return
+	case !ok:
+		s.Missing = []string{fmt.Sprintf("%d of %d pods", never, declared)}
 		return
 	}
 	of := "pod "
 	if strings.HasPrefix(s.Key, "lws/") {
 		of = "worker "
 	}
-	for i := range declared {
-		label := of + strconv.Itoa(i)
-		if i == 0 {
-			label = string(startup.GroupLeader)
-		}
-		if !taken[i] && len(s.Missing) < lacking {
-			s.Missing = append(s.Missing, label)
+	for i := 0; i < declared && len(s.Missing) < min(never, mostNamed); i++ {
+		switch {
+		case taken[i]:
+		case i == 0:
+			s.Missing = append(s.Missing, string(startup.GroupLeader))
+		default:
+			s.Missing = append(s.Missing, of+strconv.Itoa(i))
 		}
 	}
+	if more := never - len(s.Missing); more > 0 {
+		s.Missing = append(s.Missing, strconv.Itoa(more)+" more")
+	}
 }
+
+// mostNamed is how many that never came are named: a pod may say that its group has a billion.
+const mostNamed = 20
 
 // numbered tells which numbers are taken, where all members count up from one leader.
 func (s *Start) numbered() (taken map[int]bool, ok bool) {
@@ -115,20 +146,20 @@ func (s *Start) conclude(failed bool, now time.Time) {
 	var well, bad, last time.Time
 	best, going, lost, left := "", false, false, false
 	for _, m := range s.Members {
-		last = later(last, m.Ended)
+		last = startup.Later(last, m.Ended)
 		left = left || !m.Gone && (m.Well() || !m.over())
 		switch {
 		case !m.decides():
 		case !m.over():
 			going = true
 		case m.Well():
-			well, best = later(well, m.Ended), better(best, m.Outcome)
+			well, best = startup.Later(well, m.Ended), better(best, m.Outcome)
 		default:
-			bad, lost = later(bad, m.Ended), lost || m.Group.Leads(m.UID)
+			bad, lost = startup.Later(bad, m.Ended), lost || m.Group.Leads(m.UID)
 		}
 	}
 	switch {
-	case len(s.Missing) == 0 && best != "" && !going && bad.IsZero():
+	case s.lacking <= 0 && best != "" && !going && bad.IsZero():
 		s.End, s.Outcome = well, best
 		return
 	case lost, !left && !bad.IsZero():
@@ -154,13 +185,6 @@ func (s *Start) Well() bool { return better(s.Outcome, "") != "" }
 func (s *Start) Unwatched() bool {
 	deciding := slices.DeleteFunc(slices.Clone(s.Members), func(m *Member) bool { return !m.decides() })
 	return len(deciding) > 0 && !slices.ContainsFunc(deciding, func(m *Member) bool { return !m.Unwatched })
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }
 
 // better is the outcome that tells more of whether the group serves.

@@ -59,7 +59,7 @@ func (r *replay) place(parent *trace.Node, old, begin time.Time) (end, sooner ti
 	for _, n := range r.inside[parent] {
 		p := placed{n, r.move(n, starts(n, before, old, begin))}
 		before = append(before, p)
-		end, sooner = later(end, n.End), later(sooner, p.end)
+		end, sooner = startup.Later(end, n.End), startup.Later(sooner, p.end)
 	}
 	return end, sooner
 }
@@ -69,7 +69,7 @@ func starts(n *trace.Node, before []placed, old, begin time.Time) time.Time {
 	var was, is time.Time
 	for _, p := range before {
 		if p.Start.Before(n.Start) && !p.End.After(n.Start.Add(tolerance(p.Node, n))) {
-			was, is = later(was, p.End), later(is, p.end)
+			was, is = startup.Later(was, p.End), startup.Later(is, p.end)
 		}
 	}
 	if was.IsZero() {
@@ -85,9 +85,9 @@ func (r *replay) move(n *trace.Node, begin time.Time) time.Time {
 	}
 	end, sooner := r.place(n, n.Start, begin)
 	if n.Waited() { // the other pod comes no sooner
-		return later(begin, n.End)
+		return startup.Later(begin, n.End)
 	}
-	return later(begin, sooner.Add(n.End.Sub(end))) // what it does after the last of them takes as long as it did
+	return startup.Later(begin, sooner.Add(n.End.Sub(end))) // what it does after the last of them takes as long as it did
 }
 
 // cover takes siblings apart that tell the same time: pod_ready lasts until the server answers, which its sibling startup
@@ -145,11 +145,4 @@ func tolerance(a, b *trace.Node) time.Duration {
 		}
 	}
 	return slack
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }
