@@ -76,11 +76,17 @@ func (t *Target) run(sp *pod.Span, facts *pod.Facts) container.Run {
 		run.Ready = sp.End
 	case ended:
 		run.Ended, run.Exit = sp.End, recipe.Exit{Code: exit}
+		if sp.Failure == reasonOutOfMemory { // which no exit code and, of a process that was killed, no line says
+			run.Reason = sp.Failure
+		}
 	default:
 		run.Ended, run.Reason = sp.End, sp.Failure // nobody saw how
 	}
 	return run
 }
+
+// reasonOutOfMemory is the container runtime's for a container of which the kernel killed a process for want of memory.
+const reasonOutOfMemory = "OOMKilled"
 
 // source is where an edge of a span comes from.
 func source(sp *pod.Span, edge string) startup.TimeSource {

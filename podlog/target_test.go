@@ -44,6 +44,10 @@ func TestTheRunsOfAContainer(t *testing.T) {
 			},
 			want: []string{"1: 2 ended 5 exit 137"},
 		},
+		"one that ran out of memory": {
+			status: corev1.ContainerStatus{State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 137, Reason: "OOMKilled", StartedAt: at(2), FinishedAt: at(5)}}},
+			want:   []string{"1: 2 ended 5 exit 137 OOMKilled"},
+		},
 		"none": {status: corev1.ContainerStatus{State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff"}}}},
 	} {
 		t.Run(name, func(t *testing.T) {

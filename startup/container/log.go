@@ -18,7 +18,7 @@ type Run struct {
 	Command string      // what it runs, as far as the pod says
 	Ended   time.Time   // zero: it runs
 	Exit    recipe.Exit // where it ended
-	Reason  string      // why it ended, where nobody saw how: the pod was deleted, or given up
+	Reason  string      // why it ended, where its exit does not say: it ran out of memory, the pod was deleted, or given up
 	Ready   time.Time   // when the kubelet found it ready; zero: it never did, or nobody knows
 	Probed  bool        // it asked: without a probe it finds everything ready that runs
 	// StartedBy and EndedBy are where Begin.At, and Ended or Ready, come from.
@@ -272,10 +272,11 @@ func (l *Log) Finish(now time.Time) {
 		s.Ready(l.run.Ready)
 	case l.run.Ended.IsZero():
 		s.settle(now)
-	case !gone && l.run.Reason != "": // else it may have been ready, here and below
+	case gone: // it may have been ready
+	case l.run.Reason != "" && !died: // nobody saw how it ended
 		s.End(l.run.Ended, nil, l.run.Reason)
-	case !gone:
-		s.End(l.run.Ended, &l.run.Exit, "")
+	default:
+		s.End(l.run.Ended, &l.run.Exit, l.run.Reason)
 	}
 }
 

@@ -152,6 +152,8 @@ func TestHowARunEndedMayBecomeKnownAfterItsLogWasBegun(t *testing.T) {
 		"a batch that is deleted did not end":     {log: "", run: Run{Begin: Begin{Role: startup.RoleBatch}, Ended: after(27), Reason: "deleted"}, reason: "deleted", end: 27},
 		"given up":                                {log: launched, run: Run{Ended: after(27), Reason: startup.ReasonTimedOut}, reason: startup.ReasonTimedOut, end: 27},
 		"failed":                                  {log: launched, run: Run{Ended: after(27), Exit: recipe.Exit{Code: 3}}, reason: "exit_code=3", end: 27},
+		"out of memory":                           {log: launched, run: Run{Ended: after(27), Exit: recipe.Exit{Code: 137}, Reason: "OOMKilled"}, reason: "OOMKilled", end: 27},
+		"out of memory before it says anything":   {log: "", run: Run{Ended: after(27), Exit: recipe.Exit{Code: 137}, Reason: "OOMKilled"}, reason: "OOMKilled", end: 27},
 		"it serves, and nobody asks it":           {log: up, up: 24},
 		"it goes on":                              {log: launched},
 		"deleted, but it had served a while then": {log: up, run: Run{Ended: after(50), Reason: "deleted"}, end: 24, up: 24},
