@@ -57,7 +57,7 @@ func (s *Start) lackAttempts(last int, kept, previous bool) {
 func (r *Reader) read(ctx context.Context, t *podlog.Target, run container.Run, previous bool, s *Start) {
 	what := "the log of container " + t.Container
 	going := r.Progress.reading(t, run, previous, pod.Skew(s.Outside))
-	log := going.log
+	log := going.Log
 	answer, err := going.read(ctx, t, r, podlog.Request{Previous: previous, Skew: pod.Skew(s.Outside), GoesOn: r.Progress != nil && !run.Over()})
 	switch {
 	case err != nil && previous && apierrors.IsBadRequest(err):

@@ -20,40 +20,34 @@ type Progress struct {
 
 // reading is how far a log was read.
 type reading struct {
-	log   *container.Log
+	podlog.Reading
 	skew  time.Duration
-	place podlog.Place
 	bytes int64
 	spent bool // its story was told as far as it went, since the log could not be read on
 }
 
-// stampLength is that of what stands before and behind a line.
-const stampLength = int64(len("2006-01-02T15:04:05.000000000Z \n"))
-
 // reading is where to go on in the log of a run: at its begin, unless it was read of.
 func (p *Progress) reading(t *podlog.Target, run container.Run, previous bool, skew time.Duration) *reading {
-	fresh := &reading{log: container.NewLog(run), skew: skew}
-	if p == nil {
-		return fresh
+	g := &reading{skew: skew}
+	if p != nil {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		key := fmt.Sprintf("%s/%s/%s/%s/%d/%v", t.Namespace, t.Pod, t.Container, run.At, run.Attempt, previous)
+		if known := p.readings[key]; known != nil && !known.spent && known.skew == skew && known.Log.Fits(run) {
+			g = known
+		}
+		if p.readings == nil {
+			p.readings = map[string]*reading{}
+		}
+		p.readings[key] = g
 	}
-	key := fmt.Sprintf("%s/%s/%s/%s/%d/%v", t.Namespace, t.Pod, t.Container, run.At, run.Attempt, previous)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	known := p.readings[key]
-	if known != nil && !known.spent && known.skew == skew && known.log.Fits(run) {
-		known.log.Over(run)
-		return known
-	}
-	if p.readings == nil {
-		p.readings = map[string]*reading{}
-	}
-	p.readings[key] = fresh
-	return fresh
+	g.Begin(run)
+	return g
 }
 
 // read reads on, no more than MaxLogBytes in all.
 func (g *reading) read(ctx context.Context, t *podlog.Target, r *Reader, of podlog.Request) (podlog.Answer, error) {
-	if g.log.Done() {
+	if g.Log.Done() {
 		return podlog.Answer{}, nil
 	}
 	if of.MaxBytes = r.MaxLogBytes; of.MaxBytes > 0 {
@@ -61,11 +55,7 @@ func (g *reading) read(ctx context.Context, t *podlog.Target, r *Reader, of podl
 			return podlog.Answer{Cut: true}, nil
 		}
 	}
-	of.After = g.place
-	answer, err := t.Read(ctx, r.Client, of, func(at time.Time, text []byte) bool {
-		g.bytes += stampLength + int64(len(text))
-		return g.log.Line(at, text)
-	})
-	g.place = answer.Place
+	answer, err := g.On(ctx, r.Client, t, of)
+	g.bytes += answer.Bytes
 	return answer, err //nolint:wrapcheck // told by what it is, see unread
 }

@@ -20,6 +20,9 @@ const (
 	maxParts    = 3           // of a run's log, of that size
 	patience    = time.Minute // a start that is over waits no longer for its log
 	lateWords   = 2 * time.Second
+	// drained is how long after a container's end is known its runtime may still write its last lines. Who waits longer finds the log of
+	// a crash loop's first attempt gone: the kubelet starts the second at once, and keeps the log of one that ended.
+	drained = 300 * time.Millisecond
 )
 
 // looks are how long a run goes on when its log is looked at in between: to see how far it is, since nothing else tells that a
@@ -52,7 +55,7 @@ const (
 //
 //	started     look         look                   ready   read, tell
 //	├───────────┼────────────┼──────────────────────┼───────┤
-//	            30 s         1 m                            2 s
+//	            30 s         1 m                            2 s, of one that ended 0.3 s
 type inside struct {
 	target  podlog.Target
 	compare bool // beside the wrapper: spans get keys of their own
@@ -66,9 +69,8 @@ type inside struct {
 
 // reading is how far the log of a run is read.
 type reading struct {
+	podlog.Reading
 	attempt  int
-	log      *container.Log // nil: not begun, or let go of
-	place    podlog.Place
 	heard    time.Time // when the log was last read to its end
 	looked   int
 	failed   int // requests for its end
@@ -103,6 +105,9 @@ func (in *inside) of(attempt int) *reading {
 // next is what to read now, nil if nothing; after how long there is more to read if nothing happens; and whether a run that is over
 // is not told yet. Awaited: nothing but the log tells when the target serves.
 func (in *inside) next(now time.Time, runs []container.Run, awaited bool, told func(attempt int) bool) (next *job, again time.Duration, pending bool) {
+	if in.job != nil && !in.job.begun {
+		in.job = nil // there is more to ask for by now, or less
+	}
 	for i := range runs {
 		run := &runs[i]
 		r := in.of(run.Attempt)
@@ -150,32 +155,33 @@ func (in *inside) due(now time.Time, r *reading, run *container.Run, all []conta
 	if r.noticed.IsZero() {
 		r.noticed = now
 	}
-	end := run.End().Add(lateWords)
+	whole := run.End().Add(lateWords) // from then on its log has all that it says
+	if last := r.noticed.Add(drained); run.Ready.IsZero() && last.Before(whole) {
+		whole = last
+	}
 	switch newest := all[len(all)-1].Attempt; {
-	case in.job != nil && (in.job.begun || now.Sub(r.noticed) < patience): // a reader has it, or will
+	case in.job != nil: // a reader has it
 		return patience
-	case r.heard.After(end):
+	case r.heard.After(whole):
 		in.finish(r, *run, now)
-	case run.Attempt < newest-1:
+	case run.Attempt < newest-1, run.Attempt < newest && !all[len(all)-1].Ended.IsZero(): // of those that ended the last one's is kept
 		in.giveUp(r, *run, unseenGone, now)
 	case run.Attempt < newest && in.asked >= maxLooks:
 		in.giveUp(r, *run, unseenRequests, now)
 	case r.failed >= maxTries, now.Sub(r.noticed) >= patience:
-		in.job = nil
 		in.giveUp(r, *run, unseenUnanswered, now)
 	}
-	return max(0, end.Sub(now), r.retry.Sub(now))
+	return max(0, whole.Sub(now), r.retry.Sub(now))
 }
 
 // finish tells a run by what was read.
 func (in *inside) finish(r *reading, run container.Run, now time.Time) {
-	r.begun(run)
-	r.log.Over(run)
-	r.log.Finish(now)
+	r.Begin(run)
+	r.Log.Finish(now)
 	switch in.unseen = ""; {
-	case r.log.Empty():
+	case r.Log.Empty():
 		in.unseen = unseenSilent
-	case r.log.HeadGone():
+	case r.Log.HeadGone():
 		in.unseen = unseenRotated
 	}
 	in.close(r, now)
@@ -187,15 +193,15 @@ func (in *inside) finish(r *reading, run container.Run, now time.Time) {
 // giveUp tells a run without its log: when it began and ended.
 func (in *inside) giveUp(r *reading, run container.Run, why string, now time.Time) {
 	in.unseen = why
-	r.log = nil
-	r.begun(run)
-	r.log.Unheard(now)
+	r.Log = nil
+	r.Begin(run)
+	r.Log.Unheard(now)
 	in.close(r, now)
 }
 
 func (in *inside) close(r *reading, now time.Time) {
-	r.spans, _ = r.log.Spans(now)
-	r.log, r.done, in.phase = nil, true, ""
+	r.spans, _ = r.Log.Spans(now)
+	r.Log, r.done, in.phase = nil, true, ""
 	if in.compare {
 		for i := range r.spans {
 			r.spans[i] = compared(r.spans[i])
@@ -222,13 +228,6 @@ func (in *inside) toldKey(attempt int) string {
 		return comparedKey + key
 	}
 	return key
-}
-
-// begun begins with a run's log, unless that is begun.
-func (r *reading) begun(run container.Run) {
-	if r.log == nil || !r.log.Fits(run) {
-		r.log, r.place = container.NewLog(run), podlog.Place{}
-	}
 }
 
 // undelivered are the spans that are told and were not delivered.

@@ -41,28 +41,33 @@ func TestWhenALogIsRead(t *testing.T) {
 		unseen  string
 		told    []string
 	}{
-		"not at once":                                   {runs: []container.Run{aRun(1, 0)}, age: s, again: 29 * s},
-		"after half a minute, in between":               {runs: []container.Run{aRun(1, 0)}, age: 30 * s, job: "1 look"},
-		"once for what was missed":                      {runs: []container.Run{aRun(1, 0)}, age: 4 * m, job: "1 look"},
-		"not again before the next time":                {runs: []container.Run{aRun(1, 0)}, age: 70 * s, before: func(in *inside) { in.of(1).looked, in.asked = 2, 2 }, again: 50 * s},
-		"no more than so often":                         {runs: []container.Run{aRun(1, 0)}, age: time.Hour, before: func(in *inside) { in.of(1).looked, in.asked = maxLooks, maxLooks }},
-		"as long as nothing else tells that it serves":  {runs: []container.Run{aRun(1, 0)}, age: 20 * m, awaited: true, before: func(in *inside) { in.of(1).looked, in.asked = maxLooks, maxLooks }, again: 10 * m},
-		"every quarter of an hour":                      {runs: []container.Run{aRun(1, 0)}, age: 45 * m, awaited: true, before: func(in *inside) { in.of(1).looked, in.asked = maxLooks+1, maxLooks+1 }, job: "1 look"},
-		"and not twice in one":                          {runs: []container.Run{aRun(1, 0)}, age: 45 * m, awaited: true, before: func(in *inside) { in.of(1).looked, in.asked = maxLooks+2, maxLooks+2 }, again: 15 * m},
-		"of the one attempt after many that goes on":    {runs: []container.Run{aRun(7, 0)}, age: 10 * m, awaited: true, before: func(in *inside) { in.asked = maxLooks }, again: 5 * m},
-		"by a leader that was not there for most of it": {runs: []container.Run{aRun(1, 0)}, age: 100 * m, awaited: true, job: "1 look"},
-		"not right when it is ready: it may say more":   {runs: []container.Run{aRun(1, 0, ready(20*s))}, age: 20 * s, again: 2 * s, pending: true},
-		"a moment after it is ready":                    {runs: []container.Run{aRun(1, 0, ready(20*s))}, age: 22 * s, job: "1 last", pending: true},
-		"whatever was asked before, when it is ready":   {runs: []container.Run{aRun(1, 0, ready(time.Hour))}, age: 2 * time.Hour, before: func(in *inside) { in.of(1).looked, in.asked = maxLooks, maxLooks }, job: "1 last", pending: true},
-		"not while another request is under way":        {runs: []container.Run{aRun(1, 0, ready(20*s))}, age: 30 * s, before: func(in *inside) { in.job = &job{begun: true} }, again: m, pending: true},
-		"not if it is told":                             {runs: []container.Run{aRun(1, 0, ready(20*s))}, age: 30 * s, before: func(in *inside) { in.of(1).done = true }},
-		"of a run that was followed, the one before":    {runs: []container.Run{aRun(1, 0, ended(5*s)), aRun(2, 6*s)}, age: 10 * s, job: "1 last previous", again: 26 * s, pending: true},
-		"what is older than that is gone":               {runs: []container.Run{aRun(1, 0, ended(5*s)), aRun(2, 6*s, ended(9*s)), aRun(3, 10*s)}, age: 12 * s, before: func(in *inside) { in.of(2).done = true }, again: 28 * s, unseen: unseenGone, told: []string{"in_container_startup"}},
-		"not each of many attempts":                     {runs: []container.Run{aRun(6, 0, ended(5*s)), aRun(7, 6*s)}, age: 10 * s, before: func(in *inside) { in.asked = maxLooks }, unseen: unseenRequests, told: []string{"in_container_startup#6"}},
-		"nobody answers":                                {runs: []container.Run{aRun(1, 0, ready(20*s))}, age: 30 * s, before: func(in *inside) { in.of(1).failed = maxTries }, unseen: unseenUnanswered, told: []string{"in_container_startup"}},
-		"again, a while after somebody did not answer":  {runs: []container.Run{aRun(1, 0, ready(20*s))}, age: 30 * s, before: func(in *inside) { in.of(1).failed, in.of(1).retry = 1, created.Add(33*s) }, again: 3 * s, pending: true},
-		"no reader had the time":                        {runs: []container.Run{aRun(1, 0, ready(20*s))}, age: 90 * s, before: func(in *inside) { in.job, in.of(1).noticed = &job{}, created.Add(20*s) }, unseen: unseenUnanswered, told: []string{"in_container_startup"}},
-		"nothing more, if it was read to its end":       {runs: []container.Run{aRun(1, 0, ready(20*s))}, age: 40 * s, before: func(in *inside) { in.of(1).heard = created.Add(30 * s) }, unseen: unseenSilent, told: []string{"in_container_startup"}},
+		"not at once":                                                {runs: []container.Run{aRun(1, 0)}, age: s, again: 29 * s},
+		"after half a minute, in between":                            {runs: []container.Run{aRun(1, 0)}, age: 30 * s, job: "1 look"},
+		"once for what was missed":                                   {runs: []container.Run{aRun(1, 0)}, age: 4 * m, job: "1 look"},
+		"not again before the next time":                             {runs: []container.Run{aRun(1, 0)}, age: 70 * s, before: func(in *inside) { in.of(1).looked, in.asked = 2, 2 }, again: 50 * s},
+		"no more than so often":                                      {runs: []container.Run{aRun(1, 0)}, age: time.Hour, before: func(in *inside) { in.of(1).looked, in.asked = maxLooks, maxLooks }},
+		"as long as nothing else tells that it serves":               {runs: []container.Run{aRun(1, 0)}, age: 20 * m, awaited: true, before: func(in *inside) { in.of(1).looked, in.asked = maxLooks, maxLooks }, again: 10 * m},
+		"every quarter of an hour":                                   {runs: []container.Run{aRun(1, 0)}, age: 45 * m, awaited: true, before: func(in *inside) { in.of(1).looked, in.asked = maxLooks+1, maxLooks+1 }, job: "1 look"},
+		"and not twice in one":                                       {runs: []container.Run{aRun(1, 0)}, age: 45 * m, awaited: true, before: func(in *inside) { in.of(1).looked, in.asked = maxLooks+2, maxLooks+2 }, again: 15 * m},
+		"of the one attempt after many that goes on":                 {runs: []container.Run{aRun(7, 0)}, age: 10 * m, awaited: true, before: func(in *inside) { in.asked = maxLooks }, again: 5 * m},
+		"by a leader that was not there for most of it":              {runs: []container.Run{aRun(1, 0)}, age: 100 * m, awaited: true, job: "1 look"},
+		"not right when it is ready: it may say more":                {runs: []container.Run{aRun(1, 0, ready(20*s))}, age: 20 * s, again: 2 * s, pending: true},
+		"a moment after it is ready":                                 {runs: []container.Run{aRun(1, 0, ready(20*s))}, age: 22 * s, job: "1 last", pending: true},
+		"whatever was asked before, when it is ready":                {runs: []container.Run{aRun(1, 0, ready(time.Hour))}, age: 2 * time.Hour, before: func(in *inside) { in.of(1).looked, in.asked = maxLooks, maxLooks }, job: "1 last", pending: true},
+		"not while another request is under way":                     {runs: []container.Run{aRun(1, 0, ready(20*s))}, age: 30 * s, before: func(in *inside) { in.job = &job{begun: true} }, again: m, pending: true},
+		"not if it is told":                                          {runs: []container.Run{aRun(1, 0, ready(20*s))}, age: 30 * s, before: func(in *inside) { in.of(1).done = true }},
+		"of a run that was followed, the one before":                 {runs: []container.Run{aRun(1, 0, ended(5*s)), aRun(2, 6*s)}, age: 10 * s, job: "1 last previous", again: 26 * s, pending: true},
+		"not right when it ended: its last words are on their way":   {runs: []container.Run{aRun(1, 0, ended(20*s))}, age: 20 * s, again: drained, pending: true},
+		"a moment after its end is seen":                             {runs: []container.Run{aRun(1, 0, ended(20*s))}, age: 21 * s, before: func(in *inside) { in.of(1).noticed = created.Add(21*s - drained) }, job: "1 last", pending: true},
+		"as soon as its end is seen, if that is late":                {runs: []container.Run{aRun(1, 0, ended(20*s))}, age: 22 * s, job: "1 last", pending: true},
+		"of two that ended the log of the first is gone":             {runs: []container.Run{aRun(1, 0, ended(5*s)), aRun(2, 6*s, ended(9*s))}, age: 12 * s, job: "2 last", pending: true, unseen: unseenGone, told: []string{"in_container_startup"}},
+		"at its end, instead of in between where nobody read it yet": {runs: []container.Run{aRun(1, 0, ended(30*s))}, age: 40 * s, before: func(in *inside) { in.job = &job{run: aRun(1, 0)} }, job: "1 last", pending: true},
+		"what is older than that is gone":                            {runs: []container.Run{aRun(1, 0, ended(5*s)), aRun(2, 6*s, ended(9*s)), aRun(3, 10*s)}, age: 12 * s, before: func(in *inside) { in.of(2).done = true }, again: 28 * s, unseen: unseenGone, told: []string{"in_container_startup"}},
+		"not each of many attempts":                                  {runs: []container.Run{aRun(6, 0, ended(5*s)), aRun(7, 6*s)}, age: 10 * s, before: func(in *inside) { in.asked = maxLooks }, unseen: unseenRequests, told: []string{"in_container_startup#6"}},
+		"nobody answers":                                             {runs: []container.Run{aRun(1, 0, ready(20*s))}, age: 30 * s, before: func(in *inside) { in.of(1).failed = maxTries }, unseen: unseenUnanswered, told: []string{"in_container_startup"}},
+		"again, a while after somebody did not answer":               {runs: []container.Run{aRun(1, 0, ready(20*s))}, age: 30 * s, before: func(in *inside) { in.of(1).failed, in.of(1).retry = 1, created.Add(33*s) }, again: 3 * s, pending: true},
+		"no reader had the time":                                     {runs: []container.Run{aRun(1, 0, ready(20*s))}, age: 90 * s, before: func(in *inside) { in.job, in.of(1).noticed = &job{}, created.Add(20*s) }, unseen: unseenUnanswered, told: []string{"in_container_startup"}},
+		"nothing more, if it was read to its end":                    {runs: []container.Run{aRun(1, 0, ready(20*s))}, age: 40 * s, before: func(in *inside) { in.of(1).heard = created.Add(30 * s) }, unseen: unseenSilent, told: []string{"in_container_startup"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := &inside{}
@@ -131,11 +136,11 @@ func TestALogIsBegunAnewWhenItMayHoldAnotherRunsLines(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := &reading{attempt: 1}
-			r.begun(run)
-			before := r.log
+			r.Begin(run)
+			before := r.Log
 			before.Line(created.Add(tc.last), []byte("a line"))
-			r.begun(tc.run)
-			if anew := r.log != before; anew != tc.anew {
+			r.Begin(tc.run)
+			if anew := r.Log != before; anew != tc.anew {
 				t.Errorf("anew: %v", anew)
 			}
 		})

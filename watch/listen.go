@@ -112,11 +112,6 @@ func (w *Watcher) hear(ctx context.Context, id types.UID) {
 	}
 	in, j := s.inside, s.inside.job
 	r := in.of(j.run.Attempt)
-	if r.done {
-		in.job = nil
-		w.mu.Unlock()
-		return
-	}
 	w.held -= in.holding()
 	j.begun = true
 	w.held += in.holding()
@@ -145,7 +140,7 @@ func (w *Watcher) hear(ctx context.Context, id types.UID) {
 		return
 	}
 	if !r.done && w.held >= maxHeld {
-		r.log, r.heard = nil, time.Time{}
+		r.Log, r.heard = nil, time.Time{}
 	}
 	w.held += in.holding()
 	w.queue.Add(id)
@@ -154,7 +149,7 @@ func (w *Watcher) hear(ctx context.Context, id types.UID) {
 // holding is how many logs are known in part, but for that which a reader has.
 func (in *inside) holding() (n int) {
 	for _, r := range in.runs {
-		if r.log != nil && (in.job == nil || !in.job.begun || in.job.run.Attempt != r.attempt) {
+		if r.Log != nil && (in.job == nil || !in.job.begun || in.job.run.Attempt != r.attempt) {
 			n++
 		}
 	}
@@ -166,15 +161,13 @@ var errOther = errors.New("the log is that of another run")
 
 // read makes one request.
 func (r *reading) read(ctx context.Context, w *Watcher, t *podlog.Target, j *job) (podlog.Answer, error) {
-	r.begun(j.run)
-	r.log.Over(j.run)
+	r.Begin(j.run)
 	ctx, cancel := context.WithTimeout(ctx, patience/2)
 	defer cancel()
-	answer, err := t.Read(ctx, w.client, podlog.Request{
-		Previous: j.previous, After: r.place, MaxBytes: maxLogBytes, GoesOn: true, Skew: j.skew, Within: w.cfg.LogAnswer,
-	}, r.log.Line)
-	r.place = answer.Place
-	if _, later := r.log.Foreign(); later && !j.previous {
+	answer, err := r.On(ctx, w.client, t, podlog.Request{
+		Previous: j.previous, MaxBytes: maxLogBytes, GoesOn: true, Skew: j.skew, Within: w.cfg.LogAnswer,
+	})
+	if _, later := r.Log.Foreign(); later && !j.previous {
 		err = errOther
 	}
 	return answer, err
@@ -206,7 +199,7 @@ func (w *Watcher) unheard(s *start, r *reading, j *job, why string, now time.Tim
 			w.serves(s, time.Time{}) // nobody will hear it say so
 		}
 	case why == unseenGone && !j.previous: // the container was started again before anybody said so
-		r.previous, r.log = true, nil
+		r.previous, r.Log = true, nil
 		r.failed++
 	case why == unseenUnanswered:
 		r.failed++
@@ -222,7 +215,7 @@ func (w *Watcher) unheard(s *start, r *reading, j *job, why string, now time.Tim
 // understood takes what a log has said up to a time. The caller holds the lock.
 func (w *Watcher) understood(s *start, r *reading, j *job, answer podlog.Answer, asked, now time.Time) {
 	in := s.inside
-	if cut := answer.Cut && !r.log.Done(); cut && j.last {
+	if cut := answer.Cut && !r.Log.Done(); cut && j.last {
 		if r.cut++; r.cut < maxParts {
 			return // the next part
 		}
@@ -230,7 +223,7 @@ func (w *Watcher) understood(s *start, r *reading, j *job, answer podlog.Answer,
 	} else if !cut {
 		r.heard = asked
 	}
-	if j.last && answer.Open && !r.log.Done() {
+	if j.last && answer.Open && !r.Log.Done() {
 		// An answer that breaks off ends like one whose last line goes on: a progress bar of a process that was killed.
 		switch r.failed++; {
 		case r.failed < maxTries:
@@ -241,7 +234,7 @@ func (w *Watcher) understood(s *start, r *reading, j *job, answer podlog.Answer,
 			return
 		}
 	}
-	if up := r.log.Up(); !up.IsZero() {
+	if up := r.Log.Up(); !up.IsZero() {
 		w.serves(s, up)
 	}
 	if j.last {
@@ -249,10 +242,10 @@ func (w *Watcher) understood(s *start, r *reading, j *job, answer podlog.Answer,
 		return
 	}
 	r.looked++
-	if r.looked >= maxLooks-1 && r.log.Engine() == "" {
+	if r.looked >= maxLooks-1 && r.Log.Engine() == "" {
 		w.serves(s, time.Time{}) // whatever it is, its log will not say
 	}
-	if _, open := r.log.Spans(now); len(open) > 0 {
+	if _, open := r.Log.Spans(now); len(open) > 0 {
 		in.phase = innermost(open)
 	}
 }
