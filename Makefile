@@ -45,9 +45,10 @@ drill: cluster-assets ## Ten minutes of pod creates while certificates, replicas
 	COLDTRACE_DRILL=1 KUBEBUILDER_ASSETS=$(BIN) go test -count 1 -timeout 40m -v -run Refused ./test/webhook
 
 .PHONY: drill-watch
-drill-watch: cluster-assets ## The watcher: 2,000 starts under 20 kills and 20 restarts, take-over, 100,000 pods (ten minutes)
+drill-watch: cluster-assets ## The watcher: 2,000 starts under 20 kills and 20 restarts, take-over, 5,000 logs of 300 kB, 100,000 pods (twenty minutes)
 	COLDTRACE_DRILL=1 KUBEBUILDER_ASSETS=$(BIN) go test -count 1 -v -run TakesTheWatchOver ./cmd/coldtrace
 	COLDTRACE_DRILL_STARTS=2000 COLDTRACE_DRILL_KILLS=20 COLDTRACE_DRILL_RESTARTS=20 KUBEBUILDER_ASSETS=$(BIN) go test -count 1 -timeout 20m -v -run HoweverLeadersEnd ./watch
+	COLDTRACE_SCALE_LOGS=5000 KUBEBUILDER_ASSETS=$(BIN) go test -count 1 -timeout 20m -v -run LogsAtScale ./watch
 	for pods in 10000 100000; do COLDTRACE_SCALE_PODS=$$pods go test -count 1 -v -run TestScale ./watch; done
 
 .PHONY: replay

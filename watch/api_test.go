@@ -3,6 +3,7 @@
 package watch_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -62,12 +63,12 @@ func startAPI(t *testing.T) *api {
 			return err
 		})
 	}
-	a.node(t, nodeName)
+	a.node(t, nodeName, 0)
 	return a
 }
 
-// node adds a node, whose kubelet the test plays.
-func (a *api) node(t *testing.T, name string) {
+// node adds a node, whose kubelet the test plays unless that is said to be at another port.
+func (a *api) node(t *testing.T, name string, port int32) {
 	t.Helper()
 	a.must(t, func(ctx context.Context) error {
 		node, err := a.client.CoreV1().Nodes().Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{
@@ -79,7 +80,7 @@ func (a *api) node(t *testing.T, name string) {
 			return err
 		}
 		node.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: a.logs.host}}
-		node.Status.DaemonEndpoints.KubeletEndpoint.Port = a.logs.port
+		node.Status.DaemonEndpoints.KubeletEndpoint.Port = cmp.Or(port, a.logs.port)
 		_, err = a.client.CoreV1().Nodes().UpdateStatus(ctx, node, metav1.UpdateOptions{})
 		return err
 	})

@@ -130,7 +130,7 @@ func (w *Watcher) lookAtAll() {
 	}
 }
 
-// pick chooses what to export now.
+// pick chooses what to export of a start now, nil if that is nothing, and says after how long to look again.
 func (w *Watcher) pick(id types.UID) (*parcel, time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -150,50 +150,62 @@ func (w *Watcher) pick(id types.UID) (*parcel, time.Duration) {
 		return nil, 0 // the lists' ends put all starts of the namespace into the queue
 	}
 	t := s.facts.Build(now, s.timeout)
-	if left = max(left, time.Millisecond); t.Outcome != pod.Open || len(t.Spans) == 0 {
-		left = 0
+	p, again := w.parcel(id, s, t, now)
+	if t.Outcome == pod.Open && len(t.Spans) > 0 {
+		again = sooner(again, max(left, time.Millisecond))
 	}
+	s.picked = p != nil // not to be shed meanwhile
+	return p, again
+}
+
+// parcel is what there is to export of a start whose timeline is known. The caller holds the lock.
+func (w *Watcher) parcel(id types.UID, s *start, t pod.Timeline, now time.Time) (*parcel, time.Duration) {
+	over := t.Outcome != pod.Open
 	if s.quiet {
-		if t.Outcome != pod.Open {
+		if over {
 			w.join(s, t)
 			w.finish(id, s)
 		}
-		return nil, left
+		return nil, 0
 	}
 	s.phase = t.Phase
-	if t.Outcome == pod.Open && !s.node {
+	if !over && !s.node {
 		// The event that the pod was scheduled may come before the pod that says where. A repeat of the span after a
 		// crash would know the node, and not be the same.
-		return nil, left
+		return nil, 0
 	}
 	more, unheard := w.plan(id, s, &t, now)
 	if p := s.told(t); p != nil {
-		s.picked = true
 		return p, time.Millisecond // the rest goes by itself
 	}
-	if unheard && s.facts.Awaited() && t.Outcome != pod.Open {
+	if over && unheard && s.facts.Awaited() {
 		return nil, more // the log may yet say that it served before
 	}
 	c := s.choose(t, s.facts.Witnessed(), unheard, now, w.cfg.Settle)
-	c.again = sooner(sooner(c.again, more), left)
 	w.dirty = w.dirty || c.note
 	if c.whole {
-		w.join(s, t)
-		w.link(s, c.spans)
+		w.conclude(s, t, c.spans)
 	}
-	s.picked = len(c.spans) > 0 // not to be shed meanwhile
-	if c.whole && !s.ended {
+	switch {
+	case len(c.spans) > 0:
+		return &parcel{subject: s.subject, choice: c, timeline: t}, sooner(c.again, more)
+	case c.whole:
+		w.finish(id, s)
+	}
+	return nil, sooner(c.again, more)
+}
+
+// conclude takes that all there will be of a start can be sent: its group waits no longer, and memory has room for so many that wait
+// for the receiver. The caller holds the lock.
+func (w *Watcher) conclude(s *start, t pod.Timeline, spans []startup.Span) {
+	w.join(s, t)
+	w.link(s, spans)
+	if !s.ended {
 		s.ended = true
 		w.waiting++
+		s.picked = len(spans) > 0
 		w.shed()
 	}
-	if len(c.spans) == 0 {
-		if c.whole {
-			w.finish(id, s)
-		}
-		return nil, c.again
-	}
-	return &parcel{subject: s.subject, choice: c, timeline: t}, c.again
 }
 
 // told is what the log tells and was not sent, nil if there is nothing.

@@ -61,6 +61,11 @@ func lead(kubeconfig, endpoint string) error {
 	if err != nil {
 		return err
 	}
+	dies, err := newDeath(os.Getenv(envLeaderDies))
+	if err != nil {
+		return err
+	}
+	cfg.Wrap(dies.transport)
 	lease, renew, retry := 8*time.Second, 6*time.Second, 500*time.Millisecond // long enough for a machine that is busy
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
 		Metrics: metricsserver.Options{BindAddress: "0"}, HealthProbeBindAddress: "0",
@@ -83,7 +88,7 @@ func lead(kubeconfig, endpoint string) error {
 	}
 	w, err := watch.New(watch.Config{
 		LogNamespaces: logs,
-		REST:          cfg, Namespace: ownNamespace, Exporter: exporter, Version: "test", Log: logr.Discard(),
+		REST:          cfg, Namespace: ownNamespace, Exporter: mortal{exporter, dies}, Version: "test", Log: logr.Discard(),
 		Policy: func() *config.Policy { return policy },
 	})
 	if err != nil {
@@ -157,7 +162,8 @@ func TestEveryStartIsDeliveredHoweverLeadersEnd(t *testing.T) {
 	if err := os.WriteFile(path, a.kubeconfig(t), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	phase := func(t *testing.T, label string, starts, ends int, signal syscall.Signal) []*scripted {
+	mb, requests, most := 0, 0, 0
+	phase := func(t *testing.T, label string, starts, ends int, signal syscall.Signal) {
 		t.Helper()
 		current, standby := newLeader(t, path, r.address), newLeader(t, path, r.address)
 		pods := make([]*scripted, starts)
@@ -191,6 +197,7 @@ func TestEveryStartIsDeliveredHoweverLeadersEnd(t *testing.T) {
 				t.Error("nobody leads")
 			}
 			pause(time.Duration(300+rand.IntN(2500)) * time.Millisecond)
+			mb = max(mb, memory(t, current.cmd.Process.Pid, "VmHWM"))
 			current.end(signal)
 			current, standby = standby, newLeader(t, path, r.address)
 		}
@@ -198,11 +205,13 @@ func TestEveryStartIsDeliveredHoweverLeadersEnd(t *testing.T) {
 		for i, s := range pods {
 			if s == nil || !r.wait(within(t, 60*time.Second), r.told(s.trace())) {
 				t.Errorf("start %d was not delivered", i)
+				continue
 			}
+			n := a.logs.requests(s)
+			requests, most = requests+n, max(most, n)
 		}
 		standby.end(syscall.SIGTERM)
 		current.end(syscall.SIGTERM)
-		return pods
 	}
 	// The first leader's first list must not find starts that are over: those are nobody's.
 	seed, err := a.create(t.Context(), podNamespace, "seed")
@@ -236,6 +245,10 @@ func TestEveryStartIsDeliveredHoweverLeadersEnd(t *testing.T) {
 	if total := r.count(startup.MetricTotalDuration); measured > killed || total > starts {
 		t.Errorf("%d groups were measured %d times, %d starts %d times", killed, measured, starts, total)
 	}
+	t.Logf("%.1f requests for logs a start, %d at most; peak RSS of a leader %d MB", float64(requests)/float64(starts), most, mb)
+	if most > mostRequests || mb > mostMB {
+		t.Errorf("want at most %d requests and %d MB", mostRequests, mostMB)
+	}
 	for _, d := range different {
 		t.Errorf("a repeated span is not what it was: %s", d)
 	}
@@ -259,6 +272,11 @@ func drillPod(label string, i, starts int) *corev1.Pod {
 func (r *receiver) count(metric string) (n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return r.times(metric)
+}
+
+// times is count for who holds the lock.
+func (r *receiver) times(metric string) (n int) {
 	for _, p := range r.values[metric] {
 		n += int(p.count) //nolint:gosec // small
 	}

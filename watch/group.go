@@ -118,6 +118,9 @@ func (w *Watcher) tellGroup(item types.UID) time.Duration {
 	if n == nil || !n.listed() {
 		return 0 // the lists' ends put all groups of the namespace into the queue
 	}
+	if w.outbox.stuck() {
+		return outboxInterval // the next leader can tell it as well
+	}
 	now := w.cfg.Clock.Now()
 	var again time.Duration
 	for _, s := range w.groups.Starts(namespace, key, now.Add(-afterLimit)) {

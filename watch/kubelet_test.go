@@ -20,10 +20,9 @@ type kubelet struct {
 	port int32
 
 	mu    sync.Mutex
-	logs  map[string]string        // by NAMESPACE/POD, with a trailing "?previous" for the attempt before
-	long  map[string]func() string // what is too much to be kept
-	fault map[string]fault         // by NAMESPACE/POD
-	asked map[string]int           // likewise
+	logs  map[string]string // by NAMESPACE/POD, with a trailing "?previous" for the attempt before
+	fault map[string]fault  // by NAMESPACE/POD
+	asked map[string]int    // likewise
 }
 
 // fault answers a pod's n-th request in its own way, if it reports true.
@@ -31,7 +30,7 @@ type fault func(n int, w http.ResponseWriter, r *http.Request, log string) bool
 
 func newKubelet(t testing.TB) *kubelet {
 	t.Helper()
-	k := &kubelet{logs: map[string]string{}, long: map[string]func() string{}, fault: map[string]fault{}, asked: map[string]int{}}
+	k := &kubelet{logs: map[string]string{}, fault: map[string]fault{}, asked: map[string]int{}}
 	server := httptest.NewTLSServer(k)
 	t.Cleanup(server.Close)
 	host, port, err := net.SplitHostPort(server.Listener.Addr().String())
@@ -56,12 +55,9 @@ func (k *kubelet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	k.mu.Lock()
 	log, ok := k.logs[key]
-	n, fault, long := k.asked[pod], k.fault[pod], k.long[key]
+	n, fault := k.asked[pod], k.fault[pod]
 	k.asked[pod]++
 	k.mu.Unlock()
-	if long != nil {
-		log, ok = long(), true
-	}
 	log = since(log, q.Get("sinceTime"))
 	if limit, err := strconv.Atoi(q.Get("limitBytes")); err == nil {
 		log = log[:min(limit, len(log))]
@@ -109,6 +105,13 @@ func (k *kubelet) fails(s *scripted, f fault) {
 }
 
 func (s *scripted) key() string { return s.pod.Namespace + "/" + s.pod.Name }
+
+// holds replaces what the container wrote.
+func (k *kubelet) holds(s *scripted, log string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.logs[s.key()] = log
+}
 
 // says is what the container wrote, from a time on, a line each five milliseconds.
 func (s *scripted) says(from time.Time, lines ...string) {

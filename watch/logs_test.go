@@ -6,7 +6,9 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,7 +56,7 @@ func newHearing(t *testing.T, a *api, change ...func(*watch.Config)) *hearing {
 		h.said.WriteString(args + "\n")
 	}, funcr.Options{Verbosity: 9})
 	run(t, newWatcher(t, a.rest, h.r.address, h.metrics, append([]func(*watch.Config){func(c *watch.Config) {
-		c.LogNamespaces, c.LogAnswer, c.Log = []string{"*"}, time.Second, log
+		c.LogNamespaces, c.LogAnswer, c.Log = []string{"*"}, 2*time.Second, log
 		c.Events = broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "coldtrace"})
 	}}, change...)...))
 	return h
@@ -484,29 +486,68 @@ func TestNoStartIsStuckWhateverAKubeletDoes(t *testing.T) {
 		w.(http.Flusher).Flush()
 		panic(http.ErrAbortHandler)
 	}
+	drip := func(pieces int, each time.Duration, end func()) fault {
+		return func(_ int, w http.ResponseWriter, r *http.Request, log string) bool {
+			for piece := range slices.Chunk([]byte(log), len(log)/pieces+1) {
+				_, _ = w.Write(piece)
+				w.(http.Flusher).Flush()
+				select {
+				case <-time.After(each):
+				case <-r.Context().Done():
+					return true
+				}
+			}
+			end()
+			return true
+		}
+	}
+	say := func(text string) fault {
+		return func(_ int, w http.ResponseWriter, _ *http.Request, _ string) bool {
+			_, _ = w.Write([]byte(text))
+			return true
+		}
+	}
+	redirect := func(_ int, w http.ResponseWriter, r *http.Request, _ string) bool {
+		http.Redirect(w, r, "https://elsewhere.example.com/", http.StatusFound)
+		return true
+	}
 	for name, tc := range map[string]struct {
 		fault  fault
 		lines  []string
 		after  time.Duration // the container's start
+		port   int32         // of the kubelet; 0: that of one that answers
 		unseen string        // empty: it is told all the same
 	}{
-		"500":                {fault: answer(http.StatusInternalServerError), lines: ofVLLM, unseen: "unanswered"},
-		"500 once":           {fault: once(answer(http.StatusInternalServerError)), lines: ofVLLM},
-		"404":                {fault: answer(http.StatusNotFound), lines: ofVLLM, unseen: "gone"},
-		"hangs":              {fault: hang, lines: ofVLLM, unseen: "unanswered"},
-		"hangs once":         {fault: once(hang), lines: ofVLLM},
-		"resets":             {fault: reset, lines: ofVLLM, unseen: "unanswered"},
-		"truncates":          {fault: truncate, lines: ofVLLM, unseen: "cut"},
-		"truncates once":     {fault: once(truncate), lines: ofVLLM},
-		"rotated":            {lines: []string{"INFO: 10.0.0.1 GET /health 200"}, after: time.Hour, unseen: "rotated"},
-		"nothing known":      {lines: []string{"hello", "world"}, unseen: "no_engine"},
-		"says nothing":       {lines: nil, unseen: "silent"},
-		"one line of 300 kB": {lines: append([]string{strings.Repeat("x", 300<<10)}, ofVLLM...)},
+		"401":                    {fault: answer(http.StatusUnauthorized), lines: ofVLLM, unseen: "forbidden"},
+		"403":                    {fault: answer(http.StatusForbidden), lines: ofVLLM, unseen: "forbidden"},
+		"429":                    {fault: answer(http.StatusTooManyRequests), lines: ofVLLM, unseen: "unanswered"},
+		"503 once":               {fault: once(answer(http.StatusServiceUnavailable)), lines: ofVLLM},
+		"redirects":              {fault: redirect, lines: ofVLLM, unseen: "unanswered"},
+		"nobody listens":         {port: closedPort(t), lines: ofVLLM, unseen: "unanswered"},
+		"no certificate":         {port: plainPort(t), lines: ofVLLM, unseen: "unanswered"},
+		"drips":                  {fault: drip(60, 5*time.Millisecond, func() {}), lines: ofVLLM},
+		"drips and resets":       {fault: drip(20, 5*time.Millisecond, func() { panic(http.ErrAbortHandler) }), lines: ofVLLM},
+		"drips slower than that": {fault: drip(4, 2*time.Second, func() {}), lines: ofVLLM, unseen: "unanswered"},
+		"a page of a proxy":      {fault: say("<html>\n<body>\n502 Bad Gateway\n</body>\n</html>\n"), lines: ofVLLM, unseen: "silent"},
+		"no stamps":              {fault: say(strings.Join(ofVLLM, "\n") + "\n"), lines: ofVLLM, unseen: "silent"},
+		"bytes that are no text": {lines: slices.Concat([]string{"\xff\xfe\x00\x01", strings.Repeat("\x00", 70<<10)}, ofVLLM, []string{"\x80"})},
+		"500":                    {fault: answer(http.StatusInternalServerError), lines: ofVLLM, unseen: "unanswered"},
+		"500 once":               {fault: once(answer(http.StatusInternalServerError)), lines: ofVLLM},
+		"404":                    {fault: answer(http.StatusNotFound), lines: ofVLLM, unseen: "gone"},
+		"hangs":                  {fault: hang, lines: ofVLLM, unseen: "unanswered"},
+		"hangs once":             {fault: once(hang), lines: ofVLLM},
+		"resets":                 {fault: reset, lines: ofVLLM, unseen: "unanswered"},
+		"truncates":              {fault: truncate, lines: ofVLLM, unseen: "cut"},
+		"truncates once":         {fault: once(truncate), lines: ofVLLM},
+		"rotated":                {lines: []string{"INFO: 10.0.0.1 GET /health 200"}, after: time.Hour, unseen: "rotated"},
+		"nothing known":          {lines: []string{"hello", "world"}, unseen: "no_engine"},
+		"says nothing":           {lines: nil, unseen: "silent"},
+		"one line of 300 kB":     {lines: append([]string{strings.Repeat("x", 300<<10)}, ofVLLM...)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			own := strings.ToLower(strings.ReplaceAll(name, " ", "-"))
-			h.node(t, own)
+			h.node(t, own, tc.port)
 			s := h.pod(t, "kubelet-"+own, argsOnly)
 			s.node = own
 			if tc.fault != nil {
@@ -533,6 +574,51 @@ func TestNoStartIsStuckWhateverAKubeletDoes(t *testing.T) {
 				})
 			}
 		})
+	}
+}
+
+// closedPort is one at which nobody listens.
+func closedPort(t *testing.T) int32 {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return int32(listener.Addr().(*net.TCPAddr).Port) //nolint:gosec // a port
+}
+
+// plainPort is that of a server that has no certificate.
+func plainPort(t *testing.T) int32 {
+	t.Helper()
+	server := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(server.Close)
+	return int32(server.Listener.Addr().(*net.TCPAddr).Port) //nolint:gosec // a port
+}
+
+// A kubelet that has started the container again, before its status says so, has another run's log where it is asked for this one's.
+func TestTheLogOfARunIsAskedForAgainWhenItIsAlreadyThatOfTheNext(t *testing.T) {
+	h := newHearing(t, startAPI(t))
+	s := h.pod(t, "restarted-meanwhile", argsOnly)
+	s.begins(t)
+	s.wrote("?previous", s.started.Time, append(slices.Clone(ofVLLM[:4]), "(EngineCore pid=9) torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB")...)
+	s.says(s.started.Add(time.Minute), ofVLLM[:2]...)
+	p, err := h.client.CoreV1().Pods(podNamespace).Get(t.Context(), s.pod.Name, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Status.ContainerStatuses[0].State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
+		ExitCode: 1, Reason: "Error", StartedAt: s.started, FinishedAt: metav1.NewTime(s.started.Add(3 * time.Second)),
+	}}
+	if _, err := h.client.CoreV1().Pods(podNamespace).UpdateStatus(t.Context(), p, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if why := textOf(h.told(t, s, startup.SpanStartup), startup.AttrReason); why != "cuda_out_of_memory" {
+		t.Errorf("startup failed by %q", why)
+	}
+	h.told(t, s, startup.SpanVLLMInit)
+	if n := h.logs.requests(s); n != 2 {
+		t.Errorf("%d requests", n)
 	}
 }
 

@@ -27,6 +27,7 @@ type outbox struct {
 	gone    int // how many there were before those
 	saved   int // how many of all a checkpoint knows of
 	known   chan struct{}
+	refused bool // the receiver did not take the last ones
 }
 
 func newOutbox(to Exporter) outbox { return outbox{to: to, known: make(chan struct{}, 1)} }
@@ -65,6 +66,13 @@ func (o *outbox) len() int {
 	return len(o.waiting)
 }
 
+// stuck tells that the receiver takes no values: what is told now waits in memory, and ends with the process.
+func (o *outbox) stuck() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.refused
+}
+
 func (o *outbox) run(ctx context.Context, w *Watcher) {
 	ticker := w.cfg.Clock.NewTicker(outboxInterval)
 	defer ticker.Stop()
@@ -90,6 +98,9 @@ func (o *outbox) flush(ctx context.Context, w *Watcher) {
 	}
 	// The end of the term does not cut it off: the receiver may have taken it all the same, and would take it twice.
 	err := o.to.ExportMeasurements(context.WithoutCancel(ctx), ms)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.refused = err != nil && !otlp.Permanent(err)
 	switch {
 	case err == nil:
 		w.metrics.measurements.WithLabelValues("exported").Add(float64(len(ms)))
@@ -98,8 +109,6 @@ func (o *outbox) flush(ctx context.Context, w *Watcher) {
 		w.metrics.measurements.WithLabelValues("refused").Add(float64(len(ms)))
 	default:
 		w.metrics.retries.Inc()
-		o.mu.Lock()
 		o.waiting, o.gone = append(ms, o.waiting...), o.gone-n
-		o.mu.Unlock()
 	}
 }

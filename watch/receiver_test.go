@@ -27,7 +27,9 @@ type receiver struct {
 	collectortrace.UnimplementedTraceServiceServer
 	collectormetrics.UnimplementedMetricsServiceServer
 	address string
-	broken  atomic.Bool // answers Unavailable
+	broken  atomic.Bool // answers Unavailable to spans
+	deaf    atomic.Bool // and to values
+	refused atomic.Int64
 	points  atomic.Int64
 
 	mu      sync.Mutex
@@ -88,6 +90,10 @@ type metricsReceiver struct {
 
 // Export implements the metrics service.
 func (m metricsReceiver) Export(_ context.Context, req *collectormetrics.ExportMetricsServiceRequest) (*collectormetrics.ExportMetricsServiceResponse, error) {
+	if m.r.deaf.Load() {
+		m.r.refused.Add(1)
+		return nil, status.Error(codes.Unavailable, "out of order")
+	}
 	m.r.mu.Lock()
 	defer m.r.mu.Unlock()
 	for _, rm := range req.ResourceMetrics {

@@ -16,7 +16,7 @@ import (
 
 // A StatefulSet that is scaled to zero and back has the same owner and revision: its pods join the part that is done with.
 func TestTheNextLeaderKnowsAGroupThatWasScaledToZeroAndBack(t *testing.T) {
-	w := &Watcher{restored: newRecord(), queue: workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[types.UID]())}
+	w := &Watcher{restored: newRecord(), queue: workqueue.NewTypedDelayingQueue[types.UID]()}
 	defer w.queue.ShutDown()
 	w.metrics = newMetrics(w)
 	first := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)

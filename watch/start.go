@@ -247,6 +247,5 @@ func (w *Watcher) forget(id types.UID, s *start) {
 		w.held -= s.inside.holding()
 	}
 	delete(w.starts, id)
-	w.queue.Forget(id)
 	w.dirty = true
 }

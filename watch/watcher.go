@@ -95,7 +95,7 @@ type Watcher struct {
 	client  kubernetes.Interface
 	nodes   *nodes
 	metrics *metrics
-	queue   workqueue.TypedRateLimitingInterface[types.UID]
+	queue   workqueue.TypedDelayingInterface[types.UID]
 	logs    workqueue.TypedInterface[types.UID] // starts whose log is to be read
 	gate    gate
 	outbox  outbox
@@ -189,8 +189,7 @@ func (w *Watcher) begin() {
 	w.silent, w.held = map[string]time.Time{}, 0
 	w.restored, w.dirty, w.version, w.term = nil, false, "", uuid.NewString()
 	w.gate.reset()
-	w.queue = workqueue.NewTypedRateLimitingQueue(
-		workqueue.NewTypedItemExponentialFailureRateLimiter[types.UID](100*time.Millisecond, 5*time.Second))
+	w.queue = workqueue.NewTypedDelayingQueue[types.UID]()
 	w.logs = workqueue.NewTyped[types.UID]()
 	w.began = w.cfg.Clock.Now()
 }

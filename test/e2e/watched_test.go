@@ -27,7 +27,7 @@ import (
 var watched = map[string]struct {
 	kind   string // Deployment or Job; a pod of its own if empty
 	run    []func(*corev1.Pod, *corev1.Container)
-	phases []string // spans from the log, each with a histogram unless the attempt failed
+	phases []string // spans from the log, each with a histogram
 	failed string   // reason of each attempt; empty: it gets ready
 	tries  int      // attempts to wait for, if it fails
 }{
@@ -37,6 +37,7 @@ var watched = map[string]struct {
 	"tgi":    {kind: "Deployment", run: altered(programs["argv-tgi"]), phases: []string{"tgi_init", startup.SpanServerReady}},
 	"sglang": {kind: "Deployment", run: altered(programs["argv-sglang"]), phases: []string{"sglang_init", startup.SpanModelLoad, startup.SpanServerReady}},
 	"job":    {kind: "Job", run: altered(programs["argv-vllm"], once), phases: []string{startup.SpanVLLMInit, startup.SpanModelLoad, startup.SpanServerReady}},
+	"batch":  {kind: "Job", run: altered(argv("python", "vllm_batch.py"), once, unprobed), phases: []string{startup.SpanVLLMInit, startup.SpanModelLoad}},
 	"lws": {run: altered(programs["argv-vllm"], func(pod *corev1.Pod, _ *corev1.Container) {
 		for key, value := range map[string]string{"name": "watched", "group-index": "0", "worker-index": "0", "group-key": "77ab"} {
 			pod.Labels["leaderworkerset.sigs.k8s.io/"+key] = value
@@ -44,6 +45,18 @@ var watched = map[string]struct {
 		pod.Annotations = map[string]string{"leaderworkerset.sigs.k8s.io/size": "2"}
 	}), phases: []string{startup.SpanVLLMInit, startup.SpanModelLoad, startup.SpanServerReady}},
 	"crash-loop": {run: altered(programs["argv-vllm"], withEnv("SIM_FAIL", "cuda_oom")), phases: []string{startup.SpanVLLMInit}, failed: "cuda_out_of_memory", tries: 2},
+	// Killed by the kernel: of a container that is started again the log is that of the attempt before, else that of the last.
+	"oom":       {run: altered(programs["argv-vllm"], outOfMemory), phases: []string{startup.SpanVLLMInit, startup.SpanModelLoad}, failed: "OOMKilled", tries: 2},
+	"oom-never": {kind: "Job", run: altered(programs["argv-vllm"], outOfMemory, once), phases: []string{startup.SpanVLLMInit, startup.SpanModelLoad}, failed: "OOMKilled", tries: 1},
+}
+
+// unprobed is a container that nothing asks whether it serves: a batch job's.
+func unprobed(_ *corev1.Pod, main *corev1.Container) { main.ReadinessProbe = nil }
+
+// outOfMemory takes more memory than the container may have once its model is loaded.
+func outOfMemory(pod *corev1.Pod, main *corev1.Container) {
+	withEnv("SIM_FAIL", "host_oom")(pod, main)
+	main.Resources.Limits[corev1.ResourceMemory] = resource.MustParse("96Mi")
 }
 
 func altered(c ...func(*corev1.Pod, *corev1.Container)) []func(*corev1.Pod, *corev1.Container) {
@@ -84,6 +97,7 @@ func TestWatchingAloneTellsWhatHappensInsideOfWhateverRuns(t *testing.T) {
 					}
 				}
 				checkInside(t, got, w.phases)
+				awaitPhases(ctx, t, "watched-"+name, w.phases)
 				return
 			}
 			got, err := on.AwaitTrace(ctx, string(pod.UID), func(tr *trace.Trace) bool { return len(named(tr, startup.SpanPodStartup, startup.SpanStartup)) == 2 })
@@ -115,7 +129,7 @@ func work(t *testing.T, kind, name string, change ...func(*corev1.Pod, *corev1.C
 	apps, jobs := on.Kube.AppsV1().Deployments(labelled), on.Kube.BatchV1().Jobs(labelled)
 	remove := apps.Delete
 	if kind == "Job" {
-		_, err = jobs.Create(t.Context(), &batchv1.Job{ObjectMeta: meta, Spec: batchv1.JobSpec{Template: template}}, metav1.CreateOptions{})
+		_, err = jobs.Create(t.Context(), &batchv1.Job{ObjectMeta: meta, Spec: batchv1.JobSpec{Template: template, BackoffLimit: new(int32)}}, metav1.CreateOptions{})
 		remove = jobs.Delete
 	} else {
 		_, err = apps.Create(t.Context(), &appsv1.Deployment{ObjectMeta: meta, Spec: appsv1.DeploymentSpec{

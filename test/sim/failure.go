@@ -40,6 +40,7 @@ var failures = map[string]struct {
 	"bad_flag":    {points: []string{"args"}, code: 2, act: badFlag},
 	"silent_kill": {points: []string{"compile", "kv", "weights"}, code: 137, act: bySignal(syscall.SIGKILL)},
 	"segfault":    {points: []string{"graphs", "kv", "weights"}, code: 139, act: bySignal(syscall.SIGSEGV)},
+	"host_oom":    {points: []string{"compile", "kv", "weights"}, code: 1, act: fillMemory},
 	"exit0":       {points: []string{"kv", "weights"}, code: 0},
 	"exit3":       {points: []string{"kv", "weights"}, code: 3},
 	"hang":        {points: []string{"compile", "kv", "weights"}, act: hang},
@@ -143,6 +144,21 @@ func bySignal(signal syscall.Signal) func(*player) int {
 		<-p.stopOrSoon()
 		return 128 + int(signal)
 	}
+}
+
+// fillMemory takes more memory than its container may have, for which the kernel kills it. Where nothing limits it, it stops at a GiB.
+func fillMemory(p *player) int {
+	const chunk, most = 16 << 20, 1 << 30
+	var held [][]byte
+	for len(held) < most/chunk {
+		b := make([]byte, chunk)
+		for i := 0; i < chunk; i += 4096 {
+			b[i] = 1 // else it is not there
+		}
+		held = append(held, b)
+	}
+	p.mutter("err", fmt.Sprintf("MemoryError: nothing limits memory to less than %d MiB", len(held)*chunk>>20))
+	return 1
 }
 
 // escape keeps braces in text that is not a template.
