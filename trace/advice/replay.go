@@ -122,7 +122,7 @@ func covering(nodes []*trace.Node, n *trace.Node) *trace.Node {
 
 // common is for how long both were under way.
 func common(a, b *trace.Node) time.Duration {
-	from, to := later(a.Start, b.Start), a.End
+	from, to := startup.Later(a.Start, b.Start), a.End
 	if b.End.Before(to) {
 		to = b.End
 	}
