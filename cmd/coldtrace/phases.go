@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/coldtrace/coldtrace/engine/recipe"
+	"github.com/coldtrace/coldtrace/trace/text"
 )
 
 // ofTrace begins a request of OTLP JSON, or an answer of Tempo.
@@ -64,6 +65,9 @@ and outcome it finds. Times are those in the lines.`,
 			result, err := recipe.ReadLog(log, options)
 			if err != nil {
 				return fmt.Errorf("read %s: %w", args[0], err)
+			}
+			if result.Cut {
+				cmd.PrintErrf("%s is cut short: this is what can be read of it.\n", args[0])
 			}
 			if asJSON {
 				return printPhasesJSON(cmd.OutOrStdout(), result)
@@ -161,8 +165,14 @@ func printPhases(w io.Writer, r recipe.Result) error {
 	if r.Reason != "" {
 		outcome += " (" + r.Reason + ")"
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "%s %s\t%s\n\nPHASE\tSTART\tSECONDS\t\n", r.Engine, r.Version, outcome)
+	var b strings.Builder
+	if begin := r.Engine + " " + r.Version; text.Columns(begin)+2+text.Columns(outcome) <= screenWidth {
+		fmt.Fprintf(&b, "%s  %s\n\n", begin, outcome)
+	} else {
+		fmt.Fprintf(&b, "%s\n  %s\n\n", begin, outcome)
+	}
+	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "PHASE\tSTART\tSECONDS\t")
 	depth := map[string]int{}
 	for _, p := range r.Phases {
 		if p.Parent != "" {
@@ -190,31 +200,47 @@ func printPhases(w io.Writer, r recipe.Result) error {
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("print phases: %w", err)
 	}
-	return printSilences(w, r)
+	addSilences(&b, r)
+	for line := range strings.Lines(b.String()) { // what is cut of a table is a reason, which stands above it
+		if _, err := fmt.Fprintln(w, strings.TrimRight(text.Clip(strings.TrimSuffix(line, "\n"), screenWidth), " ")); err != nil {
+			return fmt.Errorf("print phases: %w", err)
+		}
+	}
+	return nil
 }
 
-// printSilences shows the longest times without a line, and the lines around them.
-func printSilences(w io.Writer, r recipe.Result) error {
-	var b strings.Builder
+// screenWidth is how wide a terminal is.
+const screenWidth = 80
+
+// addSilences shows the longest times without a line, and the lines around them.
+func addSilences(b *strings.Builder, r recipe.Result) {
 	if r.Untimed {
-		_, err := fmt.Fprintln(w, "\nNo line has a time: lengths are those that lines state.")
-		return err //nolint:wrapcheck // of the terminal
+		b.WriteString("\nNo line has a time: lengths are those that lines state.\n")
+		return
 	}
-	fmt.Fprintf(&b, "\n%.1f %% of the time has a name.", 100*r.Named)
+	fmt.Fprintf(b, "\n%.1f %% of the time has a name.", 100*r.Named)
 	if len(r.Silences) > 0 {
 		b.WriteString(" The longest silences:")
 	}
+	b.WriteString("\n")
 	for _, s := range r.Silences {
-		fmt.Fprintf(&b, "\n\n%.0f s from %s on, in %s, after %s, before %s", s.Length().Seconds(), s.Start.Format(time.TimeOnly),
-			orNothing(s.Phase), orNothing(s.After), orNothing(s.Before))
+		b.WriteString("\n")
+		wrap(b, "", fmt.Sprintf("%.0f s from %s on, in %s, after %s, before %s", s.Length().Seconds(), s.Start.Format(time.TimeOnly),
+			orNothing(s.Phase), orNothing(s.After), orNothing(s.Before)))
 		for _, line := range s.Lines {
-			b.WriteString("\n  " + line)
+			wrap(b, "  ", text.Printable(line))
 		}
 	}
-	if _, err := fmt.Fprintln(w, b.String()); err != nil {
-		return fmt.Errorf("print silences: %w", err)
+}
+
+// wrap adds a text in lines that fit a terminal, the first of them indented by less than the others.
+func wrap(b *strings.Builder, indent, s string) {
+	for i, line := range text.Wrap(s, screenWidth-len(indent)-2) {
+		if i == 1 {
+			indent += "  "
+		}
+		b.WriteString(indent + line + "\n")
 	}
-	return nil
 }
 
 func orNothing(phase string) string {

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -13,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/coldtrace/coldtrace/trace/text"
 )
 
 const fixtures = "../../engine/recipe/testdata/"
@@ -66,6 +69,53 @@ func TestPhasesPrintsATableAndTakesTheExitStatus(t *testing.T) {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)
 		}
+	}
+}
+
+func TestPhasesFitsATerminal(t *testing.T) {
+	logs, err := filepath.Glob(fixtures + "*.log")
+	if err != nil || len(logs) == 0 {
+		t.Fatal(logs, err)
+	}
+	long := filepath.Join(t.TempDir(), "long.log")
+	name := "An" + strings.Repeat("Unexpected", 8) + "Error"
+	if err := os.WriteFile(long, []byte("INFO 03-01 12:00:00 [core.py:1] Initializing a V1 LLM "+"engine (v0.23.1rc1.dev1201+gd08eebad1.d20260717) with config: model='m'\n"+
+		"INFO 03-01 12:00:20 [x.py:1] Starting to "+"load model "+strings.Repeat("m", 300)+"...\nTraceback (most recent call last):\n"+name[:60]+": x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, log := range append(logs, long) {
+		out, err := phases(t, log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(out) {
+			if text.Columns(strings.TrimSuffix(line, "\n")) > 80 && !strings.Contains(line, "(python_exception:") {
+				t.Errorf("%s: %s", filepath.Base(log), line)
+			}
+		}
+	}
+}
+
+func TestPhasesSaysThatAFileIsCutShort(t *testing.T) {
+	raw, err := os.ReadFile(fixtures + "vllm-0.19.0.log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	if _, err := w.Write(raw); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	cut := filepath.Join(t.TempDir(), "engine.log.gz")
+	if err := os.WriteFile(cut, packed.Bytes()[:packed.Len()*3/4], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := phases(t, cut)
+	if err != nil || !strings.Contains(out, "engine.log.gz is cut short") || !strings.Contains(out, "vllm 0.19.0  truncated") {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 

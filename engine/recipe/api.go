@@ -71,6 +71,8 @@ type Result struct {
 	Phases  []Phase
 	// Untimed says that no line has a time: of a phase there is the length that a line states, and of others that they were.
 	Untimed bool `json:",omitempty"`
+	// Cut says that the log's file ends before what it was packed in does.
+	Cut bool `json:",omitempty"`
 	// Named is the share of the time from the engine's begin to ready, or to the end, that lies in a phase other than its
 	// init as a whole; of a log without times 0.
 	Named float64

@@ -182,34 +182,78 @@ func (x *export) backwards(sample []byte) bool {
 	return false
 }
 
-// maxDocument is how long a document may be: unlike lines, what it says is in memory as a whole, to be sorted.
+// maxDocument is how much of a document is in memory, to be sorted. What is longer comes as it stands there.
 const maxDocument = 8 << 20
 
-var errDocument = errors.New("an export that is one JSON document, or has the newest first, of more than 8 MiB: export it as JSON lines, the oldest first")
+var errDocument = errors.New("an export of more than 8 MiB that is not in the order of time: export it with the oldest line first")
 
-// whole reads a document, or lines that have to be sorted, an entry at a time.
+// document reads what an export holds that is one JSON value, or has the newest first, an entry at a time.
+type document struct {
+	*export
+	in     *bufio.Reader
+	values *json.Decoder
+	lists  int // how many further in the next entries are; 0: they are no list's
+	opened bool
+	lines  []exportedLine // that come next
+	rest   bool           // more follow
+	latest time.Time
+	out    bytes.Buffer
+}
+
 func (x *export) whole(in *bufio.Reader, list bool) io.Reader {
 	sample, _ := in.Peek(sampled) // less is all of it
-	limited := &io.LimitedReader{R: in, N: maxDocument + 1}
-	values := json.NewDecoder(limited)
-	var all []exportedLine
-	for more := !list || descend(values, listDepth(sample)); more; more = list && descend(values, 1) {
-		for values.More() {
-			var value json.RawMessage
-			if values.Decode(&value) != nil {
-				break // cut off: what came before is a log
-			}
-			all = append(all, entries(value)...)
+	d := &document{export: x, in: in, values: json.NewDecoder(in), rest: true, opened: !list}
+	if list {
+		d.lists = listDepth(sample)
+	}
+	for d.rest && d.values.InputOffset() <= maxDocument {
+		d.lines = append(d.lines, d.next()...)
+	}
+	if !d.rest {
+		inOrder(d.lines)
+	}
+	return d
+}
+
+// next are the lines in the next value, if there is one.
+func (d *document) next() []exportedLine {
+	for !d.opened || !d.values.More() {
+		if d.opened = d.lists > 0 && descend(d.values, d.lists); !d.opened {
+			d.rest = false
+			return nil
 		}
+		d.lists = 1
 	}
-	if limited.N <= 0 {
-		return failing{errDocument}
+	var value json.RawMessage
+	if d.values.Decode(&value) != nil {
+		d.rest = false // cut off: what came before is a log
+		return nil
 	}
-	if _, err := in.Peek(1); err != nil && !errors.Is(err, io.EOF) {
-		return failing{err}
+	return entries(value)
+}
+
+// Read implements io.Reader.
+func (d *document) Read(to []byte) (int, error) {
+	for d.out.Len() == 0 && (len(d.lines) > 0 || d.rest) {
+		if len(d.lines) == 0 {
+			d.lines = d.next()
+			continue
+		}
+		line := d.lines[0]
+		d.lines = d.lines[1:]
+		if apart := d.latest.Sub(line.at); apart > stepBack && !line.at.IsZero() {
+			return 0, errDocument
+		}
+		d.latest = later(d.latest, line.at)
+		d.write(&d.out, line)
 	}
-	inOrder(all)
-	return &sorted{export: x, lines: all}
+	if d.out.Len() == 0 {
+		if _, err := d.in.Peek(1); err != nil {
+			return 0, err //nolint:wrapcheck // whoever reads a log says so
+		}
+		return 0, io.EOF
+	}
+	return d.out.Read(to) //nolint:wrapcheck // there is something
 }
 
 // listDepth is in how many lists a document's lines are: what is longer than a sample holds them rather than is one, as a stream
@@ -267,27 +311,6 @@ func inOrder(lines []exportedLine) {
 	}
 	slices.SortStableFunc(lines, func(a, b exportedLine) int { return a.at.Compare(b.at) })
 }
-
-// sorted reads lines.
-type sorted struct {
-	*export
-	lines []exportedLine
-	out   bytes.Buffer
-}
-
-// Read implements io.Reader.
-func (s *sorted) Read(to []byte) (int, error) {
-	for ; s.out.Len() == 0 && len(s.lines) > 0; s.lines = s.lines[1:] {
-		s.write(&s.out, s.lines[0])
-	}
-	return s.out.Read(to) //nolint:wrapcheck // io.EOF
-}
-
-// failing is a reader of nothing but an error.
-type failing struct{ err error }
-
-// Read implements io.Reader.
-func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 // entries are the lines in a value: a string, an object that holds one, a pair of a time and a line as Loki's answers have it, a
 // row of fields as CloudWatch Insights' have it, a table as Azure's, or lists of those.

@@ -7,6 +7,7 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"reflect"
@@ -14,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -220,13 +222,11 @@ func TestWhatAnEngineWritesInJSONIsNoExport(t *testing.T) {
 }
 
 func TestWhatCannotBeUnpackedSaysWhy(t *testing.T) {
-	long := "[" + strings.Repeat(`{"insertId":"1","timestamp":"2026-03-01T12:00:00Z","textPayload":"x"},`, maxDocument/60)
-	zipped := packed(t, start+finish, func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriter(w), nil })
 	for name, c := range map[string]struct{ log, says string }{
-		"xz":                     {"\xfd7zXZ\x00\x00", "xz"},
-		"bzip2":                  {"BZh91AY&SY", "bzip2"},
-		"gzip that is cut off":   {zipped[:len(zipped)/2], io.ErrUnexpectedEOF.Error()},
-		"a document without end": {long, errDocument.Error()},
+		"xz":    {"\xfd7zXZ\x00\x00", "xz"},
+		"bzip2": {"BZh91AY&SY", "bzip2"},
+		"gzip that is cut off before an engine speaks": {packed(t, start, func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriter(w), nil })[:12], io.ErrUnexpectedEOF.Error()},
+		"a long document, the newest first":            {array(long(t), true), errDocument.Error()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := ReadLog(strings.NewReader(c.log), LogOptions{}); err == nil || !strings.Contains(err.Error(), c.says) {
@@ -234,8 +234,61 @@ func TestWhatCannotBeUnpackedSaysWhy(t *testing.T) {
 			}
 		})
 	}
-	if _, err := ReadLog(failing{os.ErrClosed}, LogOptions{}); !errors.Is(err, os.ErrClosed) {
+	if _, err := ReadLog(iotest.ErrReader(os.ErrClosed), LogOptions{}); !errors.Is(err, os.ErrClosed) {
 		t.Error(err)
+	}
+}
+
+// long are an export's lines of a start, longer than a document may be that is sorted.
+func long(t *testing.T) string {
+	t.Helper()
+	var filler strings.Builder
+	for i := range 60_000 {
+		fmt.Fprintf(&filler, "(EngineCore_DP0 pid=2) INFO 03-01 12:00:05 [x.py:%d] %s\n", i, strings.Repeat("nothing ", 6))
+	}
+	out := each(start+filler.String()+finish, func(n int, at time.Time, line string) any {
+		return object{"insertId": fmt.Sprint(n), "timestamp": at.Format(time.RFC3339Nano), "textPayload": line}
+	})
+	if len(out) < maxDocument+1<<20 {
+		t.Fatalf("%d bytes are not long", len(out))
+	}
+	return out
+}
+
+func TestALongDocumentIsReadAsItStands(t *testing.T) {
+	want := readText(t, start+finish)
+	lines := long(t)
+	list := strings.Join(strings.Split(strings.TrimSpace(lines), "\n"), ",")
+	for name, log := range map[string]string{
+		"an array":            array(lines, false),
+		"a list in an object": `{"nextToken":"x","events":[` + list + `]}`,
+		"several lists":       `[{"events":[` + list + `]}]`,
+		"one that is cut off": array(lines, false)[:maxDocument+1<<20],
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := readText(t, log)
+			if cut := name == "one that is cut off"; cut != (got.Outcome == OutcomeTruncated) || !cut && !reflect.DeepEqual(got.Figures, want.Figures) {
+				t.Errorf("%s %v, want %v", got.Outcome, got.Figures, want.Figures)
+			}
+		})
+	}
+}
+
+func TestAPackedLogThatIsCutShortIsReadAsFarAsItGoes(t *testing.T) {
+	log := long(t)
+	for name, by := range map[string]func(io.Writer) (io.WriteCloser, error){
+		"gzip": func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriter(w), nil },
+		"zstd": func(w io.Writer) (io.WriteCloser, error) { return zstd.NewWriter(w) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			whole := packed(t, log, by)
+			if got := readText(t, whole[:len(whole)/2]); !got.Cut || got.Outcome != OutcomeTruncated || got.Version != "0.13.0" {
+				t.Errorf("%+v", got)
+			}
+			if got := readText(t, whole); got.Cut || got.Outcome != OutcomeReady {
+				t.Errorf("%+v", got)
+			}
+		})
 	}
 }
 

@@ -50,14 +50,17 @@ func ReadLog(from io.Reader, o LogOptions) (Result, error) {
 	for line, ok := lines.next(); ok; line, ok = lines.next() {
 		p.line(o.Now, line)
 	}
-	if lines.err != nil {
+	cut := errors.Is(lines.err, io.ErrUnexpectedEOF) // of what it was packed in: what came before is a log
+	if lines.err != nil && !cut {
 		return Result{}, fmt.Errorf("read log: %w", lines.err)
 	}
 	best := Best(p.readers)
 	if !best.Recognised() && (o.Engine == "" || len(best.start.failures) == 0) {
-		return Result{}, ErrNoEngine
+		return Result{}, errors.Join(ErrNoEngine, lines.err)
 	}
-	return best.concluded(o.Exit, cmp.Or(p.clock.latest, p.clock.late, o.Now), o.Ended, !lines.cutOff()), nil
+	out := best.concluded(o.Exit, cmp.Or(p.clock.latest, p.clock.late, o.Now), o.Ended, !cut && !lines.cutOff())
+	out.Cut = cut
+	return out, nil
 }
 
 // written is a time not long after that at which a log was: stamps without a year are of the year that brings them
