@@ -84,30 +84,17 @@ func (p Panel) datadog() (object, bool) {
 	}, true
 }
 
+// aggregations are Datadog's names for statistics. Until is none: a query has no clock.
+var aggregations = map[Stat]string{P50: "p50", Change: "p50", P95: "p95", P99: "p99", Share: "sum", Recorded: "count", Increase: "sum", Max: "max"}
+
 func (q Query) datadog() (string, bool) {
-	statistic, suffix := "", ""
-	switch q.Stat {
-	case P50, Change:
-		statistic = "p50"
-	case P95:
-		statistic = "p95"
-	case P99:
-		statistic = "p99"
-	case Mean:
-		statistic = "avg"
-	case Share:
-		statistic, suffix = "sum", ".as_count()"
-		if len(q.By) > 1 { // a formula has queries of the same groups, or one of none
-			return "", false
-		}
-	case Recorded:
-		statistic, suffix = "count", ".as_count()"
-	case Increase:
-		statistic, suffix = "sum", ".as_count()"
-	case Max:
-		statistic = "max"
-	case Until: // a query has no clock
+	aggregation, known := aggregations[q.Stat]
+	if !known || q.Stat == Share && len(q.By) > 1 { // a formula has queries of the same groups, or one of none
 		return "", false
+	}
+	suffix := ""
+	if aggregation == "sum" || aggregation == "count" {
+		suffix = ".as_count()"
 	}
 	name := q.Metric
 	if !q.sent() {
@@ -121,7 +108,7 @@ func (q Query) datadog() (string, bool) {
 	if len(q.By) > 0 {
 		grouped = " by {" + strings.Join(q.By, ",") + "}"
 	}
-	return statistic + ":" + name + "{" + q.scope() + "}" + grouped + suffix, true
+	return aggregation + ":" + name + "{" + q.scope() + "}" + grouped + suffix, true
 }
 
 // scope is the filter. A label that is absent is one that no value of it matches.

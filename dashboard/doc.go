@@ -66,8 +66,6 @@ const (
 	P50 Stat = iota
 	P95
 	P99
-	// Mean is the mean of a histogram's values.
-	Mean
 	// Recorded is how many values a histogram got.
 	Recorded
 	// Increase is by how much a counter grew.

@@ -23,8 +23,6 @@ func (q Query) PromQL(window string) string {
 			return "histogram_quantile(" + quantile + ", sum" + by(q.By) + " (" + q.grown(name, window) + "))"
 		}
 		return "histogram_quantile(" + quantile + ", sum" + by(append(slices.Clone(q.By), "le")) + " (" + q.grown(name+"_bucket", window) + "))"
-	case Mean:
-		return "sum" + by(q.By) + " (histogram_sum(" + q.grown(name, window) + ")) / sum" + by(q.By) + " (histogram_count(" + q.grown(name, window) + "))"
 	case Share:
 		last := len(q.By) - 1
 		per := Query{Metric: q.Metric, Stat: Recorded, Where: q.Per, By: q.By[:last]}

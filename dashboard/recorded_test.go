@@ -224,8 +224,6 @@ func (r *recording) answers(q dashboard.Query) []answered {
 		switch q.Stat {
 		case dashboard.P50, dashboard.P95, dashboard.P99:
 			a.Value, a.Or = nearest(now, map[dashboard.Stat]float64{dashboard.P50: 0.5, dashboard.P95: 0.95, dashboard.P99: 0.99}[q.Stat])
-		case dashboard.Mean:
-			a.Value = sum(now) / float64(len(now))
 		case dashboard.Share:
 			a.Value = sum(now) / per[at(a.Labels, q.By[:len(q.By)-1])]
 		case dashboard.Change:

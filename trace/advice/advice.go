@@ -4,6 +4,7 @@ package advice
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -17,10 +18,20 @@ import (
 
 // Advice is what to change about a start.
 type Advice struct {
-	Rule   string        `json:"rule"`     // and the heading in docs/advice.md
-	Seen   string        `json:"evidence"` // in this start
-	Change string        `json:"change"`
-	Saves  time.Duration `json:"-"` // up to; 0: no time of this start, but a start that failed
+	Rule   string // and the heading in docs/advice.md
+	Seen   string // in this start
+	Change string
+	Saves  time.Duration // up to; 0: no time of this start, but a start that failed
+}
+
+// MarshalJSON has the saving in seconds.
+func (a Advice) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct { //nolint:wrapcheck // texts and a number
+		Rule   string  `json:"rule"`
+		Seen   string  `json:"evidence"`
+		Change string  `json:"change"`
+		Saves  float64 `json:"saves_seconds"`
+	}{a.Rule, a.Seen, a.Change, a.Saves.Seconds()})
 }
 
 // rule is when to say what.
@@ -93,7 +104,7 @@ func (s *start) take(nodes []*trace.Node, engine *trace.Node) {
 // Peers are other starts to compare it with; nil if there are none.
 func For(t *trace.Trace, peers *Peers) []Advice {
 	var (
-		out    []Advice
+		out    = []Advice{}
 		s      = newStart(t, peers)
 		replay = newReplay(t)
 	)

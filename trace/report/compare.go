@@ -62,7 +62,10 @@ func Compare(before, after Group) (*Comparison, error) {
 		c.Phases = append(c.Phases, c.row(name, func(s *Start) (time.Duration, bool) { return s.of(name) }))
 	}
 	slices.SortStableFunc(c.Phases, func(a, b Row) int {
-		return cmp.Or(-compareBool(a.Significant(), b.Significant()), cmp.Compare(math.Abs(b.Difference()), math.Abs(a.Difference())), cmp.Compare(a.Name, b.Name))
+		if sure := a.Significant(); sure != b.Significant() {
+			return map[bool]int{true: -1, false: 1}[sure]
+		}
+		return cmp.Or(cmp.Compare(math.Abs(b.Difference()), math.Abs(a.Difference())), cmp.Compare(a.Name, b.Name))
 	})
 	c.Traits = c.traits()
 	return c, nil
@@ -87,16 +90,6 @@ func (f *Failures) More() bool { return f.P <= f.Alpha && f.After*f.Of[0] > f.Be
 
 func (f *Failures) String() string {
 	return fmt.Sprintf("%d of %d failed before, %d of %d after (%s)", f.Before, f.Of[0], f.After, f.Of[1], f.Comparison)
-}
-
-func compareBool(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case a:
-		return 1
-	}
-	return -1
 }
 
 // phaseNames are those of either set.

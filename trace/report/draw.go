@@ -25,7 +25,7 @@ const (
 func (r *Report) Text(o trace.Options) string {
 	c := &trace.Canvas{Options: o}
 	c.Paragraph("", r.headline(), trace.Bold)
-	if r.Pods.starts()+r.Pods.LeftOut > 0 {
+	if r.Pods.Starts+r.Pods.LeftOut > 0 {
 		c.Paragraph("", r.Pods.line(), trace.Plain)
 	}
 	c.Paragraph("", r.when(), trace.Dim)
@@ -117,7 +117,7 @@ func (g *Group) draw(c *trace.Canvas, by string) (advised bool) {
 		remark(c, "slowest", i, fmt.Sprintf("%s %s%s", text.Seconds(s.Total), s.Pod, of), trace.Plain)
 	}
 	for i, p := range g.Varying(mostVarying) {
-		remark(c, "varies", i, fmt.Sprintf("%s: %s to %s", p.Name, text.Seconds(p.P10), text.Seconds(p.P90)), trace.Plain)
+		remark(c, "varies", i, fmt.Sprintf("%s: %s to %s", p.Name, text.Seconds(p.Took.P10), text.Seconds(p.Took.P90)), trace.Plain)
 	}
 	advices := g.advices()
 	for i, a := range advices[:min(len(advices), mostAdvised)] {
@@ -184,10 +184,10 @@ func (g *Group) legend(c *trace.Canvas) {
 	room := c.Columns() - len(indent)
 	said, lines := "", 0
 	for _, p := range g.Phases {
-		if p.P50 <= 0 {
+		if p.Took.P50 <= 0 {
 			continue
 		}
-		says := fmt.Sprintf("%s %s (%.0f%%)", p.Name, text.Seconds(p.P50), 100*p.Share)
+		says := fmt.Sprintf("%s %s (%.0f%%)", p.Name, text.Seconds(p.Took.P50), 100*p.Share)
 		switch {
 		case said == "":
 			said = says

@@ -18,50 +18,20 @@ type reportJSON struct {
 	From   time.Time   `json:"from"`
 	To     time.Time   `json:"to"`
 	Groups []groupJSON `json:"groups"`
-	Pods   podsJSON    `json:"pod_groups"`
-}
-
-// podsJSON are starts of several pods as one.
-type podsJSON struct {
-	Starts int           `json:"starts"`
-	Ready  int           `json:"ready"`
-	Failed int           `json:"failed"`
-	Going  int           `json:"starting"`
-	Total  quantilesJSON `json:"total_seconds"`
-	HeldUp []Reason      `json:"held_up"`
-	Left   int           `json:"pods_left_out"` // for which there was no room: their groups are not counted
+	Pods   Together    `json:"pod_groups"`
 }
 
 type groupJSON struct {
-	Name    string        `json:"name"`
-	Starts  int           `json:"starts"`
-	Ready   int           `json:"ready"`
-	Failed  int           `json:"failed"`
-	Going   int           `json:"starting"`
-	Reasons []Reason      `json:"reasons"`
-	Total   quantilesJSON `json:"total_seconds"`
-	Phases  []phaseJSON   `json:"phases"`
-	Slowest []startJSON   `json:"slowest"`
-	Advice  []adviceJSON  `json:"advice"`
-}
-
-type adviceJSON struct {
-	advice.Advice
-	Saves float64 `json:"saves_seconds"` // up to; of a group, the median of its starts
-}
-
-type quantilesJSON struct {
-	P10 float64 `json:"p10"`
-	P50 float64 `json:"p50"`
-	P90 float64 `json:"p90"`
-	P95 float64 `json:"p95"`
-}
-
-type phaseJSON struct {
-	Name    string        `json:"name"`
-	Starts  int           `json:"starts"`
-	Seconds quantilesJSON `json:"seconds"`
-	Share   float64       `json:"share"`
+	Name    string          `json:"name"`
+	Starts  int             `json:"starts"`
+	Ready   int             `json:"ready"`
+	Failed  int             `json:"failed"`
+	Going   int             `json:"starting"`
+	Reasons []Reason        `json:"reasons"`
+	Total   Quantiles       `json:"total_seconds"`
+	Phases  []Phase         `json:"phases"`
+	Slowest []startJSON     `json:"slowest"`
+	Advice  []advice.Advice `json:"advice"`
 }
 
 type startJSON struct {
@@ -72,21 +42,20 @@ type startJSON struct {
 	Phase   string    `json:"slowest_phase,omitempty"`
 }
 
-func (q Quantiles) json() quantilesJSON {
-	return quantilesJSON{q.P10.Seconds(), q.P50.Seconds(), q.P90.Seconds(), q.P95.Seconds()}
-}
-
-func (t Together) json() podsJSON {
-	return podsJSON{t.starts(), t.Ready, t.Failed, t.Going, t.Total.json(), append([]Reason{}, t.HeldUp...), t.LeftOut}
+// MarshalJSON has them in seconds.
+func (q Quantiles) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct { //nolint:wrapcheck // numbers
+		P10 float64 `json:"p10"`
+		P50 float64 `json:"p50"`
+		P90 float64 `json:"p90"`
+		P95 float64 `json:"p95"`
+	}{q.P10.Seconds(), q.P50.Seconds(), q.P90.Seconds(), q.P95.Seconds()})
 }
 
 func (g *Group) json() groupJSON {
 	out := groupJSON{
 		Name: g.Name, Starts: len(g.Starts), Ready: g.Ready, Failed: g.Failed, Going: g.Going,
-		Reasons: append([]Reason{}, g.Reasons...), Total: g.Total.json(), Phases: []phaseJSON{}, Slowest: []startJSON{}, Advice: advised(g.said()),
-	}
-	for _, p := range g.Phases {
-		out.Phases = append(out.Phases, phaseJSON{p.Name, p.Starts, p.json(), p.Share})
+		Reasons: g.Reasons, Total: g.Total, Phases: g.Phases, Slowest: []startJSON{}, Advice: g.said(),
 	}
 	for _, s := range g.Slowest(mostSlowest) {
 		start := startJSON{Pod: s.Pod, Trace: s.Trace, Began: s.Began.UTC(), Seconds: s.Total.Seconds()}
@@ -98,17 +67,9 @@ func (g *Group) json() groupJSON {
 	return out
 }
 
-func advised(of []advice.Advice) []adviceJSON {
-	out := make([]adviceJSON, 0, len(of))
-	for _, a := range of {
-		out = append(out, adviceJSON{a, a.Saves.Seconds()})
-	}
-	return out
-}
-
 // JSON writes the report as one object, durations in seconds, shares from 0 to 1.
 func (r *Report) JSON(w io.Writer) error {
-	out := reportJSON{By: r.By, From: r.From.UTC(), To: r.To.UTC(), Groups: []groupJSON{}, Pods: r.Pods.json()}
+	out := reportJSON{By: r.By, From: r.From.UTC(), To: r.To.UTC(), Groups: []groupJSON{}, Pods: r.Pods}
 	for i := range r.Groups {
 		out.Groups = append(out.Groups, r.Groups[i].json())
 	}
@@ -136,7 +97,7 @@ func (r *Report) CSV(w io.Writer) error {
 		}
 		line("total", len(g.Starts), g.Failed, g.Total, 1)
 		for _, p := range g.Phases {
-			line(p.Name, p.Starts, 0, p.Quantiles, p.Share)
+			line(p.Name, p.Starts, 0, p.Took, p.Share)
 		}
 	}
 	out.Flush()

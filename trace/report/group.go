@@ -42,14 +42,14 @@ type Reason struct {
 
 // Phase is how long one phase takes, by the time that it alone explains. A start that lacks it counts as 0 s.
 type Phase struct {
-	Name   string
-	Starts int // that had it
-	Quantiles
-	Share float64 // median of its part of the total, 0 to 1
+	Name   string    `json:"name"`
+	Starts int       `json:"starts"` // that had it
+	Took   Quantiles `json:"seconds"`
+	Share  float64   `json:"share"` // median of its part of the total, 0 to 1
 }
 
 // Varies is how far the phase differs between starts: from the quickest tenth to the slowest.
-func (p Phase) Varies() time.Duration { return p.P90 - p.P10 }
+func (p Phase) Varies() time.Duration { return p.Took.P90 - p.Took.P10 }
 
 // Quantiles of a duration, interpolated between the two nearest starts.
 type Quantiles struct{ P10, P50, P90, P95 time.Duration }
@@ -78,7 +78,7 @@ func New(starts []Start, by string) *Report {
 
 // NewGroup is starts that have a name in common.
 func NewGroup(name string, starts []Start) Group {
-	g := Group{Name: name, Starts: starts}
+	g := Group{Name: name, Starts: starts, Reasons: []Reason{}}
 	failed := map[string]int{}
 	var totals []time.Duration
 	for i := range starts {
@@ -104,7 +104,8 @@ func NewGroup(name string, starts []Start) Group {
 }
 
 // phases of the starts that went well.
-func phases(starts []Start) (out []Phase) {
+func phases(starts []Start) []Phase {
+	out := []Phase{}
 	type figures struct {
 		times  []time.Duration
 		shares []float64
@@ -130,10 +131,10 @@ func phases(starts []Start) (out []Phase) {
 	for name, f := range byName {
 		had := len(f.times)
 		f.times, f.shares = append(f.times, make([]time.Duration, well-had)...), append(f.shares, make([]float64, well-had)...)
-		out = append(out, Phase{Name: name, Starts: had, Quantiles: quantiles(f.times), Share: startup.Median(f.shares)})
+		out = append(out, Phase{Name: name, Starts: had, Took: quantiles(f.times), Share: startup.Median(f.shares)})
 	}
 	slices.SortFunc(out, func(a, b Phase) int {
-		return cmp.Or(cmp.Compare(b.P50, a.P50), cmp.Compare(b.P90, a.P90), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(b.Took.P50, a.Took.P50), cmp.Compare(b.Took.P90, a.Took.P90), cmp.Compare(a.Name, b.Name))
 	})
 	return out
 }
@@ -200,7 +201,8 @@ func (g *Group) advices() []groupAdvice {
 }
 
 // said is the advice without how many starts it holds for, which its evidence says.
-func (g *Group) said() (out []advice.Advice) {
+func (g *Group) said() []advice.Advice {
+	out := []advice.Advice{}
 	for _, a := range g.advices() {
 		out = append(out, a.Advice)
 	}

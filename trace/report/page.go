@@ -57,18 +57,18 @@ type pageData struct {
 }
 
 type pageStart struct {
-	ID      string       `json:"id"`
-	Pod     string       `json:"pod"`
-	Group   int          `json:"group"`
-	Began   int64        `json:"began"` // Unix milliseconds
-	Total   float64      `json:"total"`
-	Length  float64      `json:"length"` // of the drawing
-	Ended   Ended        `json:"ended"`
-	Outcome string       `json:"outcome"`
-	Slowest string       `json:"slowest"`
-	Rows    []any        `json:"rows"` // depth, label, kind, from, length, reason, attributes
-	Shared  []int        `json:"shared"`
-	Advice  []adviceJSON `json:"advice"`
+	ID      string          `json:"id"`
+	Pod     string          `json:"pod"`
+	Group   int             `json:"group"`
+	Began   int64           `json:"began"` // Unix milliseconds
+	Total   float64         `json:"total"`
+	Length  float64         `json:"length"` // of the drawing
+	Ended   Ended           `json:"ended"`
+	Outcome string          `json:"outcome"`
+	Slowest string          `json:"slowest"`
+	Rows    []any           `json:"rows"` // depth, label, kind, from, length, reason, attributes
+	Shared  []int           `json:"shared"`
+	Advice  []advice.Advice `json:"advice"`
 }
 
 func (r *Report) data() *pageData {
@@ -91,7 +91,7 @@ func (r *Report) data() *pageData {
 func (d *pageData) start(s *Start, group int) pageStart {
 	out := pageStart{
 		ID: s.Trace, Pod: s.Pod, Group: group, Began: s.Began.UnixMilli(), Total: round(s.Total.Seconds()), Length: round(s.Drawing.Length.Seconds()),
-		Ended: s.Ended, Outcome: s.Outcome, Rows: make([]any, 0, len(s.Drawing.Rows)), Shared: d.pairs(s.Drawing.Shared), Advice: advised(s.Advice),
+		Ended: s.Ended, Outcome: s.Outcome, Rows: make([]any, 0, len(s.Drawing.Rows)), Shared: d.pairs(s.Drawing.Shared), Advice: s.Advice,
 	}
 	if len(s.Phases) > 0 {
 		out.Slowest = s.Phases[0].Phase

@@ -121,7 +121,7 @@ func TestAPhaseThatStartsLackCountsAsNothing(t *testing.T) {
 	starts := []Start{start(1, "e", "v", 30, 20, false), start(2, "e", "v", 0, 20, false), start(3, "e", "v", 0, 20, false)}
 	g := NewGroup("e", starts)
 	at := slices.IndexFunc(g.Phases, func(p Phase) bool { return p.Name == "image_pull main" })
-	if p := g.Phases[at]; p.Starts != 1 || p.P50 != 0 || p.Share != 0 || p.Varies() != 24*time.Second {
+	if p := g.Phases[at]; p.Starts != 1 || p.Took.P50 != 0 || p.Share != 0 || p.Varies() != 24*time.Second {
 		t.Errorf("the pull that one of three starts had: %+v", p)
 	}
 	if p := g.Varying(1)[0]; p.Name != "image_pull main" {
@@ -187,7 +187,17 @@ func TestMachinesReadTheSameFigures(t *testing.T) {
 	if err := r.CSV(&asCSV); err != nil {
 		t.Fatal(err)
 	}
-	var read reportJSON
+	var read struct {
+		Groups []struct {
+			Name   string
+			Total  struct{ P50 float64 } `json:"total_seconds"`
+			Phases []struct {
+				Name    string
+				Seconds struct{ P50 float64 }
+			}
+			Slowest []startJSON
+		}
+	}
 	if err := json.Unmarshal(asJSON.Bytes(), &read); err != nil {
 		t.Fatal(err)
 	}

@@ -15,17 +15,19 @@ import (
 
 // Together are the starts of several pods as one, of which starts of the report are parts.
 type Together struct {
-	Ready  int
-	Failed int
-	Going  int
-	Total  Quantiles // of those that got ready
-	HeldUp []Reason  // phases in which one pod was late enough to hold the others up, the most frequent first
+	Starts int       `json:"starts"`
+	Ready  int       `json:"ready"`
+	Failed int       `json:"failed"`
+	Going  int       `json:"starting"`
+	Total  Quantiles `json:"total_seconds"` // of those that got ready
+	HeldUp []Reason  `json:"held_up"`       // phases in which one pod was late enough to hold the others up, the most frequent first
 	// LeftOut are pods for which there was no room. Their groups are not counted.
-	LeftOut int
+	LeftOut int `json:"pods_left_out"`
 }
 
 // together sorts starts into those of groups. A pod of whose group no other is there is none.
-func together(starts []Start) (out Together) {
+func together(starts []Start) Together {
+	out := Together{HeldUp: []Reason{}}
 	var table group.Table
 	var now time.Time
 	asked := map[[2]string]bool{}
@@ -61,15 +63,13 @@ func together(starts []Start) (out Together) {
 			}
 		}
 	}
-	out.Total = quantiles(totals)
+	out.Starts, out.Total = out.Ready+out.Failed+out.Going, quantiles(totals)
 	for phase, n := range held {
 		out.HeldUp = append(out.HeldUp, Reason{phase, n})
 	}
 	slices.SortFunc(out.HeldUp, func(a, b Reason) int { return cmp.Or(cmp.Compare(b.Starts, a.Starts), cmp.Compare(a.Reason, b.Reason)) })
 	return out
 }
-
-func (t Together) starts() int { return t.Ready + t.Failed + t.Going }
 
 // line is them in words: "3 groups of pods that start as one: 2 ready (p50 10m 40s, p90 12m 05s), 1 failed; held up by image_pull ×2".
 func (t Together) line() string {
@@ -84,7 +84,7 @@ func (t Together) line() string {
 	if t.Going > 0 {
 		out = append(out, fmt.Sprintf("%d still starting", t.Going))
 	}
-	said := plural(t.starts(), "group") + " of pods that start as one: " + strings.Join(out, ", ")
+	said := plural(t.Starts, "group") + " of pods that start as one: " + strings.Join(out, ", ")
 	var held []string
 	for _, h := range t.HeldUp[:min(3, len(t.HeldUp))] {
 		held = append(held, fmt.Sprintf("%s ×%d", h.Reason, h.Starts))
