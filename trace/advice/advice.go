@@ -22,6 +22,7 @@ type Advice struct {
 	Seen   string // in this start
 	Change string
 	Saves  time.Duration // up to; 0: no time of this start, but a start that failed
+	Starts int           // of several, for how many of which it holds
 }
 
 // MarshalJSON has the saving in seconds.
@@ -38,7 +39,7 @@ func (a Advice) MarshalJSON() ([]byte, error) {
 type rule struct {
 	id     string // the anchor of its section in docs/advice.md
 	change string
-	// phase is the name of the spans at fault; at most those for which holds is true.
+	// phase is how the name of the spans at fault ends; at most those for which holds is true.
 	phase string
 	holds func(s *start, n *trace.Node) bool // nil: all
 	// to is how long such a span would be; nil: no time at all.
@@ -129,7 +130,7 @@ func For(t *trace.Trace, peers *Peers) []Advice {
 
 // Compare orders advice: what saves most first, but last what costs something else.
 func Compare(a, b Advice) int {
-	return cmp.Or(cmp.Compare(costs[a.Rule], costs[b.Rule]), cmp.Compare(b.Saves, a.Saves), cmp.Compare(a.Rule, b.Rule))
+	return cmp.Or(cmp.Compare(costs[a.Rule], costs[b.Rule]), cmp.Compare(b.Saves, a.Saves), cmp.Compare(b.Starts, a.Starts), cmp.Compare(a.Rule, b.Rule))
 }
 
 // apply finds what the rule is about.
@@ -142,7 +143,7 @@ func (r *rule) apply(s *start) (Lengths, string) {
 		seen    []string
 	)
 	for _, n := range s.nodes {
-		if n.Name != r.phase || n.Failed || n.Open || r.holds != nil && !r.holds(s, n) {
+		if !strings.HasSuffix(n.Name, r.phase) || n.Failed || n.Open || r.holds != nil && !r.holds(s, n) {
 			continue
 		}
 		if lengths == nil {

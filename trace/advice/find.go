@@ -69,10 +69,6 @@ func (s *start) pulledElsewhere(n *trace.Node) string {
 	return ""
 }
 
-func (s *start) othersReach(n *trace.Node) string {
-	return "others reach " + text.Size(s.peers.usual(s.Trace, n, true)*1e6) + "/s"
-}
-
 // initContainers that ran one after the other, but for the longest. One that ran again, as all do after a restart of the pod's
 // containers, is one.
 func (s *start) initContainers() (Lengths, string) {
@@ -129,18 +125,6 @@ func (s *start) downloadThenLoad() (Lengths, string) {
 		shorter = downloads[0]
 	}
 	return Lengths{shorter: 0}, took(downloads[0]) + ", then " + took(loads[0])
-}
-
-func (s *start) slowDownload() (Lengths, string) {
-	lengths := Lengths{}
-	var seen []string
-	for _, n := range s.all(func(n *trace.Node) bool { return strings.HasSuffix(n.Name, downloadSuffix) }) {
-		if slower(false)(s, n) {
-			lengths[n] = asUsual(false)(s, n)
-			seen = append(seen, took(n)+"; others reach "+text.Size(s.peers.usual(s.Trace, n, false)*1e6)+"/s")
-		}
-	}
-	return lengths, strings.Join(seen, ", ")
 }
 
 // compileDominates: compiling and capturing are more than half of what the engine does, and no cache was hit.

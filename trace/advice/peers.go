@@ -8,6 +8,7 @@ import (
 
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/trace"
+	"github.com/coldtrace/coldtrace/trace/text"
 )
 
 // Peers are what other starts reached where this one could have, too.
@@ -137,6 +138,13 @@ func slower(elsewhere bool) func(*start, *trace.Node) bool {
 	return func(s *start, n *trace.Node) bool {
 		_, figure := peerFigure(s.Trace, n)
 		return figure > 0 && figure < farBelow*s.peers.usual(s.Trace, n, elsewhere)
+	}
+}
+
+// othersReach says what the others' throughput is.
+func othersReach(elsewhere bool) func(*start, *trace.Node) string {
+	return func(s *start, n *trace.Node) string {
+		return "others reach " + text.Size(s.peers.usual(s.Trace, n, elsewhere)*1e6) + "/s"
 	}
 }
 

@@ -36,7 +36,7 @@ var rules = []rule{
 		change: "The kubelet pulls one image at a time: set serializeImagePulls: false and maxParallelImagePulls in its configuration.",
 	},
 	{
-		id: "registry-throughput", phase: startup.SpanImagePull, holds: slower(true), to: asUsual(true), note: (*start).othersReach,
+		id: "registry-throughput", phase: startup.SpanImagePull, holds: slower(true), to: asUsual(true), note: othersReach(true),
 		change: "Other nodes pull the same image more than twice as fast: look at this node's network, disk and registry mirror.",
 	},
 	{
@@ -54,7 +54,7 @@ var rules = []rule{
 		change: "Weights are downloaded, and then loaded: stream them into the GPU from object storage (--load-format runai_streamer), which does both at once.",
 	},
 	{
-		id: "download-throughput", find: (*start).slowDownload,
+		id: "download-throughput", phase: downloadSuffix, holds: slower(false), to: asUsual(false), note: othersReach(false),
 		change: "Other starts download the same model more than twice as fast: look at this node's network and at the tool's concurrency.",
 	},
 	{

@@ -125,7 +125,7 @@ func (g *Group) draw(c *trace.Canvas, by string) (advised bool) {
 		if a.Saves > 0 {
 			saves = "up to -" + text.Seconds(a.Saves) + " "
 		}
-		remark(c, "advice", i, fmt.Sprintf("%s%s (%d of %s)", saves, a.Rule, a.starts, plural(len(g.Starts), "start")), trace.Plain)
+		remark(c, "advice", i, fmt.Sprintf("%s%s (%d of %s)", saves, a.Rule, a.Starts, plural(len(g.Starts), "start")), trace.Plain)
 	}
 	for i, reason := range g.Reasons[:min(len(g.Reasons), mostReasons)] {
 		remark(c, "failed", i, fmt.Sprintf("%s ×%d", text.Printable(reason.Reason), reason.Starts), trace.Failing)

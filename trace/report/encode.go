@@ -55,7 +55,7 @@ func (q Quantiles) MarshalJSON() ([]byte, error) {
 func (g *Group) json() groupJSON {
 	out := groupJSON{
 		Name: g.Name, Starts: len(g.Starts), Ready: g.Ready, Failed: g.Failed, Going: g.Going,
-		Reasons: g.Reasons, Total: g.Total, Phases: g.Phases, Slowest: []startJSON{}, Advice: g.said(),
+		Reasons: g.Reasons, Total: g.Total, Phases: g.Phases, Slowest: []startJSON{}, Advice: g.advices(),
 	}
 	for _, s := range g.Slowest(mostSlowest) {
 		start := startJSON{Pod: s.Pod, Trace: s.Trace, Began: s.Began.UTC(), Seconds: s.Total.Seconds()}

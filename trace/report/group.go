@@ -40,6 +40,15 @@ type Reason struct {
 	Starts int    `json:"starts"`
 }
 
+func mostFrequent(counts map[string]int) []Reason {
+	out := []Reason{}
+	for reason, n := range counts {
+		out = append(out, Reason{reason, n})
+	}
+	slices.SortFunc(out, func(a, b Reason) int { return cmp.Or(cmp.Compare(b.Starts, a.Starts), cmp.Compare(a.Reason, b.Reason)) })
+	return out
+}
+
 // Phase is how long one phase takes, by the time that it alone explains. A start that lacks it counts as 0 s.
 type Phase struct {
 	Name   string    `json:"name"`
@@ -78,7 +87,7 @@ func New(starts []Start, by string) *Report {
 
 // NewGroup is starts that have a name in common.
 func NewGroup(name string, starts []Start) Group {
-	g := Group{Name: name, Starts: starts, Reasons: []Reason{}}
+	g := Group{Name: name, Starts: starts}
 	failed := map[string]int{}
 	var totals []time.Duration
 	for i := range starts {
@@ -95,11 +104,7 @@ func NewGroup(name string, starts []Start) Group {
 		}
 	}
 	g.Ready, g.Total = len(totals), quantiles(totals)
-	for reason, n := range failed {
-		g.Reasons = append(g.Reasons, Reason{reason, n})
-	}
-	slices.SortFunc(g.Reasons, func(a, b Reason) int { return cmp.Or(cmp.Compare(b.Starts, a.Starts), cmp.Compare(a.Reason, b.Reason)) })
-	g.Phases = phases(starts)
+	g.Reasons, g.Phases = mostFrequent(failed), phases(starts)
 	return g
 }
 
@@ -160,51 +165,25 @@ func (g *Group) Varying(n int) []Phase {
 	return out[:min(n, len(out))]
 }
 
-// groupAdvice is advice that holds for some starts of a group.
-type groupAdvice struct {
-	advice.Advice
-	starts int
-}
-
 // advices are what would make starts of the group quicker, what saves most first. The saving is the
 // median of the starts that a rule is about, the evidence that of the one for which it saves most.
-func (g *Group) advices() []groupAdvice {
-	type rule struct {
-		most  advice.Advice
-		saves []time.Duration
-	}
-	rules := map[string]*rule{}
+func (g *Group) advices() []advice.Advice {
+	saves := map[string][]time.Duration{}
+	most := map[string]advice.Advice{}
 	for i := range g.Starts {
 		for _, a := range g.Starts[i].Advice {
-			r := rules[a.Rule]
-			if r == nil {
-				r = &rule{most: a}
-				rules[a.Rule] = r
+			saves[a.Rule] = append(saves[a.Rule], a.Saves)
+			if known, ok := most[a.Rule]; !ok || a.Saves > known.Saves {
+				most[a.Rule] = a
 			}
-			if a.Saves > r.most.Saves {
-				r.most = a
-			}
-			r.saves = append(r.saves, a.Saves)
 		}
 	}
-	out := []groupAdvice{}
-	for _, r := range rules {
-		a := groupAdvice{Advice: r.most, starts: len(r.saves)}
-		a.Seen = fmt.Sprintf("in %d of %s; at most %s", len(r.saves), plural(len(g.Starts), "start"), a.Seen)
-		a.Saves = startup.Median(r.saves)
+	out := []advice.Advice{}
+	for rule, a := range most {
+		a.Starts, a.Saves = len(saves[rule]), startup.Median(saves[rule])
+		a.Seen = fmt.Sprintf("in %d of %s; at most %s", a.Starts, plural(len(g.Starts), "start"), a.Seen)
 		out = append(out, a)
 	}
-	slices.SortFunc(out, func(a, b groupAdvice) int {
-		return cmp.Or(advice.Compare(a.Advice, b.Advice), cmp.Compare(b.starts, a.starts))
-	})
+	slices.SortFunc(out, advice.Compare)
 	return out[:min(len(out), mostAdvice)]
-}
-
-// said is the advice without how many starts it holds for, which its evidence says.
-func (g *Group) said() []advice.Advice {
-	out := []advice.Advice{}
-	for _, a := range g.advices() {
-		out = append(out, a.Advice)
-	}
-	return out
 }

@@ -3,9 +3,7 @@
 package report
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -26,8 +24,7 @@ type Together struct {
 }
 
 // together sorts starts into those of groups. A pod of whose group no other is there is none.
-func together(starts []Start) Together {
-	out := Together{HeldUp: []Reason{}}
+func together(starts []Start) (out Together) {
 	var table group.Table
 	var now time.Time
 	asked := map[[2]string]bool{}
@@ -64,10 +61,7 @@ func together(starts []Start) Together {
 		}
 	}
 	out.Starts, out.Total = out.Ready+out.Failed+out.Going, quantiles(totals)
-	for phase, n := range held {
-		out.HeldUp = append(out.HeldUp, Reason{phase, n})
-	}
-	slices.SortFunc(out.HeldUp, func(a, b Reason) int { return cmp.Or(cmp.Compare(b.Starts, a.Starts), cmp.Compare(a.Reason, b.Reason)) })
+	out.HeldUp = mostFrequent(held)
 	return out
 }
 
