@@ -17,11 +17,12 @@ import (
 
 var evictions = prometheus.NewCounter(prometheus.CounterOpts{
 	Name: "coldtrace_admission_connections_evicted_total",
-	Help: "Connections that were closed because there were too many, those without a whole request first.",
+	Help: "Connections that were closed because there were too many, those without a whole request first, of who has most of them.",
 })
 
-// connections bounds how many there are. When there are too many, the oldest that has not sent a whole header goes; then the
-// one that has asked nothing for longest. Who holds connections open can't keep an API server out, which asks at once.
+// connections bounds how many there are. When there are too many, one that has not sent a whole header goes: the oldest of
+// the address that has most of them, so that whoever opens a thousand loses one of their own. Then the one that has asked
+// nothing for longest. Who holds connections open can't keep an API server out.
 type connections struct {
 	most int
 	last atomic.Int64 // when one came, in Unix nanoseconds
@@ -30,18 +31,20 @@ type connections struct {
 	open   map[net.Conn]*connection
 	silent *list.List // that have asked nothing yet, oldest first
 	asked  *list.List // the others, longest ago first
+	from   map[string]int
 }
 
 // connection is in one of the lists.
 type connection struct {
 	conn net.Conn
+	host string // that it comes from
 	at   *list.Element
 	in   *list.List
 	busy bool // a handler works for it
 }
 
 func newConnections(most int) *connections {
-	return &connections{most: most, open: map[net.Conn]*connection{}, silent: list.New(), asked: list.New()}
+	return &connections{most: most, open: map[net.Conn]*connection{}, silent: list.New(), asked: list.New(), from: map[string]int{}}
 }
 
 type connectionKey struct{}
@@ -54,18 +57,26 @@ func (c *connections) accept(ctx context.Context, conn net.Conn) context.Context
 	if len(c.open) >= c.most {
 		c.evict()
 	}
-	n := &connection{conn: conn, in: c.silent}
+	n := &connection{conn: conn, host: conn.RemoteAddr().String(), in: c.silent}
+	if host, _, err := net.SplitHostPort(n.host); err == nil {
+		n.host = host
+	}
 	n.at = c.silent.PushBack(n)
+	c.from[n.host]++
 	c.open[conn] = n
 	return context.WithValue(ctx, connectionKey{}, n)
 }
 
 // evict closes one. The caller holds the lock.
 func (c *connections) evict() {
+	most := 0
+	for _, n := range c.from {
+		most = max(most, n)
+	}
 	for _, l := range []*list.List{c.silent, c.asked} {
 		for e := l.Front(); e != nil; e = e.Next() {
 			n := e.Value.(*connection) //nolint:forcetypeassert // the lists hold nothing else
-			if n.busy {
+			if n.busy || l == c.silent && c.from[n.host] < most {
 				continue
 			}
 			c.forget(n)
@@ -81,8 +92,19 @@ func (c *connections) evict() {
 }
 
 func (c *connections) forget(n *connection) {
-	n.in.Remove(n.at)
+	c.leave(n)
 	delete(c.open, n.conn)
+}
+
+// leave takes a connection out of its list.
+func (c *connections) leave(n *connection) {
+	n.in.Remove(n.at)
+	if n.in != c.silent {
+		return
+	}
+	if c.from[n.host]--; c.from[n.host] == 0 {
+		delete(c.from, n.host)
+	}
 }
 
 // state is for http.Server's ConnState.
@@ -115,6 +137,6 @@ func (c *connections) busy(n *connection, busy bool) {
 	if c.open[n.conn] != n {
 		return
 	}
-	n.in.Remove(n.at)
+	c.leave(n)
 	n.in, n.at = c.asked, c.asked.PushBack(n)
 }

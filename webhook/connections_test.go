@@ -16,6 +16,37 @@ type opened struct {
 	peer net.Conn
 }
 
+// elsewhere is a connection from an address of its own.
+type elsewhere struct{ net.Conn }
+
+func (elsewhere) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 7} }
+
+func TestWhoHasMostSilentConnectionsLosesOne(t *testing.T) {
+	c := newConnections(3)
+	var all []net.Conn
+	open := func(from func(net.Conn) net.Conn) {
+		a, b := net.Pipe()
+		t.Cleanup(func() { a.Close(); b.Close() })
+		conn := from(a)
+		c.accept(t.Context(), conn)
+		all = append(all, conn)
+	}
+	other, same := func(a net.Conn) net.Conn { return elsewhere{a} }, func(a net.Conn) net.Conn { return a }
+	open(other)
+	for range 4 {
+		open(same)
+	}
+	if c.open[all[0]] == nil || c.open[all[1]] != nil || c.open[all[2]] != nil || len(c.open) != 3 {
+		t.Errorf("%d are open, the one from elsewhere: %t", len(c.open), c.open[all[0]] != nil)
+	}
+	for _, conn := range all {
+		c.state(conn, http.StateClosed)
+	}
+	if len(c.from) != 0 {
+		t.Errorf("closed connections are still counted: %v", c.from)
+	}
+}
+
 func TestWhoAsksIsKeptAndTheOldestSilentConnectionGoes(t *testing.T) {
 	c := newConnections(3)
 	open := func() opened {
