@@ -2,6 +2,8 @@
 
 package recipe
 
+import "slices"
+
 // literals finds which of a set of strings occur in a line, in one pass over it (Aho and Corasick, 1975): the cost of a
 // line that says nothing is a table look-up per byte, however many texts a recipe knows.
 type literals struct {
@@ -24,6 +26,15 @@ func newLiterals(texts []string) *literals {
 			}
 		}
 	}
+	states := 1
+	sorted := slices.Sorted(slices.Values(texts))
+	for i, t := range sorted { // each of its bytes is one, but those that it begins with as another does
+		states += len(t)
+		if i > 0 {
+			states -= common(sorted[i-1], t)
+		}
+	}
+	l.next, l.found = make([]uint32, 0, states*int(l.width)), make([][]uint16, 0, states)
 	l.state()
 	for i, t := range texts {
 		at := uint32(0)
@@ -39,6 +50,14 @@ func newLiterals(texts []string) *literals {
 	}
 	l.link()
 	return l
+}
+
+// common is how many bytes two strings begin with in common.
+func common(a, b string) (n int) {
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return n
 }
 
 // state appends a row.
