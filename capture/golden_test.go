@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/coldtrace/coldtrace/capture"
+	"github.com/coldtrace/coldtrace/test/timelinetest"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden trees")
@@ -117,7 +118,7 @@ func treeOf(t *testing.T, from io.Reader) []byte {
 		s := &starts[i]
 		out.WriteString("pod " + s.Subject.PodName + " target=" + s.Subject.Container + " gpu=" + s.Subject.GPUType +
 			" region=" + s.Subject.Region + " outcome=" + string(s.Outcome) + "\n")
-		s.WriteTree(&out)
+		timelinetest.Write(&out, &s.Timeline)
 	}
 	return out.Bytes()
 }

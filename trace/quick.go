@@ -5,11 +5,11 @@ package trace
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -20,13 +20,11 @@ import (
 type quick struct {
 	without []string // keys of attributes that spans are to lack
 
-	in, one *jsontext.Decoder // of the line, and of an attribute that is new
-	lost    bool              // the line is none of those
-
-	texts map[string]string
-	known map[string]numbered    // by how it stands in the input
-	lists map[string][]Attribute // by the numbers of what is in it
-	last  uint32                 // number that was given
+	options json.Options
+	texts   map[string]string
+	known   map[string]numbered    // by how it stands in the input
+	lists   map[string][]Attribute // by the numbers of what is in it
+	last    uint32                 // number that was given
 
 	scratch []Attribute // while a list is read: those that are kept have no room to spare
 	numbers []byte
@@ -47,84 +45,176 @@ func keep[V any](in map[string]V, key string, value V) {
 	in[key] = value
 }
 
+// What a request is made of. A line with anything else is none that is read here.
+type (
+	quickRequest struct {
+		ResourceSpans []struct {
+			Resource struct {
+				Attributes quickList `json:"attributes"`
+			} `json:"resource"`
+			ScopeSpans []struct {
+				Scope struct {
+					Name    quickText `json:"name"`
+					Version quickText `json:"version"`
+				} `json:"scope"`
+				Spans  []quickSpan `json:"spans"`
+				Schema skipped     `json:"schemaUrl"`
+			} `json:"scopeSpans"`
+			Schema skipped `json:"schemaUrl"`
+		} `json:"resourceSpans"`
+	}
+	quickSpan struct {
+		TraceID    quickText      `json:"traceId"`
+		ID         string         `json:"spanId"`
+		ParentID   string         `json:"parentSpanId"`
+		Name       quickText      `json:"name"`
+		Start      uint64         `json:"startTimeUnixNano,string"`
+		End        uint64         `json:"endTimeUnixNano,string"`
+		Attributes quickShortList `json:"attributes"`
+		Events     []struct {
+			Name       quickText `json:"name"`
+			Time       uint64    `json:"timeUnixNano,string"`
+			Attributes quickList `json:"attributes"`
+			Dropped    skipped   `json:"droppedAttributesCount"`
+		} `json:"events"`
+		Links []struct {
+			TraceID    quickText `json:"traceId"`
+			ID         string    `json:"spanId"`
+			Attributes quickList `json:"attributes"`
+			State      skipped   `json:"traceState"`
+			Flags      skipped   `json:"flags"`
+			Dropped    skipped   `json:"droppedAttributesCount"`
+		} `json:"links"`
+		Status struct {
+			Code    uint8     `json:"code"`
+			Message quickText `json:"message"`
+		} `json:"status"`
+		Kind              skipped `json:"kind"`
+		Flags             skipped `json:"flags"`
+		State             skipped `json:"traceState"`
+		DroppedAttributes skipped `json:"droppedAttributesCount"`
+		DroppedEvents     skipped `json:"droppedEventsCount"`
+		DroppedLinks      skipped `json:"droppedLinksCount"`
+	}
+	quickAttribute struct {
+		Key   quickText  `json:"key"`
+		Value quickValue `json:"value"`
+	}
+	quickValue struct {
+		String *quickText `json:"stringValue"`
+		Int    *int64     `json:"intValue,string"`
+		Double *float64   `json:"doubleValue"`
+		Bool   *bool      `json:"boolValue"`
+		Array  *struct {
+			Values []quickValue `json:"values"`
+		} `json:"arrayValue"`
+	}
+	quickText      string
+	quickList      []Attribute
+	quickShortList []Attribute // without those that nobody wants
+	skipped        struct{}
+)
+
+func (q *quick) prepare() {
+	q.texts, q.known, q.lists = map[string]string{}, map[string]numbered{}, map[string][]Attribute{}
+	q.options = json.JoinOptions(json.RejectUnknownMembers(true), json.WithUnmarshalers(json.JoinUnmarshalers(
+		json.UnmarshalFromFunc(func(in *jsontext.Decoder, into *quickText) error { return q.text(in, into) }),
+		json.UnmarshalFromFunc(func(in *jsontext.Decoder, into *quickList) (err error) {
+			*into, err = q.attributes(in, nil)
+			return err
+		}),
+		json.UnmarshalFromFunc(func(in *jsontext.Decoder, into *quickShortList) (err error) {
+			*into, err = q.attributes(in, q.without)
+			return err
+		}),
+		json.UnmarshalFromFunc(func(in *jsontext.Decoder, _ *skipped) error { return in.SkipValue() }),
+	)))
+}
+
+// errUnordinary ends the quick reading of a line.
+var errUnordinary = errors.New("not as it is written by the file exporter")
+
 // read takes the spans of a line; ok says whether it was one.
 func (q *quick) read(line []byte) (spans []*Span, ok bool) {
-	if !bytes.HasPrefix(line, []byte(`{"resourceSpans":[`)) {
+	if !bytes.HasPrefix(line, []byte(`{"resourceSpans":[`)) || bytes.Contains(line, []byte("null")) { // an item that is null is none
 		return nil, false
 	}
 	if q.texts == nil {
-		q.texts, q.known, q.lists, q.in, q.one = map[string]string{}, map[string]numbered{}, map[string][]Attribute{}, &jsontext.Decoder{}, &jsontext.Decoder{}
+		q.prepare()
 	}
-	q.lost = false
-	q.in.Reset(bytes.NewBuffer(bytes.TrimRight(line, "\r\n")))
-	q.object(func(key string) {
-		if key != "resourceSpans" {
-			q.lost = true
-			return
-		}
-		q.array(func() { spans = q.ofResource(spans) })
-	})
-	if q.lost || q.in.InputOffset() != int64(len(bytes.TrimRight(line, "\r\n"))) {
+	var request quickRequest
+	if json.Unmarshal(line, &request, q.options) != nil {
 		return nil, false
+	}
+	for _, ofResource := range request.ResourceSpans {
+		resource := orEmpty(ofResource.Resource.Attributes)
+		for _, ofScope := range ofResource.ScopeSpans {
+			scope := q.kept(strings.TrimSpace(string(ofScope.Scope.Name + " " + ofScope.Scope.Version)))
+			for i := range ofScope.Spans {
+				s := ofScope.Spans[i].span()
+				if s == nil {
+					return nil, false
+				}
+				s.Resource, s.Scope = resource, scope
+				spans = append(spans, s)
+			}
+		}
 	}
 	return spans, true
 }
 
-// object reads one; field reads the value of each key.
-func (q *quick) object(field func(key string)) {
-	if !q.token('{') {
-		return
+// span is nil of what others have to judge.
+func (in *quickSpan) span() *Span {
+	s := &Span{
+		TraceID: string(in.TraceID), ID: in.ID, ParentID: in.ParentID, Name: string(in.Name), Start: unixNano(in.Start), End: unixNano(in.End),
+		Attributes: orEmpty(in.Attributes), Failed: in.Status.Code == 2, Message: string(in.Status.Message),
 	}
-	for !q.lost && q.in.PeekKind() != '}' {
-		field(q.text())
+	for _, e := range in.Events {
+		s.Events = append(s.Events, Event{string(e.Name), unixNano(e.Time), orEmpty(e.Attributes)})
 	}
-	q.token('}')
-}
-
-// array reads one; item reads each of its values.
-func (q *quick) array(item func()) {
-	if !q.token('[') {
-		return
+	ordinary := isHex(s.TraceID, 32) && isHex(s.ID, 16) && (s.ParentID == "" || isHex(s.ParentID, 16)) && in.End != 0 && in.Status.Code <= 2
+	for _, l := range in.Links {
+		s.Links = append(s.Links, Link{string(l.TraceID), l.ID, orEmpty(l.Attributes)})
+		ordinary = ordinary && isHex(string(l.TraceID), 32) && isHex(l.ID, 16)
 	}
-	for !q.lost && q.in.PeekKind() != ']' {
-		item()
-	}
-	q.token(']')
-}
-
-func (q *quick) token(kind jsontext.Kind) bool {
-	if q.lost {
-		return false
-	}
-	token, err := q.in.ReadToken()
-	q.lost = err != nil || token.Kind() != kind
-	return !q.lost
-}
-
-// raw is the next string without its quotes, or the next number, until the next is read.
-func (q *quick) raw(kind jsontext.Kind) []byte {
-	if q.lost {
+	if !ordinary || s.check() != nil {
 		return nil
 	}
-	value, err := q.in.ReadValue()
-	if err != nil || value.Kind() != kind {
-		q.lost = true
-		return nil
-	}
-	if kind == '"' {
-		value = value[1 : len(value)-1]
-		q.lost = bytes.IndexByte(value, '\\') >= 0 // rare
-	}
-	return value
+	return s
 }
 
-// text is the next string. One that comes again is the same.
-func (q *quick) text() string {
-	raw := q.raw('"')
+func orEmpty[L ~[]Attribute](list L) []Attribute {
+	if list == nil {
+		return []Attribute{}
+	}
+	return list
+}
+
+func isHex(s string, digits int) bool {
+	return len(s) == digits && strings.Trim(s, "0123456789abcdef") == ""
+}
+
+// text reads a string. One that comes again is the same.
+func (q *quick) text(in *jsontext.Decoder, into *quickText) error {
+	raw, err := in.ReadValue()
+	switch {
+	case err != nil:
+		return err //nolint:wrapcheck // nobody reads it
+	case raw.Kind() != '"':
+		return errUnordinary
+	case bytes.IndexByte(raw, '\\') < 0:
+		raw = raw[1 : len(raw)-1]
+	default:
+		if raw, err = jsontext.AppendUnquote(nil, raw); err != nil {
+			return err //nolint:wrapcheck // nobody reads it
+		}
+	}
 	if text, ok := q.texts[string(raw)]; ok {
-		return text
+		*into = quickText(text)
+	} else {
+		*into = quickText(q.kept(string(raw)))
 	}
-	return q.kept(string(raw))
+	return nil
 }
 
 func (q *quick) kept(text string) string {
@@ -135,269 +225,82 @@ func (q *quick) kept(text string) string {
 	return text
 }
 
-func (q *quick) skip() { q.lost = q.lost || q.in.SkipValue() != nil }
-
-func (q *quick) ofResource(spans []*Span) []*Span {
-	resource := []Attribute{}
-	first := len(spans)
-	q.object(func(key string) {
-		switch key {
-		case "resource":
-			q.object(func(key string) {
-				if key == "attributes" {
-					resource = q.attributes(nil)
-				} else {
-					q.lost = true
-				}
-			})
-		case "scopeSpans":
-			q.array(func() { spans = q.ofScope(spans) })
-		case "schemaUrl":
-			q.skip()
-		default:
-			q.lost = true
-		}
-	})
-	for _, s := range spans[first:] {
-		s.Resource = resource
-	}
-	return spans
-}
-
-func (q *quick) ofScope(spans []*Span) []*Span {
-	var name, version string
-	first := len(spans)
-	q.object(func(key string) {
-		switch key {
-		case "scope":
-			q.object(func(key string) {
-				switch key {
-				case "name":
-					name = q.text()
-				case "version":
-					version = q.text()
-				default:
-					q.lost = true
-				}
-			})
-		case "spans":
-			q.array(func() { spans = append(spans, q.span()) })
-		case "schemaUrl":
-			q.skip()
-		default:
-			q.lost = true
-		}
-	})
-	scope := q.kept(strings.TrimSpace(name + " " + version))
-	for _, s := range spans[first:] {
-		s.Scope = scope
-	}
-	return spans
-}
-
-func (q *quick) span() *Span {
-	s := &Span{Start: unixNano(0), End: unixNano(0), Attributes: []Attribute{}}
-	q.object(func(key string) {
-		switch key {
-		case "traceId":
-			s.TraceID = q.traceID()
-		case "spanId":
-			s.ID = q.spanID()
-		case "parentSpanId":
-			s.ParentID = string(q.raw('"'))
-			q.lost = q.lost || s.ParentID != "" && !isHex(s.ParentID, 16)
-		case "name":
-			s.Name = q.text()
-		case "startTimeUnixNano":
-			s.Start = q.time()
-		case "endTimeUnixNano":
-			s.End = q.time()
-		case "attributes":
-			s.Attributes = q.attributes(q.without)
-		case "events":
-			q.array(func() { s.Events = append(s.Events, q.event()) })
-		case "links":
-			q.array(func() { s.Links = append(s.Links, q.link()) })
-		case "status":
-			q.status(s)
-		case "kind", "flags", "traceState", "droppedAttributesCount", "droppedEventsCount", "droppedLinksCount":
-			q.skip()
-		default:
-			q.lost = true
-		}
-	})
-	if !q.lost && (s.End.UnixNano() == 0 || s.check() != nil) {
-		q.lost = true
-	}
-	return s
-}
-
-// traceID is of many spans, so its text is kept once.
-func (q *quick) traceID() string {
-	id := q.text()
-	q.lost = q.lost || !isHex(id, 32)
-	return id
-}
-
-func (q *quick) spanID() string {
-	id := string(q.raw('"'))
-	q.lost = q.lost || !isHex(id, 16)
-	return id
-}
-
-func isHex(s string, digits int) bool {
-	for i := range len(s) {
-		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return false
-		}
-	}
-	return len(s) == digits
-}
-
-func (q *quick) time() time.Time {
-	n, err := strconv.ParseUint(string(q.raw('"')), 10, 64)
-	q.lost = q.lost || err != nil
-	return unixNano(n)
-}
-
-func (q *quick) link() (l Link) {
-	l.Attributes = []Attribute{}
-	q.object(func(key string) {
-		switch key {
-		case "traceId":
-			l.TraceID = q.traceID()
-		case "spanId":
-			l.ID = q.spanID()
-		case "attributes":
-			l.Attributes = q.attributes(nil)
-		case "traceState", "flags", "droppedAttributesCount":
-			q.skip()
-		default:
-			q.lost = true
-		}
-	})
-	return l
-}
-
-func (q *quick) event() (e Event) {
-	e.Time, e.Attributes = unixNano(0), []Attribute{}
-	q.object(func(key string) {
-		switch key {
-		case "name":
-			e.Name = q.text()
-		case "timeUnixNano":
-			e.Time = q.time()
-		case "attributes":
-			e.Attributes = q.attributes(nil)
-		case "droppedAttributesCount":
-			q.skip()
-		default:
-			q.lost = true
-		}
-	})
-	return e
-}
-
-func (q *quick) status(s *Span) {
-	q.object(func(key string) {
-		switch key {
-		case "code":
-			switch string(q.raw('0')) {
-			case "0", "1":
-			case "2":
-				s.Failed = true
-			default:
-				q.lost = true
-			}
-		case "message":
-			s.Message = q.text()
-		default:
-			q.lost = true
-		}
-	})
-}
-
 // attributes is a list of them, but for some keys.
-func (q *quick) attributes(without []string) []Attribute {
+func (q *quick) attributes(in *jsontext.Decoder, without []string) ([]Attribute, error) {
+	if begin, err := in.ReadToken(); err != nil || begin.Kind() != '[' {
+		return nil, errUnordinary
+	}
 	q.scratch, q.numbers = q.scratch[:0], q.numbers[:0]
 	again := true
-	q.array(func() {
-		a := q.attribute()
-		if slices.Contains(without, a.Key) {
-			return
+	for in.PeekKind() != ']' {
+		raw, err := in.ReadValue()
+		if err != nil {
+			return nil, err //nolint:wrapcheck // nobody reads it
 		}
-		q.scratch, q.numbers = append(q.scratch, a.Attribute), binary.NativeEndian.AppendUint32(q.numbers, a.number)
-		again = again && a.number > 0
-	})
+		a, ok := q.known[string(raw)]
+		if !ok {
+			if a, err = q.attribute(raw); err != nil {
+				return nil, err
+			}
+		}
+		if !slices.Contains(without, a.Key) {
+			q.scratch, q.numbers = append(q.scratch, a.Attribute), binary.NativeEndian.AppendUint32(q.numbers, a.number)
+			again = again && a.number > 0
+		}
+	}
+	if _, err := in.ReadToken(); err != nil {
+		return nil, err //nolint:wrapcheck // nobody reads it
+	}
 	if list, ok := q.lists[string(q.numbers)]; ok && again {
-		return list
+		return list, nil
 	}
 	list := append(make([]Attribute, 0, len(q.scratch)), q.scratch...)
 	if again {
 		keep(q.lists, string(q.numbers), list)
 	}
-	return list
+	return list, nil
 }
 
-func (q *quick) attribute() (a numbered) {
-	if q.lost {
-		return a
+func (q *quick) attribute(raw []byte) (a numbered, err error) {
+	var of quickAttribute
+	if err := json.Unmarshal(raw, &of, q.options); err != nil {
+		return a, err //nolint:wrapcheck // nobody reads it
 	}
-	raw, err := q.in.ReadValue()
-	if known, ok := q.known[string(raw)]; err != nil || ok {
-		q.lost = err != nil
-		return known
+	a.Key = string(of.Key)
+	if a.Value, err = of.Value.value(); err != nil {
+		return a, err
 	}
-	line := q.in
-	q.in = q.one
-	q.in.Reset(bytes.NewBuffer(raw))
-	q.object(func(key string) {
-		switch key {
-		case "key":
-			a.Key = q.text()
-		case "value":
-			a.Value = q.value()
-		default:
-			q.lost = true
-		}
-	})
-	q.in = line
-	if _, figure := a.Value.(float64); !figure && !q.lost {
+	if _, figure := a.Value.(float64); !figure {
 		q.last++
 		a.number = q.last
 		keep(q.known, string(raw), a)
 	}
-	return a
+	return a, nil
 }
 
-func (q *quick) value() (v any) {
+func (v *quickValue) value() (value any, err error) {
 	values := 0
-	q.object(func(key string) {
-		values++
-		switch key {
-		case "stringValue":
-			v = q.text()
-		case "intValue":
-			n, err := strconv.ParseInt(string(q.raw('"')), 10, 64)
-			v, q.lost = n, q.lost || err != nil
-		case "doubleValue":
-			f, err := strconv.ParseFloat(string(q.raw('0')), 64)
-			v, q.lost = f, q.lost || err != nil
-		case "boolValue":
-			kind := q.in.PeekKind()
-			q.skip()
-			v, q.lost = kind == 't', q.lost || kind != 't' && kind != 'f'
-		case "arrayValue":
-			items := []any{}
-			q.object(func(key string) {
-				q.lost = q.lost || key != "values"
-				q.array(func() { items = append(items, q.value()) })
-			})
-			v = items
-		default:
-			q.lost = true
+	set := func(is bool, to func() any) {
+		if is {
+			values++
+			value = to()
 		}
+	}
+	set(v.String != nil, func() any { return string(*v.String) })
+	set(v.Int != nil, func() any { return *v.Int })
+	set(v.Double != nil, func() any { return *v.Double })
+	set(v.Bool != nil, func() any { return *v.Bool })
+	set(v.Array != nil, func() any {
+		items := make([]any, len(v.Array.Values))
+		for i := range v.Array.Values {
+			var wrong error
+			items[i], wrong = v.Array.Values[i].value()
+			err = errors.Join(err, wrong)
+		}
+		return items
 	})
-	q.lost = q.lost || values > 1 // protobuf: one of
-	return v
+	if values > 1 { // protobuf: one of
+		err = errUnordinary
+	}
+	return value, err
 }

@@ -75,7 +75,7 @@ func TestWhatIsNotOrdinaryIsLeftToTheReaderThatJudges(t *testing.T) {
 		"a status in words":              {`"code":2`, `"code":"STATUS_CODE_ERROR"`, false},
 		"not a number":                   {"1.5", `"NaN"`, false},
 		"a list of keys":                 {`{"stringValue":"b"}`, `{"kvlistValue":{"values":[]}}`, false},
-		"an escape":                      {`"x"`, `"\u0078"`, false},
+		"an escape":                      {`"x"`, `"\u0078"`, true},
 		"links":                          {`"status"`, `"links":[{"traceId":"5a44de008fd208065638a802730aea79","spanId":"22a736ca8f593796"}],"status"`, true},
 		"a field that is new":            {`"name":"x"`, `"name":"x","colour":1`, false},
 		"a field that comes twice":       {`"name":"x"`, `"name":"x","name":"y"`, false},

@@ -15,6 +15,7 @@ import (
 	"github.com/coldtrace/coldtrace/capture"
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/startup/pod"
+	"github.com/coldtrace/coldtrace/test/timelinetest"
 )
 
 // fact is something that can be added to Facts.
@@ -67,7 +68,7 @@ func tell(facts []fact, now time.Time) pod.Timeline {
 
 func printed(t pod.Timeline) string {
 	var b bytes.Buffer
-	t.WriteTree(&b)
+	timelinetest.Write(&b, &t)
 	return b.String()
 }
 

@@ -1,24 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package pod
+// Package timelinetest prints timelines for tests to compare.
+package timelinetest
 
 import (
 	"fmt"
 	"io"
 	"strings"
 	"time"
+
+	"github.com/coldtrace/coldtrace/startup/pod"
 )
 
-// WriteTree prints a start as an indented list of its spans: the begin relative to the pod's creation, the duration,
+// Write prints a start as an indented list of its spans: the begin relative to the pod's creation, the duration,
 // how it ended, its attributes and events. Tests compare it.
-func (t *Timeline) WriteTree(w io.Writer) {
+func Write(w io.Writer, t *pod.Timeline) {
 	if len(t.Spans) == 0 {
 		return
 	}
-	t.write(w, "", "", t.Spans[0].Start)
+	write(w, t, "", "", t.Spans[0].Start)
 }
 
-func (t *Timeline) write(w io.Writer, parent, indent string, zero time.Time) {
+func write(w io.Writer, t *pod.Timeline, parent, indent string, zero time.Time) {
 	for i := range t.Spans {
 		s := &t.Spans[i]
 		if s.ParentKey != parent {
@@ -42,7 +45,7 @@ func (t *Timeline) write(w io.Writer, parent, indent string, zero time.Time) {
 			}
 			fmt.Fprintln(w)
 		}
-		t.write(w, s.Key, indent+"  ", zero)
+		write(w, t, s.Key, indent+"  ", zero)
 	}
 }
 
