@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"time"
 
@@ -43,10 +44,9 @@ type record struct {
 	Namespaces []string       `json:"namespaces"`
 	Members    []group.Member `json:"members,omitempty"` // of groups that go on, whose own starts are over
 	Starts     []startRecord  `json:"-"`
-	recent     map[uid]recent // delivered, of pods created since Floor
+	// recent are delivered, of pods created since Floor: when that was, in Unix seconds.
+	recent map[uid]uint32
 }
-
-type recent struct{ created uint32 } // unix seconds
 
 type startRecord struct {
 	pod.Stub
@@ -108,27 +108,23 @@ func compress(r *record) ([]byte, error) {
 }
 
 func (r *record) encodeRecent() []byte {
-	ids := make([]uid, 0, len(r.recent))
-	for id := range r.recent {
-		ids = append(ids, id)
-	}
-	slices.SortFunc(ids, func(a, b uid) int { return bytes.Compare(a[:], b[:]) })
+	ids := slices.SortedFunc(maps.Keys(r.recent), func(a, b uid) int { return bytes.Compare(a[:], b[:]) })
 	out := make([]byte, 0, 20*len(ids))
 	for _, id := range ids {
 		out = append(out, id[:]...)
-		out = binary.BigEndian.AppendUint32(out, r.recent[id].created)
+		out = binary.BigEndian.AppendUint32(out, r.recent[id])
 	}
 	return out
 }
 
-func newRecord() *record { return &record{Version: recordVersion, recent: map[uid]recent{}} }
+func newRecord() *record { return &record{Version: recordVersion, recent: map[uid]uint32{}} }
 
 func decodeRecord(data map[string][]byte) (*record, error) {
 	zip, err := gzip.NewReader(bytes.NewReader(data[startsKey]))
 	if err != nil {
 		return nil, fmt.Errorf("decompress the checkpoint: %w", err)
 	}
-	r := &record{recent: map[uid]recent{}}
+	r := &record{recent: map[uid]uint32{}}
 	lines := json.NewDecoder(bufio.NewReader(io.LimitReader(zip, 64<<20)))
 	if err := lines.Decode(r); err != nil {
 		return nil, fmt.Errorf("decode the checkpoint: %w", err)
@@ -148,7 +144,7 @@ func decodeRecord(data map[string][]byte) (*record, error) {
 		r.Starts = append(r.Starts, s)
 	}
 	for b := data[deliveredKey]; len(b) >= 20; b = b[20:] {
-		r.recent[uid(b[:16])] = recent{binary.BigEndian.Uint32(b[16:])}
+		r.recent[uid(b[:16])] = binary.BigEndian.Uint32(b[16:])
 	}
 	return r, nil
 }
@@ -159,18 +155,10 @@ func (r *record) trim(floor time.Time) {
 		r.Floor = floor
 	}
 	if len(r.recent) > maxRecent {
-		created := make([]uint32, 0, len(r.recent))
-		for _, d := range r.recent {
-			created = append(created, d.created)
-		}
-		slices.Sort(created)
+		created := slices.Sorted(maps.Values(r.recent))
 		if raised := time.Unix(int64(created[len(created)-maxRecent*3/4]), 0); raised.After(r.Floor) {
 			r.Floor = raised
 		}
 	}
-	for id, d := range r.recent {
-		if time.Unix(int64(d.created), 0).Before(r.Floor) {
-			delete(r.recent, id)
-		}
-	}
+	maps.DeleteFunc(r.recent, func(_ uid, created uint32) bool { return time.Unix(int64(created), 0).Before(r.Floor) })
 }

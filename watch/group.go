@@ -59,7 +59,7 @@ func (w *Watcher) joinAs(s *start, created time.Time, t pod.Timeline) {
 // comes then would tell what this one does not. The caller holds the lock.
 func (w *Watcher) rememberPart(namespace, key string, p group.Part, by time.Time) {
 	id := uid(p.ID(namespace, key))
-	w.restored.recent[id] = recent{max(w.restored.recent[id].created, uint32(by.Unix()))} //nolint:gosec // until 2106
+	w.restored.recent[id] = max(w.restored.recent[id], uint32(by.Unix())) //nolint:gosec // until 2106
 }
 
 // joinOver puts a pod into its group whose own start is none to tell any more. What is older than any start can be is of a group

@@ -152,8 +152,11 @@ func TestAGroupIsMeasuredOnceWheneverItsLeaderIsKilled(t *testing.T) {
 			t.Setenv(envLeaderDies, dies)
 			first := newLeader(t, path, r.address)
 			pods := play(t, name)
-			ended := make(chan error, 1)
-			go func() { ended <- first.cmd.Wait() }()
+			ended := make(chan struct{})
+			go func() {
+				_ = first.cmd.Wait()
+				close(ended)
+			}()
 			select {
 			case <-ended:
 			case <-within(t, time.Minute).Done():

@@ -23,9 +23,9 @@ const (
 	logReaders = 8                // requests at a time
 	nodeRests  = 10 * time.Second // a node that did not answer is not asked again before
 	tryAgain   = 3 * time.Second
-	// maxHeld is how many logs are known in part at a time: about 40 KB each, with what waits to be collected (1,000 of them were 43 MB
-	// of the process's peak). Those beyond it are read from their begin again.
-	maxHeld = 500
+	// maxHeld is how many logs are known in part at a time: about 40 KB each, with what waits to be collected half as much again. Those
+	// beyond it are read from their begin again, which is no more requests.
+	maxHeld = 150
 )
 
 // anywhere stands for all namespaces.

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/time/rate"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -28,11 +27,6 @@ const (
 	maxNamed      = 3 // phases
 )
 
-// notices bounds how many there are.
-type notices struct{ limit *rate.Limiter }
-
-func newNotices() notices { return notices{rate.NewLimiter(noticesASec, noticesAtOnce)} }
-
 // notify writes an Event on the pod for what was delivered: of a start that is over, and of each of the first attempts that failed
 // before. The caller holds the lock; the recorder does not wait.
 func (w *Watcher) notify(s *start, p *parcel) {
@@ -42,7 +36,7 @@ func (w *Watcher) notify(s *start, p *parcel) {
 	n := noticeOf(s, p)
 	switch {
 	case n.text == "":
-	case !w.notices.limit.AllowN(w.cfg.Clock.Now(), 1):
+	case !w.notices.AllowN(w.cfg.Clock.Now(), 1):
 		w.metrics.notices.WithLabelValues("limited").Inc()
 	default:
 		ref := &corev1.ObjectReference{

@@ -69,7 +69,7 @@ func (w *Watcher) adopt(r *record) {
 
 // remember notes a start that was delivered as a whole. The caller holds the lock.
 func (w *Watcher) remember(id types.UID, s *start) {
-	w.restored.recent[parseUID(id)] = recent{uint32(s.facts.Created().Unix())} //nolint:gosec // until 2106
+	w.restored.recent[parseUID(id)] = uint32(s.facts.Created().Unix()) //nolint:gosec // until 2106
 }
 
 // saveOften writes the checkpoint soon after there is news, the bigger it is the more seldom. The first is written at

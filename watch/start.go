@@ -100,7 +100,7 @@ func (w *Watcher) consider(n *namespace, p *corev1.Pod, now time.Time) *start {
 	}
 	if over && !n.podsListed && !w.restored.knows(n.name) && now.Sub(t.Spans[0].End) > justOver {
 		// It was over long before anybody watched this namespace, which the next watcher must know as well.
-		w.restored.recent[parseUID(p.UID)] = recent{uint32(p.CreationTimestamp.Unix())} //nolint:gosec // until 2106
+		w.restored.recent[parseUID(p.UID)] = uint32(p.CreationTimestamp.Unix()) //nolint:gosec // until 2106
 		w.dirty = true
 		w.joinOver(n, p, t, true)
 		return nil

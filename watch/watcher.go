@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/time/rate"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -100,7 +101,7 @@ type Watcher struct {
 	gate    gate
 	outbox  outbox
 	inbox   outbox // of what happens inside
-	notices notices
+	notices *rate.Limiter
 
 	mu         sync.Mutex
 	namespaces map[string]*namespace
@@ -159,7 +160,7 @@ func New(cfg Config) (*Watcher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a metadata client: %w", err)
 	}
-	w := &Watcher{cfg: cfg, client: client, nodes: newNodes(meta), outbox: newOutbox(cfg.Exporter), inbox: newOutbox(cfg.Inside), notices: newNotices()}
+	w := &Watcher{cfg: cfg, client: client, nodes: newNodes(meta), outbox: newOutbox(cfg.Exporter), inbox: newOutbox(cfg.Inside), notices: rate.NewLimiter(noticesASec, noticesAtOnce)}
 	w.metrics = newMetrics(w)
 	if cfg.Metrics != nil {
 		if err := w.metrics.register(cfg.Metrics); err != nil {
