@@ -55,7 +55,7 @@ func (r *recording) measured(ms []startup.Measurement) {
 	for _, m := range ms {
 		labels := map[string]string{}
 		for _, l := range m.Labels {
-			labels[string(l.Key)] = l.Value.Emit()
+			labels[string(l.Key)] = l.Value.String()
 		}
 		i := slices.IndexFunc(r.Series, func(s series) bool { return s.Metric == m.Metric && maps.Equal(s.Labels, labels) })
 		if i < 0 {
