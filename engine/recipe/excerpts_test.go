@@ -178,6 +178,18 @@ func TestWhatEnginesPrintIsToldAsItHappened(t *testing.T) {
 				"[03/01/2026-12:00:50] [TRT-LLM] [I] Starting benchmarking async task.\n[03/01/2026-12:02:00] [TRT-LLM] [I] Benchmark complete.\nValueError: not of the start\n",
 			engine: "tensorrt_llm", version: "0.20.0", outcome: OutcomeEngineReady,
 		},
+		"TurboMind of 0.18, at its level INFO": {
+			log: "2026-03-01 12:00:01,118 - lmdeploy - INFO - async_engine.py:133 - input backend=turbomind, backend_config=TurbomindEngineConfig(dtype='auto', tp=1)\n" +
+				"2026-03-01 12:00:04,118 - lmdeploy - INFO - turbomind.py:246 - turbomind engine config:\n\nLoading:   0%|          | 0/36 [00:00<?, ?it/s]\rLoading: 100%|##########| 36/36 [00:08<00:00,  4.50it/s]\n" +
+				"[TM][INFO] max cached tokens: 42880\n2026-03-01 12:00:16,118 - lmdeploy - INFO - async_engine.py:168 - updated backend_config=TurbomindEngineConfig(dtype='auto', tp=1)\n" +
+				"INFO:     Started server process [17]\nINFO:     Waiting for application startup.\nINFO:     Application startup complete.\n",
+			engine: "lmdeploy", outcome: OutcomeReady, figures: map[string]any{"kv_cache_tokens": int64(42880)}, edges: map[string]string{"engine_config": "1.12-4.12", "weights_load": "4.12-16.12"},
+		},
+		"LMDeploy without a driver": {
+			log: "2026-03-01 12:00:01,118 - lmdeploy - INFO - async_engine.py:133 - input backend=pytorch, backend_config=PytorchEngineConfig(dtype='auto', tp=1)\n2026-03-01 12:00:09,118 - lmdeploy - INFO - base.py:1 - Building Model.\n" +
+				"Traceback (most recent call last):\n  File \"x.py\", line 1, in f\nRuntimeError: 0 active drivers ([]). There should only be one.\n",
+			engine: "lmdeploy", outcome: OutcomeFailed, reason: "no_gpu", edges: map[string]string{"model_load": "9.12-9.12!"},
+		},
 		"a server of which stderr alone is there": {
 			log: "(EngineCore pid=2) [W301 12:00:00.000000000 socket.cpp:764] [c10d] The client socket cannot be initialized\n" + shards(3) +
 				"(APIServer pid=1) INFO:     Application startup complete.\n(Worker_TP0 pid=3) torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.\n",

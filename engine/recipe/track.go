@@ -51,7 +51,8 @@ func (s *launch) edge(l line, rank string, r *rule, c capture, embedded bool) {
 		}
 	}
 	now := s.stage()
-	l.lent = !l.own && !l.early && !l.bar && l.at.Equal(s.lent) // nobody knows when it was: the first that was so has that time
+	_, states := c.seconds()
+	l.lent = !l.own && !states && !l.early && l.at.Equal(s.lent) // nobody knows when it was: the first that was so has that time
 	if r.Phase != "" {
 		s.phaseEdge(l, rank, r, c, embedded)
 	}
@@ -62,7 +63,7 @@ func (s *launch) edge(l line, rank string, r *rule, c capture, embedded bool) {
 		}
 		s.opens(r, at)
 	}
-	if !l.own && !l.bar && s.stage() != now {
+	if !l.own && s.stage() != now {
 		s.lent = l.at
 	}
 }
