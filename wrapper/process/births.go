@@ -8,22 +8,51 @@ import (
 	"time"
 )
 
-// look finds who is new, who has become another program and who is gone. Everybody is listed if somebody was born, and
-// once more at the next look: a number is given a moment before its process is there to be seen.
+const (
+	maxBirths = 512 // of more between two looks everybody is listed
+	nascent   = 16  // so many of the latest numbers may belong to processes that the kernel is about to show
+)
+
+// look finds who is new, who has become another program and who is gone.
 func (w *Watcher) look(now time.Time) error {
 	last, ok := w.lastPID()
-	born := !ok || last != w.last
-	if born || w.nascent {
+	switch {
+	case !ok || w.last < 0 || last < w.last || last-w.last > maxBirths:
 		if err := w.scan(now); err != nil {
 			return err
 		}
+		w.last = max(0, last-nascent)
+	case last != w.last || len(w.unborn) > 0:
+		w.born(last, now)
+		w.last = last
 	}
-	w.last, w.nascent = last, born
 	w.quiet = true
 	for _, p := range w.procs {
 		w.check(p, now)
 	}
 	return nil
+}
+
+// born asks for the numbers that were given since the last look. That takes as long as there were births, in a PID
+// namespace that is shared as well, where a listing takes as long as there are processes.
+func (w *Watcher) born(last int, now time.Time) {
+	numbers := w.unborn
+	first := len(numbers)
+	for n := w.last + 1; n <= last; n++ {
+		numbers = append(numbers, n)
+	}
+	w.unborn = nil
+	strangers := map[int]stat{}
+	for i, n := range numbers {
+		s, ok := w.stat(n)
+		switch {
+		case ok:
+			strangers[n] = s
+		case i >= first: // or somebody who is gone already: it is asked for once more
+			w.unborn = append(w.unborn, n)
+		}
+	}
+	w.adopt(strangers, now)
 }
 
 // scan lists all processes.
@@ -47,6 +76,7 @@ func (w *Watcher) scan(now time.Time) error {
 			w.end(p)
 		}
 	}
+	w.unborn = nil
 	w.adopt(strangers, now)
 	return nil
 }
@@ -63,7 +93,7 @@ func (w *Watcher) adopt(strangers map[int]stat, now time.Time) {
 			}
 			delete(strangers, pid)
 			// The dead wait for their parent to ask for them, some for ever. They are nobody.
-			if s.state != 'Z' && s.state != 'X' && pid != w.reaper {
+			if s.state != 'Z' && s.state != 'X' && pid != w.reaper && w.procs[pid] == nil && !w.thread(pid) {
 				w.add(pid, s, now)
 				found = true
 			}

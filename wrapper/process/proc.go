@@ -61,6 +61,19 @@ func (w *Watcher) stat(pid int) (stat, bool) {
 	return parseStat(b)
 }
 
+// thread tells whether a number is that of a thread other than the one that its process is named after. Those are not
+// listed, but found by who asks for them.
+func (w *Watcher) thread(pid int) bool {
+	b, ok := w.read(w.path(pid, "/status"))
+	if !ok {
+		return true // it is gone
+	}
+	_, b, _ = bytes.Cut(b, []byte("\nTgid:"))
+	b, _, _ = bytes.Cut(b, []byte{'\n'})
+	group, err := strconv.Atoi(string(bytes.TrimSpace(b)))
+	return err == nil && group != pid
+}
+
 // parseStat reads a line of /proc/PID/stat. The command's name may hold anything, so fields count from its last
 // parenthesis.
 func parseStat(b []byte) (stat, bool) {

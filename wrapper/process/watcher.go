@@ -60,11 +60,10 @@ type Watcher struct {
 	top    int // the process
 	reaper int // who inherits orphans
 	procs  map[int]*Process
-	quiet  bool // nobody is looked at more often than once a second
-	last   int  // the number given last
+	unborn []int // numbers that were given, but to nobody who could be seen yet
+	quiet  bool  // nobody is looked at more often than once a second
+	last   int   // the number given last; negative: everybody is to be listed
 	buf    []byte
-
-	nascent bool // it was new at the last look
 }
 
 // New makes a watcher of a process and its descendants. Orphans among them are children of reaper, a process that is
@@ -72,7 +71,8 @@ type Watcher struct {
 func New(pid, reaper int) *Watcher {
 	return &Watcher{
 		Guard: &sync.Mutex{}, Clock: time.Now, root: "/proc", top: pid, reaper: reaper,
-		procs: map[int]*Process{}, last: -1, buf: make([]byte, 16<<10),
+		procs: map[int]*Process{}, last: -1,
+		buf: make([]byte, 16<<10),
 	}
 }
 
