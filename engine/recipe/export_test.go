@@ -247,7 +247,7 @@ func long(t *testing.T) string {
 		fmt.Fprintf(&filler, "(EngineCore_DP0 pid=2) INFO 03-01 12:00:05 [x.py:%d] %s\n", i, strings.Repeat("nothing ", 6))
 	}
 	out := each(start+filler.String()+finish, func(n int, at time.Time, line string) any {
-		return object{"insertId": fmt.Sprint(n), "timestamp": at.Format(time.RFC3339Nano), "textPayload": line}
+		return object{"insertId": strconv.Itoa(n), "timestamp": at.Format(time.RFC3339Nano), "textPayload": line}
 	})
 	if len(out) < maxDocument+1<<20 {
 		t.Fatalf("%d bytes are not long", len(out))

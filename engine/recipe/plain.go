@@ -99,7 +99,8 @@ func (m *messages) Read(into []byte) (int, error) {
 		if err != nil {
 			return 0, fmt.Errorf("unpack zstd: %w", err)
 		}
-		m.text = append(text, '\n')
+		text = append(text, '\n')
+		m.text = text
 	}
 	n := copy(into, m.text)
 	m.text = m.text[n:]

@@ -221,17 +221,18 @@ func TestWhatOneRankSaysOfTheCompilationsCacheHoldsForThePhase(t *testing.T) {
 		"missed": {"[backends.py:1] Compiling a graph for dynamic shape takes 18.00 s", compileMiss},
 		"hit":    {"[backends.py:1] Directly load the compiled graph(s) for dynamic shape from the cache, took 2.1 s", "hit"},
 	} {
-		log := banner + dp0 + engine + dp0 + loads + dp0 + took
+		var log strings.Builder
+		log.WriteString(banner + dp0 + engine + dp0 + loads + dp0 + took)
 		for i, dynamo := range []string{"4.00", "7.00", "5.00"} {
-			log += fmt.Sprintf(worker+"15 [backends.py:1] Dynamo bytecode transform time: %s s\n", i, dynamo)
+			fmt.Fprintf(&log, worker+"15 [backends.py:1] Dynamo bytecode transform time: %s s\n", i, dynamo)
 		}
 		for i := range 3 {
-			log += fmt.Sprintf(worker+"33 %s\n", i, c.says)
+			fmt.Fprintf(&log, worker+"33 %s\n", i, c.says)
 		}
 		for i, total := range []string{"22.00", "25.00", "23.00"} {
-			log += fmt.Sprintf(worker+"34 [monitor.py:1] torch.compile takes %s s in total\n", i, total)
+			fmt.Fprintf(&log, worker+"34 [monitor.py:1] torch.compile takes %s s in total\n", i, total)
 		}
-		result, err := ReadLog(strings.NewReader(log), LogOptions{})
+		result, err := ReadLog(strings.NewReader(log.String()), LogOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
