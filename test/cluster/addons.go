@@ -34,6 +34,14 @@ var addons = map[string]addon{
 		dirs:  func(l layout) []string { return []string{filepath.Join(l.run, "otlp")} },
 		ready: func(n network) string { return "http://" + n.NodeIP + ":13133/" },
 	},
+	"receiver": {
+		bin: "receiver",
+		argv: func(l layout, n network) []string {
+			return []string{"-listen", n.NodeIP + ":4317", "-file", filepath.Join(l.run, "otlp", "otlp.jsonl")}
+		},
+		dirs:  func(l layout) []string { return []string{filepath.Join(l.run, "otlp")} },
+		ready: func(n network) string { return n.NodeIP + ":4317" },
+	},
 	"s3": {
 		bin: "s3",
 		argv: func(_ layout, n network) []string {

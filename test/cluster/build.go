@@ -12,6 +12,8 @@ import (
 //
 // Modules are separate on purpose. In one module, minimal version selection would raise Kubernetes' own
 // dependencies to whatever Helm or containerd ask for, and we would no longer run what its release tested.
+// Those of Helm, containerd, DNS and the registry are kept at coldtrace's versions of what they share with it
+// (client-go, gRPC, …): a package that is the same in two modules is compiled once.
 type build struct {
 	// module is the folder of the go.mod, relative to the checkout.
 	module string
@@ -39,16 +41,18 @@ var builds = []build{
 		module: "test/cluster",
 		bins: map[string]string{
 			"kube-apiserver":          "k8s.io/kubernetes/cmd/kube-apiserver",
-			"kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
-			"kube-scheduler":          "k8s.io/kubernetes/cmd/kube-scheduler",
-			"kube-proxy":              "k8s.io/kubernetes/cmd/kube-proxy",
-			"kubelet":                 "k8s.io/kubernetes/cmd/kubelet",
+			"kube-controller-manager": "./kubernetes",
+			"kube-scheduler":          "./kubernetes",
+			"kube-proxy":              "./kubernetes",
+			"kubelet":                 "./kubernetes",
 			"kubectl":                 "k8s.io/kubernetes/cmd/kubectl",
 		},
 		// Without a version clients and Helm refuse to talk to the API server.
 		ldflags: versionFlags("k8s.io/component-base/version", map[string]string{
 			"gitVersion": kubernetesVersion, "gitMajor": "1", "gitMinor": "36", "gitTreeState": "clean",
 		}),
+		env:     []string{"CGO_ENABLED=0"},
+		sources: []string{"test/cluster/kubernetes"},
 	},
 	{
 		module: "test/cluster/etcd",
@@ -94,6 +98,12 @@ var builds = []build{
 		bins:    map[string]string{"collector": "."},
 		env:     []string{"CGO_ENABLED=0"},
 		sources: []string{"test/collector"},
+	},
+	{
+		module:  ".",
+		bins:    map[string]string{"receiver": "./test/receiver"},
+		env:     []string{"CGO_ENABLED=0"},
+		sources: []string{"test/receiver"},
 	},
 	{
 		module:  "test/s3",

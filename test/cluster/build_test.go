@@ -47,6 +47,17 @@ func TestBuildsNarrowToTheNamesAsked(t *testing.T) {
 	}
 }
 
+func TestComponentsOfANodeAreOneLink(t *testing.T) {
+	rows, err := buildsFor(nodeBins)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := rows[0].packages(slices.Sorted(mapKeys(rows[0].bins)))
+	if want := []string{"k8s.io/kubernetes/cmd/kube-apiserver", "./kubernetes", "k8s.io/kubernetes/cmd/kubectl"}; !slices.Equal(got, want) {
+		t.Errorf("linked of Kubernetes: %v, want %v", got, want)
+	}
+}
+
 // The stamped versions are typed by hand; the modules are what is really built.
 func TestStampedVersionsAreTheModules(t *testing.T) {
 	l := testLayout(t)

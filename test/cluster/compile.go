@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -111,15 +112,15 @@ func (b build) goBuild(ctx context.Context, l layout, names []string) error {
 
 	flags := strings.TrimSpace("-s -w " + b.ldflags)
 	args := []string{"build", "-buildvcs=false", "-trimpath", "-ldflags", flags}
-	// One package is named by us (etcd's folder is called v3); several go by their own names.
-	if len(names) == 1 {
-		args = append(args, "-o", filepath.Join(tmp, names[0]), b.bins[names[0]])
-	} else {
-		args = append(args, "-o", tmp+string(filepath.Separator))
-		for _, name := range names {
-			args = append(args, b.bins[name])
-		}
+	packages := b.packages(names)
+	// Several packages go by their own names; one is named by us, who may call it by several.
+	program := func(pkg string) string { return filepath.Join(tmp, path.Base(pkg)) }
+	args = append(args, "-o", tmp+string(filepath.Separator))
+	if len(packages) == 1 {
+		program = func(string) string { return filepath.Join(tmp, "program") }
+		args[len(args)-1] = program("")
 	}
+	args = append(args, packages...)
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = filepath.Join(l.checkout, b.module)
 	cmd.Env = append(os.Environ(), b.env...)
@@ -129,11 +130,25 @@ func (b build) goBuild(ctx context.Context, l layout, names []string) error {
 		return fmt.Errorf("build %s: %w\n%s", strings.Join(names, ", "), err, outp)
 	}
 	for _, name := range names {
-		if err := os.Rename(filepath.Join(tmp, name), filepath.Join(l.bin, name)); err != nil {
+		link := filepath.Join(tmp, "."+name)
+		if err := os.Link(program(b.bins[name]), link); err != nil {
+			return fmt.Errorf("name %s: %w", name, err)
+		}
+		if err := os.Rename(link, filepath.Join(l.bin, name)); err != nil {
 			return fmt.Errorf("install %s: %w", name, err)
 		}
 	}
 	return nil
+}
+
+// packages are what the named binaries are built from; several may be one, under names of their own.
+func (b build) packages(names []string) (packages []string) {
+	for _, name := range names {
+		if !slices.Contains(packages, b.bins[name]) {
+			packages = append(packages, b.bins[name])
+		}
+	}
+	return packages
 }
 
 // stamp identifies everything that decides what the row's binaries are.

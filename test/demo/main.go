@@ -116,7 +116,7 @@ func readFromOutside(ctx context.Context, s *stage.Stage) error {
 
 // prepare puts everything in place that a cluster of GPU endpoints would have, and coldtrace.
 func prepare(ctx context.Context, s *stage.Stage) error {
-	s.Heading("Around it: a collector, a model store, images")
+	s.Heading("Around it: a receiver of telemetry, a model store, images")
 	if err := s.Around(ctx); err != nil {
 		return fmt.Errorf("set up what is around: %w", err)
 	}

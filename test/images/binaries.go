@@ -28,7 +28,7 @@ var programs = map[string]program{
 	"coldtrace-wrapper":  {pkg: "./cmd/coldtrace-wrapper", version: "main.version=%s"},
 	"coldtrace-observer": {pkg: "./cmd/coldtrace-observer", version: "main.version=%s"},
 	"sim":                {pkg: "./test/sim"},
-	"collector":          {module: "test/collector", pkg: "."},
+	"receiver":           {pkg: "./test/receiver"},
 	"s3":                 {module: "test/s3", pkg: "."},
 	"s5cmd":              {module: "test/s3", pkg: "github.com/peak/s5cmd/v2", version: "github.com/peak/s5cmd/v2/version.Version=v2.3.0"},
 }

@@ -9,7 +9,6 @@ import (
 	"maps"
 	"os"
 	"path"
-	"path/filepath"
 	"runtime"
 	"slices"
 
@@ -39,9 +38,11 @@ var images = map[string]func(ctx context.Context, s *workshop, arch string) (pla
 
 // around are images of what the cluster of the checkout runs without one; they are made where they are asked for.
 var around = map[string]func(ctx context.Context, s *workshop, arch string) (plan, error){
-	"collector": collectorImage,
+	"receiver": func(ctx context.Context, s *workshop, arch string) (plan, error) {
+		return aroundImage(ctx, s, arch, "receiver")
+	},
 	"s3": func(ctx context.Context, s *workshop, arch string) (plan, error) {
-		return aroundImage(ctx, s, arch, "s3", Tree{})
+		return aroundImage(ctx, s, arch, "s3")
 	},
 }
 
@@ -197,22 +198,13 @@ func shell(ctx context.Context, arch string) (Tree, error) {
 	return t, nil
 }
 
-// collectorImage writes what it receives to its log.
-func collectorImage(ctx context.Context, s *workshop, arch string) (plan, error) {
-	files := Tree{}
-	files.Add("config.yaml", filepath.Join(s.checkout, "test", "collector", "config.yaml"))
-	return aroundImage(ctx, s, arch, "collector", files, "--config", "/config.yaml")
-}
-
-// aroundImage runs as root: the log that a container's runtime gives it is root's, and the collector opens it by name.
-func aroundImage(ctx context.Context, s *workshop, arch, name string, files Tree, args ...string) (plan, error) {
+// aroundImage runs as root: the log that a container's runtime gives it is root's, and the receiver opens it by name.
+func aroundImage(ctx context.Context, s *workshop, arch, name string) (plan, error) {
 	binary, err := s.binary(ctx, name, arch)
 	if err != nil {
 		return plan{}, err
 	}
+	files := Tree{}
 	files.Add(name, binary)
-	return draw(v1.Config{
-		Entrypoint: append([]string{"/" + name}, args...), WorkingDir: "/",
-		Env: []string{paths, "COLLECTOR_HOST=0.0.0.0", "COLLECTOR_FILE=/dev/stdout"},
-	}, files)
+	return draw(v1.Config{Entrypoint: []string{"/" + name}, WorkingDir: "/", Env: []string{paths}}, files)
 }

@@ -108,9 +108,9 @@ func (s *Stage) leave(ctx context.Context) error {
 	})
 }
 
-// startAround runs the collector and the S3 server as pods: a guest has no node to put them on.
+// startAround runs the receiver and the S3 server as pods: a guest has no node to put them on.
 func (s *Stage) startAround(ctx context.Context) error {
-	return s.Step("collector and S3 server running", func() error {
+	return s.Step("receiver and S3 server running", func() error {
 		if err := s.MakeNamespace(ctx, guestAround, false); err != nil {
 			return err
 		}
@@ -125,9 +125,9 @@ func (s *Stage) startAround(ctx context.Context) error {
 	})
 }
 
-// fetchTelemetry brings here what the collector has written, which is its log.
+// fetchTelemetry brings here what the receiver has written, which is its log.
 func (s *Stage) fetchTelemetry() error {
-	log, err := s.output(context.Background(), "kubectl", "logs", "--namespace", guestAround, "deployment/around", "--container", "collector")
+	log, err := s.output(context.Background(), "kubectl", "logs", "--namespace", guestAround, "deployment/around", "--container", "receiver")
 	if err != nil {
 		return err
 	}

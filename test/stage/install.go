@@ -19,7 +19,7 @@ const (
 	InjectLabel     = "coldtrace.io/inject"
 )
 
-// StartAddon starts an extra process of the node: "collector" or "s3".
+// StartAddon starts an extra process of the node: "collector", "receiver" or "s3".
 func (s *Stage) StartAddon(ctx context.Context, name string) error {
 	return s.cluster(ctx, s.w, "start", name)
 }
@@ -29,7 +29,7 @@ func (s *Stage) StopAddon(ctx context.Context, name string) error {
 	return s.cluster(ctx, s.w, "stop", name)
 }
 
-// Around starts a collector and an S3 server, and pushes all images to the cluster's registry.
+// Around starts what receives telemetry and an S3 server, and pushes all images to the cluster's registry.
 func (s *Stage) Around(ctx context.Context) error {
 	if s.guest != nil {
 		if err := s.PushImages(ctx); err != nil {
@@ -37,7 +37,7 @@ func (s *Stage) Around(ctx context.Context) error {
 		}
 		return s.startAround(ctx)
 	}
-	for _, addon := range []string{"collector", "s3"} {
+	for _, addon := range []string{"receiver", "s3"} {
 		if err := s.StartAddon(ctx, addon); err != nil {
 			return fmt.Errorf("start %s: %w", addon, err)
 		}
@@ -49,7 +49,7 @@ func (s *Stage) Around(ctx context.Context) error {
 func (s *Stage) PushImages(ctx context.Context) error {
 	args := []string{"run", "./test/images", "--registry", s.env["REGISTRY"], "--tag", s.tag}
 	if s.guest != nil {
-		args = append(args, "coldtrace", "coldtrace-wrapper", "sim", "forwarder", "collector", "s3")
+		args = append(args, "coldtrace", "coldtrace-wrapper", "sim", "forwarder", "receiver", "s3")
 	}
 	return s.Step("images built and pushed", func() error { return s.run(ctx, "go", args...) })
 }

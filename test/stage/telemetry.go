@@ -12,7 +12,7 @@ import (
 	"github.com/coldtrace/coldtrace/trace"
 )
 
-// TelemetryFiles are what the collector has written.
+// TelemetryFiles are what the collector, or the demo's receiver, has written.
 func (s *Stage) TelemetryFiles() ([]string, error) {
 	if s.guest != nil {
 		if err := s.fetchTelemetry(); err != nil {
