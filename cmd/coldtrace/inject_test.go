@@ -131,8 +131,8 @@ func TestAManifestThatIsNoPodIsSaidToBeBroken(t *testing.T) {
 		"a template beside the spec":             {"kind: Deployment\nmetadata: {name: d}\nspec: {replicas: 1}\ntemplate: {spec: {containers: [{name: a}]}}\n", `Deployment "d" has no spec.template`},
 		"a CronJob that is written as a Job":     {"kind: CronJob\nspec:\n  template: {spec: {containers: [{name: a}]}}\n", "has no spec.jobTemplate.spec.template"},
 		"a LeaderWorkerSet without any template": {"kind: LeaderWorkerSet\nspec: {replicas: 1}\n", "has no spec.leaderWorkerTemplate"},
-		"a number for a variable's text":         {"kind: Pod\nspec: {containers: [{name: a, env: [{name: X, value: 3}]}]}\n", "cannot unmarshal number"},
-		"a limit that is no quantity":            {"kind: Pod\nspec: {containers: [{name: a, resources: {limits: {nvidia.com/gpu: one}}}]}\n", "quantities must match"},
+		"a number for a variable's text":         {"kind: Pod\nspec: {containers: [{name: a, env: [{name: X, value: 3}]}]}\n", "spec.containers.env.value: a number, where a text belongs"},
+		"a limit that is no quantity":            {"kind: Pod\nspec: {containers: [{name: a, resources: {limits: {nvidia.com/gpu: one}}}]}\n", `limits.nvidia.com/gpu: "one" is no quantity`},
 		"containers as a map":                    {"kind: Pod\nspec: {containers: {main: {image: a}}}\n", "decode pod"},
 		"in a list":                              {"kind: List\nitems:\n- kind: Pod\n", "item 0: decode pod"},
 	} {
