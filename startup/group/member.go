@@ -105,6 +105,14 @@ func (m *Member) slot() string {
 	return m.Group.Part + "/" + strconv.Itoa(*m.Group.Index)
 }
 
+// replaces tells whether the member is the later one of two in the same slot; of nil in any case.
+func (m *Member) replaces(known *Member) bool {
+	return known == nil || cmp.Or(m.Created.Compare(known.Created), cmp.Compare(m.UID, known.UID)) > 0
+}
+
+// lost tells whether the member failed and no slot says which pod is in its place.
+func (m *Member) lost() bool { return m.Group.Index == nil && m.over() && !m.Well() }
+
 // byPlace orders members: those that lead first, then by part and index.
 func byPlace(a, b *Member) int {
 	rank := func(m *Member) int {

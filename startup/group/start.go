@@ -3,7 +3,6 @@
 package group
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -36,21 +35,66 @@ type Start struct {
 // of others or since more are needed, are of no start of the group: whoever tells it at the time does not know of them.
 func (g *generation) start(earlier bool, now time.Time) Start {
 	created := slices.SortedFunc(slices.Values(g.members), func(a, b *Member) int { return a.Created.Compare(b.Created) })
-	var first time.Time // when one was ready: the group was not before
+	var first time.Time // when the group was ready at the earliest: when one of its pods was, as far as nothing better is known
 	for _, m := range created {
 		if m.decides() && m.Well() && (first.IsZero() || m.Ended.Before(first)) {
 			first = m.Ended
 		}
 	}
+	before := places{latest: map[string]*Member{}}
 	for i, m := range created {
-		if i == 0 || first.IsZero() || !m.Created.After(first) {
-			continue
+		if !first.IsZero() && m.Created.After(first) && before.mayBeReady() {
+			switch s := g.of(created[:i], earlier, now); {
+			case !s.Well():
+			case s.End.Before(m.Created):
+				return s
+			default:
+				first = s.End
+			}
 		}
-		if s := g.of(created[:i], earlier, now); s.Well() && s.End.Before(m.Created) {
-			return s
-		}
+		before.take(m)
 	}
 	return g.of(created, earlier, now)
+}
+
+// places are those of a group that pods have taken. They tell at a glance that it is not ready: pods that fail are replaced by the
+// thousand, and to tell the making anew before each of them would take the longer the more there were.
+type places struct {
+	latest map[string]*Member // by slot
+	size   int                // as it is declared; 0: it is not
+	filled int                // by pods that are not lost
+	open   int                // of those, by pods that decide and are not well
+	lost   int                // that decide
+}
+
+func (p *places) take(m *Member) {
+	p.size = max(p.size, m.Group.Size)
+	known := p.latest[m.slot()]
+	if !m.replaces(known) {
+		return
+	}
+	if known != nil {
+		p.count(known, -1)
+	}
+	p.latest[m.slot()] = m
+	p.count(m, 1)
+}
+
+func (p *places) count(m *Member, n int) {
+	bad := 0
+	if m.decides() && !m.Well() {
+		bad = n
+	}
+	if m.lost() {
+		p.lost += bad
+		return
+	}
+	p.filled, p.open = p.filled+n, p.open+bad
+}
+
+// mayBeReady is false of a group that of does not tell to be: one whose size is not declared misses those it has lost.
+func (p *places) mayBeReady() bool {
+	return p.filled >= p.size && p.open == 0 && (p.size > 0 || p.lost == 0)
 }
 
 // of tells the making as if it had these pods alone.
@@ -65,8 +109,7 @@ func (g *generation) of(members []*Member, earlier bool, now time.Time) Start {
 		}
 		s.Limit = startup.Later(s.Limit, m.Created.Add(m.Timeout))
 		failed = failed || m.Outcome == startup.OutcomeFailed
-		known := latest[m.slot()]
-		if known == nil || cmp.Or(m.Created.Compare(known.Created), cmp.Compare(m.UID, known.UID)) > 0 {
+		if m.replaces(latest[m.slot()]) {
 			latest[m.slot()] = m
 		}
 		s.Size = max(s.Size, m.Group.Size)
@@ -92,7 +135,7 @@ func (s *Start) fill() {
 		s.Size = len(s.Members)
 		return
 	}
-	there := slices.DeleteFunc(slices.Clone(s.Members), func(m *Member) bool { return m.Group.Index == nil && m.over() && !m.Well() })
+	there := slices.DeleteFunc(slices.Clone(s.Members), (*Member).lost)
 	if s.lacking = declared - len(there); s.lacking <= 0 {
 		s.Members = there
 		return

@@ -40,6 +40,41 @@ func TestAGroupForWhosePodsThereIsNoRoomIsNotTold(t *testing.T) {
 	}
 }
 
+// Pods of a Deployment that a node evicts are replaced, and evicted, by the thousand.
+func TestPodsThatFailByTheThousandAreLookedAtOnceEach(t *testing.T) {
+	slow := declared("decode", "", "2").ready(1, 2, 1e6)
+	slow.name = "slow"
+	for name, others := range map[string][]pod{"another never comes": nil, "another is ready late": {slow}} {
+		t.Run(name, func(t *testing.T) {
+			look := func(failing int) float64 {
+				var table group.Table
+				pods := append([]pod{declared("prefill", "", "2").ready(0, 1, 10)}, others...)
+				for i := range failing {
+					p := declared("decode", "", "2").failed(20+float64(i), 21+float64(i), "Evicted")
+					p.name = fmt.Sprint("evicted-", i)
+					pods = append(pods, p)
+				}
+				key := ""
+				for _, p := range pods {
+					m, ok := p.member()
+					if !ok {
+						t.Fatal("it is of no group")
+					}
+					key = m.Group.Key
+					table.Put(m)
+				}
+				if n := len(table.Starts("models", key, second(later))); n != 1 {
+					t.Fatalf("%d starts", n)
+				}
+				return testing.AllocsPerRun(1, func() { table.Starts("models", key, second(later)) })
+			}
+			if n := look(2000); n > 2000 { // one look before each would be some 30 times as many
+				t.Errorf("%.0f allocations for 2000 pods", n)
+			}
+		})
+	}
+}
+
 func TestGroupsThatAreOverAreForgottenWhenThereAreTooMany(t *testing.T) {
 	var table group.Table
 	const many = 30000
