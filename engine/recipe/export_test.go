@@ -5,6 +5,7 @@ package recipe
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -269,6 +270,43 @@ func TestALongDocumentIsReadAsItStands(t *testing.T) {
 			got := readText(t, log)
 			if cut := name == "one that is cut off"; cut != (got.Outcome == OutcomeTruncated) || !cut && !reflect.DeepEqual(got.Figures, want.Figures) {
 				t.Errorf("%s %v, want %v", got.Outcome, got.Figures, want.Figures)
+			}
+		})
+	}
+}
+
+// The collector's file exporter packs each request by itself: a file may be cut within one, or behind its length.
+func TestMessagesThatAreCutShortAreSaidToBe(t *testing.T) {
+	packer, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer packer.Close()
+	var file []byte
+	for _, text := range []string{"one", "two"} {
+		frame := packer.EncodeAll([]byte(text), nil)
+		file = append(binary.BigEndian.AppendUint32(file, uint32(len(frame))), frame...) //nolint:gosec // short
+	}
+	second := len(file) / 2
+	for name, c := range map[string]struct {
+		upTo int
+		want string
+		err  error
+	}{
+		"whole":               {len(file), "one\ntwo\n", nil},
+		"between two":         {second, "one\n", nil},
+		"within the first":    {second - 1, "", io.ErrUnexpectedEOF},
+		"within a length":     {second + 2, "one\n", io.ErrUnexpectedEOF},
+		"behind a length":     {second + 4, "one\n", io.ErrUnexpectedEOF},
+		"within the last one": {len(file) - 1, "one\n", io.ErrUnexpectedEOF},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in, err := Plain(bytes.NewReader(file[:c.upTo]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := io.ReadAll(in); string(got) != c.want || !errors.Is(err, c.err) {
+				t.Errorf("%q and %v, want %q and %v", got, err, c.want, c.err)
 			}
 		})
 	}

@@ -75,6 +75,7 @@ type messages struct {
 	in     io.Reader
 	packed *zstd.Decoder
 	text   []byte // of the one at hand, and not read yet
+	err    error  // why there is no other; whoever looks ahead must not take it away
 }
 
 // maxMessage is more than a collector accepts at once.
@@ -83,28 +84,37 @@ const maxMessage = 64 << 20
 // Read reads a message a line.
 func (m *messages) Read(into []byte) (int, error) {
 	for len(m.text) == 0 {
-		var length [4]byte
-		if _, err := io.ReadFull(m.in, length[:]); err != nil {
-			return 0, err //nolint:wrapcheck // io.EOF is the end
+		if m.err != nil {
+			return 0, m.err
 		}
-		size := binary.BigEndian.Uint32(length[:])
-		if size > maxMessage {
-			return 0, fmt.Errorf("a message of %d bytes, where %d are the most", size, maxMessage)
-		}
-		frame := make([]byte, size)
-		if _, err := io.ReadFull(m.in, frame); err != nil {
-			return 0, fmt.Errorf("read a message of %d bytes: %w", size, err)
-		}
-		text, err := m.packed.DecodeAll(frame, nil)
-		if err != nil {
-			return 0, fmt.Errorf("unpack zstd: %w", err)
-		}
-		text = append(text, '\n')
-		m.text = text
+		m.text, m.err = m.next()
 	}
 	n := copy(into, m.text)
 	m.text = m.text[n:]
 	return n, nil
+}
+
+// next unpacks a message; io.EOF: there is no more.
+func (m *messages) next() ([]byte, error) {
+	var length [4]byte
+	if _, err := io.ReadFull(m.in, length[:]); err != nil {
+		return nil, err //nolint:wrapcheck // whoever reads a log says so
+	}
+	size := binary.BigEndian.Uint32(length[:])
+	if size > maxMessage {
+		return nil, fmt.Errorf("a message of %d bytes, where %d are the most", size, maxMessage)
+	}
+	frame := make([]byte, size)
+	if _, err := io.ReadFull(m.in, frame); errors.Is(err, io.EOF) {
+		return nil, io.ErrUnexpectedEOF // behind a length
+	} else if err != nil {
+		return nil, fmt.Errorf("read a message of %d bytes: %w", size, err)
+	}
+	text, err := m.packed.DecodeAll(frame, nil)
+	if err != nil {
+		return nil, fmt.Errorf("unpack zstd: %w", err)
+	}
+	return append(text, '\n'), nil
 }
 
 // inUTF8 decodes UTF-16, of which the first character is a byte order mark, or else one of ASCII.
