@@ -166,10 +166,12 @@ func printPhases(w io.Writer, r recipe.Result) error {
 		outcome += " (" + r.Reason + ")"
 	}
 	var b strings.Builder
-	if begin := r.Engine + " " + r.Version; text.Columns(begin)+2+text.Columns(outcome) <= screenWidth {
-		fmt.Fprintf(&b, "%s  %s\n\n", begin, outcome)
-	} else {
-		fmt.Fprintf(&b, "%s\n  %s\n\n", begin, outcome)
+	begin, sep := r.Engine+" "+r.Version, "  "
+	if text.Columns(begin+sep+outcome) > screenWidth {
+		sep = "\n  "
+	}
+	if _, err := fmt.Fprintf(w, "%s%s%s\n\n", begin, sep, outcome); err != nil { // whole, however wide: what follows may be cut
+		return fmt.Errorf("print phases: %w", err)
 	}
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "PHASE\tSTART\tSECONDS\t")
