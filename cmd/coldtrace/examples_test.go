@@ -188,6 +188,12 @@ func TestAnErrorOfAClusterNamesTheNextStep(t *testing.T) {
 			}
 		})
 	}
+	for _, cmd := range []*cobra.Command{newExplainCommand(), newInjectCommand()} {
+		_, _, err := output(t, cmd, "", "-n", "models", "--kubeconfig", b.admin, "deploy/llama", "dep/qwen")
+		if err == nil || !strings.Contains(err.Error(), `no kind "dep" of what has pods; is deploy/qwen meant?`) {
+			t.Errorf("%s of two, one with a slip: %v", cmd.Name(), err)
+		}
+	}
 	if _, _, err := output(t, newTraceCommand(), "", "--kubeconfig", b.admin, "-n", "models"); err == nil || !strings.Contains(err.Error(), "-A looks in all") {
 		t.Errorf("an empty namespace: %v", err)
 	}

@@ -165,8 +165,10 @@ func (o *dryRun) fetch(ctx context.Context, w *prose, names []string) ([]manifes
 	}
 	objects, err := cluster.Objects(o.config, namespace, names)
 	if err != nil {
-		if kind, name, ok := strings.Cut(names[0], "/"); ok && strings.Contains(err.Error(), "have a resource type") {
-			return nil, errors.New("there is " + noKind(kind, name))
+		for _, named := range names {
+			if kind, name, ok := strings.Cut(named, "/"); ok && strings.Contains(err.Error(), fmt.Sprintf("have a resource type %q", kind)) {
+				return nil, errors.New("there is " + noKind(kind, name))
+			}
 		}
 		return nil, nextStep(err, namespace)
 	}

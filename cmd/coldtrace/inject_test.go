@@ -176,6 +176,7 @@ func TestASlipInAManifestIsSaidInItsWritersWords(t *testing.T) {
 		"a command in one text":    {container("command: vllm serve"), "spec.containers.command: a text, where a list belongs"},
 		"a limit that is a word":   {container("resources: {limits: {nvidia.com/gpu: x}}"), `limits.nvidia.com/gpu: "x" is no quantity`},
 		"a limit with its unit":    {container(`resources: {requests: {memory: "8 Gi"}}`), `requests.memory: "8 Gi" is no quantity`},
+		"a limit that is not set":  {container("resources: {limits: {cpu: null, memory: x}}"), `limits.memory: "x" is no quantity`},
 		"a template that is none":  {"kind: Job\nmetadata: {name: j}\nspec: {template: [1]}\n", "a list, where an object belongs"},
 	} {
 		t.Run(name, func(t *testing.T) {

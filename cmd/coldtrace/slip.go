@@ -63,6 +63,9 @@ func noQuantity(in any) (field, value string) {
 			amounts, ok := in[key].(map[string]any)
 			if ok && (key == "limits" || key == "requests") {
 				for _, name := range slices.Sorted(maps.Keys(amounts)) {
+					if amounts[name] == nil {
+						continue // which is none, and allowed
+					}
 					if _, err := resource.ParseQuantity(fmt.Sprint(amounts[name])); err != nil {
 						return key + "." + name, fmt.Sprintf("%q", fmt.Sprint(amounts[name]))
 					}
