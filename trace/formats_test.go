@@ -115,6 +115,7 @@ func TestWhatIsDamagedCostsNoMoreThanItself(t *testing.T) {
 		"one that a word too much spoils":            {strings.Join(lines[:9], "") + "}\n" + strings.Join(lines[9:], "") + "\n" + whole, 2, []string{"in:1: not JSON 11 lines further down: invalid character '}' after array element"}},
 		"the last one, still being written":          {whole + whole[:300], 2, []string{"in:2: incomplete; is it still being written?"}},
 		"prose":                                      {"Hello,\nworld\n" + whole, 2, []string{"in:1: not JSON at byte 1: invalid character 'H' looking for beginning of value", "in:2: not JSON at byte 1: invalid character 'w' looking for beginning of value"}},
+		"nothing where a trace should be":            {`{"trace":null}`, 0, []string{"in:1: neither OTLP JSON (resourceSpans, resourceMetrics, resourceLogs) nor an answer of Tempo or Jaeger"}},
 		"an answer that holds no traces":             {`{"data":{"result":[]}}` + "\n" + `{"trace":"x"}`, 0, []string{"in:1: not Jaeger's answer: data is no list of traces", "in:2: not an object"}},
 		"what Tempo's search answers":                {`{"traces":[{"traceID":"5b8efff798038103d269b633813fc60c","rootTraceName":"pod_startup"}],"metrics":{}}`, 0, []string{"in:1: what a search has found, which are no spans; ask for the trace by its id: /api/traces/ID"}},
 		"ids of another length":                      {strings.Replace(whole, "eee19b7ec3c1b174", "eee19b7ec3c1", 1), 1, []string{`in:1: span "root": spanId is not 16 hex digits`}},

@@ -96,7 +96,7 @@ func fromObject(object json.RawMessage) (spans []*Span, problems []string) {
 		if !ok {
 			continue
 		}
-		if json.Unmarshal(inner, &items) != nil {
+		if json.Unmarshal(inner, &items) != nil || items == nil { // null is no list
 			items = []json.RawMessage{inner}
 		}
 		for _, item := range items {
