@@ -149,7 +149,10 @@ func (w *Watcher) hear(ctx context.Context, id types.UID) {
 // holding is how many logs are known in part, but for that which a reader has.
 func (in *inside) holding() (n int) {
 	for _, r := range in.runs {
-		if r.Log != nil && (in.job == nil || !in.job.begun || in.job.run.Attempt != r.attempt) {
+		if in.job != nil && in.job.begun && in.job.run.Attempt == r.attempt {
+			continue // not even to be looked at: its reader does not hold the lock
+		}
+		if r.Log != nil {
 			n++
 		}
 	}
