@@ -162,3 +162,11 @@ func Later(a, b time.Time) time.Time {
 	}
 	return a
 }
+
+// Earlier is the earlier of two times.
+func Earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}

@@ -103,7 +103,7 @@ func together(s group.Start, of map[string]*Trace) *Trace {
 	for _, m := range s.Members {
 		its := of[m.UID]
 		t.Spans += its.Spans
-		t.Start, t.End = earliest(t.Start, its.Start), startup.Later(t.End, its.End)
+		t.Start, t.End = startup.Earlier(t.Start, its.Start), startup.Later(t.End, its.End)
 		if its != first {
 			t.Roots = append(t.Roots, t.group.row(m, its))
 		}
@@ -231,11 +231,4 @@ func (g *several) heldUp() string {
 		return fmt.Sprintf("%s: created after %s, others %s", text, seconds(s.Took), seconds(s.Others))
 	}
 	return fmt.Sprintf("%s: %s %s, others %s", text, s.Phase, seconds(s.Took), seconds(s.Others))
-}
-
-func earliest(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
 }

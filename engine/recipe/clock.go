@@ -4,6 +4,8 @@ package recipe
 
 import (
 	"time"
+
+	"github.com/coldtrace/coldtrace/startup"
 )
 
 // clock tells when the lines of a log were written.
@@ -50,9 +52,9 @@ func (c *clock) of(at time.Time, h head, text []byte, telling bool) (time.Time, 
 		}
 		return at, true
 	}
-	t, of := stampOf(text, later(c.options.Now, at), c.options.Location)
+	t, of := stampOf(text, startup.Later(c.options.Now, at), c.options.Location)
 	if of == formSpace && t.Nanosecond() == 0 && len(h.stamp) > 0 { // whoever collected the line wrote when, no finer than the engine
-		if own, form := stampOf(h.stamp, later(c.options.Now, at), c.options.Location); form == formYearless {
+		if own, form := stampOf(h.stamp, startup.Later(c.options.Now, at), c.options.Location); form == formYearless {
 			t, of = own, form
 		}
 	}

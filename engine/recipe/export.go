@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/coldtrace/coldtrace/startup"
 )
 
 // An export is a log as a cloud gives it back: of Cloud Logging, CloudWatch, Loki, Elasticsearch, journald … an object for each line.
@@ -244,7 +246,7 @@ func (d *document) Read(to []byte) (int, error) {
 		if apart := d.latest.Sub(line.at); apart > stepBack && !line.at.IsZero() {
 			return 0, errDocument
 		}
-		d.latest = later(d.latest, line.at)
+		d.latest = startup.Later(d.latest, line.at)
 		d.write(&d.out, line)
 	}
 	if d.out.Len() == 0 {

@@ -67,7 +67,7 @@ func (s *launch) seen(at time.Time, h head, telling bool) {
 		s.first, s.said, s.hush = at, at, hush{} // what was before is another program's, or by another clock
 	}
 	s.told = s.told || telling
-	s.said = later(s.said, at)
+	s.said = startup.Later(s.said, at)
 	s.meet(h.rank)
 	if s.firstStamp == "" && h.stamp != nil {
 		s.firstStamp = string(h.stamp)

@@ -5,6 +5,8 @@ package recipe
 import (
 	"cmp"
 	"time"
+
+	"github.com/coldtrace/coldtrace/startup"
 )
 
 // marked moves the start past a point, or to a new launch.
@@ -102,7 +104,7 @@ func (r *Reader) again(end time.Time) {
 		r.attempts = r.attempts[1:]
 	}
 	if !before.first.IsZero() && outcome != OutcomeReady {
-		r.attempts = append(r.attempts, Attempt{Start: cmp.Or(r.options.Start, before.first), End: later(end, before.first), Outcome: outcome, Reason: reason})
+		r.attempts = append(r.attempts, Attempt{Start: cmp.Or(r.options.Start, before.first), End: startup.Later(end, before.first), Outcome: outcome, Reason: reason})
 	}
 	r.relaunch(end)
 	if prompted {
@@ -113,7 +115,7 @@ func (r *Reader) again(end time.Time) {
 // relaunch forgets the launch that was: where its process is known to have begun, the next one's began when it ended.
 func (r *Reader) relaunch(end time.Time) {
 	if !r.options.Start.IsZero() {
-		r.options.Start = later(end, r.options.Start)
+		r.options.Start = startup.Later(end, r.options.Start)
 	}
 	r.start = newLaunch()
 }

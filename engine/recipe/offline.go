@@ -81,14 +81,7 @@ func written(log []byte, year time.Time, o LogOptions) time.Time {
 	if year.IsZero() {
 		return o.Now
 	}
-	return earlier(year.AddDate(0, 6, 0), o.Now)
-}
-
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
+	return startup.Earlier(year.AddDate(0, 6, 0), o.Now)
 }
 
 // score counts what makes a log an engine's; an introduction outweighs lines that engines share by borrowing code.

@@ -52,7 +52,7 @@ func (r *Reader) phases(died string, end time.Time) []Phase {
 	}
 	under := "" // way, when it died
 	if init.End.IsZero() {
-		init.End, init.Failure = later(end, init.Start), died
+		init.End, init.Failure = startup.Later(end, init.Start), died
 		if died != "" && !parted { // else what the others did was not what failed
 			under = s.lastOpen()
 		}
@@ -66,12 +66,12 @@ func (r *Reader) phases(died string, end time.Time) []Phase {
 		}
 		if name == under || name == parents[under] {
 			if o := latest(s.tracks[name].open); !o.start.IsZero() {
-				start := earlier(o.start, cmp.Or(s.began(name), o.start))
-				out = append(out, Phase{Name: name, Start: start, End: later(end, start), Failure: died})
+				start := startup.Earlier(o.start, cmp.Or(s.began(name), o.start))
+				out = append(out, Phase{Name: name, Start: start, End: startup.Later(end, start), Failure: died})
 			}
 		}
 	}
-	init.End = later(init.End, init.Start) // stamps and the clock may disagree
+	init.End = startup.Later(init.End, init.Start) // stamps and the clock may disagree
 	noise := coarse
 	if !r.options.Embedded {
 		noise = exact
@@ -82,7 +82,7 @@ func (r *Reader) phases(died string, end time.Time) []Phase {
 	out = slices.DeleteFunc(out, func(p Phase) bool { return parents[p.Name] == startup.SpanServerReady })
 	// Of several engines the first was up, but their server waits for all.
 	stages := slices.DeleteFunc(slices.Clone(s.stages), func(g stage) bool { return parents[g.name] == startup.SpanServerReady })
-	out = named(stages, out, head, earlier(known, init.End), init.End, noise)
+	out = named(stages, out, head, startup.Earlier(known, init.End), init.End, noise)
 	if unheard { // it imported, nobody knows how long
 		out = slices.DeleteFunc(out, func(p Phase) bool { return p.Name == startup.SpanPythonImport })
 	}
@@ -102,22 +102,15 @@ func (r *Reader) server(stated []Phase, engine time.Time, died string, end time.
 	if engine.IsZero() || s.ready.IsZero() && died == "" {
 		return nil
 	}
-	whole := Phase{Name: startup.SpanServerReady, Start: engine, End: later(s.ready, engine)}
+	whole := Phase{Name: startup.SpanServerReady, Start: engine, End: startup.Later(s.ready, engine)}
 	if s.ready.IsZero() {
-		whole.End, whole.Failure = later(end, engine), died
+		whole.End, whole.Failure = startup.Later(end, engine), died
 	}
 	out := slices.DeleteFunc(named(s.stages, stated, "", whole.Start, whole.End, noise), func(p Phase) bool { return parents[p.Name] != startup.SpanServerReady })
 	if r.options.Embedded {
 		out = append(out, whole) // in a container health knows better
 	}
 	return out
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }
 
 // phases of a track: the longest over ranks, one for each time a rank went through it.
@@ -238,7 +231,9 @@ func holder(phases []Phase, p Phase) (Phase, bool) {
 	return best, best.Name != ""
 }
 
-func shared(a, b Phase) time.Duration { return earlier(a.End, b.End).Sub(later(a.Start, b.Start)) }
+func shared(a, b Phase) time.Duration {
+	return startup.Earlier(a.End, b.End).Sub(startup.Later(a.Start, b.Start))
+}
 
 // meets says whether two phases have a time in common, not only an edge unless one of them is no more than that.
 func (p *Phase) meets(other Phase) bool {

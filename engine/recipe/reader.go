@@ -208,7 +208,7 @@ func (r *Reader) apply(l line, rule *rule) {
 	if stated, _ := c.seconds(); rule.Mark == markEngineReady {
 		s.loaded("", true, l.at.Add(-time.Duration(stated*float64(time.Second))))
 		if isLoading(s.stage().name) { // it said nothing of what came between
-			s.enter(startup.SpanMemoryProfiling, later(s.stage().at, l.at.Add(-time.Duration(stated*float64(time.Second)))))
+			s.enter(startup.SpanMemoryProfiling, startup.Later(s.stage().at, l.at.Add(-time.Duration(stated*float64(time.Second)))))
 		}
 	}
 	s.edge(l, rank, rule, c, r.options.Embedded)

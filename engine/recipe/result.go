@@ -44,7 +44,7 @@ func (r *Reader) Result(exit *Exit, end time.Time) Result {
 		if !s.ready.IsZero() {
 			last = s.ready
 		}
-		out.Silences = s.hush.placed(out.Phases, begin, later(last, begin))
+		out.Silences = s.hush.placed(out.Phases, begin, startup.Later(last, begin))
 	}
 	return out
 }
@@ -57,9 +57,9 @@ func namedShare(phases []Phase, init string) float64 {
 		if begin.IsZero() {
 			begin, at = p.Start, p.Start
 		}
-		end = later(end, p.End)
+		end = startup.Later(end, p.End)
 		if p.Name != init && p.End.After(at) {
-			named += p.End.Sub(later(p.Start, at))
+			named += p.End.Sub(startup.Later(p.Start, at))
 			at = p.End
 		}
 	}

@@ -67,7 +67,7 @@ func (s *launch) silent(name string, at, since time.Time) {
 	if _, isEarly := early[s.stage().name]; !isEarly || s.loads() || since.IsZero() || at.Before(since) || len(s.stages) >= maxStages {
 		return
 	}
-	if since = later(since, s.stage().at); s.stage().name != name {
+	if since = startup.Later(since, s.stage().at); s.stage().name != name {
 		s.stages = append(s.stages, stage{name, since})
 	}
 }
@@ -191,7 +191,7 @@ func (f *filler) fill(from, to time.Time) {
 			name = g.name
 			continue
 		}
-		f.add(name, from, earlier(g.at, to))
+		f.add(name, from, startup.Earlier(g.at, to))
 		if name, from = g.name, g.at; !from.Before(to) {
 			return
 		}

@@ -59,7 +59,7 @@ func (s *launch) edge(l line, rank string, r *rule, c capture, embedded bool) {
 	if r.Opens != "" && !l.lent {
 		at := l.known(l.at)
 		if !l.own { // at is of a line before it, and what this one ends may have come between
-			at = later(at, s.stage().at)
+			at = startup.Later(at, s.stage().at)
 		}
 		s.opens(r, at)
 	}
@@ -88,7 +88,7 @@ func (s *launch) phaseEdge(l line, rank string, r *rule, c capture, embedded boo
 		at, s.stated = at.Add(-took), s.stated-took // which this line's length holds as well
 	}
 	if has && !l.own { // at is when something was said last: that silence was this, since then or since it was opened
-		at = later(at, cmp.Or(begin, at).Add(length))
+		at = startup.Later(at, cmp.Or(begin, at).Add(length))
 	}
 	if !isLoading(r.Phase) {
 		s.loaded(rank, r.Whole, at.Add(-length))
@@ -100,7 +100,7 @@ func (s *launch) phaseEdge(l line, rank string, r *rule, c capture, embedded boo
 		if _, is := t.open[rank]; !is {
 			t.open[rank] = opening{start: at.Add(-length), noticed: at, bar: l.bar}
 			if !l.bar || s.spoke {
-				s.enter(r.Phase, later(l.known(at.Add(-length)), s.stage().at))
+				s.enter(r.Phase, startup.Later(l.known(at.Add(-length)), s.stage().at))
 			}
 		}
 		return
@@ -160,7 +160,7 @@ func (s *launch) phaseEdge(l line, rank string, r *rule, c capture, embedded boo
 	// Two texts of one line, or a second closing line of a phase that states no length.
 	if n := len(t.spans[rank]); n > 0 && (!has && !opened || t.spans[rank][n-1].end.Equal(at) && t.spans[rank][n-1].attributes[attrStated] == stated) {
 		last := &t.spans[rank][n-1]
-		last.end = later(last.end, at) // a stamp may jump back
+		last.end = startup.Later(last.end, at) // a stamp may jump back
 		maps.Copy(last.attributes, sp.attributes)
 		return
 	}
@@ -190,7 +190,7 @@ func (s *launch) opens(r *rule, at time.Time) {
 	if s.began(r.Opens).IsZero() && s.loads() && isLoading(s.stage().name) {
 		begin := at
 		if t := s.tracks[startup.SpanWeightsLoad]; t != nil {
-			begin = earlier(begin, t.end(at))
+			begin = startup.Earlier(begin, t.end(at))
 		}
 		s.loaded("", true, begin)
 		s.stages = append(s.stages, stage{r.Opens, begin})
@@ -204,7 +204,7 @@ func (t *track) end(otherwise time.Time) time.Time {
 	var last time.Time
 	for _, done := range t.spans {
 		for _, sp := range done {
-			last = later(last, sp.end)
+			last = startup.Later(last, sp.end)
 		}
 	}
 	return cmp.Or(last, otherwise)
@@ -228,7 +228,7 @@ func (s *launch) loaded(rank string, all bool, at time.Time) {
 			}
 			delete(t.open, of)
 			if !o.bar {
-				t.spans[of] = append(t.spans[of], span{start: o.start, end: later(at, o.start), presumed: true})
+				t.spans[of] = append(t.spans[of], span{start: o.start, end: startup.Later(at, o.start), presumed: true})
 			}
 		}
 	}
