@@ -132,7 +132,7 @@ func holds(t *testing.T, expr string, got promql.Vector, want []answered) {
 			continue
 		}
 		near := func(value float64) bool { return math.Abs(sample.F-value) <= tolerance*math.Abs(value)+1e-6 }
-		if !near(want[i].Value) && !near(want[i].Or) {
+		if !near(want[i].Value) && (want[i].Or == 0 || !near(want[i].Or)) {
 			t.Errorf("%v is %v, want %v: %s", sample.Metric, sample.F, want[i], expr)
 		}
 		if most < len(want) && want[i].Value < want[most-1].Value*(1-tolerance) {
