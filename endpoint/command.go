@@ -77,7 +77,7 @@ const (
 	Xtrace              Problem = "shell-xtrace"
 )
 
-// launch reads a container's command. entrypoint and cmd are the image's, if they are known.
+// commandOf reads a container's command. entrypoint and cmd are the image's, if they are known.
 func commandOf(c *Container, entrypoint, cmd []string) Command {
 	argv := append(append(make([]string, 0, len(c.Command)+len(c.Args)), c.Command...), c.Args...)
 	if len(c.Command) == 0 {

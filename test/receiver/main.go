@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command receiver takes OTLP over gRPC and appends each request to a file, as a line of OTLP JSON. The demo runs it where the
-// end-to-end tests run a collector, which takes minutes to compile; all that this is made of is in coldtrace, too.
+// Command receiver takes OTLP over gRPC and appends each request to a file, as a line of protobuf's JSON, whose ids are in base64;
+// coldtrace reads it as it reads OTLP's own. The demo runs it where the end-to-end tests run a collector, which takes minutes to
+// compile; all that this is made of is in coldtrace, too.
 package main
 
 import (
