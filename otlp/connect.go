@@ -111,23 +111,23 @@ func (m means) tls() (*tls.Config, error) {
 	if m.authority != "" {
 		pem, err := os.ReadFile(m.authority)
 		if err != nil {
-			return nil, fmt.Errorf("read OTEL_EXPORTER_OTLP_CERTIFICATE: %w", err)
+			return nil, fmt.Errorf("read OTEL_EXPORTER_OTLP_CERTIFICATE, or the signal's own: %w", err)
 		}
 		cfg.RootCAs = x509.NewCertPool()
 		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("read OTEL_EXPORTER_OTLP_CERTIFICATE: %s has no certificate in PEM", m.authority)
+			return nil, fmt.Errorf("read OTEL_EXPORTER_OTLP_CERTIFICATE, or the signal's own: %s has no certificate in PEM", m.authority)
 		}
 	}
 	if m.certificate == "" && m.key == "" {
 		return cfg, nil
 	}
 	if m.certificate == "" || m.key == "" {
-		return nil, errors.New("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY need each other: set both")
+		return nil, errors.New("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY, or the signal's own, need each other: set both")
 	}
 	load := func() (*tls.Certificate, error) {
 		pair, err := tls.LoadX509KeyPair(m.certificate, m.key)
 		if err != nil {
-			return nil, fmt.Errorf("read OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY: %w", err)
+			return nil, fmt.Errorf("read OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY, or the signal's own: %w", err)
 		}
 		return &pair, nil
 	}

@@ -189,10 +189,32 @@ const maxDocument = 8 << 20
 
 var errDocument = errors.New("an export of more than 8 MiB that is not in the order of time: export it with the oldest line first")
 
+var errEntry = errors.New("an export with an entry of more than 8 MiB: export the log's lines as entries of their own")
+
+// bounded ends a document with an entry that does not fit into memory: the decoder holds a value until it has all of it.
+type bounded struct {
+	in     io.Reader
+	values *json.Decoder
+	read   int64
+	over   bool
+}
+
+// Read implements io.Reader.
+func (b *bounded) Read(to []byte) (int, error) {
+	left := maxDocument - (b.read - b.values.InputOffset())
+	if b.over = left <= 0; b.over {
+		return 0, errEntry
+	}
+	n, err := b.in.Read(to[:min(int64(len(to)), left)])
+	b.read += int64(n)
+	return n, err //nolint:wrapcheck // whoever reads a log says so
+}
+
 // document reads what an export holds that is one JSON value, or has the newest first, an entry at a time.
 type document struct {
 	*export
 	in     *bufio.Reader
+	size   bounded
 	values *json.Decoder
 	lists  int // how many further in the next entries are; 0: they are no list's
 	opened bool
@@ -204,7 +226,9 @@ type document struct {
 
 func (x *export) whole(in *bufio.Reader, list bool) io.Reader {
 	sample, _ := in.Peek(sampled) // less is all of it
-	d := &document{export: x, in: in, values: json.NewDecoder(in), rest: true, opened: !list}
+	d := &document{export: x, in: in, size: bounded{in: in}, rest: true, opened: !list}
+	d.values = json.NewDecoder(&d.size)
+	d.size.values = d.values
 	if list {
 		d.lists = listDepth(sample)
 	}
@@ -250,6 +274,9 @@ func (d *document) Read(to []byte) (int, error) {
 		d.write(&d.out, line)
 	}
 	if d.out.Len() == 0 {
+		if d.size.over {
+			return 0, errEntry
+		}
 		if _, err := d.in.Peek(1); err != nil {
 			return 0, err //nolint:wrapcheck // whoever reads a log says so
 		}

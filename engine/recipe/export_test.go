@@ -228,6 +228,8 @@ func TestWhatCannotBeUnpackedSaysWhy(t *testing.T) {
 		"bzip2": {"BZh91AY&SY", "bzip2"},
 		"gzip that is cut off before an engine speaks": {packed(t, start, func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriter(w), nil })[:12], io.ErrUnexpectedEOF.Error()},
 		"a long document, the newest first":            {array(long(t), true), errDocument.Error()},
+		"an entry without an end":                      {`[{"message":"a"},{"message":"` + strings.Repeat("x", maxDocument+1<<20) + `"}]`, errEntry.Error()},
+		"what no log needs, without an end":            {`{"events":[],"query":"` + strings.Repeat("x", maxDocument+1<<20) + `","more":[]}`, errEntry.Error()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := ReadLog(strings.NewReader(c.log), LogOptions{}); err == nil || !strings.Contains(err.Error(), c.says) {
