@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -246,8 +247,12 @@ func TestEveryStartIsDeliveredHoweverLeadersEnd(t *testing.T) {
 		t.Errorf("%d groups were measured %d times, %d starts %d times", killed, measured, starts, total)
 	}
 	t.Logf("%.1f requests for logs a start, %d at most; peak RSS of a leader %d MB", float64(requests)/float64(starts), most, mb)
-	if most > mostRequests || mb > mostMB {
-		t.Errorf("want at most %d requests and %d MB", mostRequests, mostMB)
+	room := mostMB
+	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+		room *= 2 // the race detector remembers who touched what
+	}
+	if most > mostRequests || mb > room {
+		t.Errorf("want at most %d requests and %d MB", mostRequests, room)
 	}
 	for _, d := range different {
 		t.Errorf("a repeated span is not what it was: %s", d)
