@@ -18,6 +18,7 @@ type ClientCA struct {
 	path string
 	log  logr.Logger
 	good atomic.Pointer[x509.CertPool]
+	said atomic.Bool // that the file is bad
 }
 
 // OpenClientCA reads the file for the first time.
@@ -35,8 +36,10 @@ func (c *ClientCA) Require(conf *tls.Config) {
 }
 
 func (c *ClientCA) verify(state tls.ConnectionState) error {
-	if err := c.load(); err != nil {
-		c.log.Error(err, "The client CA's file is bad; the last good one stays")
+	bad := c.load()
+	// Said once: whoever connects must not be able to fill the log.
+	if said := c.said.Swap(bad != nil); bad != nil && !said {
+		c.log.Error(bad, "The client CA's file is bad; the last good one stays")
 	}
 	between := x509.NewCertPool()
 	for _, cert := range state.PeerCertificates[1:] { // crypto/tls lets none pass who sent none
