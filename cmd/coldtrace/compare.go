@@ -39,7 +39,7 @@ Compared are the medians of starts that went well, with their confidence
 intervals (95 %), by the Mann-Whitney U test, as benchstat does it: "~" is a
 difference that chance explains (p > 0.05). A phase counts with the time that it
 alone explains; a start that lacks it counts as 0 s. Fewer than six starts of
-each give no interval, fewer than four no certainty.`,
+each give no interval, three of each no certainty.`,
 		Example: `  coldtrace compare baseline.jsonl now.jsonl --fail-above 10%
   coldtrace compare --by image_tag v0.11.2 v0.12.0 traces.jsonl
   coldtrace compare --by image_tag v0.11.2 v0.12.0 deploy/llama -n models \

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/resource"
 )
@@ -34,10 +35,14 @@ func slip(raw []byte, err error) error {
 		if !ok {
 			belongs = "a number"
 		}
-		if is := map[string]string{"string": "a text", "array": "a list", "object": "an object", "bool": "true or false"}[wrong.Value]; is != "" {
-			return fmt.Errorf("%s: %s, where %s belongs", orWhole(wrong.Field), is, belongs)
+		quoted := ""
+		if wrong.Type.Kind() == reflect.String && (wrong.Value == "bool" || strings.HasPrefix(wrong.Value, "number")) {
+			quoted = ": put it in quotes"
 		}
-		return fmt.Errorf("%s: a number, where %s belongs", orWhole(wrong.Field), belongs)
+		if is := map[string]string{"string": "a text", "array": "a list", "object": "an object", "bool": "true or false"}[wrong.Value]; is != "" {
+			return fmt.Errorf("%s: %s, where %s belongs%s", orWhole(wrong.Field), is, belongs, quoted)
+		}
+		return fmt.Errorf("%s: a number, where %s belongs%s", orWhole(wrong.Field), belongs, quoted)
 	}
 	return err
 }

@@ -218,6 +218,17 @@ func TestMoreStartsThatFailFailACheck(t *testing.T) {
 	}
 }
 
+// Of one start that failed beside three of which one did, two tails of the distribution add up to more than all of it.
+func TestAProbabilityIsAtMostOne(t *testing.T) {
+	for before := range 4 {
+		for after := range 4 {
+			if p := failures(Group{Ready: 1, Failed: before}, Group{Ready: 2, Failed: after}).P; p > 1 {
+				t.Errorf("%d of %d and %d of %d: p=%v", before, before+1, after, after+2, p)
+			}
+		}
+	}
+}
+
 func TestABareNameIsThatOfEachContainersPhase(t *testing.T) {
 	c, err := Compare(sets(12, 20, 20, false))
 	if err != nil {

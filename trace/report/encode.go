@@ -28,7 +28,7 @@ type groupJSON struct {
 	Failed  int             `json:"failed"`
 	Going   int             `json:"starting"`
 	Reasons []Reason        `json:"reasons"`
-	Total   Quantiles       `json:"total_seconds"`
+	Total   *Quantiles      `json:"total_seconds"` // null: none is ready
 	Phases  []Phase         `json:"phases"`
 	Slowest []startJSON     `json:"slowest"`
 	Advice  []advice.Advice `json:"advice"`
@@ -55,7 +55,10 @@ func (q Quantiles) MarshalJSON() ([]byte, error) {
 func (g *Group) json() groupJSON {
 	out := groupJSON{
 		Name: g.Name, Starts: len(g.Starts), Ready: g.Ready, Failed: g.Failed, Going: g.Going,
-		Reasons: g.Reasons, Total: g.Total, Phases: g.Phases, Slowest: []startJSON{}, Advice: g.advices(),
+		Reasons: g.Reasons, Phases: g.Phases, Slowest: []startJSON{}, Advice: g.advices(),
+	}
+	if g.Ready > 0 {
+		out.Total = &g.Total
 	}
 	for _, s := range g.Slowest(mostSlowest) {
 		start := startJSON{Pod: s.Pod, Trace: s.Trace, Began: s.Began.UTC(), Seconds: s.Total.Seconds()}
@@ -91,6 +94,10 @@ func (r *Report) CSV(w io.Writer) error {
 		line := func(phase string, starts, failed int, q Quantiles, share float64) {
 			figures := []string{g.Name, phase, strconv.Itoa(starts), strconv.Itoa(failed)}
 			for _, f := range []float64{q.P10.Seconds(), q.P50.Seconds(), q.P90.Seconds(), q.P95.Seconds(), share} {
+				if g.Ready == 0 {
+					figures = append(figures, "") // nothing took that long
+					continue
+				}
 				figures = append(figures, strconv.FormatFloat(f, 'f', 3, 64))
 			}
 			write(figures...)

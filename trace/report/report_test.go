@@ -224,6 +224,17 @@ func TestMachinesReadTheSameFigures(t *testing.T) {
 	}
 }
 
+func TestATotalThatNoStartHasIsNoFigure(t *testing.T) {
+	r := &Report{By: "endpoint", Groups: []Group{{Name: "llama", Starts: make([]Start, 1), Failed: 1}}}
+	var asJSON, asCSV bytes.Buffer
+	if err := r.JSON(&asJSON); err != nil || !strings.Contains(asJSON.String(), `"total_seconds": null`) {
+		t.Errorf("error %v, JSON %s", err, asJSON.String())
+	}
+	if err := r.CSV(&asCSV); err != nil || !strings.Contains(asCSV.String(), "llama,total,1,1,,,,,") {
+		t.Errorf("error %v, CSV %s", err, asCSV.String())
+	}
+}
+
 func TestThePageOfManyStartsIsSmallAndHoldsTheNewest(t *testing.T) {
 	in, err := os.ReadFile("../testdata/ready.jsonl") // 20 spans
 	if err != nil {
