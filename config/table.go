@@ -161,7 +161,7 @@ var Table = []Setting{
 	},
 	{
 		Field: "wrapper.flushTimeout", Annotation: "flush-timeout", Type: "duration", Env: startup.EnvFlushTimeout,
-		Doc:   "How long the end of a failed container may wait for its spans to be delivered.",
+		Doc:   "How long the end of a container whose start is not over may wait for its spans to be delivered, where the collector does not take them.",
 		value: duration(func(s *Settings) *time.Duration { return &s.Wrapper.FlushTimeout }),
 	},
 	{

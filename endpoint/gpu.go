@@ -5,8 +5,9 @@ package endpoint
 import (
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
+
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/coldtrace/coldtrace/startup/gpuname"
 )
@@ -27,7 +28,7 @@ func gpus(pod *Pod, c *Container, opts *Options) (d devices) {
 			if !MatchAny(opts.GPUResources, name) && !gpuClass(name) {
 				continue
 			}
-			if n, err := strconv.Atoi(string(q)); err == nil && n > 0 {
+			if n := whole(q); n > 0 {
 				d.has = true
 				if amount(name) {
 					continue
@@ -45,6 +46,15 @@ func gpus(pod *Pod, c *Container, opts *Options) (d devices) {
 	d.claimed, d.unread = claims(pod, c, opts)
 	d.has = d.claimed
 	return d
+}
+
+// whole is a number of devices, however it is written: 1, "1.0", 1000m. 0: it is none.
+func whole(q Quantity) int {
+	amount, err := resource.ParseQuantity(string(q))
+	if m := amount.MilliValue(); err == nil && m%1000 == 0 {
+		return int(m / 1000)
+	}
+	return 0
 }
 
 // amount tells a resource that is how much of a GPU a container gets, and not how many: HAMi's nvidia.com/gpumem and

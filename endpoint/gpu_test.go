@@ -137,6 +137,11 @@ func TestSharesOfAGPUAreNotCounted(t *testing.T) {
 		`{aws.amazon.com/neuroncore: 2}`:                                                   {true, 2},
 		`{nvidia.com/mig-1g.10gb: 3}`:                                                      {true, 3},
 		`{nvidia.com/gpu: 0}`:                                                              {false, 0},
+		`{nvidia.com/gpu: "2.0"}`:                                                          {true, 2},
+		`{nvidia.com/gpu: 1e0}`:                                                            {true, 1},
+		`{nvidia.com/gpu: 1000m}`:                                                          {true, 1},
+		`{nvidia.com/gpu: 500m}`:                                                           {false, 0},
+		`{nvidia.com/gpu: one}`:                                                            {false, 0},
 		`{cpu: 4, memory: 8Gi}`:                                                            {false, 0},
 	} {
 		var c Container

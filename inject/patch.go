@@ -3,6 +3,7 @@
 package inject
 
 import (
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -263,9 +264,14 @@ func (f *flagEdit) write(p *patch, wrap *wrapping) {
 	p.replace(path+strconv.Itoa(index), f.apply(text))
 }
 
-// refers tells if the pod writes $(name) in the target's command, args or env.
+// reference is how the kubelet reads a variable, $(NAME), and a shell, $NAME, ${NAME:-default}, ${#NAME}.
+var reference = regexp.MustCompile(`\$[({]?[!#]?(\w+)`)
+
+// refers tells if the target's command or args read a variable.
 func refers(c *endpoint.Container, name string) bool {
-	ref := "$(" + name + ")"
-	has := func(s string) bool { return strings.Contains(s, ref) }
+	has := func(s string) bool {
+		return strings.Contains(s, name) &&
+			slices.ContainsFunc(reference.FindAllStringSubmatch(s, -1), func(found []string) bool { return found[1] == name })
+	}
 	return slices.ContainsFunc(c.Command, has) || slices.ContainsFunc(c.Args, has)
 }

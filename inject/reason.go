@@ -106,7 +106,7 @@ var Vocabulary = []Explanation{
 	{ReasonEnvFrom, "The container takes variables from a ConfigMap or Secret that may hold these; an entry of ours would win over it. The wrapper sees what the container really has and sets what is absent; without a wrapper they are left out.", ""},
 	{ReasonOtherParser, "vLLM's gRPC server, its front end in Rust or vLLM Omni reads the arguments, which do not know the flag.", ""},
 	{ReasonTracer, "Another tracer is evident in the command, the variables or the annotations. It would read a sampler's variables too, and vLLM's own tracing would get in its way: that stays off.", ""},
-	{ReasonReferenced, "The pod writes $(NAME) for a variable it does not have; defining it would change what it says.", ""},
+	{ReasonReferenced, "The command reads a variable, as $(NAME), $NAME or ${NAME:-default}, that the container does not define; defining it would change what it does.", ""},
 	{ReasonUserSampling, "The container has a sampler of its own.", ""},
 	{ReasonUpstream, "The endpoint uses model-engine's own startup metrics, which emit the same spans.", "Switch one of the two off."},
 	{ReasonDisabled, "The policy or an annotation switches this off.", ""},

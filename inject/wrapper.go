@@ -3,8 +3,10 @@
 package inject
 
 import (
+	"path"
 	"slices"
 	"strconv"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -120,9 +122,9 @@ func (p *patch) taken() string {
 	return ""
 }
 
-// under tells if a path is a folder or lies in it.
-func under(path, folder string) bool {
-	return path == folder || path == folder+"/" || len(path) > len(folder) && path[:len(folder)+1] == folder+"/"
+// under tells if what is mounted at a place is in a folder, or over it. The kubelet takes a relative place as one of the root.
+func under(place, folder string) bool {
+	return strings.HasPrefix(path.Clean("/"+place)+"/", folder+"/")
 }
 
 // write adds volume, mount, init container and prefix.

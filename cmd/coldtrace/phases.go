@@ -166,7 +166,7 @@ func printPhases(w io.Writer, r recipe.Result) error {
 		outcome += " (" + r.Reason + ")"
 	}
 	var b strings.Builder
-	begin, sep := r.Engine+" "+r.Version, "  "
+	begin, sep := text.Printable(r.Engine+" "+r.Version), "  "
 	if text.Columns(begin+sep+outcome) > screenWidth {
 		sep = "\n  "
 	}
@@ -204,7 +204,7 @@ func printPhases(w io.Writer, r recipe.Result) error {
 	}
 	addSilences(&b, r)
 	for line := range strings.Lines(b.String()) { // what is cut of a table is a reason, which stands above it
-		if _, err := fmt.Fprintln(w, strings.TrimRight(text.Clip(strings.TrimSuffix(line, "\n"), screenWidth), " ")); err != nil {
+		if _, err := fmt.Fprintln(w, strings.TrimRight(text.Clip(text.Printable(strings.TrimSuffix(line, "\n")), screenWidth), " ")); err != nil {
 			return fmt.Errorf("print phases: %w", err)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/coldtrace/coldtrace/trace/text"
 )
@@ -126,7 +127,7 @@ func TestPhasesSaysThatAFileIsCutShort(t *testing.T) {
 func TestPhasesSaysWhatItCannotRead(t *testing.T) {
 	for name, args := range map[string][]string{
 		"no such file":      {"nowhere.log"},
-		"not a log":         {"phases_test.go"},
+		"not a log":         {"phases.go"},
 		"no such engine":    {"--engine", "nobody", fixtures + "vllm-0.19.0.log"},
 		"no file at all":    {},
 		"two files at once": {"a", "b"},
@@ -204,5 +205,16 @@ func mostResident(pid int) (most int) {
 		if _, err := fmt.Sscan(after, &most); err != nil {
 			return 0
 		}
+	}
+}
+
+// A log may hold what rings a terminal's bell, moves its cursor or turns its text around.
+func TestPhasesSendsATerminalNoControlCharacters(t *testing.T) {
+	log := "INFO 03-01 12:00:00 [api_server.py:1] vLLM API server version 0.13.0\x07\n" +
+		"INFO 03-01 12:00:05 [core.py:1] Initializing a V1 LLM engine (v0.13.0\x07\u202e) with config: model='m'\n" +
+		"INFO 03-01 12:00:30 [x.py:1] a\x1b]0;title\x07b\x9b\n"
+	out, _, _ := output(t, newPhasesCommand(), log, "-")
+	if i := strings.IndexFunc(out, func(r rune) bool { return r != '\n' && unicode.IsControl(r) || r == '\u202e' }); i >= 0 || !strings.Contains(out, "0.13.0") {
+		t.Errorf("%q", out)
 	}
 }
