@@ -21,6 +21,7 @@ type build struct {
 	bins map[string]string
 	// ldflags come on top of `-s -w`.
 	ldflags string
+	tags    string
 	// env is added to the environment of the go command.
 	env []string
 	// sources are folders, relative to the checkout, whose Go files are part of the stamp: those of
@@ -51,6 +52,7 @@ var builds = []build{
 		ldflags: versionFlags("k8s.io/component-base/version", map[string]string{
 			"gitVersion": kubernetesVersion, "gitMajor": "1", "gitMinor": "36", "gitTreeState": "clean",
 		}),
+		tags:    "kubernetes",
 		env:     []string{"CGO_ENABLED=0"},
 		sources: []string{"test/cluster/kubernetes"},
 	},

@@ -111,7 +111,7 @@ func (b build) goBuild(ctx context.Context, l layout, names []string) error {
 	defer os.RemoveAll(tmp)
 
 	flags := strings.TrimSpace("-s -w " + b.ldflags)
-	args := []string{"build", "-buildvcs=false", "-trimpath", "-ldflags", flags}
+	args := []string{"build", "-buildvcs=false", "-trimpath", "-tags", b.tags, "-ldflags", flags}
 	packages := b.packages(names)
 	// Several packages go by their own names; one is named by us, who may call it by several.
 	program := func(pkg string) string { return filepath.Join(tmp, path.Base(pkg)) }
@@ -154,7 +154,7 @@ func (b build) packages(names []string) (packages []string) {
 // stamp identifies everything that decides what the row's binaries are.
 func (b build) stamp(checkout string) (string, error) {
 	h := sha256.New()
-	fmt.Fprintln(h, runtime.Version(), runtime.GOOS, runtime.GOARCH, b.ldflags, b.env)
+	fmt.Fprintln(h, runtime.Version(), runtime.GOOS, runtime.GOARCH, b.ldflags, b.tags, b.env)
 	// With code of our own in the checkout the pinned versions are only half of it.
 	files := []string{filepath.Join(checkout, b.module, "go.mod"), filepath.Join(checkout, b.module, "go.sum")}
 	for _, dir := range b.sources {

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build kubernetes
+
 // Command kubernetes is the components of Kubernetes that only a node's cluster needs, in one link: which of them it is, its
-// file's name says. kube-apiserver and kubectl are linked by themselves: tests need only these two.
+// file's name says. kube-apiserver and kubectl are linked by themselves: tests need only these two. Its tag keeps the rest of
+// Kubernetes from being compiled where all packages of the module are vetted or linted.
 package main
 
 import (
