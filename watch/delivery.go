@@ -169,7 +169,11 @@ func (w *Watcher) parcel(id types.UID, s *start, t pod.Timeline, now time.Time) 
 		return nil, 0
 	}
 	s.phase = t.Phase
-	if !over && !s.node {
+	switch {
+	case s.node:
+	case s.facts.Node != "":
+		return nil, time.Millisecond // it became known just now: the next look begins by asking it
+	case !over:
 		// The event that the pod was scheduled may come before the pod that says where. A repeat of the span after a
 		// crash would know the node, and not be the same.
 		return nil, 0

@@ -62,3 +62,27 @@ func TestAStartThatIsStuckIsLookedAtWhenItIsGivenUp(t *testing.T) {
 		})
 	}
 }
+
+// A pod may be placed, and over, between the moment when its node would have been asked and that when it is looked at.
+func TestNothingIsToldOfAPodWhoseNodeWasNotAsked(t *testing.T) {
+	w, n := aTerm(t, time.Hour, newRecord())
+	p := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: "llama", Namespace: "models", UID: "8d4e0d9e-5a5c-4f0e-8a64-0d3ec7a9b002", CreationTimestamp: metav1.NewTime(time.Now().Add(-time.Minute)),
+		},
+		Spec: corev1.PodSpec{NodeName: "gpu-1", Containers: []corev1.Container{{
+			Name: "main", Image: "vllm/vllm-openai:v0.19.0", Args: []string{"--model", "m"},
+			Resources: corev1.ResourceRequirements{Limits: corev1.ResourceList{"nvidia.com/gpu": resource.MustParse("1")}},
+		}}},
+	}
+	w.pod(n, p)
+	p.Status.Phase = corev1.PodFailed
+	w.pod(n, p)
+	if part, again := w.pick(p.UID); part != nil || again <= 0 || again > time.Second {
+		t.Errorf("picked %v, looked at again after %s", part, again)
+	}
+	w.starts[p.UID].node = true
+	if part, _ := w.pick(p.UID); part == nil {
+		t.Error("there is nothing to tell when it is")
+	}
+}

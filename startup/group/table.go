@@ -41,6 +41,7 @@ func (t *Table) Put(m Member) (fits, news bool) {
 	known := h.members[m.UID]
 	switch {
 	case known != nil && (known.over() || !m.over()):
+		known.GPU = cmp.Or(known.GPU, m.GPU) // its node was asked since
 		return true, false
 	case known != nil:
 		m.Gone = m.Gone || known.Gone

@@ -96,6 +96,25 @@ func TestGroupsThatAreOverAreForgottenWhenThereAreTooMany(t *testing.T) {
 	}
 }
 
+// A member's node may be asked when it is in its group already, or over.
+func TestAMembersGPUIsLearntLate(t *testing.T) {
+	open, _ := lws(0, 2, "a").started(0, 1).member()
+	over, _ := lws(1, 2, "a").ready(0, 1, 2).member()
+	for name, m := range map[string]group.Member{"open": open, "over": over} {
+		t.Run(name, func(t *testing.T) {
+			var table group.Table
+			m.GPU = ""
+			table.Put(m)
+			asked := m
+			asked.Outcome, asked.GPU = "", "h100"
+			table.Put(asked)
+			if got := table.Members(); len(got) != 1 || got[0].GPU != "h100" || got[0].Outcome != m.Outcome {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
 func TestLinksLeadToAndFromLeaders(t *testing.T) {
 	for name, c := range map[string]struct {
 		pods []pod
