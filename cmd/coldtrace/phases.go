@@ -225,23 +225,14 @@ func addSilences(b *strings.Builder, r recipe.Result) {
 		b.WriteString(" The longest silences:")
 	}
 	b.WriteString("\n")
+	w := &prose{w: b, columns: screenWidth}
 	for _, s := range r.Silences {
-		b.WriteString("\n")
-		wrap(b, "", fmt.Sprintf("%.0f s from %s on, in %s, after %s, before %s", s.Length().Seconds(), s.Start.Format(time.TimeOnly),
+		w.gap()
+		w.hang("", fmt.Sprintf("%.0f s from %s on, in %s, after %s, before %s", s.Length().Seconds(), s.Start.Format(time.TimeOnly),
 			orNothing(s.Phase), orNothing(s.After), orNothing(s.Before)))
 		for _, line := range s.Lines {
-			wrap(b, "  ", text.Printable(line))
+			w.hang("  ", text.Printable(line))
 		}
-	}
-}
-
-// wrap adds a text in lines that fit a terminal, the first of them indented by less than the others.
-func wrap(b *strings.Builder, indent, s string) {
-	for i, line := range text.Wrap(s, screenWidth-len(indent)-2) {
-		if i == 1 {
-			indent += "  "
-		}
-		b.WriteString(indent + line + "\n")
 	}
 }
 

@@ -3,13 +3,13 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"reflect"
 	"slices"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/api/resource"
 )
@@ -35,23 +35,14 @@ func slip(raw []byte, err error) error {
 		if !ok {
 			belongs = "a number"
 		}
-		quoted := ""
-		if wrong.Type.Kind() == reflect.String && (wrong.Value == "bool" || strings.HasPrefix(wrong.Value, "number")) {
-			quoted = ": put it in quotes"
+		is := cmp.Or(map[string]string{"string": "a text", "array": "a list", "object": "an object", "bool": "true or false"}[wrong.Value], "a number")
+		said := fmt.Errorf("%s: %s, where %s belongs", cmp.Or(wrong.Field, "the whole of it"), is, belongs)
+		if wrong.Type.Kind() == reflect.String && (is == "a number" || is == "true or false") {
+			return fmt.Errorf("%w: put it in quotes", said)
 		}
-		if is := map[string]string{"string": "a text", "array": "a list", "object": "an object", "bool": "true or false"}[wrong.Value]; is != "" {
-			return fmt.Errorf("%s: %s, where %s belongs%s", orWhole(wrong.Field), is, belongs, quoted)
-		}
-		return fmt.Errorf("%s: a number, where %s belongs%s", orWhole(wrong.Field), belongs, quoted)
+		return said
 	}
 	return err
-}
-
-func orWhole(field string) string {
-	if field == "" {
-		return "the whole of it"
-	}
-	return field
 }
 
 // noQuantity finds a resource whose amount is none, within what resources stand in.

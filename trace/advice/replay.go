@@ -122,11 +122,7 @@ func covering(nodes []*trace.Node, n *trace.Node) *trace.Node {
 
 // common is for how long both were under way.
 func common(a, b *trace.Node) time.Duration {
-	from, to := startup.Later(a.Start, b.Start), a.End
-	if b.End.Before(to) {
-		to = b.End
-	}
-	return to.Sub(from)
+	return startup.Earlier(a.End, b.End).Sub(startup.Later(a.Start, b.Start))
 }
 
 // ours says whether the watcher or the wrapper told the span, or it was made of theirs.

@@ -62,8 +62,11 @@ func Compare(before, after Group) (*Comparison, error) {
 		c.Phases = append(c.Phases, c.row(name, func(s *Start) (time.Duration, bool) { return s.of(name) }))
 	}
 	slices.SortStableFunc(c.Phases, func(a, b Row) int {
-		if sure := a.Significant(); sure != b.Significant() {
-			return map[bool]int{true: -1, false: 1}[sure]
+		switch sure := a.Significant(); {
+		case sure && !b.Significant():
+			return -1
+		case !sure && b.Significant():
+			return 1
 		}
 		return cmp.Or(cmp.Compare(math.Abs(b.Difference()), math.Abs(a.Difference())), cmp.Compare(a.Name, b.Name))
 	})
