@@ -33,7 +33,7 @@ type Phase struct {
 	Start      metav1.MicroTime `json:"start"`
 	End        metav1.MicroTime `json:"end"`
 	Open       bool             `json:"open,omitempty"` // it went on
-	Failure    string           `json:"failure,omitempty"`
+	Failure    startup.Reason   `json:"failure,omitempty"`
 	Attributes []Attribute      `json:"attributes,omitempty"`
 	Events     []Event          `json:"events,omitempty"`
 }

@@ -39,7 +39,7 @@ func TestAStartThatIsOverWentTheSameWayLater(t *testing.T) {
 				}
 				went := map[string]string{"outcome": string(timeline.Outcome)}
 				for _, s := range timeline.Spans {
-					went[s.Key] = s.Failure
+					went[s.Key] = string(s.Failure)
 				}
 				if first == nil {
 					first = went

@@ -106,9 +106,10 @@ func TestEachPointLeadsToItsSpans(t *testing.T) {
 
 func TestAStartCountsByItsOutcomeAndItsAttempts(t *testing.T) {
 	for name, tt := range map[string]struct {
-		outcome, reason string
-		failed          int
-		attempts        string
+		outcome  string
+		reason   startup.Reason
+		failed   int
+		attempts string
 	}{
 		"ready at once":                           {outcome: "ready", attempts: "1"},
 		"ready after two that failed":             {outcome: "ready", failed: 2, attempts: "3"},
@@ -130,7 +131,7 @@ func TestAStartCountsByItsOutcomeAndItsAttempts(t *testing.T) {
 				}
 				found = true
 				for key, want := range map[string]string{
-					startup.AttrOutcome: tt.outcome, startup.AttrReason: tt.reason, startup.LabelAttempts: tt.attempts, startup.LabelPhase: "",
+					startup.AttrOutcome: tt.outcome, startup.AttrReason: string(tt.reason), startup.LabelAttempts: tt.attempts, startup.LabelPhase: "",
 				} {
 					if got := label(m, key); got != want {
 						t.Errorf("%s is %q, want %q", key, got, want)

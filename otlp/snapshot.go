@@ -43,8 +43,8 @@ func Snapshots(subject startup.Subject, res *resource.Resource, version string, 
 			attribute.Float64(startup.AttrDurationSeconds, s.Duration().Seconds()),
 			attribute.Int(startup.AttrSamplingPriority, priority))
 		if s.Failure != "" {
-			stub.Attributes = append(stub.Attributes, attribute.String(startup.AttrReason, s.Failure))
-			stub.Status = sdktrace.Status{Code: codes.Error, Description: s.Failure}
+			stub.Attributes = append(stub.Attributes, attribute.String(startup.AttrReason, string(s.Failure)))
+			stub.Status = sdktrace.Status{Code: codes.Error, Description: string(s.Failure)}
 		}
 		for _, e := range s.Events {
 			stub.Events = append(stub.Events, sdktrace.Event{Name: e.Name, Time: e.Time, Attributes: e.Attributes})

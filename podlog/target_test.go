@@ -83,7 +83,7 @@ func TestTheRunsOfAContainer(t *testing.T) {
 					text += fmt.Sprintf(" exit %d", run.Exit.Code)
 				}
 				if run.Reason != "" {
-					text += " " + run.Reason
+					text += " " + string(run.Reason)
 				}
 				if run.Over() != (!run.Ready.IsZero() || !run.Ended.IsZero()) {
 					t.Errorf("over: %v", run.Over())

@@ -92,7 +92,7 @@ func (m *measuring) add(metric string, value float64) {
 func (s *Span) labels() []attribute.KeyValue {
 	out := []attribute.KeyValue{attribute.String(LabelPhase, s.Name)}
 	if s.Failure != "" {
-		out = append(out, attribute.String(AttrReason, s.Failure))
+		out = append(out, attribute.String(AttrReason, string(s.Failure)))
 	}
 	if outcome, ok := s.Attribute(AttrOutcome); ok {
 		out = append(out, attribute.String(AttrOutcome, outcome.AsString()), attribute.String(LabelAttempts, s.attempts(outcome.AsString())))

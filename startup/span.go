@@ -4,6 +4,7 @@ package startup
 
 import (
 	"iter"
+	"maps"
 	"slices"
 	"time"
 
@@ -23,8 +24,8 @@ type Span struct {
 	Attributes []attribute.KeyValue
 	Events     []Event
 	Links      []Link
-	// Failure is the typed reason of a phase that failed, empty for one that did not.
-	Failure string
+	// Failure is why a phase failed, empty for one that did not.
+	Failure Reason
 }
 
 // Duration is never negative.
@@ -67,6 +68,36 @@ func (s Span) Attribute(key string) (attribute.Value, bool) {
 		}
 	}
 	return attribute.Value{}, false
+}
+
+// Attributes are figures by name, in the order of their names; of no map there are none, which is nil.
+func Attributes(figures map[string]any) []attribute.KeyValue {
+	if figures == nil {
+		return nil
+	}
+	out := make([]attribute.KeyValue, 0, len(figures))
+	for _, name := range slices.Sorted(maps.Keys(figures)) {
+		switch v := figures[name].(type) {
+		case float64:
+			out = append(out, attribute.Float64(name, v))
+		case []float64:
+			out = append(out, attribute.Float64Slice(name, v))
+		case int64:
+			out = append(out, attribute.Int64(name, v))
+		case string:
+			out = append(out, attribute.String(name, v))
+		}
+	}
+	return out
+}
+
+// Figures are attributes by name.
+func Figures(attributes []attribute.KeyValue) map[string]any {
+	out := make(map[string]any, len(attributes))
+	for _, a := range attributes {
+		out[string(a.Key)] = a.Value.AsInterface()
+	}
+	return out
 }
 
 // Link leads to the span of another pod's start with the same name.

@@ -87,7 +87,7 @@ func (t *Trace) Member() (group.Member, bool) {
 		}
 	})
 	if s := root.state(); s != stateGoing {
-		m.Outcome, m.Ended, m.Failure = string(s), root.End, root.Reason()
+		m.Outcome, m.Ended, m.Failure = string(s), root.End, startup.Reason(root.Reason())
 	}
 	return m, true
 }
@@ -157,7 +157,7 @@ func (g *several) outcome() Outcome {
 	if o.state != stateGoing {
 		for _, m := range g.Members {
 			if !m.Well() && m.Failure != "" && len(o.reasons) < 3 {
-				o.reasons = append(o.reasons, counted{m.Label() + " " + m.Failure, 1})
+				o.reasons = append(o.reasons, counted{m.Label() + " " + string(m.Failure), 1})
 			}
 		}
 	}

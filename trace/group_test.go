@@ -39,7 +39,7 @@ func led(making string, size int, created, joined, ready float64, outcome string
 	s := subjectOf(making, 0, size)
 	root := stretch(startup.SpanPodStartup, "", created, ready, attribute.String(startup.AttrOutcome, outcome))
 	if outcome == startup.OutcomeDeleted {
-		root.Failure = outcome
+		root.Failure = startup.Reason(outcome)
 	}
 	out := FromStart(s, startup.ServiceWatcher, []startup.Span{
 		root,

@@ -168,7 +168,7 @@ func (m *metrics) exported(p *parcel, now, began time.Time) {
 		if s.Name == startup.SpanInProgress {
 			continue
 		}
-		result := resultOf(s, cut[s.Key] || p.inside && s.Failure == string(pod.Deleted))
+		result := resultOf(s, cut[s.Key] || p.inside && s.Failure == startup.Reason(pod.Deleted))
 		m.phases.WithLabelValues(s.Name, m.endpoints.value(p.subject.EndpointName), result).Observe(s.Duration().Seconds())
 		if s.End.After(began) {
 			m.lag.Observe(max(0, now.Sub(s.End).Seconds()))
@@ -178,7 +178,7 @@ func (m *metrics) exported(p *parcel, now, began time.Time) {
 		}
 		if result == resultFailed && isFailure(s) {
 			cause, _ := s.Attribute(startup.AttrCause)
-			m.failures.WithLabelValues(m.endpoints.value(p.subject.EndpointName), s.Failure, cause.AsString()).Inc()
+			m.failures.WithLabelValues(m.endpoints.value(p.subject.EndpointName), string(s.Failure), cause.AsString()).Inc()
 		}
 	}
 }

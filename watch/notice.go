@@ -103,11 +103,11 @@ func noticeFor(s *start, what string, whole startup.Span, spans []startup.Span) 
 func reasonOf(whole startup.Span, spans []startup.Span) string {
 	why := whole.Failure
 	for _, sp := range spans {
-		if sp.Name == startup.SpanStartup && sp.Failure != "" && startup.Reason(why).Kind() == startup.ReasonExitCode {
+		if sp.Name == startup.SpanStartup && sp.Failure != "" && why.Kind() == startup.ReasonExitCode {
 			why = sp.Failure
 		}
 	}
-	return why
+	return string(why)
 }
 
 // longest names the phases that took longest, of those that are made of no others.

@@ -15,7 +15,7 @@ import (
 
 func TestWhatAnEventSaysOfAStart(t *testing.T) {
 	const s = time.Second
-	failed := func(reason string) func(*pod.Span) { return func(sp *pod.Span) { sp.Failure = reason } }
+	failed := func(reason startup.Reason) func(*pod.Span) { return func(sp *pod.Span) { sp.Failure = reason } }
 	exited := func(sp *pod.Span) { sp.Attributes = append(sp.Attributes, attribute.Int(startup.AttrExitCode, 1)) }
 	attempt := func(n int) func(*pod.Span) {
 		return func(sp *pod.Span) { sp.Attributes = append(sp.Attributes, attribute.Int(startup.AttrAttempt, n)) }

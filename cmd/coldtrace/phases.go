@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/coldtrace/coldtrace/engine/recipe"
+	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/trace/text"
 )
 
@@ -87,7 +88,7 @@ type phasesDocument struct {
 	Engine  string          `json:"engine"`
 	Version string          `json:"version,omitempty"`
 	Outcome recipe.Outcome  `json:"outcome"`
-	Reason  string          `json:"reason,omitempty"`
+	Reason  startup.Reason  `json:"reason,omitempty"`
 	Phases  []phaseDocument `json:"phases"`
 	Figures map[string]any  `json:"figures"`
 	// NamedShare is of the time from the engine's begin to ready, or to the end.
@@ -109,7 +110,7 @@ type attemptDocument struct {
 	Start    time.Time      `json:"start"`
 	Duration float64        `json:"duration_seconds"`
 	Outcome  recipe.Outcome `json:"outcome"`
-	Reason   string         `json:"reason,omitempty"`
+	Reason   startup.Reason `json:"reason,omitempty"`
 }
 
 // phaseDocument has no times, and a duration only where a line states one, of a log whose lines have none.
@@ -119,7 +120,7 @@ type phaseDocument struct {
 	Start    time.Time      `json:"start,omitzero"`
 	End      time.Time      `json:"end,omitzero"`
 	Duration *float64       `json:"duration_seconds,omitempty"`
-	Failure  string         `json:"failure,omitempty"`
+	Failure  startup.Reason `json:"failure,omitempty"`
 	Attrs    map[string]any `json:"attributes,omitempty"`
 }
 
@@ -131,11 +132,11 @@ func printPhasesJSON(w io.Writer, r recipe.Result) error {
 	for _, s := range r.Silences {
 		doc.Silences = append(doc.Silences, silenceDocument{s.Start, s.Length().Seconds(), s.Phase, s.After, s.Before})
 	}
-	for _, a := range r.Attempts {
+	for _, a := range r.Earlier {
 		doc.Attempts = append(doc.Attempts, attemptDocument{a.Start, a.End.Sub(a.Start).Seconds(), a.Outcome, a.Reason})
 	}
 	for _, p := range r.Phases {
-		d := phaseDocument{Name: p.Name, Parent: p.Parent, Failure: p.Failure, Attrs: p.Attributes}
+		d := phaseDocument{Name: p.Name, Parent: p.ParentKey, Failure: p.Failure, Attrs: startup.Figures(p.Attributes)}
 		if !r.Untimed {
 			d.Start, d.End = p.Start, p.End
 		}
@@ -153,8 +154,8 @@ func printPhasesJSON(w io.Writer, r recipe.Result) error {
 }
 
 // lengthOf is how many seconds a phase took, if that is known.
-func lengthOf(p recipe.Phase, untimed bool) (float64, bool) {
-	if untimed && p.Attributes["stated_seconds"] == nil {
+func lengthOf(p startup.Span, untimed bool) (float64, bool) {
+	if _, states := p.Attribute("stated_seconds"); untimed && !states {
 		return 0, false
 	}
 	return p.End.Sub(p.Start).Seconds(), true
@@ -163,7 +164,7 @@ func lengthOf(p recipe.Phase, untimed bool) (float64, bool) {
 func printPhases(w io.Writer, r recipe.Result) error {
 	outcome := string(r.Outcome)
 	if r.Reason != "" {
-		outcome += " (" + r.Reason + ")"
+		outcome += " (" + string(r.Reason) + ")"
 	}
 	var b strings.Builder
 	begin, sep := text.Printable(r.Engine+" "+r.Version), "  "
@@ -177,8 +178,8 @@ func printPhases(w io.Writer, r recipe.Result) error {
 	fmt.Fprintln(t, "PHASE\tSTART\tSECONDS\t")
 	depth := map[string]int{}
 	for _, p := range r.Phases {
-		if p.Parent != "" {
-			depth[p.Key] = depth[p.Parent] + 1
+		if p.ParentKey != "" {
+			depth[p.Key] = depth[p.ParentKey] + 1
 		}
 		start, seconds := "-", "-"
 		if !r.Untimed {
@@ -193,10 +194,10 @@ func printPhases(w io.Writer, r recipe.Result) error {
 	for _, name := range slices.Sorted(maps.Keys(r.Figures)) {
 		fmt.Fprintf(t, "%s\t%v\n", name, r.Figures[name])
 	}
-	if len(r.Attempts) > 0 {
+	if len(r.Earlier) > 0 {
 		fmt.Fprintln(t, "\nBEFORE THAT\tSECONDS\tOUTCOME\tREASON")
 	}
-	for _, a := range r.Attempts {
+	for _, a := range r.Earlier {
 		fmt.Fprintf(t, "%s\t%.2f\t%s\t%s\n", a.Start.Format(time.TimeOnly), a.End.Sub(a.Start).Seconds(), a.Outcome, a.Reason)
 	}
 	if err := t.Flush(); err != nil {

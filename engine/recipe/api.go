@@ -4,6 +4,8 @@ package recipe
 
 import (
 	"time"
+
+	"github.com/coldtrace/coldtrace/startup"
 )
 
 // Outcome is how a start ended, as far as the log and the exit status tell.
@@ -46,48 +48,35 @@ type Options struct {
 	Location *time.Location
 }
 
-// Phase is one finished part of a start.
-type Phase struct {
-	// Name is the span's: one of the startup.Span constants, or an engine's "<name>_init".
-	Name string
-	// Key tells phases of one name apart ("weights_load", "weights_load/2" for a draft model); stable over attempts.
-	Key string
-	// Parent is the Key of the phase it lies in, empty for the engine's init itself and what follows it.
-	Parent string
-	Start  time.Time
-	End    time.Time
-	// Failure is the typed reason if the start died in this phase.
-	Failure string
-	// Attributes are figures from the log: float64 (seconds, GiB), int64 (tokens, bytes), string and bool.
-	Attributes map[string]any
-}
-
 // Result is what a Reader found.
 type Result struct {
 	Engine  string
 	Version string // of the engine, empty if the log does not say
 	Outcome Outcome
-	Reason  string // typed, see Reasons; empty unless failed or interrupted
-	Phases  []Phase
+	Reason  startup.Reason // empty unless failed or interrupted
+	// Phases are finished parts of the start. Their keys tell those of one name apart ("weights_load", "weights_load/2" for a draft
+	// model) and are those of a container's first attempt; the engine's init, and what follows it, have no parent. The
+	// attributes are figures from the log, and are nil where no line states the phase: its neighbours tell of it.
+	Phases []startup.Span
 	// Untimed says that no line has a time: of a phase there is the length that a line states, and of others that they were.
-	Untimed bool `json:",omitempty"`
+	Untimed bool
 	// Cut says that the log's file ends before what it was packed in does.
-	Cut bool `json:",omitempty"`
+	Cut bool
 	// Named is the share of the time from the engine's begin to ready, or to the end, that lies in a phase other than its
 	// init as a whole; of a log without times 0.
 	Named float64
 	// Silences are the longest times without a line, the longest first.
 	Silences []Silence
-	// Attempts are launches before the one that Phases tell of: of a loop of crashes all but the last, the latest 32.
-	Attempts []Attempt
+	// Earlier are the launches before the one that Phases tell of: of a loop of crashes all but the last, the latest MaxEarlier.
+	Earlier []Earlier
 	// Figures are the log's own numbers: float64 seconds and GiB, int64 tokens. Where a target and a draft model have
 	// one each it is a []float64.
 	Figures map[string]any
 }
 
-// Attempt is a launch that another one followed.
-type Attempt struct {
+// Earlier is a launch that another one followed.
+type Earlier struct {
 	Start, End time.Time
 	Outcome    Outcome
-	Reason     string
+	Reason     startup.Reason
 }

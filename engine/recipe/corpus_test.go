@@ -150,8 +150,8 @@ func checkPhases(t *testing.T, r Result) {
 			t.Errorf("two phases have the key %s", p.Key)
 		}
 		keys[p.Key] = true
-		if p.Parent != "" && p.Parent != startup.SpanServerReady && !keys[p.Parent] {
-			t.Errorf("%s comes before its parent %s", p.Key, p.Parent)
+		if p.ParentKey != "" && p.ParentKey != startup.SpanServerReady && !keys[p.ParentKey] {
+			t.Errorf("%s comes before its parent %s", p.Key, p.ParentKey)
 		}
 	}
 }

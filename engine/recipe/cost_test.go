@@ -60,7 +60,7 @@ func TestAHostileLogDoesNotGrowTheReader(t *testing.T) {
 	if n := len(s.figures["weights_load_seconds"]); n > maxRanks {
 		t.Errorf("figures of %d ranks", n)
 	}
-	if n := len(s.tracks["weights_load"].spans); n > maxRanks+1 {
+	if n := len(s.tracks["weights_load"].stretches); n > maxRanks+1 {
 		t.Errorf("spans of %d ranks", n)
 	}
 	if len(r.open) > maxRanks || len(s.failures) > 64 || len(s.engines) > maxRanks {

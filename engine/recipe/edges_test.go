@@ -102,7 +102,10 @@ func TestTheExceptionThatWasNotCaughtIsTold(t *testing.T) {
 		return "Traceback (most recent call last):\n  File \"x.py\", line 1, in f\n" + exception + "\n"
 	}
 	const core = "(EngineCore_DP0 pid=2) "
-	for name, c := range map[string]struct{ log, want string }{
+	for name, c := range map[string]struct {
+		log  string
+		want startup.Reason
+	}{
 		"raise … from":                       {trace("KeyError: 'x'") + from + trace("ValueError: x"), "python_exception:ValueError"},
 		"raise within except":                {trace("StopIteration") + within + trace("importlib.metadata.PackageNotFoundError: m"), "python_exception:PackageNotFoundError"},
 		"a chain of three":                   {trace("KeyError: 'x'") + from + trace("ValueError: x") + within + trace("RuntimeError: x"), "python_exception:RuntimeError"},

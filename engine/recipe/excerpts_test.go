@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/coldtrace/coldtrace/startup"
 )
 
 // shards is a bar of so many updates, as libraries that engines share draw it.
@@ -37,7 +39,7 @@ func TestWhatEnginesPrintIsToldAsItHappened(t *testing.T) {
 		engine  string
 		version string
 		outcome Outcome
-		reason  string
+		reason  startup.Reason
 		figures map[string]any
 		edges   map[string]string // seconds after noon; "": there is no such phase
 	}{
@@ -243,8 +245,8 @@ func TestTwoEnginesOfOneProgramAreBothTold(t *testing.T) {
 			core + "30 [core.py:1] init engine (profile, create kv cache, warmup model) took 10.00 seconds\n"
 	}
 	got := readText(t, one(7, 0)+one(8, 2))
-	if init := got.Phases[0]; init.Start.Sub(noon) != 2*time.Minute || got.Outcome != OutcomeEngineReady || len(got.Attempts) > 1 {
-		t.Errorf("%+v after %+v", init, got.Attempts)
+	if init := got.Phases[0]; init.Start.Sub(noon) != 2*time.Minute || got.Outcome != OutcomeEngineReady || len(got.Earlier) > 1 {
+		t.Errorf("%+v after %+v", init, got.Earlier)
 	}
 }
 
@@ -256,7 +258,10 @@ func TestACrashBeforeALaunchIsToldWhateverTheEngine(t *testing.T) {
 		}
 		return string(raw)
 	}
-	for name, c := range map[string]struct{ crash, launch, reason string }{
+	for name, c := range map[string]struct {
+		crash, launch string
+		reason        startup.Reason
+	}{
 		"vLLM":                   {fixture("vllm-0.19.0-fails-cuda_oom"), fixture("vllm-0.19.0"), "cuda_out_of_memory"},
 		"vLLM, by a flag":        {fixture("vllm-0.19.0-fails-bad_flag"), fixture("vllm-0.19.0"), "bad_flag"},
 		"vLLM, without a word":   {fixture("vllm-0.19.0-fails-silent_kill"), fixture("vllm-0.19.0"), ""},
@@ -273,8 +278,8 @@ func TestACrashBeforeALaunchIsToldWhateverTheEngine(t *testing.T) {
 				delete(got.Figures, "first_stamp")
 				delete(alone.Figures, "first_stamp")
 			}
-			if n := 1 + strings.Count(name, "twice"); len(got.Attempts) != n || got.Attempts[0].Reason != c.reason {
-				t.Errorf("%+v", got.Attempts)
+			if n := 1 + strings.Count(name, "twice"); len(got.Earlier) != n || got.Earlier[0].Reason != c.reason {
+				t.Errorf("%+v", got.Earlier)
 			}
 			if got.Outcome != OutcomeReady || !reflect.DeepEqual(got.Figures, alone.Figures) {
 				t.Errorf("%s %v, alone %v", got.Outcome, got.Figures, alone.Figures)

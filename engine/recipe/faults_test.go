@@ -64,7 +64,7 @@ func TestALogWithoutTimesHasTheLengthsThatAreStated(t *testing.T) {
 	var order []string
 	for _, p := range got.Phases {
 		order = append(order, p.Key)
-		if p.Attributes[attrStated] != nil {
+		if has(&p, attrStated) {
 			lengths[p.Key] = p.End.Sub(p.Start).Seconds()
 		}
 	}
@@ -110,7 +110,7 @@ init engine (profile, create kv cache, warmup model) took 60.00 seconds
 `)
 	var at []string
 	for _, p := range got.Phases {
-		if p.Attributes[attrStated] != nil {
+		if has(&p, attrStated) {
 			at = append(at, fmt.Sprintf("%s %.2f", p.Key, p.End.Sub(p.Start).Seconds()))
 		}
 	}

@@ -165,7 +165,7 @@ const (
 )
 
 type failure struct {
-	reason string
+	reason startup.Reason
 	rank   string
 	at     time.Time
 	class  failureClass

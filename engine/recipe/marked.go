@@ -89,8 +89,8 @@ func (s *launch) up(at time.Time, rank string) {
 	}
 }
 
-// MaxAttempts bounds what a loop of crashes may hold.
-const MaxAttempts = 32
+// MaxEarlier bounds what a loop of crashes may hold.
+const MaxEarlier = 32
 
 // again begins another launch after a line. Where the one before was over, what has been said since is of the new one.
 func (r *Reader) again(end time.Time) {
@@ -100,11 +100,11 @@ func (r *Reader) again(end time.Time) {
 		end = before.prompt.since
 	}
 	outcome, reason := before.outcome(nil)
-	if len(r.attempts) == MaxAttempts {
-		r.attempts = r.attempts[1:]
+	if len(r.earlier) == MaxEarlier {
+		r.earlier = r.earlier[1:]
 	}
 	if !before.first.IsZero() && outcome != OutcomeReady {
-		r.attempts = append(r.attempts, Attempt{Start: cmp.Or(r.options.Start, before.first), End: startup.Later(end, before.first), Outcome: outcome, Reason: reason})
+		r.earlier = append(r.earlier, Earlier{Start: cmp.Or(r.options.Start, before.first), End: startup.Later(end, before.first), Outcome: outcome, Reason: reason})
 	}
 	r.relaunch(end)
 	if prompted {

@@ -17,7 +17,7 @@ func TestHowALogEndsTellsHowTheStartEnded(t *testing.T) {
 	for name, c := range map[string]struct {
 		end     string
 		outcome Outcome
-		reason  string
+		reason  startup.Reason
 	}{
 		"at the end of a line":         {"", OutcomeTruncated, ""},
 		"within a line":                {"INFO 03-01 12:00:0", OutcomeTruncated, ""},
@@ -61,10 +61,10 @@ func TestALoopOfCrashesIsToldLaunchByLaunch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(got.Attempts) != 2 || got.Outcome != OutcomeReady {
-		t.Fatalf("%s after %+v", got.Outcome, got.Attempts)
+	if len(got.Earlier) != 2 || got.Outcome != OutcomeReady {
+		t.Fatalf("%s after %+v", got.Outcome, got.Earlier)
 	}
-	for _, a := range got.Attempts {
+	for _, a := range got.Earlier {
 		if a.Outcome != OutcomeFailed || a.Reason != "python_exception:KeyError" || !a.End.After(a.Start) {
 			t.Errorf("%+v", a)
 		}
@@ -132,7 +132,7 @@ func TestAFileThatIsNoLogIsAnError(t *testing.T) {
 }
 
 // initOf is the engine's init in a log that is read at noon.
-func initOf(t *testing.T, log string) Phase {
+func initOf(t *testing.T, log string) startup.Span {
 	t.Helper()
 	got, err := ReadLog(strings.NewReader(log), LogOptions{Now: noon, Location: time.UTC})
 	if err != nil {

@@ -27,13 +27,13 @@ var parents = map[string]string{
 // PartOf is the phase that one of that name lies in, if it does not lie in the engine's init or before such a phase; empty: none.
 func PartOf(phase string) string { return parents[phase] }
 
-func (r *Reader) phases(died string, end time.Time) []Phase {
+func (r *Reader) phases(died startup.Reason, end time.Time) []startup.Span {
 	s := r.start
 	engine, parted := s.engineTime(), died != "" && s.partFailed()
 	if parted {
 		engine = time.Time{} // one of several was initialised, the engine never
 	}
-	init := Phase{Name: r.recipe.name + "_init", Start: cmp.Or(r.options.Start, s.first), End: engine}
+	init := startup.Span{Name: r.recipe.name + "_init", Start: cmp.Or(r.options.Start, s.first), End: engine}
 	if init.Start.IsZero() {
 		if len(s.order) == 0 && died == "" {
 			return nil
@@ -42,10 +42,10 @@ func (r *Reader) phases(died string, end time.Time) []Phase {
 	}
 	known := init.Start // from here on the log tells what is going on
 	head, unheard := s.head(), false
-	var out []Phase
+	var out []startup.Span
 	if first := s.first; !r.options.Start.IsZero() && first.After(known) {
 		if s.spoke && !s.drew && (r.working.IsZero() || !r.working.Before(first)) {
-			out = append(out, Phase{Name: startup.SpanPythonImport, Start: known, End: first})
+			out = append(out, startup.Span{Name: startup.SpanPythonImport, Start: known, End: first})
 		} else {
 			known, head, unheard = first, "", true
 		}
@@ -67,7 +67,7 @@ func (r *Reader) phases(died string, end time.Time) []Phase {
 		if name == under || name == parents[under] {
 			if o := latest(s.tracks[name].open); !o.start.IsZero() {
 				start := startup.Earlier(o.start, cmp.Or(s.began(name), o.start))
-				out = append(out, Phase{Name: name, Start: start, End: startup.Later(end, start), Failure: died})
+				out = append(out, startup.Span{Name: name, Start: start, End: startup.Later(end, start), Failure: died})
 			}
 		}
 	}
@@ -78,13 +78,13 @@ func (r *Reader) phases(died string, end time.Time) []Phase {
 	} else if r.clock.fine {
 		noise = fine
 	}
-	served := slices.DeleteFunc(slices.Clone(out), func(p Phase) bool { return parents[p.Name] != startup.SpanServerReady })
-	out = slices.DeleteFunc(out, func(p Phase) bool { return parents[p.Name] == startup.SpanServerReady })
+	served := slices.DeleteFunc(slices.Clone(out), func(p startup.Span) bool { return parents[p.Name] != startup.SpanServerReady })
+	out = slices.DeleteFunc(out, func(p startup.Span) bool { return parents[p.Name] == startup.SpanServerReady })
 	// Of several engines the first was up, but their server waits for all.
 	stages := slices.DeleteFunc(slices.Clone(s.stages), func(g stage) bool { return parents[g.name] == startup.SpanServerReady })
 	out = named(stages, out, head, startup.Earlier(known, init.End), init.End, noise)
 	if unheard { // it imported, nobody knows how long
-		out = slices.DeleteFunc(out, func(p Phase) bool { return p.Name == startup.SpanPythonImport })
+		out = slices.DeleteFunc(out, func(p startup.Span) bool { return p.Name == startup.SpanPythonImport })
 	}
 	if now := s.stage().name; under != "" && (now == under || parents[now] == under) {
 		for i, p := range out {
@@ -97,16 +97,16 @@ func (r *Reader) phases(died string, end time.Time) []Phase {
 }
 
 // server is what comes after the engine is initialised, if that is known. Other phases are those that lines state.
-func (r *Reader) server(stated []Phase, engine time.Time, died string, end time.Time, noise time.Duration) []Phase {
+func (r *Reader) server(stated []startup.Span, engine time.Time, died startup.Reason, end time.Time, noise time.Duration) []startup.Span {
 	s := r.start
 	if engine.IsZero() || s.ready.IsZero() && died == "" {
 		return nil
 	}
-	whole := Phase{Name: startup.SpanServerReady, Start: engine, End: startup.Later(s.ready, engine)}
+	whole := startup.Span{Name: startup.SpanServerReady, Start: engine, End: startup.Later(s.ready, engine)}
 	if s.ready.IsZero() {
 		whole.End, whole.Failure = startup.Later(end, engine), died
 	}
-	out := slices.DeleteFunc(named(s.stages, stated, "", whole.Start, whole.End, noise), func(p Phase) bool { return parents[p.Name] != startup.SpanServerReady })
+	out := slices.DeleteFunc(named(s.stages, stated, "", whole.Start, whole.End, noise), func(p startup.Span) bool { return parents[p.Name] != startup.SpanServerReady })
 	if r.options.Embedded {
 		out = append(out, whole) // in a container health knows better
 	}
@@ -114,26 +114,31 @@ func (r *Reader) server(stated []Phase, engine time.Time, died string, end time.
 }
 
 // phases of a track: the longest over ranks, one for each time a rank went through it.
-func (t *track) phases(name string, draft bool) []Phase {
-	var out []Phase
-	for _, rank := range slices.Sorted(maps.Keys(t.spans)) {
-		for i, sp := range t.spans[rank] {
-			p := Phase{Name: name, Start: sp.start, End: sp.end, Attributes: maps.Clone(sp.attributes)}
-			if i > 0 && draft && drafted[name] {
-				p.Attributes[attrModel] = "draft"
-			}
-			if i == len(out) {
-				out = append(out, p)
+func (t *track) phases(name string, draft bool) []startup.Span {
+	var longest []stretch
+	for _, rank := range slices.Sorted(maps.Keys(t.stretches)) {
+		for i, s := range t.stretches[rank] {
+			s.attributes = maps.Clone(s.attributes)
+			if i == len(longest) {
+				longest = append(longest, s)
 				continue
 			}
-			if longer(p, out[i]) {
-				p, out[i] = out[i], p
+			if s.longer(longest[i]) {
+				s, longest[i] = longest[i], s
 			}
 			// The rank that closes the phase first has what the lines said of the cache, and may not be the longest.
-			if cache, ok := p.Attributes[attrCompileCache]; ok && out[i].Attributes[attrCompileCache] != compileMiss {
-				out[i].Attributes[attrCompileCache] = cache
+			if cache, ok := s.attributes[attrCompileCache]; ok && longest[i].attributes[attrCompileCache] != compileMiss {
+				longest[i].set(attrCompileCache, cache)
 			}
 		}
+	}
+	var out []startup.Span
+	for i := range longest {
+		s := &longest[i]
+		if i > 0 && draft && drafted[name] {
+			s.set(attrModel, "draft")
+		}
+		out = append(out, startup.Span{Name: name, Start: s.start, End: s.end, Attributes: startup.Attributes(s.attributes)})
 	}
 	return out
 }
@@ -144,10 +149,18 @@ var drafted = map[string]bool{
 	startup.SpanDynamo: true, startup.SpanMemoryProfiling: true, startup.SpanKVCacheInit: true, startup.SpanCUDAGraphCapture: true,
 }
 
+// set gives a stretch an attribute.
+func (s *stretch) set(name string, value any) {
+	if s.attributes == nil { // no line said how long it was
+		s.attributes = map[string]any{}
+	}
+	s.attributes[name] = value
+}
+
 // longer decides between ranks; of equals the one that ended last.
-func longer(a, b Phase) bool {
-	da, db := a.End.Sub(a.Start), b.End.Sub(b.Start)
-	return da > db || da == db && a.End.After(b.End)
+func (s stretch) longer(than stretch) bool {
+	a, b := s.end.Sub(s.start), than.end.Sub(than.start)
+	return a > b || a == b && s.end.After(than.end)
 }
 
 // lastOpen is the phase that was entered last and not left.
@@ -165,7 +178,7 @@ func (s *launch) lastOpen() string {
 
 // arranged sets parents and keys, keeps children within them, and puts phases in the order of their starts, parents
 // first.
-func arranged(phases []Phase, init string) []Phase {
+func arranged(phases []startup.Span, init string) []startup.Span {
 	inOrder := func(i, j int) bool {
 		a, b := phases[i], phases[j]
 		if !a.Start.Equal(b.Start) {
@@ -183,7 +196,7 @@ func arranged(phases []Phase, init string) []Phase {
 			p.Key = fmt.Sprintf("%s/%d", p.Name, n)
 		}
 	}
-	longest := map[string]Phase{} // by name, of those that are in place
+	longest := map[string]startup.Span{} // by name, of those that are in place
 	for level := range 3 {
 		for i := range phases {
 			p := &phases[i]
@@ -191,14 +204,14 @@ func arranged(phases []Phase, init string) []Phase {
 				continue
 			}
 			if level > 0 && p.Name != startup.SpanServerReady {
-				p.Parent = init
+				p.ParentKey = init
 				if up, ok := holder(phases, *p); ok {
-					p.Parent = up.Key // TGI and NIM download before they load
-					p.fit(up)
+					p.ParentKey = up.Key // TGI and NIM download before they load
+					fit(p, up)
 				} else if parents[p.Name] == startup.SpanServerReady {
-					p.Parent = startup.SpanServerReady // of which others tell
+					p.ParentKey = startup.SpanServerReady // of which others tell
 				} else {
-					p.fit(longest[init])
+					fit(p, longest[init])
 				}
 			}
 			if l, ok := longest[p.Name]; !ok || p.End.Sub(p.Start) > l.End.Sub(l.Start) {
@@ -221,22 +234,22 @@ func depth(name, init string) int {
 }
 
 // holder is the phase that another one is a part of: of several, the one that it shares most with.
-func holder(phases []Phase, p Phase) (Phase, bool) {
-	var best Phase
+func holder(phases []startup.Span, p startup.Span) (startup.Span, bool) {
+	var best startup.Span
 	for _, up := range phases {
-		if up.Name == parents[p.Name] && p.meets(up) && (best.Name == "" || shared(p, up) > shared(p, best)) {
+		if up.Name == parents[p.Name] && meets(&p, up) && (best.Name == "" || shared(p, up) > shared(p, best)) {
 			best = up
 		}
 	}
 	return best, best.Name != ""
 }
 
-func shared(a, b Phase) time.Duration {
+func shared(a, b startup.Span) time.Duration {
 	return startup.Earlier(a.End, b.End).Sub(startup.Later(a.Start, b.Start))
 }
 
 // meets says whether two phases have a time in common, not only an edge unless one of them is no more than that.
-func (p *Phase) meets(other Phase) bool {
+func meets(p *startup.Span, other startup.Span) bool {
 	if p.End.Equal(p.Start) || other.End.Equal(other.Start) {
 		return !p.Start.After(other.End) && !p.End.Before(other.Start)
 	}
@@ -245,7 +258,7 @@ func (p *Phase) meets(other Phase) bool {
 
 // fit keeps a phase within another: by moving it where it is short enough, since a stated length is exact and a stamp
 // is not.
-func (p *Phase) fit(within Phase) {
+func fit(p *startup.Span, within startup.Span) {
 	length := min(p.End.Sub(p.Start), within.End.Sub(within.Start))
 	if p.Start.Before(within.Start) {
 		p.Start = within.Start

@@ -38,7 +38,7 @@ func TestARankThatFailsOrIntroducesItselfLateResetsNothing(t *testing.T) {
 	for name, c := range map[string]struct {
 		log     string
 		outcome Outcome
-		reason  string
+		reason  startup.Reason
 		imports time.Duration // from 3 s before noon
 	}{
 		"one engine fails before another introduces itself": {
@@ -203,7 +203,7 @@ func TestRanksOfALogInJSONAreToldApart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var found []Phase
+	var found []startup.Span
 	for _, p := range got.Phases {
 		if p.Name == startup.SpanModelLoad {
 			found = append(found, p)
@@ -236,8 +236,8 @@ func TestWhatOneRankSaysOfTheCompilationsCacheHoldsForThePhase(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		i := slices.IndexFunc(result.Phases, func(p Phase) bool { return p.Name == startup.SpanTorchCompile })
-		if i < 0 || result.Phases[i].Attributes[attrStated] != 25.0 || result.Phases[i].Attributes[attrCompileCache] != c.want {
+		i := slices.IndexFunc(result.Phases, func(p startup.Span) bool { return p.Name == startup.SpanTorchCompile })
+		if i < 0 || startup.Figures(result.Phases[i].Attributes)[attrStated] != 25.0 || startup.Figures(result.Phases[i].Attributes)[attrCompileCache] != c.want {
 			t.Errorf("%s: %+v", name, result.Phases)
 		}
 	}

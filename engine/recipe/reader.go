@@ -15,19 +15,19 @@ const maxLine = 16 << 10
 
 // Reader applies a recipe to the output of one process tree. It is not safe for concurrent use.
 type Reader struct {
-	recipe   *Recipe
-	options  Options
-	start    *launch
-	hits     []uint16
-	done     []uint64 // by rule: the last pass that it was applied in
-	pass     uint64
-	raised   uint64 // the last pass whose line named an exception
-	buf      []byte // of a line without its colours
-	clock    *clock
-	attempts []Attempt // launches before this one
-	matched  int       // lines that an engine's own text matched
-	client   bool      // a client of the engine's wrote them
-	working  time.Time // when the engine was first seen to be past its imports, see Working
+	recipe  *Recipe
+	options Options
+	start   *launch
+	hits    []uint16
+	done    []uint64 // by rule: the last pass that it was applied in
+	pass    uint64
+	raised  uint64 // the last pass whose line named an exception
+	buf     []byte // of a line without its colours
+	clock   *clock
+	earlier []Earlier // launches before this one
+	matched int       // lines that an engine's own text matched
+	client  bool      // a client of the engine's wrote them
+	working time.Time // when the engine was first seen to be past its imports, see Working
 
 	open   map[string]bool // ranks in the middle of a Python traceback
 	opened int             // lines since one of them was last opened
@@ -250,19 +250,19 @@ func (r *Reader) Initialised(now time.Time) (time.Time, bool) {
 
 // Awaits says whether more may be said of a phase: a process is known that has not said yet that it is through with it, as
 // others may have, or none has said so, and it is known only by what came before and after.
-func (r *Reader) Awaits(p *Phase) bool {
+func (r *Reader) Awaits(p *startup.Span) bool {
 	t := r.start.tracks[p.Name]
 	switch {
 	case t == nil, p.Attributes == nil:
 		return early[p.Name] == 0
-	case len(t.open) == 0 && t.spans[""] != nil:
+	case len(t.open) == 0 && t.stretches[""] != nil:
 		return false // one for all
 	}
 	ranks := 0
 	for _, other := range r.start.tracks {
-		ranks = max(ranks, len(other.spans)+len(other.open))
+		ranks = max(ranks, len(other.stretches)+len(other.open))
 	}
-	return len(t.open) > 0 || len(t.spans) < ranks
+	return len(t.open) > 0 || len(t.stretches) < ranks
 }
 
 // Headless says that the log tells of a part of an engine that serves nothing: it is ready when it is initialised.
@@ -296,7 +296,7 @@ func (r *Reader) Working(at time.Time) {
 }
 
 // died are the reasons of processes that were ended by a signal.
-var died = map[int]string{4: "illegal_instruction", 6: "aborted", 7: "bus_error", 9: startup.ReasonKilled, 11: "segmentation_fault"}
+var died = map[int]startup.Reason{4: "illegal_instruction", 6: "aborted", 7: "bus_error", 9: startup.ReasonKilled, 11: "segmentation_fault"}
 
 // Died tells the reader that a process of the engine's was ended by a signal. Where it is the first to complain and the
 // start does not go on, that is the cause: what the others say of it names none.

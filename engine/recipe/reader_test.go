@@ -57,7 +57,7 @@ func TestOutcomeAndReasonOfAStart(t *testing.T) {
 		log     string
 		exit    *Exit
 		outcome Outcome
-		reason  string
+		reason  startup.Reason
 		died    string // the phase that failed, beside the engine's init
 	}{
 		"ready":                        {log: start + finish, outcome: OutcomeReady},
@@ -145,7 +145,7 @@ func TestPhasesOfALiveStart(t *testing.T) {
 	r, end := live(t, "vllm", start+finish[1:])
 	got := map[string]string{}
 	for _, p := range r.Result(nil, end).Phases {
-		got[p.Name] = fmt.Sprintf("%s %.2f-%.2f", p.Parent, p.Start.Sub(noon).Seconds(), p.End.Sub(noon).Seconds())
+		got[p.Name] = fmt.Sprintf("%s %.2f-%.2f", p.ParentKey, p.Start.Sub(noon).Seconds(), p.End.Sub(noon).Seconds())
 	}
 	want := map[string]string{
 		startup.SpanVLLMInit:        " -3.00-6.00",
@@ -198,7 +198,7 @@ func TestOtherEnginesTexts(t *testing.T) {
 	for name, c := range map[string]struct {
 		engine, log string
 		outcome     Outcome
-		reason      string
+		reason      startup.Reason
 		want        map[string]any
 	}{
 		"SGLang of 2024, four ranks": {engine: "sglang", outcome: OutcomeReady, log: `

@@ -17,7 +17,10 @@ func raised(lines string) string {
 }
 
 func TestWhatKillsAStartHasAReason(t *testing.T) {
-	for name, c := range map[string]struct{ log, want string }{
+	for name, c := range map[string]struct {
+		log  string
+		want startup.Reason
+	}{
 		"CUDA memory, of PyTorch":         {raised("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 270.00 MiB."), "cuda_out_of_memory"},
 		"CUDA memory, of the driver":      {raised("torch.AcceleratorError: CUDA error: out of memory"), "cuda_out_of_memory"},
 		"CUDA memory, within another":     {raised("Exception: Capture cuda graph failed: CUDA out of memory. Tried to allocate 1.20 GiB."), "cuda_out_of_memory"},
@@ -107,7 +110,10 @@ func TestWhatKillsOtherEnginesHasAReason(t *testing.T) {
 	tgi := func(lines string) string {
 		return "2026-03-01T12:00:00.000000Z  INFO text_generation_launcher: Starting shard rank=0\n" + lines
 	}
-	for name, c := range map[string]struct{ engine, log, want string }{
+	for name, c := range map[string]struct {
+		engine, log string
+		want        startup.Reason
+	}{
 		"a scheduler's exception":            {"sglang", scheduler("KeyError: 'x'"), "python_exception:KeyError"},
 		"a model that SGLang has not":        {"sglang", scheduler("ValueError: Model architectures ['X'] are not supported for now."), "model_unsupported"},
 		"memory that others use":             {"sglang", scheduler("ValueError: The memory capacity is unbalanced. Some GPUs may be occupied by other processes."), "gpu_memory_in_use"},

@@ -24,18 +24,18 @@ func (r *Reader) Result(exit *Exit, end time.Time) Result {
 	s := r.start
 	out := Result{Engine: r.recipe.name, Version: s.version, Figures: r.figures()}
 	out.Outcome, out.Reason = s.outcome(exit)
-	died := ""
+	var died startup.Reason
 	if out.Outcome == OutcomeFailed || out.Outcome == OutcomeInterrupted {
 		died = out.Reason
 	}
-	out.Attempts = r.attempts
+	out.Earlier = r.earlier
 	if cause, found := s.cause(); r.options.Embedded && died != "" && found && cause.class >= exception && exit == nil {
 		end = cause.at // what is said after that is about it
 	}
 	out.Phases = r.phases(died, end)
 	if r.options.Embedded && !r.clock.timed() {
 		out.Untimed = true
-		out.Phases = slices.DeleteFunc(out.Phases, func(p Phase) bool { return p.Attributes == nil && p.Failure == "" && p.Parent != "" })
+		out.Phases = slices.DeleteFunc(out.Phases, func(p startup.Span) bool { return p.Attributes == nil && p.Failure == "" && p.ParentKey != "" })
 		return out
 	}
 	out.Named = namedShare(out.Phases, r.recipe.name+"_init")
@@ -50,7 +50,7 @@ func (r *Reader) Result(exit *Exit, end time.Time) Result {
 }
 
 // namedShare is how much of the time from the first phase to the last lies in one other than the init as a whole.
-func namedShare(phases []Phase, init string) float64 {
+func namedShare(phases []startup.Span, init string) float64 {
 	var begin, at, end time.Time
 	var named time.Duration
 	for _, p := range phases { // in the order of their starts
@@ -69,7 +69,7 @@ func namedShare(phases []Phase, init string) float64 {
 	return named.Seconds() / end.Sub(begin).Seconds()
 }
 
-func (s *launch) outcome(exit *Exit) (Outcome, string) {
+func (s *launch) outcome(exit *Exit) (Outcome, startup.Reason) {
 	if !s.ready.IsZero() || s.passed(markHeadless) && !s.strong.IsZero() {
 		return OutcomeReady, "" // a node without a server is ready when its part of the engine is
 	}
@@ -93,11 +93,11 @@ func (s *launch) outcome(exit *Exit) (Outcome, string) {
 	case exit.Code == 137:
 		return OutcomeFailed, startup.ReasonKilled
 	case exit.Signal != 0:
-		return OutcomeFailed, string(startup.Exited(0, exit.Signal))
+		return OutcomeFailed, startup.Exited(0, exit.Signal)
 	case complained:
 		return OutcomeFailed, cause.reason
 	case exit.Code != 0:
-		return OutcomeFailed, string(startup.Exited(exit.Code, 0))
+		return OutcomeFailed, startup.Exited(exit.Code, 0)
 	case s.engineTime().IsZero():
 		return OutcomeFailed, startup.ReasonExitedEarly
 	}

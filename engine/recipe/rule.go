@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/coldtrace/coldtrace/startup"
 )
 
 // rule is one text that a log may contain, and what it means. recipes/README.md documents the fields.
@@ -33,7 +35,7 @@ type rule struct {
 	Figures    map[string]string `yaml:"figures"`
 	Attributes map[string]string `yaml:"attributes"`
 	Times      float64           `yaml:"times"`
-	Fails      string            `yaml:"fails"`
+	Fails      startup.Reason    `yaml:"fails"`
 	Hard       bool              `yaml:"hard"`
 	But        string            `yaml:"but"`      // not in a line that says this
 	Fallback   bool              `yaml:"fallback"` // its figures count where nothing else states them

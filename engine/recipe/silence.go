@@ -5,6 +5,8 @@ package recipe
 import (
 	"slices"
 	"time"
+
+	"github.com/coldtrace/coldtrace/startup"
 )
 
 // Silence is a time in which no line came. Long ones are what to look into, with a name or without.
@@ -53,7 +55,7 @@ func (h *hush) heard(at time.Time, line []byte, keep bool) {
 }
 
 // placed are the silences between two times, with the phases that they lie in.
-func (h *hush) placed(phases []Phase, from, to time.Time) []Silence {
+func (h *hush) placed(phases []startup.Span, from, to time.Time) []Silence {
 	var out []Silence
 	for _, s := range h.times {
 		if !s.Start.Before(from) && !s.End.After(to) {
@@ -67,25 +69,25 @@ func (h *hush) placed(phases []Phase, from, to time.Time) []Silence {
 // place names a silence by the innermost phase that has most of it, not by what is open when it begins: stamps of whole
 // seconds and lengths with two decimals leave an edge on either side of the line that told of it. What comes before and
 // after that phase is told by its middle.
-func (s *Silence) place(phases []Phase) {
+func (s *Silence) place(phases []startup.Span) {
 	middle := s.Start.Add(s.Length() / 2)
-	var most, after, before *Phase
+	var most, after, before *startup.Span
 	for i := range phases {
 		p := &phases[i]
-		if 2*shared(*p, Phase{Start: s.Start, End: s.End}) > s.Length() && (most == nil || p.level() >= most.level()) {
+		if 2*shared(*p, startup.Span{Start: s.Start, End: s.End}) > s.Length() && (most == nil || level(p) >= level(most)) {
 			most = p
 		}
-		if !p.End.After(middle) && (after == nil || p.End.After(after.End) || p.End.Equal(after.End) && p.level() <= after.level()) {
+		if !p.End.After(middle) && (after == nil || p.End.After(after.End) || p.End.Equal(after.End) && level(p) <= level(after)) {
 			after = p
 		}
 		if !p.Start.Before(middle) && (before == nil || p.Start.Before(before.Start)) { // parents come before their children
 			before = p
 		}
 	}
-	s.Phase, s.After, s.Before = most.called(), after.called(), before.called()
+	s.Phase, s.After, s.Before = called(most), called(after), called(before)
 }
 
-func (p *Phase) called() string {
+func called(p *startup.Span) string {
 	if p == nil {
 		return ""
 	}
@@ -93,9 +95,9 @@ func (p *Phase) called() string {
 }
 
 // level is how deep a phase lies.
-func (p *Phase) level() int {
+func level(p *startup.Span) int {
 	switch {
-	case p.Parent == "":
+	case p.ParentKey == "":
 		return 0
 	case parents[p.Name] == "":
 		return 1

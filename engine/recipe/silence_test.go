@@ -51,7 +51,7 @@ func TestHealthAloneTellsThatASilentEngineServes(t *testing.T) {
 			if got.Outcome != OutcomeReady {
 				t.Errorf("%s %s", got.Outcome, got.Reason)
 			}
-			if i := slices.IndexFunc(got.Phases, func(p Phase) bool { return p.Name == startup.SpanPythonImport }); i >= 0 {
+			if i := slices.IndexFunc(got.Phases, func(p startup.Span) bool { return p.Name == startup.SpanPythonImport }); i >= 0 {
 				t.Errorf("nobody knows when it had imported: %+v", got.Phases[i])
 			}
 			checkPhases(t, got)
@@ -126,7 +126,7 @@ func TestLinesWithoutAPrefixAreTheServersSinceVLLM031(t *testing.T) {
 	for name, c := range map[string]struct {
 		log     string
 		outcome Outcome
-		reason  string
+		reason  startup.Reason
 	}{
 		"0.30: another server's":          {of("0.30.0", engine) + uvicorn, OutcomeEngineReady, ""},
 		"0.31":                            {of("0.31.0", engine) + uvicorn, OutcomeReady, ""},
@@ -150,8 +150,8 @@ func TestLinesWithoutAPrefixAreTheServersSinceVLLM031(t *testing.T) {
 // phase that a line ends is then known a moment before it, or after.
 func TestASilenceIsInThePhaseThatHasItsSeconds(t *testing.T) {
 	at := func(s float64) time.Time { return noon.Add(time.Duration(s * float64(time.Second))) }
-	of := func(name, parent string, from, to float64) Phase {
-		return Phase{Name: name, Key: name, Parent: parent, Start: at(from), End: at(to)}
+	of := func(name, parent string, from, to float64) startup.Span {
+		return startup.Span{Name: name, Key: name, ParentKey: parent, Start: at(from), End: at(to)}
 	}
 	for name, c := range map[string]struct {
 		dynamo, compile float64 // when dynamo ended and torch_compile began
@@ -168,7 +168,7 @@ func TestASilenceIsInThePhaseThatHasItsSeconds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := Silence{Start: at(c.from), End: at(c.to)}
-			s.place([]Phase{
+			s.place([]startup.Span{
 				of("vllm_init", "", 0, 40), of("model_load", "vllm_init", 1, 4.5), of("weights_load", "model_load", 1, 4.5),
 				of("torch_compile", "vllm_init", c.compile, 13), of("dynamo", "torch_compile", c.compile, c.dynamo), of("kv_cache_init", "vllm_init", 13, 14),
 			})

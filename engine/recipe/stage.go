@@ -102,13 +102,13 @@ const (
 
 // named fills what lies between the phases of begin to end with stages, of which the first is given, so that a phase ends
 // where the next begins. Where neither is known, the time has no name.
-func named(stages []stage, phases []Phase, first string, begin, end time.Time, noise time.Duration) []Phase {
+func named(stages []stage, phases []startup.Span, first string, begin, end time.Time, noise time.Duration) []startup.Span {
 	for i := range phases {
 		if up, ok := holder(phases, phases[i]); ok { // else what sticks out, by a stamp's rounding, covers what lies before its parent
-			phases[i].fit(up)
+			fit(&phases[i], up)
 		}
 	}
-	slices.SortStableFunc(phases, func(a, b Phase) int { return cmp.Or(a.Start.Compare(b.Start), b.End.Compare(a.End)) })
+	slices.SortStableFunc(phases, func(a, b startup.Span) int { return cmp.Or(a.Start.Compare(b.Start), b.End.Compare(a.End)) })
 	f := filler{stages: stages, first: first, noise: noise, out: phases}
 	at, last := begin, -1
 	for i := range phases {
@@ -119,12 +119,12 @@ func named(stages []stage, phases []Phase, first string, begin, end time.Time, n
 			break
 		}
 		if p := f.out[i]; p.Start.After(at) {
-			switch near := p.Start.Sub(at) < p.blur(noise); {
+			switch near := p.Start.Sub(at) < blur(&p, noise); {
 			case !near:
 				f.fill(at, p.Start)
-			case last >= 0 && f.out[last].moves():
+			case last >= 0 && moves(&f.out[last]):
 				f.out[last].End = p.Start
-			case p.moves():
+			case moves(&p):
 				f.out[i].Start = at
 			case noise == coarse, last < 0 && f.stageBefore(p.Start) != p.Name: // else its own line opened it a moment early
 				f.fill(at, p.Start)
@@ -135,7 +135,7 @@ func named(stages []stage, phases []Phase, first string, begin, end time.Time, n
 		}
 	}
 	switch near := end.Sub(at) < noise && last >= 0; {
-	case near && at.Before(end) && f.out[last].moves():
+	case near && at.Before(end) && moves(&f.out[last]):
 		f.out[last].End = end
 	case !near, noise == coarse:
 		f.fill(at, end)
@@ -144,21 +144,27 @@ func named(stages []stage, phases []Phase, first string, begin, end time.Time, n
 }
 
 // moves says whether a phase may meet its neighbour: no line states how long it is, but for what compiling is counted.
-func (p *Phase) moves() bool {
-	return p.Failure == "" && p.End.After(p.Start) && (p.Attributes[attrStated] == nil || p.Name == startup.SpanTorchCompile)
+func moves(p *startup.Span) bool {
+	return p.Failure == "" && p.End.After(p.Start) && (!has(p, attrStated) || p.Name == startup.SpanTorchCompile)
+}
+
+// has says whether an attribute of a phase is known.
+func has(p *startup.Span, attr string) bool {
+	_, is := p.Attribute(attr)
+	return is
 }
 
 // blur is how near to the phase before it a phase may begin and still meet it.
-func (p *Phase) blur(noise time.Duration) time.Duration {
-	if p.Attributes[attrStated] == nil {
+func blur(p *startup.Span, noise time.Duration) time.Duration {
+	if !has(p, attrStated) {
 		return noise
 	}
 	return max(noise, reckoned)
 }
 
 // within says whether a phase lies in one that may be its parent.
-func within(phases []Phase, p Phase) bool {
-	return slices.ContainsFunc(phases, func(q Phase) bool {
+func within(phases []startup.Span, p startup.Span) bool {
+	return slices.ContainsFunc(phases, func(q startup.Span) bool {
 		return q.Name == parents[p.Name] && !p.Start.Before(q.Start) && !p.End.After(q.End)
 	})
 }
@@ -168,7 +174,7 @@ type filler struct {
 	stages []stage
 	first  string // the one before any is known
 	noise  time.Duration
-	out    []Phase
+	out    []startup.Span
 }
 
 // stageBefore is the stage that a moment ends.
@@ -212,7 +218,7 @@ func (f *filler) add(name string, from, to time.Time) {
 	}
 	for i := range f.out {
 		p := &f.out[i]
-		if p.Name != name || p.Failure != "" || p.Attributes[attrModel] != nil {
+		if p.Name != name || p.Failure != "" || has(p, attrModel) {
 			continue
 		}
 		if p.End.Equal(from) {
@@ -229,13 +235,13 @@ func (f *filler) add(name string, from, to time.Time) {
 			return
 		}
 	}
-	f.out = append(f.out, Phase{Name: name, Start: from, End: to})
+	f.out = append(f.out, startup.Span{Name: name, Start: from, End: to})
 }
 
 // beginning is the phase of that name which begins at a time.
-func (f *filler) beginning(name string, at time.Time) *Phase {
+func (f *filler) beginning(name string, at time.Time) *startup.Span {
 	for i := range f.out {
-		if p := &f.out[i]; p.Name == name && p.Start.Equal(at) && p.Attributes[attrModel] == nil {
+		if p := &f.out[i]; p.Name == name && p.Start.Equal(at) && !has(p, attrModel) {
 			return p
 		}
 	}

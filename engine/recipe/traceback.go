@@ -56,7 +56,7 @@ func (r *Reader) traceback(at time.Time, h head, text []byte) {
 		if r.start.chained[rank] {
 			r.start.caught(rank)
 		}
-		if r.start.fail(at, failure{reason: string(startup.PythonException(name)), rank: rank, class: exception}) {
+		if r.start.fail(at, failure{reason: startup.PythonException(name), rank: rank, class: exception}) {
 			r.raised = r.pass
 		}
 	}

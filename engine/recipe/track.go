@@ -5,7 +5,6 @@ package recipe
 import (
 	"bytes"
 	"cmp"
-	"maps"
 	"time"
 
 	"github.com/coldtrace/coldtrace/startup"
@@ -13,8 +12,8 @@ import (
 
 // track is one phase's edges, rank by rank.
 type track struct {
-	open  map[string]opening
-	spans map[string][]span
+	open      map[string]opening
+	stretches map[string][]stretch
 }
 
 // opening is a begin without an end yet.
@@ -24,7 +23,8 @@ type opening struct {
 	bar     bool      // which was a progress bar's
 }
 
-type span struct {
+// stretch is one way of a rank through a phase.
+type stretch struct {
 	start, end time.Time
 	attributes map[string]any
 	presumed   bool // no line said that it ended, only that something later began
@@ -33,7 +33,7 @@ type span struct {
 func (s *launch) track(phase string) *track {
 	t := s.tracks[phase]
 	if t == nil {
-		t = &track{open: map[string]opening{}, spans: map[string][]span{}}
+		t = &track{open: map[string]opening{}, stretches: map[string][]stretch{}}
 		s.tracks[phase] = t
 		s.order = append(s.order, phase)
 	}
@@ -74,7 +74,7 @@ func (s *launch) phaseEdge(l line, rank string, r *rule, c capture, embedded boo
 		rank = ""
 	}
 	t := s.track(r.Phase)
-	if len(t.open)+len(t.spans) > maxRanks {
+	if len(t.open)+len(t.stretches) > maxRanks {
 		return
 	}
 	stated, has := c.seconds()
@@ -83,8 +83,8 @@ func (s *launch) phaseEdge(l line, rank string, r *rule, c capture, embedded boo
 		length = drawnFor(l.text) // its earlier updates were not seen
 	}
 	begin := cmp.Or(t.open[rank].start, earliest(t.open), s.began(r.Phase))
-	if n := len(t.spans[rank]); l.early && r.Edge != "begin" && n > 0 && t.spans[rank][n-1].presumed {
-		took := t.spans[rank][n-1].end.Sub(t.spans[rank][n-1].start)
+	if n := len(t.stretches[rank]); l.early && r.Edge != "begin" && n > 0 && t.stretches[rank][n-1].presumed {
+		took := t.stretches[rank][n-1].end.Sub(t.stretches[rank][n-1].start)
 		at, s.stated = at.Add(-took), s.stated-took // which this line's length holds as well
 	}
 	if has && !l.own { // at is when something was said last: that silence was this, since then or since it was opened
@@ -105,7 +105,7 @@ func (s *launch) phaseEdge(l line, rank string, r *rule, c capture, embedded boo
 		}
 		return
 	}
-	if r.Once && len(t.spans[rank]) > 0 {
+	if r.Once && len(t.stretches[rank]) > 0 {
 		return
 	}
 	opened := !begin.IsZero()
@@ -117,21 +117,21 @@ func (s *launch) phaseEdge(l line, rank string, r *rule, c capture, embedded boo
 	}
 	delete(t.open, rank)
 	delete(t.open, "") // a progress bar or a driver without a prefix opened it for all
-	if !has && !opened && len(t.spans[rank]) == 0 && isLoading(r.Phase) {
+	if !has && !opened && len(t.stretches[rank]) == 0 && isLoading(r.Phase) {
 		return // nothing tells when it began, which is not the same as that it took no time
 	}
-	if n := len(t.spans[rank]); n > 0 && t.spans[rank][n-1].presumed {
-		if k := len(s.stages) - 1; k >= 0 && s.stages[k].at.Equal(t.spans[rank][n-1].end) {
+	if n := len(t.stretches[rank]); n > 0 && t.stretches[rank][n-1].presumed {
+		if k := len(s.stages) - 1; k >= 0 && s.stages[k].at.Equal(t.stretches[rank][n-1].end) {
 			s.stages[k].at = at // what follows began only now
 		}
-		begin, t.spans[rank] = t.spans[rank][n-1].start, t.spans[rank][:n-1]
+		begin, t.stretches[rank] = t.stretches[rank][n-1].start, t.stretches[rank][:n-1]
 	}
 	if !has && !l.own {
 		return // nothing tells how long it took: a progress bar has no time of its own
 	}
-	sp := span{start: at.Add(-length), end: at, attributes: map[string]any{}, presumed: r.Tentative}
-	if n := len(t.spans[rank]); n > 0 && r.Opening { // it may be a running total
-		if total, ok := t.spans[rank][n-1].attributes[attrStated].(float64); ok && stated > total && sp.start.Before(t.spans[rank][n-1].end.Add(-coarse)) {
+	sp := stretch{start: at.Add(-length), end: at, attributes: map[string]any{}, presumed: r.Tentative}
+	if n := len(t.stretches[rank]); n > 0 && r.Opening { // it may be a running total
+		if total, ok := t.stretches[rank][n-1].attributes[attrStated].(float64); ok && stated > total && sp.start.Before(t.stretches[rank][n-1].end.Add(-coarse)) {
 			length = time.Duration((stated - total) * float64(time.Second))
 			sp.start = at.Add(-length)
 		}
@@ -158,21 +158,23 @@ func (s *launch) phaseEdge(l line, rank string, r *rule, c capture, embedded boo
 		}
 	}
 	// Two texts of one line, or a second closing line of a phase that states no length.
-	if n := len(t.spans[rank]); n > 0 && (!has && !opened || t.spans[rank][n-1].end.Equal(at) && t.spans[rank][n-1].attributes[attrStated] == stated) {
-		last := &t.spans[rank][n-1]
+	if n := len(t.stretches[rank]); n > 0 && (!has && !opened || t.stretches[rank][n-1].end.Equal(at) && t.stretches[rank][n-1].attributes[attrStated] == stated) {
+		last := &t.stretches[rank][n-1]
 		last.end = startup.Later(last.end, at) // a stamp may jump back
-		maps.Copy(last.attributes, sp.attributes)
+		for name, value := range sp.attributes {
+			last.set(name, value)
+		}
 		return
 	}
-	if len(t.spans[rank]) < 64 {
-		t.spans[rank] = append(t.spans[rank], sp)
+	if len(t.stretches[rank]) < 64 {
+		t.stretches[rank] = append(t.stretches[rank], sp)
 	}
 }
 
 // overtook says whether what opens a phase was overtaken by what closed it: a progress bar on stderr by the line on
 // stdout. A bar does not say whose it is, and opens nothing that is closed unless it begins anew.
 func (t *track) overtook(rank string, at time.Time, bar, anew bool) bool {
-	for of, done := range t.spans {
+	for of, done := range t.stretches {
 		if len(done) > 0 && (of == rank || bar) && (bar && !anew || at.Sub(done[len(done)-1].end) < 2*time.Second) {
 			return true
 		}
@@ -202,7 +204,7 @@ func (s *launch) opens(r *rule, at time.Time) {
 // end is when the last rank was through with a phase, otherwise if none was.
 func (t *track) end(otherwise time.Time) time.Time {
 	var last time.Time
-	for _, done := range t.spans {
+	for _, done := range t.stretches {
 		for _, sp := range done {
 			last = startup.Later(last, sp.end)
 		}
@@ -228,7 +230,7 @@ func (s *launch) loaded(rank string, all bool, at time.Time) {
 			}
 			delete(t.open, of)
 			if !o.bar {
-				t.spans[of] = append(t.spans[of], span{start: o.start, end: startup.Later(at, o.start), presumed: true})
+				t.stretches[of] = append(t.stretches[of], stretch{start: o.start, end: startup.Later(at, o.start), presumed: true})
 			}
 		}
 	}

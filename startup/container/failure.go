@@ -10,7 +10,7 @@ import (
 )
 
 // End ends the start: it failed, was terminated or took too long. exit is nil unless the command has ended.
-func (s *Story) End(at time.Time, exit *recipe.Exit, reason string) {
+func (s *Story) End(at time.Time, exit *recipe.Exit, reason startup.Reason) {
 	if s.done {
 		return
 	}
@@ -78,7 +78,7 @@ func (s *Story) finish(at time.Time) {
 	}
 }
 
-func (s *Story) blameEngine(e *engine, r recipe.Result, at time.Time, reason string) {
+func (s *Story) blameEngine(e *engine, r recipe.Result, at time.Time, reason startup.Reason) {
 	engine, initialised := e.reader.EngineReady()
 	init := e.recipe.Name() + "_init"
 	for i := range r.Phases {
@@ -96,7 +96,7 @@ func (s *Story) blameEngine(e *engine, r recipe.Result, at time.Time, reason str
 }
 
 // blameOthers ends what was under way, or what ended last before the command failed.
-func (s *Story) blameOthers(at time.Time, reason string, blamed bool) {
+func (s *Story) blameOthers(at time.Time, reason startup.Reason, blamed bool) {
 	for pid, d := range s.loads {
 		delete(s.loads, pid)
 		d.proc.End = at
@@ -131,12 +131,12 @@ func (s *Story) blameOthers(at time.Time, reason string, blamed bool) {
 }
 
 // reasonOf names an exit.
-func reasonOf(exit *recipe.Exit) string {
+func reasonOf(exit *recipe.Exit) startup.Reason {
 	if exit == nil {
 		return ""
 	}
-	return string(startup.Exited(exit.Code, exit.Signal))
+	return startup.Exited(exit.Code, exit.Signal)
 }
 
 // exitCode tells a reason that says no more than the status does.
-func exitCode(reason string) bool { return startup.Reason(reason).Kind() == startup.ReasonExitCode }
+func exitCode(reason startup.Reason) bool { return reason.Kind() == startup.ReasonExitCode }

@@ -14,13 +14,13 @@ import (
 
 // Run is what is known of one run of a container beside its log.
 type Run struct {
-	Begin               // Engine: the one that its command starts, if that is known
-	Command string      // what it runs, as far as the pod says
-	Ended   time.Time   // zero: it runs
-	Exit    recipe.Exit // where it ended
-	Reason  string      // why it ended, where its exit does not say: it ran out of memory, the pod was deleted, or given up
-	Ready   time.Time   // when the kubelet found it ready; zero: it never did, or nobody knows
-	Probed  bool        // it asked: without a probe it finds everything ready that runs
+	Begin                  // Engine: the one that its command starts, if that is known
+	Command string         // what it runs, as far as the pod says
+	Ended   time.Time      // zero: it runs
+	Exit    recipe.Exit    // where it ended
+	Reason  startup.Reason // why it ended, where its exit does not say: it ran out of memory, the pod was deleted, or given up
+	Ready   time.Time      // when the kubelet found it ready; zero: it never did, or nobody knows
+	Probed  bool           // it asked: without a probe it finds everything ready that runs
 	// StartedBy and EndedBy are where Begin.At, and Ended or Ready, come from.
 	StartedBy, EndedBy startup.TimeSource
 }

@@ -142,7 +142,7 @@ func TestHowARunEndedMayBecomeKnownAfterItsLogWasBegun(t *testing.T) {
 	for name, tc := range map[string]struct {
 		log    string
 		run    Run // but its begin
-		reason string
+		reason startup.Reason
 		end    float64 // of the start; 0: nothing says how it went
 		up     float64
 	}{

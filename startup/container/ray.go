@@ -27,7 +27,7 @@ func (s *Story) rayJoined(at time.Time, text []byte) {
 	}
 }
 
-func (s *Story) sayRay(failure string) {
+func (s *Story) sayRay(failure startup.Reason) {
 	s.ray.told = true
 	s.say(s.span(startup.SpanRayClusterInit, s.ray.start, s.ray.end, failure))
 }

@@ -80,7 +80,7 @@ func (s *Story) Settle(now time.Time) {
 	var fresh []startup.Span
 	r := e.reader.Result(nil, now)
 	for i := range r.Phases {
-		sp := s.engineSpan(e, &r, &r.Phases[i])
+		sp := s.engineSpan(e, &r, r.Phases[i])
 		if _, told := s.settled[sp.Key]; told || sp.Key == init {
 			continue
 		}

@@ -144,7 +144,7 @@ func TestAStartThatIsToldToEndIsToldAtOnceAndCountedWhenItHasEnded(t *testing.T)
 	at := func(seconds int) time.Time { return base.Add(time.Duration(seconds) * time.Second) }
 	for name, c := range map[string]struct {
 		then    func(*told)
-		failure string
+		failure startup.Reason
 	}{
 		"it exits":                {func(s *told) { s.End(at(21), &recipe.Exit{Code: 0}, "") }, "terminated"},
 		"it exits with a failure": {func(s *told) { s.End(at(21), &recipe.Exit{Code: 1}, "") }, "terminated"},

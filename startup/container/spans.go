@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -19,7 +18,7 @@ import (
 )
 
 // span makes a child of `startup` from the wrapper's own observation.
-func (s *Story) span(name string, start, end time.Time, failure string) startup.Span {
+func (s *Story) span(name string, start, end time.Time, failure startup.Reason) startup.Span {
 	sp := startup.Span{
 		Name: name, Key: startup.Key(s.numbered(name), "", s.begin.Attempt),
 		ParentKey: startup.Key(startup.SpanStartup, "", s.begin.Attempt),
@@ -34,7 +33,7 @@ func (s *Story) span(name string, start, end time.Time, failure string) startup.
 }
 
 // exitOf is how the command ended, as attributes of what failed with it.
-func (s *Story) exitOf(failure string) []attribute.KeyValue {
+func (s *Story) exitOf(failure startup.Reason) []attribute.KeyValue {
 	switch {
 	case failure == "" || s.exit == nil:
 		return nil
@@ -103,7 +102,7 @@ func (s *Story) list(sp startup.Span) {
 }
 
 // download makes the span of a download; none of one that moved nothing worth mentioning.
-func (s *Story) download(d *download, failure string) []startup.Span {
+func (s *Story) download(d *download, failure startup.Reason) []startup.Span {
 	var parts int64
 	for _, p := range d.parts {
 		parts += p.IO.Written
@@ -138,30 +137,29 @@ func (s *Story) engineSpans(e *engine, r recipe.Result) []startup.Span {
 	spans := make([]startup.Span, 0, len(r.Phases)+1)
 	for i := range r.Phases {
 		if r.Phases[i].Name != startup.SpanServerReady { // health knows better
-			spans = append(spans, s.engineSpan(e, &r, &r.Phases[i]))
+			spans = append(spans, s.engineSpan(e, &r, r.Phases[i]))
 		}
 	}
 	return spans
 }
 
-func (s *Story) engineSpan(e *engine, r *recipe.Result, p *recipe.Phase) startup.Span {
-	sp := startup.Span{
-		Name: p.Name, Key: startup.Key(e.key(p.Key), "", s.begin.Attempt), ParentKey: startup.Key(startup.SpanStartup, "", s.begin.Attempt),
-		Start: p.Start, End: p.End, Failure: p.Failure, Attributes: attributesOf(p.Attributes),
+func (s *Story) engineSpan(e *engine, r *recipe.Result, sp startup.Span) startup.Span {
+	parent := startup.SpanStartup
+	if sp.ParentKey != "" {
+		parent = e.key(sp.ParentKey)
 	}
-	if p.Parent != "" {
-		sp.ParentKey = startup.Key(e.key(p.Parent), "", s.begin.Attempt)
-	}
-	init := p.Name == e.recipe.Name()+"_init"
+	sp.Key, sp.ParentKey = startup.Key(e.key(sp.Key), "", s.begin.Attempt), startup.Key(parent, "", s.begin.Attempt)
+	sp.Attributes = slices.Clone(sp.Attributes)
+	init := sp.Name == e.recipe.Name()+"_init"
 	source := cmp.Or(s.begin.Source, startup.TimeMessageDuration)
-	if init || p.Name == startup.SpanPythonImport {
+	if init || sp.Name == startup.SpanPythonImport {
 		source = cmp.Or(s.begin.Source, startup.TimeObserved)
 	}
 	sp.Attributes = append(sp.Attributes, attribute.String(startup.AttrTimeSource, string(source)))
-	sp.Attributes = append(sp.Attributes, s.exitOf(p.Failure)...)
+	sp.Attributes = append(sp.Attributes, s.exitOf(sp.Failure)...)
 	if init {
 		sp.Attributes = append(sp.Attributes, attribute.String(startup.AttrEngine, e.recipe.Engine()))
-		sp.Attributes = append(sp.Attributes, attributesOf(r.Figures)...)
+		sp.Attributes = append(sp.Attributes, startup.Attributes(r.Figures)...)
 		if r.Version != "" {
 			sp.Attributes = append(sp.Attributes, attribute.String(startup.AttrEngineVersion, r.Version))
 		}
@@ -202,7 +200,7 @@ func (s *Story) asSettled(sp startup.Span) startup.Span {
 }
 
 // eventsOf are what is worth a look in an engine's init: how often it was launched before, and when it said nothing for long.
-func eventsOf(r recipe.Result, launches []recipe.Attempt) (out []startup.Event) {
+func eventsOf(r recipe.Result, launches []recipe.Earlier) (out []startup.Event) {
 	event := func(name string, start, end time.Time, of ...string) {
 		e := startup.Event{Name: name, Time: start, Attributes: []attribute.KeyValue{attribute.Float64(startup.AttrDurationSeconds, end.Sub(start).Seconds())}}
 		for i := 0; i < len(of); i += 2 {
@@ -212,38 +210,11 @@ func eventsOf(r recipe.Result, launches []recipe.Attempt) (out []startup.Event) 
 		}
 		out = append(out, e)
 	}
-	for _, a := range slices.Concat(launches, r.Attempts) {
-		event(startup.EventLaunch, a.Start, a.End, startup.AttrOutcome, string(a.Outcome), startup.AttrReason, a.Reason)
+	for _, a := range slices.Concat(launches, r.Earlier) {
+		event(startup.EventLaunch, a.Start, a.End, startup.AttrOutcome, string(a.Outcome), startup.AttrReason, string(a.Reason))
 	}
 	for _, s := range r.Silences {
 		event(startup.EventSilence, s.Start, s.End, startup.AttrPhase, s.Phase, startup.AttrAfter, s.After, startup.AttrBefore, s.Before)
-	}
-	return out
-}
-
-// attributesOf turns a log's figures into attributes, in a stable order.
-func attributesOf(figures map[string]any) []attribute.KeyValue {
-	names := make([]string, 0, len(figures))
-	for name := range figures {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	var out []attribute.KeyValue
-	for _, name := range names {
-		switch v := figures[name].(type) {
-		case float64:
-			out = append(out, attribute.Float64(name, v))
-		case []float64:
-			out = append(out, attribute.Float64Slice(name, v))
-		case int64:
-			out = append(out, attribute.Int64(name, v))
-		case int:
-			out = append(out, attribute.Int(name, v))
-		case string:
-			out = append(out, attribute.String(name, v))
-		case bool:
-			out = append(out, attribute.Bool(name, v))
-		}
 	}
 	return out
 }

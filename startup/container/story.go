@@ -53,7 +53,7 @@ type Story struct {
 	signal  int                     // the first that asked for an end; 0: none
 	done    bool
 	state   string // starting, ready, failed
-	reason  string
+	reason  startup.Reason
 	phases  []startup.Span // told, for the live state
 	// unobserved is what cannot be seen, of what is worth being told.
 	unobserved string
@@ -183,10 +183,10 @@ func (s *Story) Done() bool { return s.done }
 
 // State is how far a start is.
 type State struct {
-	State      string // starting, ready, failed
-	Phase      string // that is going on
-	Reason     string // of a failure
-	Unobserved string // what could not be watched
+	State      string         // starting, ready, failed
+	Phase      string         // that is going on
+	Reason     startup.Reason // of a failure
+	Unobserved string         // what could not be watched
 	Phases     []startup.Span
 }
 
@@ -214,7 +214,7 @@ func (s *Story) Ready(at time.Time) {
 }
 
 // conclude tells the start as a whole.
-func (s *Story) conclude(at time.Time, state, reason string) {
+func (s *Story) conclude(at time.Time, state string, reason startup.Reason) {
 	sp := s.span(startup.SpanStartup, s.begin.At, at, reason)
 	sp.ParentKey = startup.Key(startup.SpanPodStartup, "", 1)
 	sp.Attributes = append(sp.Attributes, attribute.Float64(startup.AttrTotalStartupSeconds, sp.Duration().Seconds()))

@@ -150,7 +150,7 @@ func TestWhatFailsWithTheCommandSaysHowItEnded(t *testing.T) {
 	for name, c := range map[string]struct {
 		told         int // a signal that asks for an end
 		exit         *recipe.Exit
-		reason       string
+		reason       startup.Reason
 		code, signal any
 	}{
 		"a status":                       {0, &recipe.Exit{Code: 3}, "", int64(3), nil},
@@ -188,7 +188,7 @@ func TestAnEngineProcessThatWasKilledIsTheCause(t *testing.T) {
 		before string // it dies
 		signal int
 		after  string
-		reason string
+		reason startup.Reason
 	}{
 		"killed":                         {"", 9, gaveUp, "killed"},
 		"a segmentation fault":           {"", 11, gaveUp, "segmentation_fault"},

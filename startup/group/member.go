@@ -26,13 +26,13 @@ type Member struct {
 	Hash      startup.Hash  `json:"hash,omitempty"`
 	Timeout   time.Duration `json:"timeout,omitempty"` // after which its start is given up
 
-	Created time.Time   `json:"created,omitzero"`
-	Running time.Time   `json:"running,omitzero"`  // the last run of its container began
-	Ended   time.Time   `json:"ended,omitzero"`    // its start did; zero: it goes on
-	Outcome string      `json:"outcome,omitempty"` // of its start
-	Failure string      `json:"failure,omitempty"`
-	Took    [took]int64 `json:"took"`           // nanoseconds in each of Phases
-	Gone    bool        `json:"gone,omitempty"` // the pod no longer exists
+	Created time.Time      `json:"created,omitzero"`
+	Running time.Time      `json:"running,omitzero"`  // the last run of its container began
+	Ended   time.Time      `json:"ended,omitzero"`    // its start did; zero: it goes on
+	Outcome string         `json:"outcome,omitempty"` // of its start
+	Failure startup.Reason `json:"failure,omitempty"`
+	Took    [took]int64    `json:"took"`           // nanoseconds in each of Phases
+	Gone    bool           `json:"gone,omitempty"` // the pod no longer exists
 }
 
 // Phases are what a member's time is divided into: spans of the watcher. The time of attempts that failed counts as the

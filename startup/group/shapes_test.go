@@ -31,7 +31,8 @@ type pod struct {
 
 	name                    string
 	created, running, ended float64
-	outcome, failure        string
+	outcome                 string
+	failure                 startup.Reason
 	took                    map[string]float64
 	gone                    bool
 }
@@ -114,7 +115,7 @@ func (p pod) started(created, running float64) pod {
 	return p.at(created, running, running, startup.OutcomeStarted)
 }
 func (p pod) going(created float64) pod { return p.at(created, 0, 0, "") }
-func (p pod) failed(created, ended float64, why string) pod {
+func (p pod) failed(created, ended float64, why startup.Reason) pod {
 	p.failure = why
 	return p.at(created, created+1, ended, startup.OutcomeFailed)
 }

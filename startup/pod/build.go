@@ -94,7 +94,7 @@ type builder struct {
 	runs      [][]run
 	spans     []Span
 	phase     string
-	blocked   string // why the kubelet could not go on with a phase that was open when the start ended
+	blocked   startup.Reason // why the kubelet could not go on with a phase that was open when the start ended
 	blockedBy causes
 }
 
@@ -256,7 +256,7 @@ func (b *builder) runsOnRoot(root *Span) {
 				Attributes: []attribute.KeyValue{
 					attribute.String(startup.AttrContainerName, b.f.containers[i].name),
 					attribute.Int(startup.AttrAttempt, failed.number),
-					attribute.String(startup.AttrReason, failed.failure),
+					attribute.String(startup.AttrReason, string(failed.failure)),
 					attribute.Int(startup.AttrExitCode, failed.exit),
 				},
 			})

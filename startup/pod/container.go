@@ -166,7 +166,7 @@ func (b *builder) imagePull(of string, r *run, waits waiting, why causes) {
 }
 
 // settled is the reason once the start is over. The kubelet says one of two by turns, and which was seen is chance.
-func (b *builder) settled(reason string) string {
+func (b *builder) settled(reason startup.Reason) startup.Reason {
 	if reason == errImagePull && b.end.outcome != Open {
 		return imagePullBackOff
 	}
@@ -283,7 +283,7 @@ func (b *builder) readiness() {
 			d.end, d.failure, d.attrs = r.finished, r.failure, exitCode(r)
 			// Where the pod does not start it again it is through: of a Job the pod is Succeeded a moment later only.
 			if d.failure == "" && b.end.outcome != Completed && b.f.policy.restarts(roleMain, false) {
-				d.failure = string(startup.Exited(0, 0))
+				d.failure = startup.Exited(0, 0)
 			}
 		case b.end.outcome == Ready:
 			d.end, d.exact = edge{b.end.at, b.end.by}, d.exact && b.startsExact()

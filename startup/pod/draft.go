@@ -14,13 +14,13 @@ type draft struct {
 	parent     string // a key; empty: pod_startup
 	attempt    int
 	start, end edge
-	exact      bool     // no event to come would tell the edges better
-	witnessed  bool     // an edge is the observer's own
-	failure    string   // how it ended
-	unfinished string   // why, if the start ends before it does; empty: the start's own reason
-	waits      string   // what the kubelet says it waits for, if it has not ended or did not end well
-	causes     causes   // of failure, unfinished or waits
-	holders    []string // what holds it up, while it is open
+	exact      bool           // no event to come would tell the edges better
+	witnessed  bool           // an edge is the observer's own
+	failure    startup.Reason // how it ended
+	unfinished startup.Reason // why, if the start ends before it does; empty: the start's own reason
+	waits      startup.Reason // what the kubelet says it waits for, if it has not ended or did not end well
+	causes     causes         // of failure, unfinished or waits
+	holders    []string       // what holds it up, while it is open
 	attrs      []attribute.KeyValue
 	events     []startup.Event
 }
@@ -91,7 +91,7 @@ func (d *draft) attributes(stopped, open bool) []attribute.KeyValue {
 	}
 	attrs = append(attrs, d.attrs...)
 	if stopped && d.waits != "" {
-		attrs = append(attrs, attribute.String(startup.AttrWaitingReason, d.waits))
+		attrs = append(attrs, attribute.String(startup.AttrWaitingReason, string(d.waits)))
 	}
 	if open && len(d.holders) > 0 {
 		attrs = append(attrs, attribute.StringSlice(startup.AttrWaitingFor, d.holders))

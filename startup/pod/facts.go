@@ -5,6 +5,8 @@ package pod
 import (
 	"cmp"
 	"slices"
+
+	"github.com/coldtrace/coldtrace/startup"
 )
 
 // Facts are what is known of one pod's start: a few hundred bytes, distilled from any number of pod versions and
@@ -183,7 +185,7 @@ func (w *waits) causesOf(r *run) causes {
 type waiting uint16
 
 // waitReasons are the kubelet's words, the most telling first.
-var waitReasons = []string{
+var waitReasons = []startup.Reason{
 	"InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed",
 	imagePullBackOff, errImagePull,
 	"CreateContainerConfigError", "CreateContainerError", "PreCreateHookError", "PreStartHookError", "PostStartHookError",
@@ -199,13 +201,13 @@ const (
 const pullReasons = 7
 
 func (w *waiting) add(reason string) {
-	if i := slices.Index(waitReasons, reason); i >= 0 {
+	if i := slices.Index(waitReasons, startup.Reason(reason)); i >= 0 {
 		*w |= 1 << i
 	}
 }
 
 // worst is the most telling reason, among those of pulling an image or among the others.
-func (w waiting) worst(pull bool) string {
+func (w waiting) worst(pull bool) startup.Reason {
 	for i, reason := range waitReasons {
 		if w&(1<<i) != 0 && (i < pullReasons) == pull {
 			return reason

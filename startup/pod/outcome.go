@@ -28,7 +28,7 @@ const (
 type ending struct {
 	at      nanos
 	outcome Outcome
-	reason  string // of the root span; empty for a start that did well
+	reason  startup.Reason // of the root span; empty for a start that did well
 	// witnessed: the time is the observer's own.
 	witnessed bool
 	asked     nanos // at, as the API server has it
@@ -40,7 +40,7 @@ func (f *Facts) ending(now, timeout nanos) ending {
 	limit := f.created + timeout
 	end := ending{at: limit, outcome: TimedOut, reason: startup.ReasonTimedOut, by: byStatus}
 	ended := now >= limit
-	consider := func(at nanos, o Outcome, reason string) {
+	consider := func(at nanos, o Outcome, reason startup.Reason) {
 		if at != 0 && at < end.at {
 			end, ended = ending{at: at, outcome: o, reason: reason, by: byStatus}, true
 		}
@@ -110,7 +110,7 @@ func (f *Facts) target() int {
 // or given up has failed.
 func (b *builder) verdict(root *Span) Outcome {
 	attempts := 0
-	var failure string
+	var failure startup.Reason
 	var why causes
 	if i := b.f.target(); i < len(b.runs) {
 		last, failed := b.lastRuns(i)
@@ -154,7 +154,7 @@ func (b *builder) verdict(root *Span) Outcome {
 }
 
 // down is why another container than the endpoint's had ended last and was not running again when the start ended.
-func (b *builder) down() (failure string, why causes) {
+func (b *builder) down() (failure startup.Reason, why causes) {
 	var at nanos
 	for i := range b.runs {
 		if last, failed := b.lastRuns(i); failed != nil && failed == last && failed.finished.at >= at {
@@ -164,20 +164,20 @@ func (b *builder) down() (failure string, why causes) {
 	return failure, why
 }
 
-func (f *Facts) whyDeleted() string {
+func (f *Facts) whyDeleted() startup.Reason {
 	if f.disruption != "" {
-		return f.disruption
+		return startup.Reason(f.disruption)
 	}
 	if f.has(kindPreempted) {
 		return "PreemptionByScheduler"
 	}
-	return string(Deleted)
+	return startup.Reason(Deleted)
 }
 
 // whyFailed is the pod's own reason, else that of the container that ended it: the last one to fail.
-func (f *Facts) whyFailed() string {
+func (f *Facts) whyFailed() startup.Reason {
 	if f.reason != "" {
-		return f.reason
+		return startup.Reason(f.reason)
 	}
 	var last attempt
 	for i := range f.containers {
@@ -190,18 +190,18 @@ func (f *Facts) whyFailed() string {
 	if reason := last.failure(); reason != "" {
 		return reason
 	}
-	return string(Failed)
+	return startup.Reason(Failed)
 }
 
 // failure is the typed reason of an attempt that ended badly. "Error" says no more than its exit code does.
-func (a attempt) failure() string {
+func (a attempt) failure() startup.Reason {
 	switch {
 	case !a.ended, a.exit == 0 && (a.reason == "" || a.reason == "Completed"):
 		return ""
 	case a.reason == "" || a.reason == "Error":
-		return string(startup.Exited(int(a.exit), 0))
+		return startup.Exited(int(a.exit), 0)
 	}
-	return a.reason
+	return startup.Reason(a.reason)
 }
 
 // probed says whether the Ready condition tells more than that the containers run.

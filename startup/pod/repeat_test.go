@@ -13,6 +13,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/coldtrace/coldtrace/startup/pod"
+
+	"github.com/coldtrace/coldtrace/startup"
 )
 
 // life is a pod's as the API server would have it: a version and the events after each thing that happens.
@@ -297,7 +299,7 @@ func TestASpanHasOneContentOnceItIsFinalWhoeverTellsIt(t *testing.T) {
 func TestTheRootTellsHowAStartEndedByTheWholeOfIt(t *testing.T) {
 	for name, want := range map[string]struct {
 		outcome pod.Outcome
-		failure string
+		failure startup.Reason
 		attrs   string
 	}{
 		"crashes five times, then ready": {pod.Ready, "", "restarts=5 failed_attempts=5 outcome=ready"},

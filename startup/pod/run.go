@@ -2,7 +2,11 @@
 
 package pod
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/coldtrace/coldtrace/startup"
+)
 
 // run is one attempt of a container, with the best times for it, by the clock of the control plane.
 type run struct {
@@ -11,7 +15,7 @@ type run struct {
 	finished edge
 	ended    bool
 	exit     int
-	failure  string
+	failure  startup.Reason
 	causes   causes
 	image    image
 	known    bool // so is the run before it, or it is the first: what happened between them is told
@@ -53,7 +57,7 @@ func (b *builder) runsOf(i int) []run {
 		r.known = n == 0 && r.number == 1 || n > 0 && runs[n-1].number == r.number-1
 		r.replaced = n+1 < len(runs)
 		if killed := b.killedBy(i, r); killed != 0 {
-			r.failure = probes[killed] + "_probe_failed"
+			r.failure = startup.Reason(probes[killed] + "_probe_failed")
 		}
 	}
 	b.images(i, runs)

@@ -21,12 +21,12 @@ func told(r recipe.Result) *trace.Trace {
 		s := &trace.Span{Name: p.Name, Start: p.Start, End: p.End, Attributes: []trace.Attribute{
 			{Key: startup.AttrEngine, Value: r.Engine}, {Key: startup.AttrEngineVersion, Value: r.Version},
 		}}
-		for key, value := range p.Attributes {
+		for key, value := range startup.Figures(p.Attributes) {
 			s.Attributes = append(s.Attributes, trace.Attribute{Key: key, Value: value})
 		}
 		s.ParentID = id(0)
 		for i, q := range r.Phases {
-			if q.Name == p.Parent && !q.Start.After(p.Start) {
+			if q.Name == p.ParentKey && !q.Start.After(p.Start) {
 				s.ParentID = id(i + 1)
 			}
 		}

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/coldtrace/coldtrace/engine/recipe"
+	"github.com/coldtrace/coldtrace/startup"
 )
 
 // TestMain lets the test binary be the program: no build, and links work as they do in an image.
@@ -154,7 +155,7 @@ func TestServersServeTellTheTruthAndStopOnSIGTERM(t *testing.T) {
 func TestEveryFailureEndsAsItShouldAndIsRecognised(t *testing.T) {
 	for name, c := range map[string]struct {
 		exit   recipe.Exit
-		reason string
+		reason startup.Reason
 	}{
 		"cuda_oom":              {recipe.Exit{Code: 1}, "cuda_out_of_memory"},
 		"hip_oom":               {recipe.Exit{Code: 1}, "hip_out_of_memory"},

@@ -116,7 +116,7 @@ var between = []string{
 // compare holds what the reader found against what was simulated. Phases that a version does not tell are not asked for.
 func compare(t *testing.T, s *server, got recipe.Result) {
 	t.Helper()
-	found := map[string]recipe.Phase{}
+	found := map[string]startup.Span{}
 	for _, p := range got.Phases {
 		if _, twice := found[p.Name]; twice && !slices.Contains(between, p.Name) {
 			t.Errorf("%s twice", p.Name)

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/startup/container"
 	"github.com/coldtrace/coldtrace/wrapper/wholefile"
 )
@@ -24,19 +25,19 @@ type live struct {
 
 // liveState is its JSON.
 type liveState struct {
-	State          string      `json:"state"` // starting, ready, failed
-	Phase          string      `json:"phase,omitempty"`
-	Reason         string      `json:"reason,omitempty"`
-	Unobserved     string      `json:"unobserved,omitempty"` // what could not be watched
-	ElapsedSeconds float64     `json:"elapsed_seconds"`
-	Phases         []livePhase `json:"phases"`
+	State          string         `json:"state"` // starting, ready, failed
+	Phase          string         `json:"phase,omitempty"`
+	Reason         startup.Reason `json:"reason,omitempty"`
+	Unobserved     string         `json:"unobserved,omitempty"` // what could not be watched
+	ElapsedSeconds float64        `json:"elapsed_seconds"`
+	Phases         []livePhase    `json:"phases"`
 }
 
 type livePhase struct {
-	Name            string    `json:"name"`
-	Start           time.Time `json:"start"`
-	DurationSeconds float64   `json:"duration_seconds"`
-	Reason          string    `json:"reason,omitempty"`
+	Name            string         `json:"name"`
+	Start           time.Time      `json:"start"`
+	DurationSeconds float64        `json:"duration_seconds"`
+	Reason          startup.Reason `json:"reason,omitempty"`
 }
 
 func newLive(file string, began time.Time) *live {
