@@ -15,7 +15,7 @@ import (
 var shapes = map[string][]string{
 	"arguments and no command":            {"../test/e2e/levels_test.go:TestAContainerThatTheWrapperIsNotInIsToldByItsLog", "../cmd/coldtrace/testdata/explain/an-endpoint-without-a-command.txt"},
 	"a command that is a list":            {"../test/e2e/log_test.go:TestTwentyStartsAreToldTheSameByTheirLogs", "../cmd/coldtrace/testdata/explain/an-endpoint-that-gets-everything.txt"},
-	"a Job":                               {"real-short-job", "job-through", "real-failed-job", "short-job"},
+	"a Job":                               {"real-short-job", "job-through", "real-failed-job", "short-job", "job-through-beside-a-proxy", "job-failed-beside-a-proxy"},
 	"no probe":                            {"unprobed"},
 	"an image that can't be pulled":       {"image-that-never-comes", "real-image-missing", "invalid-image-name"},
 	"the wrapper's image can't be pulled": {"wrapper-unpullable", "../test/e2e/breaker_test.go:TestAWrapperThatDoesNotWorkIsLeftOutOfTheNextPods"},

@@ -93,21 +93,39 @@ func (a *attempt) judge() {
 // culprit is the node of all under these that says most about why it failed: of several the innermost, of several of
 // those the last.
 func culprit(nodes []*Node) *Node {
-	var (
-		found     *Node
-		depth     int
-		considers func(nodes []*Node, at int)
-	)
-	considers = func(nodes []*Node, at int) {
-		for _, n := range nodes {
-			if n.Failed && (found == nil || n.telling() > found.telling() || n.telling() == found.telling() && at >= depth) {
-				found, depth = n, at
-			}
-			considers(n.Children, at+1)
-		}
+	var most blame
+	for _, n := range nodes {
+		most = most.or(blamed(n, func(_, _ *Node) {}))
 	}
-	considers(nodes, 0)
-	return found
+	return most.Node
+}
+
+// blame is the culprit under a node, and how deep under it that is; nil: nothing failed.
+type blame struct {
+	*Node
+	depth int
+}
+
+// blamed finds the culprit of n and what is under it, and calls visit with each of these and its own, the innermost first.
+func blamed(n *Node, visit func(n, culprit *Node)) blame {
+	var most blame
+	for _, c := range n.Children {
+		most = most.or(blamed(c, visit))
+	}
+	most.depth++
+	if n.Failed {
+		most = blame{n, 0}.or(most)
+	}
+	visit(n, most.Node)
+	return most
+}
+
+// or is the one that tells more; what c is the culprit of comes after what b is.
+func (b blame) or(c blame) blame {
+	if c.Node == nil || b.Node != nil && (b.telling() > c.telling() || b.telling() == c.telling() && b.depth > c.depth) {
+		return b
+	}
+	return c
 }
 
 // telling is how much a node's reason tells; 0: it has none. A description that is no typed reason, of an engine's own span,
@@ -204,29 +222,26 @@ func (n *Node) waits(after *Node, to time.Time, next int) *Node {
 
 // silence quiets what failed along with what is to blame: its parents, and what else tells the same attempt.
 func (t *Trace) silence() {
-	quiet := func(nodes []*Node) {
-		to := culprit(nodes)
-		var walk func(nodes []*Node)
-		walk = func(nodes []*Node) {
-			for _, n := range nodes {
-				if n.Failed && n != to && (n.telling() < startup.TellsWhat || n.Reason() == to.Reason()) {
-					n.quiet = true
-				}
-				walk(n.Children)
-			}
-		}
-		walk(nodes)
-	}
 	grouped := map[*Node]bool{}
 	for _, a := range t.attempts {
-		quiet(a.nodes)
+		to := culprit(a.nodes)
 		for _, n := range a.nodes {
 			grouped[n] = true
+			blamed(n, func(n, _ *Node) { n.quietFor(to) })
 		}
 	}
-	t.Walk(func(n *Node) {
-		if to := culprit([]*Node{n}); !grouped[n] && n.Failed && to != n && (n.telling() < startup.TellsWhat || n.Reason() == to.Reason()) {
-			n.quiet = true
-		}
-	})
+	for _, root := range t.Roots {
+		blamed(root, func(n, to *Node) {
+			if !grouped[n] {
+				n.quietFor(to)
+			}
+		})
+	}
+}
+
+// quietFor quiets n, which failed, where another says better why.
+func (n *Node) quietFor(to *Node) {
+	if n.Failed && n != to && (n.telling() < startup.TellsWhat || n.Reason() == to.Reason()) {
+		n.quiet = true
+	}
 }

@@ -46,7 +46,7 @@ func (c *Canvas) Line(segments ...Segment) { line(segments).writeTo(&c.out, c.Op
 
 // Paragraph writes a text on as many lines as it takes, beside its caption.
 func (c *Canvas) Paragraph(caption, says string, style func(string) Segment) {
-	for _, l := range text.Wrap(says, c.width()-columns(caption)) {
+	for _, l := range text.Break(says, c.width()-columns(caption)) {
 		c.Line(Dim(caption), style(l))
 		caption = strings.Repeat(" ", columns(caption))
 	}

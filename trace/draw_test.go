@@ -100,6 +100,18 @@ func TestNoLineIsLongerThanTheTerminalIsWide(t *testing.T) {
 	}
 }
 
+// A name is there to be copied, and why a start failed is what one looks for: both are broken rather than cut.
+func TestTheHeadIsWholeAtAnyWidth(t *testing.T) {
+	long := strings.Repeat("a-rather-long-name-", 12) + "end"
+	s := root(30, "outcome=failed", long, "k8s.pod.name="+long, "endpoint_name="+long, "model_name="+long+"-instruct", "k8s.node.name="+long, "k8s.namespace.name=models")
+	for _, width := range []int{12, 20, 40, 80, 160} {
+		head, _, _ := strings.Cut(Waterfall(Build([]*Span{s})[0], Options{Width: width}), "\n\n")
+		if whole := strings.Join(strings.Fields(head), ""); strings.Count(whole, long) != 5 || strings.Contains(whole, "…") {
+			t.Errorf("at %d columns not all is told:\n%s", width, head)
+		}
+	}
+}
+
 func TestColoursChangeNoCharacter(t *testing.T) {
 	for _, fixture := range []string{"ready", "failed", "hostile"} {
 		tr := load(t, fixture)[0]

@@ -10,7 +10,7 @@ import (
 	"github.com/coldtrace/coldtrace/startup"
 )
 
-// assignExclusive gives each moment of the trace to the shortest span that is open then, so that the figures add up to
+// assignExclusive gives each moment until the start ended to the shortest span that is open then, so that the figures add up to
 // the time that is covered at all. Depth would not do: pod_ready and startup are siblings that tell the same time, the
 // second in parts.
 func (t *Trace) assignExclusive() {
@@ -21,10 +21,11 @@ func (t *Trace) assignExclusive() {
 	}
 	var edges []edge
 	order := map[*Node]int{} // parents first
+	over := t.Start.Add(t.Took())
 	t.Walk(func(n *Node) {
 		order[n] = len(order)
-		if !n.Missing && !n.Group && n.Duration() > 0 {
-			edges = append(edges, edge{n.Start, n, true}, edge{n.End, n, false})
+		if !n.Missing && !n.Group && n.Duration() > 0 && n.Start.Before(over) {
+			edges = append(edges, edge{n.Start, n, true}, edge{startup.Earlier(n.End, over), n, false})
 		}
 	})
 	slices.SortStableFunc(edges, func(a, b edge) int { return a.at.Compare(b.at) })
@@ -34,14 +35,14 @@ func (t *Trace) assignExclusive() {
 		if i > 0 && len(open) > 0 {
 			open[0].Exclusive += e.at.Sub(edges[i-1].at)
 		}
-		if !e.opens {
-			open = slices.DeleteFunc(open, func(n *Node) bool { return n == e.node })
-			continue
-		}
 		at, _ := slices.BinarySearchFunc(open, e.node, func(a, b *Node) int {
 			return cmp.Or(cmp.Compare(a.Duration(), b.Duration()), cmp.Compare(order[b], order[a])) // of equals the inner one
 		})
-		open = slices.Insert(open, at, e.node)
+		if e.opens {
+			open = slices.Insert(open, at, e.node)
+		} else {
+			open = slices.Delete(open, at, at+1)
+		}
 	}
 }
 
@@ -58,11 +59,11 @@ func (t *Trace) Phases() []*Node {
 	return phases
 }
 
-// Uncovered is the time that no phase explains.
+// Uncovered is the time until the start ended that no phase explains.
 func (t *Trace) Uncovered() time.Duration {
-	uncovered := t.Total()
+	uncovered := t.Took()
 	if t.group != nil {
-		uncovered = t.group.first.Total() // the others have phases of their own
+		uncovered = t.group.first.Took() // the others have phases of their own
 	}
 	for _, n := range t.Phases() {
 		uncovered -= n.Exclusive

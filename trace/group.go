@@ -191,7 +191,7 @@ func enumerate(names []string) string {
 }
 
 // about is the group in a line, and who held it up in another.
-func (g *several) about() []line {
+func (g *several) about() []segment {
 	well := 0
 	for _, m := range g.Members {
 		if m.Well() {
@@ -205,11 +205,11 @@ func (g *several) about() []line {
 	if well != len(g.Members) {
 		text += fmt.Sprintf(", %d up", well)
 	}
-	lines := []line{{{printable(text), plain}}}
+	says := []segment{{printable(text), plain}}
 	if why := g.heldUp(); why != "" {
-		lines = append(lines, line{{printable(why), yellow}})
+		says = append(says, segment{printable(why), yellow})
 	}
-	return lines
+	return says
 }
 
 // name is the group's, with its namespace.

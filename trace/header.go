@@ -20,32 +20,36 @@ func header(t *Trace, o Options) []line {
 	if f.Model != title {
 		about = append([]string{f.Model}, about...)
 	}
-	first := line{{title, bold}}
-	if text := joined(about...); text != "" {
-		first = append(first, segment{separator + text, dim})
-	}
-	lines := append([]line{first}, place(t, f, o)...)
+	head := o.beside(segment{title, bold}, segment{joined(about...), dim})
 	if t.group != nil {
-		lines = append([]line{first}, t.group.about()...)
+		for _, says := range t.group.about() {
+			head = append(head, o.broken(says)...)
+		}
+	} else if f.Pod != "" {
+		head = append(head, o.beside(segment{"pod " + t.podName(), plain}, segment{printable(prefixed("node ", f.Node)), plain})...)
 	}
-	lines = append(lines, line{{joined("trace "+t.ID, t.Start.UTC().Format("2006-01-02 15:04:05 UTC"), plural(t.Spans, "span")), dim}})
-	how := t.verdict()
-	for i, text := range wrap(how.text, o.width()-len("  ")) { // why it failed is not to be cut
-		lines = append(lines, line{{strings.Repeat("  ", min(i, 1)) + text, how.style}})
-	}
-	return slices.DeleteFunc(lines, func(l line) bool { return len(l) == 0 })
+	head = append(head, o.broken(segment{joined("trace "+t.ID, t.Start.UTC().Format("2006-01-02 15:04:05 UTC"), plural(t.Spans, "span")), dim})...)
+	return append(head, o.broken(t.verdict())...)
 }
 
-// place is the pod and its node, on a line each where one would cut a name that is there to be copied.
-func place(t *Trace, f Facts, o Options) []line {
-	if f.Pod == "" {
-		return nil
+// beside are two texts on a line, or on lines each where one would cut what is there to be copied.
+func (o Options) beside(a, b segment) []line {
+	if b.text == "" {
+		return o.broken(a)
 	}
-	pod, node := "pod "+t.podName(), printable(prefixed("node ", f.Node))
-	if text := joined(pod, node); columns(text) <= o.width() || node == "" {
-		return []line{{{text, plain}}}
+	if l := (line{a, {separator + b.text, b.style}}); l.columns() <= o.width() {
+		return []line{l}
 	}
-	return []line{{{pod, plain}}, {{node, plain}}}
+	return append(o.broken(a), o.broken(b)...)
+}
+
+// broken is a text on as many lines as it takes, all but the first a little further in.
+func (o Options) broken(s segment) (lines []line) {
+	const further = "  "
+	for i, text := range breakUp(s.text, o.width()-len(further)) {
+		lines = append(lines, line{{strings.Repeat(further, min(i, 1)) + text, s.style}})
+	}
+	return lines
 }
 
 func (t *Trace) title(f Facts) string {
@@ -100,7 +104,7 @@ func footer(t *Trace, o Options) []line {
 		const caption = "slowest   "
 		top := ""
 		for i, n := range phases[:min(5, len(phases))] {
-			text := fmt.Sprintf("%s %s (%s)", n.label(), seconds(n.Exclusive), share(n.Exclusive, t.Total()))
+			text := fmt.Sprintf("%s %s (%s)", n.label(), seconds(n.Exclusive), share(n.Exclusive, t.Took()))
 			if i > 0 {
 				text = top + separator + text
 			}
@@ -111,7 +115,7 @@ func footer(t *Trace, o Options) []line {
 		}
 		lines = append(lines,
 			line{{caption, dim}, {top, plain}},
-			line{{"gaps      ", dim}, {fmt.Sprintf("%s (%s) in which no phase was under way", seconds(t.Uncovered()), share(t.Uncovered(), t.Total())), plain}})
+			line{{"gaps      ", dim}, {fmt.Sprintf("%s (%s) in which no phase was under way", seconds(t.Uncovered()), share(t.Uncovered(), t.Took())), plain}})
 	}
 	lines = append(lines, t.remarkable(o)...)
 	if t.Conflicts > 0 {

@@ -131,7 +131,7 @@ func (t *Trace) Outcome() Outcome {
 		return t.group.outcome()
 	}
 	root := t.root()
-	o := Outcome{state: root.state()}
+	o := Outcome{state: cmp.Or(root.state(), t.settled())}
 	var blamed []*Node
 	for i, a := range t.attempts {
 		o.attempts = max(o.attempts, a.number)
@@ -162,6 +162,23 @@ func (t *Trace) Outcome() Outcome {
 
 // well says whether the start succeeded, as far as Kubernetes knows.
 func (s state) well() bool { return s == stateReady || s == stateStarted || s == stateCompleted }
+
+// settled is what the watcher's span of the last attempt says where the root's is still to come: it ends well when the pod is Ready,
+// or when its container is through and is not started again, as a Job's.
+func (t *Trace) settled() state {
+	if len(t.attempts) == 0 {
+		return stateGoing
+	}
+	for _, n := range t.attempts[len(t.attempts)-1].nodes {
+		if n.Name == startup.SpanPodReady && !n.Failed && !n.Open {
+			if n.own(startup.AttrExitCode) != "" {
+				return stateCompleted
+			}
+			return stateReady
+		}
+	}
+	return stateGoing
+}
 
 // served says whether the wrapper saw the last attempt's server answer, or its batch job's engine get ready.
 func (t *Trace) served() bool {
@@ -229,8 +246,8 @@ func (t *Trace) waiting(s state) string {
 			if failed[of] = append(failed[of], n); len(failed[of]) == 1 {
 				at = append(at, of)
 			}
-		case n == t.root() || n.hasOpen():
-		case s == stateGoing && n.Open || (s == stateDeleted || s == stateTimedOut) && n.Failed:
+		case s == stateGoing && !n.Open, s != stateGoing && !n.Failed, n == t.root(), n.hasOpen():
+		case s == stateGoing, s == stateDeleted, s == stateTimedOut:
 			if why := n.why(); why != "" {
 				at = append(at, n.label()+" ("+why+")")
 			} else if s != stateDeleted {
@@ -276,10 +293,13 @@ func (t *Trace) took(o Outcome) time.Duration {
 		return t.group.End.Sub(t.Start)
 	}
 	root := t.root()
-	if o.Failed() || root.Missing || root.Open {
+	if o.Failed() || o.InProgress() || root.Name != startup.SpanPodStartup {
 		return t.Total()
 	}
 	end := root.End
+	if root.Missing || root.Open {
+		end = t.Start
+	}
 	for _, a := range t.attempts {
 		for _, n := range a.nodes {
 			if !a.failed && !n.Failed && n.End.After(end) {

@@ -88,14 +88,14 @@ func (v *startView) draw() {
 	v.Facts = t.Facts()
 	v.Title, v.Verdict = t.title(v.Facts), t.verdict().text
 	if t.group != nil {
-		for _, l := range t.group.about() {
-			v.Verdict += separator + l[0].text
+		for _, s := range t.group.about() {
+			v.Verdict += separator + s.text
 		}
 	}
-	v.Gaps = seconds(t.Uncovered()) + " (" + share(t.Uncovered(), t.Total()) + ") in which no phase was under way"
+	v.Gaps = seconds(t.Uncovered()) + " (" + share(t.Uncovered(), t.Took()) + ") in which no phase was under way"
 	var explains []string
 	for _, n := range t.Phases()[:min(3, len(t.Phases()))] {
-		explains = append(explains, fmt.Sprintf("%s %s (%s)", n.label(), seconds(n.Exclusive), share(n.Exclusive, t.Total())))
+		explains = append(explains, fmt.Sprintf("%s %s (%s)", n.label(), seconds(n.Exclusive), share(n.Exclusive, t.Took())))
 	}
 	v.Explains = strings.Join(explains, ", ")
 	// As if the bars had 70 columns, whatever the window's width.

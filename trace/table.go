@@ -21,7 +21,7 @@ type column struct {
 // tableColumns are those of the list; the pod's name comes last, in full: it is there to be copied.
 var tableColumns = []column{
 	{title: "STARTED (UTC)", text: func(t *Trace) string { return t.Start.UTC().Format("01-02 15:04:05") }, style: always(dim)},
-	{title: "TOTAL", text: func(t *Trace) string { return seconds(t.Total()) }, style: always(plain), right: true},
+	{title: "TOTAL", text: func(t *Trace) string { return seconds(t.Took()) }, style: always(plain), right: true},
 	{title: "OUTCOME", text: (*Trace).outcomeText, style: func(t *Trace) style { return t.Outcome().style() }, least: 12},
 	{title: "SLOWEST PHASE", text: (*Trace).slowest, style: always(plain), least: 8},
 	{title: "TRACE", text: func(t *Trace) string { return t.ID[:min(8, len(t.ID))] }, style: always(dim)},
@@ -100,8 +100,10 @@ func tableLine(measured []column, mark string, below bool, cell func(column) seg
 		switch {
 		case i == last && below:
 			l.writeTo(out, o)
-			l = line{{strings.Repeat(" ", 4), plain}, s}
-			continue
+			for _, part := range breakUp(s.text, o.width()-4) {
+				line{{strings.Repeat(" ", 4), plain}, {part, s.style}}.writeTo(out, o)
+			}
+			return
 		case i == last:
 		case c.right:
 			s.text = right(s.text, c.width)

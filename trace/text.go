@@ -8,6 +8,6 @@ import "github.com/coldtrace/coldtrace/trace/text"
 var (
 	printable, columns, clip, fit, right = text.Printable, text.Columns, text.Clip, text.Fit, text.Right
 
-	wrap                 = text.Wrap
+	breakUp              = text.Break
 	seconds, share, size = text.Seconds, text.Share, text.Size
 )

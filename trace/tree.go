@@ -133,7 +133,7 @@ func build(id string, spans []*Span) *Trace {
 // attach hangs every node under its parent, or under a root that stands for the missing one. A span that is its own
 // ancestor loses its parent.
 func (t *Trace) attach(order []*Node, nodes map[string]*Node) {
-	missing := map[string]*Node{}
+	missing, firsts := map[string]*Node{}, firstsOfCycles(order, nodes)
 	for _, n := range order {
 		parent := nodes[n.ParentID]
 		switch {
@@ -150,7 +150,7 @@ func (t *Trace) attach(order []*Node, nodes map[string]*Node) {
 			if n.End.After(stand.End) {
 				stand.End = n.End
 			}
-		case descendsFrom(n, nodes):
+		case firsts[n]:
 			stand := standIn(n.Span)
 			stand.Children = []*Node{n}
 			t.Roots = append(t.Roots, stand)
@@ -161,21 +161,28 @@ func (t *Trace) attach(order []*Node, nodes map[string]*Node) {
 	slices.SortStableFunc(t.Roots, earlier)
 }
 
-// descendsFrom says whether n is the first of its cycle: following parents from n comes back to n, and no earlier
-// node on the way has given up its parent for that.
-func descendsFrom(n *Node, nodes map[string]*Node) bool {
-	first := n
-	at := nodes[n.ParentID]
-	for range nodes {
-		if at == nil || at == n {
-			break
+// firstsOfCycles are the spans, one of each cycle of parents and the earliest of it, that give up their parent.
+func firstsOfCycles(order []*Node, nodes map[string]*Node) map[*Node]bool {
+	firsts := map[*Node]bool{}
+	seen := map[*Node]*Node{} // and from where
+	for _, from := range order {
+		at := from
+		for at != nil && seen[at] == nil {
+			seen[at] = from
+			at = nodes[at.ParentID]
 		}
-		if earlier(at, first) < 0 {
-			first = at
+		if at == nil || seen[at] != from {
+			continue // a root's, or what was looked at before
 		}
-		at = nodes[at.ParentID]
+		first := at
+		for n := nodes[at.ParentID]; n != at; n = nodes[n.ParentID] {
+			if earlier(n, first) < 0 {
+				first = n
+			}
+		}
+		firsts[first] = true
 	}
-	return at == n && first == n
+	return firsts
 }
 
 // standIn is the root in place of child's missing parent. Where the ids follow from the pod's UID, it has a name.

@@ -4,6 +4,7 @@ package trace
 
 import (
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -147,6 +148,43 @@ func TestExclusiveTimesAddUpToWhatIsCovered(t *testing.T) {
 		if got != want {
 			t.Fatalf("exclusive times add up to %v, covered are %v", got, want)
 		}
+	}
+}
+
+func TestWhatGoesOnAfterAStartExplainsNoneOfIt(t *testing.T) {
+	for name, late := range map[string][]*Span{
+		"a child that ends after its parent": {span("i", "r", startup.SpanImagePull, 0, 250)},
+		"a child that begins before it":      {span("i", "r", startup.SpanImagePull, -50, 20)},
+		"a child that is wholly after it":    {span("i", "r", startup.SpanImagePull, 120, 250)},
+		"a child of a child":                 {span("i", "r", startup.SpanImagePull, 0, 30), span("q", "i", "image_pull_queued", 10, 900)},
+		"several that overlap":               {span("i", "r", startup.SpanImagePull, 0, 400), span("j", "r", startup.SpanPodPending, 0, 400), span("k", "r", startup.SpanSandboxCreating, 5, 400)},
+	} {
+		built := Build(append(late, span("r", "", startup.SpanPodStartup, 0, 100)))[0]
+		sum := built.Uncovered()
+		for _, n := range built.Phases() {
+			sum += n.Exclusive
+		}
+		if built.Took() != sum || built.Uncovered() < 0 {
+			t.Errorf("%s: phases and gaps add up to %v, the start took %v", name, sum, built.Took())
+		}
+	}
+}
+
+func TestADeepTraceIsDrawnAsQuicklyAsAFlatOne(t *testing.T) {
+	const deep = 30_000
+	spans := []*Span{span("0", "", startup.SpanPodStartup, 0, deep)}
+	for i := 1; i < deep; i++ {
+		s := span(strconv.Itoa(i), strconv.Itoa(i-1), "phase", float64(i)/3, deep-float64(i)/3)
+		s.Failed, s.Open = i%2 == 0, i%3 == 0
+		spans = append(spans, s)
+	}
+	begun := time.Now()
+	drawn := Waterfall(Build(spans)[0], Options{Width: 80})
+	if took := time.Since(begun); took > 20*time.Second { // a second; where each span was looked at from each, minutes
+		t.Errorf("%d spans in one another took %v to draw", deep, took)
+	}
+	if name := "+" + strconv.Itoa(deep-1-Options{Width: 80}.deepest()) + " "; !strings.Contains(drawn, name) {
+		t.Errorf("the innermost row does not say with %q how deep it is", name)
 	}
 }
 

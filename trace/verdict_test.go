@@ -35,6 +35,12 @@ func root(to float64, says ...string) *Span {
 	return told("r", "", startup.SpanPodStartup, 0, to, says...)
 }
 
+// done is a container that ended well.
+func done(s *Span) *Span {
+	s.Attributes = append(s.Attributes, Attribute{startup.AttrExitCode, int64(0)})
+	return s
+}
+
 // failing is an attempt of the container: the watcher's span, the wrapper's, and the phase at fault.
 func failing(n int, from, to float64, reason string) []*Span {
 	number := "attempt=" + strconv.Itoa(n)
@@ -134,6 +140,15 @@ func TestTheVerdictIsAsGoodAsWhatTheWholeStartTells(t *testing.T) {
 		},
 		"still without a node": {
 			spans(root(60, "open"), scheduling(told("p", "r", startup.SpanPodPending, 0, 60, "open"))), "still starting, 1m 00s so far: pod_pending (insufficient_gpu, taints)", "still starting: pod_pending (insufficient_gpu, taints)",
+		},
+		"one that is ready, whose root is still to come": {
+			spans(pending, told("y", "r", startup.SpanPodReady, 2, 9), told("s", "r", startup.SpanStartup, 2, 8)), "ready after 9.00 s", "ready",
+		},
+		"a Job whose container is through while another runs on": {
+			spans(root(60, "open"), pending, done(told("y", "r", startup.SpanPodReady, 2, 9))), "completed after 9.00 s", "completed",
+		},
+		"a Job through at its second attempt, whose root is still to come": {
+			spans(pending, failing(1, 2, 20, oom), done(told("y2", "r", startup.SpanPodReady, 30, 50, "attempt=2"))), "completed after 50.0 s, 2 attempts (1 failed: cuda_out_of_memory)", "completed, 2 attempts",
 		},
 		"one whose root is still to come": {
 			spans(pending, told("i", "r", startup.SpanImagePull, 2, 22, "k8s.container.name=main")), "still starting, 22.0 s so far; image_pull main ended last", "still starting",

@@ -3,6 +3,7 @@
 package trace
 
 import (
+	"fmt"
 	"strings"
 	"time"
 )
@@ -54,18 +55,27 @@ func (o Options) guides() guides {
 	return boxGuides
 }
 
+// deepest is the level down to which rows are set in: what is deeper tells how much deeper it is, or its name had no room.
+func (o Options) deepest() int { return (o.nameColumns() - leastName) / columns(boxGuides.tee) }
+
+// nameColumns are as many as names and the guides before them take at most.
+func (o Options) nameColumns() int { return max(o.width()*2/5, 16) }
+
 func layRows(t *Trace, o Options) []row {
 	var (
 		rows []row
 		g    = o.guides()
-		lay  func(nodes []*Node, before string, root bool)
+		most = o.deepest()
+		lay  func(nodes []*Node, before string, depth int)
 	)
-	lay = func(nodes []*Node, before string, root bool) {
+	lay = func(nodes []*Node, before string, depth int) {
 		for i, n := range nodes {
 			tee, next := g.tee, before+g.pipe
 			switch {
-			case root:
+			case depth == 0:
 				tee, next = "", before
+			case depth > most:
+				tee, next = fmt.Sprintf("+%d ", depth-most), before
 			case i == len(nodes)-1:
 				tee, next = g.corner, before+g.blank
 			}
@@ -76,10 +86,10 @@ func layRows(t *Trace, o Options) []row {
 				under += g.blank
 			}
 			rows = append(rows, row{Node: n, guides: before + tee, under: under})
-			lay(n.Children, next, false)
+			lay(n.Children, next, depth+1)
 		}
 	}
-	lay(t.Roots, "", true)
+	lay(t.Roots, "", 0)
 	return rows
 }
 
@@ -92,6 +102,7 @@ const (
 	gap          = 2  // between columns
 	shareColumns = 5  // "<0.1%"
 	leastBar     = 12 // columns; a shorter one tells nothing
+	leastName    = 10 // columns of a name behind its guides
 	notesFrom    = 110
 )
 
@@ -107,7 +118,7 @@ func measure(rows []row, o Options) layout {
 		c.duration = max(c.duration, columns(seconds(r.Duration())))
 		notes = max(notes, columns(strings.Join(r.remarks(true), separator)))
 	}
-	c.name = min(c.name, max(w*2/5, 16))
+	c.name = min(c.name, o.nameColumns())
 	c.share = shareColumns
 	if w >= notesFrom && notes > 0 {
 		c.notes = min(notes, w*3/10)

@@ -152,7 +152,7 @@ func (w *Watcher) pick(id types.UID) (*parcel, time.Duration) {
 	t := s.facts.Build(now, s.timeout)
 	p, again := w.parcel(id, s, t, now)
 	if t.Outcome == pod.Open && len(t.Spans) > 0 {
-		again = sooner(again, max(left, time.Millisecond))
+		again = sooner(again, max(s.facts.Left(now, s.timeout), time.Millisecond))
 	}
 	s.picked = p != nil // not to be shed meanwhile
 	return p, again

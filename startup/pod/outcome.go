@@ -4,6 +4,7 @@ package pod
 
 import (
 	"slices"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 
@@ -53,6 +54,12 @@ func (f *Facts) ending(now, timeout nanos) ending {
 	} else {
 		consider(f.terminal, Completed, "")
 	}
+	if at, failure := f.through(); at != 0 && at+f.settled() < min(now, end.at) {
+		end, ended = ending{at: at, outcome: Completed, by: byStatus}, true
+		if failure != "" {
+			end.outcome, end.reason = Failed, failure
+		}
+	}
 	// A pod that was Ready was Ready, whatever the other clocks say: deletion and failure may carry an earlier second.
 	if ready := f.readiness(now >= limit); ready.known() && ready.at < limit {
 		end, ended = ending{at: ready.at, outcome: Ready, by: ready.src}, true
@@ -62,6 +69,34 @@ func (f *Facts) ending(now, timeout nanos) ending {
 	}
 	end.asked = end.at
 	return end
+}
+
+// through is when the target ended for good, and why if it failed; 0 if it runs, or is started again. Such a pod is never Ready any
+// more, though a container beside the target may keep it from being Succeeded for ever: a Job's proxy.
+func (f *Facts) through() (at nanos, failure startup.Reason) {
+	i := f.target()
+	if i >= len(f.containers) || len(f.containers[i].attempts) == 0 {
+		return 0, ""
+	}
+	c := &f.containers[i]
+	last := c.attempts[len(c.attempts)-1]
+	// A container may have rules of its own (restartPolicyRules): one that waits will be started.
+	if !last.ended || c.waits.of(&run{number: int(last.number) + 1}) != 0 || f.policy.restarts(roleMain, last.failure() != "") {
+		return 0, ""
+	}
+	return last.finished, last.failure()
+}
+
+// settled is how long after the target's end an eviction or a deletion that caused it is known.
+func (f *Facts) settled() nanos { return f.grace + 2*second }
+
+// Left is after how long the start is over if nothing else happens; it may be over already.
+func (f *Facts) Left(now time.Time, timeout time.Duration) time.Duration {
+	limit := f.created + nanos(timeout)
+	if at, _ := f.through(); at != 0 {
+		limit = min(limit, at+f.settled())
+	}
+	return time.Duration(limit - nanos(now.UnixNano()))
 }
 
 // readiness is when the pod was ready: by its Ready condition and, where nothing probes the target, by its log. Kubernetes calls

@@ -163,6 +163,25 @@ func (l *life) deleted() {
 	}
 }
 
+// evicted is a job whose container ends beside one that runs on, until the pod is evicted.
+func evicted(exit int32, after time.Duration) func() *life {
+	return func() *life {
+		l := newLife(corev1.RestartPolicyNever)
+		for _, p := range []*corev1.Pod{l.steps[0].pod, l.steps[1].pod, l.pod} {
+			p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: "proxy"})
+			p.Status.ContainerStatuses = append(p.Status.ContainerStatuses, corev1.ContainerStatus{Name: "proxy"})
+		}
+		l.start("main", true)
+		l.start("proxy", false)
+		l.end("main", 5*time.Second, exit, "")
+		l.after(after / 2)
+		l.step()
+		l.pod.Status.Phase, l.pod.Status.Reason = corev1.PodFailed, "Evicted"
+		l.end("proxy", after/2, 137, "Error")
+		return l
+	}
+}
+
 // lives are ways of starts that fail before they end.
 var lives = map[string]func() *life{
 	"crashes five times, then ready": func() *life {
@@ -238,6 +257,10 @@ var lives = map[string]func() *life{
 		l.end("main", 3*time.Second, 0, "Completed")
 		return l
 	},
+	"a job that is through beside a proxy":                   evicted(0, time.Hour),
+	"a job that fails beside a proxy":                        evicted(3, time.Hour),
+	"a job that is evicted, whose proxy takes longer to end": evicted(143, 20*time.Second),
+	"a job that is evicted, whose proxy ends a little later": evicted(0, 31*time.Second),
 	"a job that may not restart": func() *life {
 		l := newLife(corev1.RestartPolicyNever)
 		l.start("main", true)
@@ -309,8 +332,11 @@ func TestTheRootTellsHowAStartEndedByTheWholeOfIt(t *testing.T) {
 		"two init containers that fail, out of memory twice, deleted while it loads": {
 			pod.Failed, "OOMKilled", "restarts=6 failed_attempts=2 ended_by=deleted outcome=failed",
 		},
-		"a job that fails twice, then completes": {pod.Completed, "", "restarts=2 failed_attempts=2 outcome=completed"},
-		"a job that may not restart":             {pod.Failed, "exit_code=2", "failed_attempts=1 outcome=failed"},
+		"a job that fails twice, then completes":                 {pod.Completed, "", "restarts=2 failed_attempts=2 outcome=completed"},
+		"a job that may not restart":                             {pod.Failed, "exit_code=2", "failed_attempts=1 outcome=failed"},
+		"a job that is through beside a proxy":                   {pod.Completed, "", "outcome=completed"},
+		"a job that fails beside a proxy":                        {pod.Failed, "exit_code=3", "failed_attempts=1 outcome=failed"},
+		"a job that is evicted, whose proxy takes longer to end": {pod.Failed, "Evicted", "failed_attempts=1 outcome=failed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			steps := lives[name]().steps

@@ -66,6 +66,17 @@ func Wrap(s string, columns int) (lines []string) {
 	return append(lines, line)
 }
 
+// Break is Wrap, but that a longer word is broken, too.
+func Break(s string, columns int) []string {
+	words := strings.Fields(s)
+	for i, word := range words {
+		if Columns(word) > columns {
+			words[i] = cells.Wrap(word, max(columns, 1))
+		}
+	}
+	return Wrap(strings.Join(words, " "), columns)
+}
+
 // Seconds is a duration as a person says it, in three to four digits.
 func Seconds(d time.Duration) string {
 	d = max(d, 0)
