@@ -19,12 +19,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/coldtrace/coldtrace/startup"
-	"github.com/coldtrace/coldtrace/test/assets"
+	"github.com/coldtrace/coldtrace/test/apiserver"
 )
 
 // api is a real API server without kubelets: the tests play the scheduler and the kubelet.
 type api struct {
-	env    *envtest.Environment
+	env    *apiserver.Server
 	rest   *rest.Config
 	client kubernetes.Interface
 	logs   *kubelet // of every node
@@ -38,18 +38,8 @@ const (
 
 func startAPI(t *testing.T) *api {
 	t.Helper()
-	assets.Need(t)
-	env := &envtest.Environment{ControlPlaneStartTimeout: 2 * time.Minute, ControlPlaneStopTimeout: time.Minute}
-	env.ControlPlane.GetAPIServer().Configure().Append("kubelet-preferred-address-types", "InternalIP")
-	cfg, err := env.Start()
-	if err != nil {
-		t.Fatalf("start the API server: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := env.Stop(); err != nil {
-			t.Errorf("stop the API server: %v", err)
-		}
-	})
+	env := apiserver.Of(t)
+	cfg := rest.CopyConfig(env.Config)
 	cfg.QPS, cfg.Burst = 1000, 2000
 	a := &api{env: env, rest: cfg, client: kubernetes.NewForConfigOrDie(cfg), logs: newKubelet(t)}
 	for name, labels := range map[string]map[string]string{

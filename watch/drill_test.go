@@ -27,6 +27,7 @@ import (
 	"github.com/coldtrace/coldtrace/config"
 	"github.com/coldtrace/coldtrace/otlp"
 	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/test/apiserver"
 	"github.com/coldtrace/coldtrace/watch"
 )
 
@@ -49,7 +50,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	os.Exit(m.Run())
+	os.Exit(apiserver.Main(m))
 }
 
 // lead is what `coldtrace serve` does for the watcher, with a lease short enough for a drill.

@@ -129,14 +129,17 @@ func (s *scripted) begins(t *testing.T, lines ...string) {
 		func() error {
 			return s.event(t.Context(), "Pulled", `Container image "vllm/vllm-openai:v0.19.0" already present on machine`, "main")
 		},
-		func() error { return s.event(t.Context(), "Started", "Container started", "main") },
+		func() error {
+			err := s.event(t.Context(), "Started", "Container started", "main")
+			s.says(s.started.Time, lines...) // before anybody can know that there is something to read
+			return err
+		},
 		func() error { return s.status(t.Context(), true) },
 	} {
 		if err := step(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s.says(s.started.Time, lines...)
 }
 
 func (s *scripted) isReady(t *testing.T) {
@@ -292,18 +295,22 @@ func TestAStartIsToldInsideByItsLog(t *testing.T) {
 			t.Errorf("events: %q", texts)
 		}
 	})
-	for i, lines := range [][]string{
-		withSecrets, // of no engine
-		slices.Concat(ofSGLang[:1], withSecrets, ofSGLang[1:]), slices.Concat(ofTGI[:1], withSecrets, ofTGI[1:]), slices.Concat(withSecrets, ofVLLM, withSecrets),
-	} {
-		t.Run("whatever else it says: "+strconv.Itoa(i), func(t *testing.T) {
+	t.Run("whatever else it says", func(t *testing.T) {
+		var starts []*scripted
+		for i, lines := range [][]string{
+			withSecrets, // of no engine
+			slices.Concat(ofSGLang[:1], withSecrets, ofSGLang[1:]), slices.Concat(ofTGI[:1], withSecrets, ofTGI[1:]), slices.Concat(withSecrets, ofVLLM, withSecrets),
+		} {
 			s := h.pod(t, "secrets-"+strconv.Itoa(i), argsOnly)
 			s.begins(t, lines...)
 			s.isReady(t)
+			starts = append(starts, s)
+		}
+		for _, s := range starts {
 			h.told(t, s, startup.SpanPodStartup)
 			h.notices(t, s, 1)
-		})
-	}
+		}
+	})
 	t.Run("and nothing of a line goes anywhere", func(t *testing.T) { h.silentOf(t, secret) })
 }
 
@@ -406,7 +413,7 @@ func TestAStartThatNothingProbesEndsWhenItsLogSaysThatItServes(t *testing.T) {
 			t.Errorf("events: %q", texts)
 		}
 	})
-	for name, tc := range map[string]struct {
+	unasked := map[string]struct {
 		image, init string
 		lines       []string
 		change      func(*corev1.Pod)
@@ -416,20 +423,25 @@ func TestAStartThatNothingProbesEndsWhenItsLogSaysThatItServes(t *testing.T) {
 		"a job without a server": {"vllm/vllm-openai:v0.19.0", startup.SpanVLLMInit, ofBatch, func(p *corev1.Pod) {
 			p.Spec.RestartPolicy, p.Annotations = corev1.RestartPolicyNever, map[string]string{"coldtrace.io/role": "batch"}
 		}},
-	} {
+	}
+	starts := map[string]*scripted{}
+	for name, tc := range unasked {
+		s := h.pod(t, strings.ToLower(strings.ReplaceAll(name, " ", "-")), func(p *corev1.Pod) {
+			unprobed(p)
+			p.Spec.Containers[0].Image = tc.image
+			tc.change(p)
+		})
+		s.begins(t, tc.lines...)
+		s.isReady(t)
+		starts[name] = s
+	}
+	for name, tc := range unasked { // they are waited for together
 		t.Run(name, func(t *testing.T) {
-			s := h.pod(t, strings.ToLower(strings.ReplaceAll(name, " ", "-")), func(p *corev1.Pod) {
-				unprobed(p)
-				p.Spec.Containers[0].Image = tc.image
-				tc.change(p)
-			})
-			s.begins(t, tc.lines...)
-			s.isReady(t)
-			root := h.told(t, s, startup.SpanPodStartup)
+			root := h.told(t, starts[name], startup.SpanPodStartup)
 			if outcome := textOf(root, startup.AttrOutcome); outcome != startup.OutcomeReady || textOf(root, startup.AttrTimeSourceEnd) != string(startup.TimeLog) {
 				t.Errorf("the outcome is %s, by %s", outcome, textOf(root, startup.AttrTimeSourceEnd))
 			}
-			h.told(t, s, tc.init)
+			h.told(t, starts[name], tc.init)
 		})
 	}
 	t.Run("a job that fails before", func(t *testing.T) {
@@ -511,7 +523,7 @@ func TestNoStartIsStuckWhateverAKubeletDoes(t *testing.T) {
 		http.Redirect(w, r, "https://elsewhere.example.com/", http.StatusFound)
 		return true
 	}
-	for name, tc := range map[string]struct {
+	kubelets := map[string]struct {
 		fault  fault
 		lines  []string
 		after  time.Duration // the container's start
@@ -543,19 +555,24 @@ func TestNoStartIsStuckWhateverAKubeletDoes(t *testing.T) {
 		"nothing known":          {lines: []string{"hello", "world"}, unseen: "no_engine"},
 		"says nothing":           {lines: nil, unseen: "silent"},
 		"one line of 300 kB":     {lines: append([]string{strings.Repeat("x", 300<<10)}, ofVLLM...)},
-	} {
+	}
+	starts := map[string]*scripted{}
+	for name, tc := range kubelets {
+		own := strings.ToLower(strings.ReplaceAll(name, " ", "-"))
+		h.node(t, own, tc.port)
+		s := h.pod(t, "kubelet-"+own, argsOnly)
+		s.node = own
+		if tc.fault != nil {
+			h.logs.fails(s, tc.fault)
+		}
+		s.begins(t)
+		s.says(s.started.Add(tc.after), tc.lines...)
+		s.isReady(t)
+		starts[name] = s
+	}
+	for name, tc := range kubelets { // they are waited for together
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			own := strings.ToLower(strings.ReplaceAll(name, " ", "-"))
-			h.node(t, own, tc.port)
-			s := h.pod(t, "kubelet-"+own, argsOnly)
-			s.node = own
-			if tc.fault != nil {
-				h.logs.fails(s, tc.fault)
-			}
-			s.begins(t)
-			s.says(s.started.Add(tc.after), tc.lines...)
-			s.isReady(t)
+			s := starts[name]
 			root := h.told(t, s, startup.SpanPodStartup)
 			if outcome := textOf(root, startup.AttrOutcome); outcome != startup.OutcomeReady {
 				t.Errorf("the outcome is %s", outcome)

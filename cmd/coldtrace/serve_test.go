@@ -26,7 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/coldtrace/coldtrace/startup"
-	"github.com/coldtrace/coldtrace/test/assets"
+	"github.com/coldtrace/coldtrace/test/apiserver"
 	"github.com/coldtrace/coldtrace/test/otlptest"
 )
 
@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(envMain) != "" {
 		os.Exit(run())
 	}
-	os.Exit(m.Run())
+	os.Exit(apiserver.Main(m))
 }
 
 // site is an API server without kubelets, and a collector.
@@ -50,17 +50,7 @@ type site struct {
 
 func newSite(t *testing.T) *site {
 	t.Helper()
-	assets.Need(t)
-	env := &envtest.Environment{ControlPlaneStartTimeout: 2 * time.Minute, ControlPlaneStopTimeout: time.Minute}
-	cfg, err := env.Start()
-	if err != nil {
-		t.Fatalf("start the API server: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := env.Stop(); err != nil {
-			t.Errorf("stop the API server: %v", err)
-		}
-	})
+	env := apiserver.Of(t)
 	user, err := env.AddUser(envtest.User{Name: "replica", Groups: []string{"system:masters"}}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +61,7 @@ func newSite(t *testing.T) *site {
 	}
 	dir := t.TempDir()
 	s := &site{
-		client: kubernetes.NewForConfigOrDie(cfg), collector: otlptest.New(t),
+		client: kubernetes.NewForConfigOrDie(env.Config), collector: otlptest.New(t),
 		kubeconfig: filepath.Join(dir, "kubeconfig"), policy: filepath.Join(dir, "policy.yaml"),
 	}
 	for path, text := range map[string]string{

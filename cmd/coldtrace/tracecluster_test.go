@@ -34,17 +34,17 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/coldtrace/coldtrace/startup"
-	"github.com/coldtrace/coldtrace/test/assets"
+	"github.com/coldtrace/coldtrace/test/apiserver"
 	"github.com/coldtrace/coldtrace/test/otlptest"
 )
 
 // bare is a cluster in which nothing is installed: an API server, and the part of a kubelet that it asks for logs.
 type bare struct {
 	t       testing.TB
-	env     *envtest.Environment
+	env     *apiserver.Server
 	client  kubernetes.Interface
 	admin   string // kubeconfig
-	audit   string // file
+	audited int64  // of the audit log, before the test began
 	kubelet *kubelet
 }
 
@@ -104,34 +104,13 @@ func (k *kubelet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write([]byte(log))
 }
 
-const auditEverything = `apiVersion: audit.k8s.io/v1
-kind: Policy
-omitStages: [RequestReceived]
-rules: [{level: Metadata}]
-`
-
 func newBare(t testing.TB) *bare {
 	t.Helper()
-	assets.Need(t)
-	dir := t.TempDir()
-	b := &bare{t: t, audit: filepath.Join(dir, "audit.log"), admin: filepath.Join(dir, "admin"), kubelet: &kubelet{logs: map[string]string{}, whole: map[string]int{}}}
-	b.write(filepath.Join(dir, "audit.yaml"), auditEverything)
-	b.env = &envtest.Environment{ControlPlaneStartTimeout: 2 * time.Minute, ControlPlaneStopTimeout: time.Minute}
-	api := b.env.ControlPlane.GetAPIServer().Configure()
-	api.Append("audit-log-path", b.audit)
-	api.Append("audit-policy-file", filepath.Join(dir, "audit.yaml"))
-	api.Append("kubelet-preferred-address-types", "InternalIP")
-	cfg, err := b.env.Start()
-	if err != nil {
-		t.Fatalf("start the API server: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := b.env.Stop(); err != nil {
-			t.Errorf("stop the API server: %v", err)
-		}
-	})
-	cfg.QPS, cfg.Burst = 1000, 2000
-	b.client = kubernetes.NewForConfigOrDie(cfg)
+	b := &bare{t: t, env: apiserver.Of(t), admin: filepath.Join(t.TempDir(), "admin"), kubelet: &kubelet{logs: map[string]string{}, whole: map[string]int{}}}
+	audit, err := os.Stat(b.env.Audit)
+	must(t, err)
+	b.audited = audit.Size()
+	b.client = kubernetes.NewForConfigOrDie(b.env.Config)
 	b.write(b.admin, string(b.kubeconfig("operator", "system:masters")))
 	b.node()
 	return b
@@ -660,9 +639,10 @@ func (b *syncBuffer) await(t testing.TB, text string) {
 // verbs are what a user's requests were, but for the questions that rights --check asks, which change nothing.
 func (b *bare) verbs(user string) map[string]int {
 	b.t.Helper()
-	f, err := os.Open(b.audit)
+	f, err := os.Open(b.env.Audit)
 	must(b.t, err)
 	defer f.Close()
+	must(b.t, ignore(f.Seek(b.audited, io.SeekStart)))
 	out := map[string]int{}
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 1<<20)
