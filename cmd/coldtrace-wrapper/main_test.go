@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/test/program"
 )
 
 // wrapper is the built program: what it promises, it promises as a process.
@@ -40,17 +41,14 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	dir, err := os.MkdirTemp("", "coldtrace-wrapper-*")
+	if err == nil {
+		err = build(dir)
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	wrapper = filepath.Join(dir, startup.WrapperName)
-	build := exec.Command("go", "build", "-trimpath", "-tags", "grpcnotrace", "-ldflags", "-s -w", "-o", dir, ".", "../coldtrace-observer")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
-		os.Exit(1)
-	}
 	// Started by nohup, or in the background of a shell, the tests' own commands would inherit that these are ignored.
 	// What is caught is not inherited.
 	caught := make(chan os.Signal, 1)
@@ -62,6 +60,24 @@ func TestMain(m *testing.M) {
 	code := m.Run()
 	_ = os.RemoveAll(dir)
 	os.Exit(code)
+}
+
+// build puts both programs into a folder.
+func build(dir string) error {
+	paths, err := program.Build("cmd/coldtrace-wrapper", "cmd/coldtrace-observer")
+	for _, path := range paths {
+		err = errors.Join(err, place(path, filepath.Join(dir, filepath.Base(path))))
+	}
+	return err
+}
+
+// place copies a program to where everybody may start it.
+func place(program, as string) error {
+	text, err := os.ReadFile(program)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(as, text, 0o755)
 }
 
 // quiet is an environment in which the wrapper supervises and nobody listens at the other end.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/test/otlptest"
+	"github.com/coldtrace/coldtrace/test/program"
 )
 
 const podUID = "0f0e2c1a-6d1b-4f2e-9c55-3d2b1a0e7f10"
@@ -26,9 +27,12 @@ const podUID = "0f0e2c1a-6d1b-4f2e-9c55-3d2b1a0e7f10"
 func image(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	build := exec.Command("go", "build", "-o", filepath.Join(dir, "python"), "../../test/sim")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build the simulated engine: %v\n%s", err, out)
+	sim, err := program.Build("test/sim")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := place(sim[0], filepath.Join(dir, "python")); err != nil {
+		t.Fatal(err)
 	}
 	script := "#!/bin/sh\nhead -c 5000000 /dev/zero > \"$(dirname $0)/model\"\nsleep 0.3\necho cp s3://bucket/key model\nexit ${S5CMD_EXIT:-0}\n"
 	if err := os.WriteFile(filepath.Join(dir, "s5cmd"), []byte(script), 0o755); err != nil {

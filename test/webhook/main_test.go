@@ -10,7 +10,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -22,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/coldtrace/coldtrace/test/assets"
+	"github.com/coldtrace/coldtrace/test/program"
 )
 
 // suite is the API server that all tests share, and the built program.
@@ -52,10 +52,11 @@ func run(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	defer os.RemoveAll(dir)
-	suite.dir, suite.binary = dir, filepath.Join(dir, "coldtrace")
-	if out, err := exec.Command("go", "build", "-o", suite.binary, "../../cmd/coldtrace").CombinedOutput(); err != nil {
-		return 1, fmt.Errorf("build coldtrace: %w\n%s", err, out)
+	programs, err := program.Build("cmd/coldtrace")
+	if err != nil {
+		return 1, err
 	}
+	suite.dir, suite.binary = dir, programs[0]
 	suite.env = &envtest.Environment{ControlPlaneStartTimeout: 90 * time.Second, ControlPlaneStopTimeout: apiServerGrace}
 	// With a folder of its own the API server keeps its certificates through a restart.
 	suite.env.ControlPlane.GetAPIServer().CertDir = filepath.Join(dir, "apiserver")
