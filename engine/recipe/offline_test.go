@@ -78,7 +78,7 @@ func TestTheSameLogIsReadTheSameEachTime(t *testing.T) {
 	}
 	for _, log := range logs {
 		first := readLog(t, log)
-		for range 49 {
+		for range 9 { // of two orders of a map one comes up nine times in a row for one log in 500
 			if again := readLog(t, log); !reflect.DeepEqual(first, again) {
 				t.Fatalf("%s:\n%+v\n%+v", log, first, again)
 			}
