@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 
 	wrapped "github.com/coldtrace/coldtrace/wrapper/vllm"
 )
@@ -126,34 +127,49 @@ func TestTheServerStartsWhateverTracingItsImageCanDo(t *testing.T) {
 		"0.16.0", "0.17.1", "0.22.1", "0.27.1", "0.28.0",
 	} {
 		for image, modules := range images {
+			enough := image == "all of it" || image == "the HTTP exporter only" && older(version, "0.16") // which imports both
 			t.Run(version+" with "+image, func(t *testing.T) {
-				t.Parallel()
-				enough := image == "all of it" || image == "the HTTP exporter only" && older(version, "0.16") // which imports both
-				starts(t, version, enough, modules)
+				argv, env := asked(t, version, "8000", enough, modules)
+				for _, variable := range env {
+					name, value, _ := strings.Cut(variable, "=")
+					t.Setenv(name, value)
+				}
+				synctest.Test(t, func(t *testing.T) { play(t, vllm, version, 1, argv[3:]...) }) // fails if it dies
 			})
+			if version == "0.15.1" || version == "0.17.1" { // asks for one exporter, for both
+				t.Run(version+" with "+image+", as a process", func(t *testing.T) {
+					t.Parallel()
+					starts(t, version, enough, modules)
+				})
+			}
 		}
 	}
 }
 
-// starts asks a simulated vLLM for the tracing that the wrapper would ask it for, and waits until it serves.
-func starts(t *testing.T, version string, enough bool, modules []string) {
+// asked is a vLLM's command line and environment with the tracing that the wrapper would ask it for.
+func asked(t *testing.T, version, port string, enough bool, modules []string) (argv, env []string) {
 	t.Helper()
 	root := installation(t, version, modules...)
-	port := freePort(t)
-	argv := []string{"python", "-m", "vllm_server", "--model", "/", "--port", port}
-	env := []string{
+	plan := wrapped.Prepare([]string{"python", "-m", "vllm_server", "--model", "/", "--port", port}, []string{
 		"PATH=" + root + "/bin", "OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4317", "SIM_TEST_PROCESS=1", "SIM_SPEED=1000",
 		"SIM_SITE_PACKAGES=" + root + "/lib/python3.12/site-packages",
-	}
-	plan := wrapped.Prepare(argv, env, wrapped.Offer{
+	}, wrapped.Offer{
 		Mode: "auto", Endpoint: "http://127.0.0.1:1/v1/traces", Traceparent: "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01",
 	})
 	old, fallsBack := older(version, "0.5.1"), !older(version, "0.8") && older(version, "0.10.2")
 	if want := enough && !old && !fallsBack; plan.Flag != want {
 		t.Errorf("the flag is given: %v, want %v", plan.Flag, want)
 	}
-	p := program(t, nil, plan.Argv...)
-	p.Env = plan.Env
+	return plan.Argv, plan.Env
+}
+
+// starts waits until a simulated vLLM serves.
+func starts(t *testing.T, version string, enough bool, modules []string) {
+	t.Helper()
+	port := freePort(t)
+	argv, env := asked(t, version, port, enough, modules)
+	p := program(t, nil, argv...)
+	p.Env = env
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
