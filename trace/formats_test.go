@@ -63,6 +63,7 @@ func TestEveryBackendsAnswerIsReadAsTheCollectorsFile(t *testing.T) {
 		"Jaeger's third":                     `{"result":` + ofCollector + `}`,
 		"Jaeger's, a trace out of it":        strings.TrimSuffix(strings.TrimPrefix(ofJaeger, `{"data":[`), `],"total":0,"errors":null}`),
 		"Jaeger's, as it stores spans":       strings.Replace(ofJaeger, `"references":[{"refType":"FOLLOWS_FROM","traceID":"5b8efff798038103d269b633813fc60c","spanID":"0000000000000001"},`+"\n"+`{"refType":"CHILD_OF","traceID":"5b8efff798038103d269b633813fc60c","spanID":"eee19b7ec3c1b174"}]`, `"parentSpanID":"eee19b7ec3c1b174"`, 1),
+		"Grafana's download":                 ofGrafana,
 		"several of Tempo's":                 `{"traces":[` + ofTempo + `]}`,
 		"a list of a request's resources":    strings.TrimSuffix(strings.TrimPrefix(ofCollector, `{"resourceSpans":`), `}`),
 		"with protobuf's names of fields":    snake(ofCollector),
@@ -84,17 +85,69 @@ func TestEveryBackendsAnswerIsReadAsTheCollectorsFile(t *testing.T) {
 				}
 			}
 			if !reflect.DeepEqual(got, want) {
-				t.Errorf("read\n%+v\nwant\n%+v", got, want)
+				t.Errorf("read\n%+v\n%+v\nwant\n%+v\n%+v", got[0], got[1], want[0], want[1])
 			}
 		})
 	}
 }
+
+// ofGrafana is what Explore's inspector downloads: Tempo's answer, made anew by JavaScript.
+var ofGrafana = strings.NewReplacer("W47/95gDgQPSabYzgT/GDA==", "5b8efff798038103d269b633813fc60c", "7uGbfsPBsXQ=", "eee19b7ec3c1b174", "7uGbfsPBsXU=", "eee19b7ec3c1b175",
+	`"kind":"SPAN_KIND_INTERNAL"`, `"kind":1,"parentSpanId":""`, `"STATUS_CODE_ERROR"`, "2").Replace(ofTempo)
 
 // snake is the JSON with the names that fields have in protobuf's files.
 func snake(of string) string {
 	return regexp.MustCompile(`"([a-z]+[A-Z][A-Za-z]*)":`).ReplaceAllStringFunc(of, func(key string) string {
 		return strings.ToLower(regexp.MustCompile(`[A-Z]`).ReplaceAllString(key, "_$0"))
 	})
+}
+
+func TestSpansAreReadWithNothingAroundThem(t *testing.T) {
+	_, bare, _ := strings.Cut(ofCollector, `"spans":[`)
+	bare = strings.TrimSuffix(bare, `]}]}]}`)
+	for name, in := range map[string]string{"a span after another": bare, "a list": "[" + bare + "]", "with protobuf's names of fields": snake(bare)} {
+		spans, problems, err := Read("in", strings.NewReader(in))
+		if err != nil || len(problems) > 0 || len(spans) != 2 || spans[1].Name != "pull" || spans[1].ParentID != spans[0].ID || spans[1].own("cached") != "true" {
+			t.Errorf("%s: read %d spans, problems %v, error %v", name, len(spans), problems, err)
+		}
+	}
+}
+
+// Where somebody has a trace in another format, they are told which it is and what to ask for instead.
+func TestOtherFormatsAreCalledByTheirNames(t *testing.T) {
+	for name, c := range map[string]struct{ in, is string }{
+		"Zipkin's, as it answers":        {`[[{"traceId":"5b8efff798038103d269b633813fc60c","id":"eee19b7ec3c1b174","name":"root","timestamp":1795348800000000,"duration":10000000,"localEndpoint":{"serviceName":"watcher"},"tags":{}}]]`, "spans of Zipkin's"},
+		"Zipkin's, still open":           {`[{"traceId":"5b8efff798038103","id":"eee19b7ec3c1b174","localEndpoint":{}}]`, "spans of Zipkin's"},
+		"what Tempo's search has found":  {`{"traces":[{"traceID":"5b8efff798038103d269b633813fc60c","startTimeUnixNano":"1795348800000000000","durationMs":10000}],"metrics":{}}`, "what a search has found"},
+		"Datadog's, as its page has it":  {`{"trace":{"root_id":"17199","spans":{"17199":{"trace_id":"1","span_id":"17199","start":1795348800,"duration":10,"service":"watcher"}}},"is_truncated":false}`, "a trace of Datadog's"},
+		"Datadog's, as its API has it":   {`{"data":{"id":"5b8e","type":"trace","attributes":{"is_truncated":false,"spans":[{"span_id":"17199"}]}}}`, "a trace of Datadog's"},
+		"Datadog's, out of a search":     {`{"data":[{"id":"a","type":"spans","attributes":{"trace_id":"5b8e","span_id":"17199","service":"watcher"}}],"meta":{}}`, "spans of Datadog's"},
+		"Datadog's, as the agent has it": {`[[{"trace_id":1,"span_id":2,"parent_id":0,"name":"root","resource":"root","service":"watcher","start":1795348800000000000,"duration":10,"meta":{}}]]`, "spans of Datadog's"},
+		"Honeycomb's rows":               {`[{"trace.trace_id":"5b8e","trace.span_id":"eee1","name":"root","duration_ms":10000}]`, "events of Honeycomb's"},
+		"Honeycomb's query":              {`{"data":{"results":[{"data":{"name":"root"}}]}}`, "events of Honeycomb's"},
+		"X-Ray's":                        {`{"Traces":[{"Id":"1-5759e988-bd862e3fe1be46a994272793","Duration":10.0,"Segments":[{"Id":"a","Document":"{}"}]}],"UnprocessedTraceIds":[]}`, "traces of X-Ray's"},
+		"a segment of X-Ray's":           {`{"trace_id":"1-5759e988-bd862e3fe1be46a994272793","id":"70de5b6f19ff9a0a","start_time":1.7e9,"end_time":1.7e9,"name":"root"}`, "a segment of X-Ray's"},
+		"otel-desktop-viewer's":          {`{"traceID":"5b8efff798038103d269b633813fc60c","spans":[{"traceID":"5b8e","spanID":"eee1","parentSpanID":"","name":"root","startTime":"2026-11-22T12:00:00Z"}]}`, "a trace of otel-desktop-viewer's"},
+		"a console exporter's, Python's": {`{"name":"root","context":{"trace_id":"0x5b8e","span_id":"0xeee1"},"parent_id":null,"start_time":"2026-11-22T12:00:00Z"}`, "what an SDK's console exporter prints"},
+		"a console exporter's, Go's":     {`{"Name":"root","SpanContext":{"TraceID":"5b8e"},"StartTime":"2026-11-22T12:00:00Z"}`, "what an SDK's console exporter prints"},
+		"Grafana's panel":                {`{"results":{"A":{"status":200,"frames":[]}}}`, "data frames of Grafana's"},
+		"a profile of PyTorch's":         {`{"schemaVersion":1,"traceEvents":[{"ph":"X"}]}`, "a profile"},
+		"Elasticsearch's":                {`{"took":1,"hits":{"total":{"value":1},"hits":[{"_source":{"traceID":"5b8e"}}]}}`, "what a search of Elasticsearch's has found"},
+		"Prometheus'":                    {`{"status":"success","data":{"resultType":"matrix","result":[]}}`, "what Prometheus answers"},
+		"a pod":                          {`{"apiVersion":"v1","kind":"Pod","metadata":{}}`, "an object of Kubernetes"},
+		"a log":                          {`{"level":"info","message":"starting"}`, "a log in JSON"},
+		"Jaeger's, that it has none":     {`{"data":null,"total":0,"errors":[{"code":404,"msg":"trace not found"}]}`, "an answer that there is an error"},
+		"Jaeger's third, the same":       {`{"error":{"httpCode":404,"message":"No traces found"}}`, "an answer that there is an error"},
+		"of nobody that is known":        {`{"hello":"world"}`, "no trace that is read; OTLP JSON"},
+		"an object with nothing in it":   {`{}`, "no trace that is read; OTLP JSON"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			spans, problems, err := Read("in", strings.NewReader(c.in))
+			if err != nil || len(spans) > 0 || len(problems) != 1 || !strings.HasPrefix(problems[0].What, c.is) {
+				t.Errorf("%d spans, error %v, said %v; want %q", len(spans), err, problems, c.is)
+			}
+		})
+	}
 }
 
 func TestWhatIsDamagedCostsNoMoreThanItself(t *testing.T) {
@@ -112,12 +165,12 @@ func TestWhatIsDamagedCostsNoMoreThanItself(t *testing.T) {
 		"a line that was cut off within a string":    {whole[:60] + "\n" + whole, 2, []string{"in:1: incomplete; is it still being written?"}},
 		"a line that was cut off between two values": {whole[:28] + "\n" + whole, 2, []string{"in:1: incomplete; is it still being written?"}},
 		"a request over many lines that was cut off": {strings.Join(lines[:9], "") + whole, 2, []string{"in:1: incomplete; is it still being written?"}},
-		"one that a word too much spoils":            {strings.Join(lines[:9], "") + "}\n" + strings.Join(lines[9:], "") + "\n" + whole, 2, []string{"in:1: not JSON 11 lines further down: invalid character '}' after array element"}},
+		"one that a word too much spoils":            {strings.Join(lines[:9], "") + "}\n" + strings.Join(lines[9:], "") + "\n" + whole, 2, []string{"in:1: not JSON 11 lines further down"}},
 		"the last one, still being written":          {whole + whole[:300], 2, []string{"in:2: incomplete; is it still being written?"}},
-		"prose":                                      {"Hello,\nworld\n" + whole, 2, []string{"in:1: not JSON at byte 1: invalid character 'H' looking for beginning of value", "in:2: not JSON at byte 1: invalid character 'w' looking for beginning of value"}},
-		"nothing where a trace should be":            {`{"trace":null}`, 0, []string{"in:1: neither OTLP JSON (resourceSpans, resourceMetrics, resourceLogs) nor an answer of Tempo or Jaeger"}},
+		"prose":                                      {"Hello,\nworld\n" + whole, 2, []string{"in:1: not JSON from byte 1 on", "in:2: not JSON from byte 1 on"}},
+		"nothing where a trace should be":            {`{"trace":null}`, 0, []string{"in:1: no trace that is read" + isRead}},
 		"an answer that holds no traces":             {`{"data":{"result":[]}}` + "\n" + `{"trace":"x"}`, 0, []string{"in:1: not Jaeger's answer: data is no list of traces", "in:2: not an object"}},
-		"what Tempo's search answers":                {`{"traces":[{"traceID":"5b8efff798038103d269b633813fc60c","rootTraceName":"pod_startup"}],"metrics":{}}`, 0, []string{"in:1: what a search has found, which are no spans; ask for the trace by its id: /api/traces/ID"}},
+		"what Tempo's search answers":                {`{"traces":[{"traceID":"5b8efff798038103d269b633813fc60c","rootTraceName":"pod_startup"}],"metrics":{}}`, 0, []string{"in:1: what a search has found, which are no spans: ask for the trace by its id: /api/traces/ID"}},
 		"ids of another length":                      {strings.Replace(whole, "eee19b7ec3c1b174", "eee19b7ec3c1", 1), 1, []string{`in:1: span "root": spanId is not 16 hex digits`}},
 		"ids that are all zeros":                     {strings.ReplaceAll(whole, "5b8efff798038103d269b633813fc60c", strings.Repeat("0", 32)), 0, []string{`in:1: span "root": traceId is all zeros`, `in:1: span "pull": traceId is all zeros`}},
 		"a span without a beginning":                 {strings.Replace(whole, `"startTimeUnixNano":"1795348800000000000",`, "", 1), 1, []string{`in:1: span "root": startTimeUnixNano is missing`}},
@@ -127,8 +180,8 @@ func TestWhatIsDamagedCostsNoMoreThanItself(t *testing.T) {
 		"the largest number as the end":              {strings.Replace(whole, `"endTimeUnixNano":"1795348810000000000"`, `"endTimeUnixNano":"18446744073709551615"`, 1), 1, []string{`in:1: span "root": a time is after the year 2262`}},
 		"the largest number as the begin":            {strings.Replace(whole, `"startTimeUnixNano":"1795348800000000000"`, `"startTimeUnixNano":"18446744073709551615"`, 1), 1, []string{`in:1: span "root": a time is after the year 2262`}},
 		"a phase during which a clock was set back":  {strings.Replace(whole, `"endTimeUnixNano":"1795348809000000000"`, `"endTimeUnixNano":"1795348800500000000"`, 1), 2, nil},
-		"a list where text belongs":                  {strings.Replace(whole, `"name":"root"`, `"name":["secret"]`, 1) + whole, 2, []string{"in:1: not OTLP JSON: the value of name is not what belongs there (string)"}},
-		"a list where an object belongs":             {strings.Replace(whole, `"resource":{`, `"resource":["secret"],"x":{`, 1) + whole, 2, []string{"in:1: not OTLP JSON: a field has a value of another kind, or comes twice"}},
+		"a list where text belongs":                  {strings.Replace(whole, `"name":"root"`, `"name":["secret"]`, 1) + whole, 2, []string{"in:1: not OTLP JSON: the value of name is not what belongs there"}},
+		"a list where an object belongs":             {strings.Replace(whole, `"resource":{`, `"resource":["secret"],"x":{`, 1) + whole, 2, []string{"in:1: not OTLP JSON: the value of resource is not what belongs there"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			spans, problems, err := Read("in", strings.NewReader(c.in))

@@ -44,6 +44,9 @@ type jaegerTag struct {
 // fromJaeger reads the traces of an answer of Jaeger's API.
 func fromJaeger(data json.RawMessage) (spans []*Span, problems []string) {
 	var traces []jaegerTrace
+	if strange := stranger(fieldsOf(data)); strange != "" {
+		return nil, []string{strange}
+	}
 	if err := json.Unmarshal(data, &traces); err != nil {
 		return nil, []string{"not Jaeger's answer: data is no list of traces"}
 	}

@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -31,7 +33,7 @@ func fromOTLP(resourceSpans json.RawMessage) (spans []*Span, problems []string) 
 		object = bytes.ReplaceAll(object, []byte(`"instrumentationLibrary"`), []byte(`"scope"`))
 	}
 	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(object, &data); err != nil {
-		return nil, []string{withoutContent(err)}
+		return nil, []string{withoutContent(object, err)}
 	}
 	for _, ofResource := range data.GetResourceSpans() {
 		resource := attributes(ofResource.GetResource().GetAttributes())
@@ -51,15 +53,27 @@ func fromOTLP(resourceSpans json.RawMessage) (spans []*Span, problems []string) 
 	return spans, problems
 }
 
-// fieldOf finds the field in protojson's message; what comes after it is the input's.
-var fieldOf = regexp.MustCompile(`invalid value for (\w+) field (\w+)`)
+var (
+	placeOf = regexp.MustCompile(`\(line (\d+):(\d+)\)`) // in protojson's message, of which the rest is the input's
+	keys    = regexp.MustCompile(`"(\w+)"\s*:`)
+)
 
-// withoutContent says what protojson found wrong without repeating the input.
-func withoutContent(err error) string {
-	if m := fieldOf.FindStringSubmatch(err.Error()); m != nil {
-		return fmt.Sprintf("not OTLP JSON: the value of %s is not what belongs there (%s)", m[2], m[1])
+// withoutContent names the field that protojson found wrong without repeating the input.
+func withoutContent(object []byte, err error) string {
+	if m := placeOf.FindStringSubmatch(err.Error()); m != nil {
+		line, _ := strconv.Atoi(m[1])
+		column, _ := strconv.Atoi(m[2])
+		lines := bytes.SplitAfter(object, []byte("\n"))
+		before := slices.Concat(bytes.Join(lines[:line-1], nil), lines[line-1][:column-1])
+		if found := keys.FindAllSubmatch(before, -1); len(found) > 0 {
+			field := found[len(found)-1][1]
+			if strings.Contains(err.Error(), "duplicate field") {
+				return fmt.Sprintf("not OTLP JSON: %s comes twice", field)
+			}
+			return fmt.Sprintf("not OTLP JSON: the value of %s is not what belongs there", field)
+		}
 	}
-	return "not OTLP JSON: a field has a value of another kind, or comes twice"
+	return "not OTLP JSON"
 }
 
 func fromProto(s *tracepb.Span) (*Span, error) {

@@ -4,6 +4,7 @@ package trace
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -107,8 +108,8 @@ func fromObject(object json.RawMessage) (spans []*Span, problems []string) {
 	}
 	known := false
 	for _, f := range formats {
-		value, ok := fields[f.key]
-		if !ok {
+		value := fields[f.key]
+		if !has(fields, f.key) {
 			continue
 		}
 		if f.item {
@@ -120,10 +121,10 @@ func fromObject(object json.RawMessage) (spans []*Span, problems []string) {
 	switch {
 	case known:
 		return spans, problems
-	case fields["rootTraceName"] != nil:
-		return nil, []string{"what a search has found, which are no spans; ask for the trace by its id: /api/traces/ID"}
+	case has(fields, "endTimeUnixNano"), has(fields, "end_time_unix_nano"): // a span by itself, as otel-cli's server writes them
+		return fromOTLP(slices.Concat([]byte(`[{"scopeSpans":[{"spans":[`), object, []byte(`]}]}]`)))
 	}
-	return nil, []string{"neither OTLP JSON (resourceSpans, resourceMetrics, resourceLogs) nor an answer of Tempo or Jaeger"}
+	return nil, []string{cmp.Or(stranger(fields), "no trace that is read"+isRead)}
 }
 
 // notJSON says where in the value it went wrong, without repeating it.
@@ -134,7 +135,7 @@ func notJSON(value []byte, err error) string {
 	}
 	before := value[:min(int(syntax.Offset), len(value))]
 	if more := bytes.Count(before, []byte("\n")); more > 0 {
-		return fmt.Sprintf("not JSON %d lines further down: %v", more, err)
+		return fmt.Sprintf("not JSON %d lines further down", more)
 	}
-	return fmt.Sprintf("not JSON at byte %d: %v", syntax.Offset, err)
+	return fmt.Sprintf("not JSON from byte %d on", syntax.Offset)
 }
