@@ -9,14 +9,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/coldtrace/coldtrace/config"
+	"github.com/coldtrace/coldtrace/endpoint"
 	"github.com/coldtrace/coldtrace/startup/pod"
 )
-
-// annotationPrefix is that of the annotations which name the endpoint, see docs/annotations.md.
-const annotationPrefix = "coldtrace.io/"
-
-// lwsPrefix is that of the annotations that tell a LeaderWorkerSet's pods from each other.
-const lwsPrefix = "leaderworkerset.sigs.k8s.io/"
 
 // redactPod is the part of a pod that the timeline and the pod's identity need. No command, argument, environment or
 // annotation that could say anything else is in it.
@@ -47,7 +43,7 @@ func redactPod(p *corev1.Pod) *corev1.Pod {
 		}
 	}
 	for key, value := range p.Annotations {
-		if strings.HasPrefix(key, annotationPrefix) || strings.HasPrefix(key, lwsPrefix) {
+		if strings.HasPrefix(key, config.Prefix) || endpoint.Grouping(key) {
 			metav1.SetMetaDataAnnotation(&out.ObjectMeta, key, value)
 		}
 	}

@@ -75,6 +75,7 @@ const (
 	ConfigFile          Problem = "config-file"
 	EntrypointUnknown   Problem = "entrypoint-unknown"
 	Xtrace              Problem = "shell-xtrace"
+	Confined            Problem = "shell-confined"
 )
 
 // commandOf reads a container's command. entrypoint and cmd are the image's, if they are known.
@@ -162,8 +163,8 @@ func read(argv []string, c *Container) Command {
 	if sh != nil && sh.script >= 0 {
 		script := at + sh.script
 		found := scan(argv[script], sh.language, c, all[script+1:])
-		if sh.traced && found.problem == NoProblem {
-			found.problem = Xtrace
+		if found.problem == NoProblem {
+			found.problem = sh.problem
 		}
 		l.Engine, l.Role, l.Args, l.Source = found.engine, found.role, found.args, found.source
 		l.Site = Site{Problem: found.problem, Word: script, Offset: found.offset, Front: found.front}

@@ -13,11 +13,12 @@ import (
 
 // Labels and annotations that tell which pods start as one, as their controllers write them.
 const (
-	lwsName          = "leaderworkerset.sigs.k8s.io/name"
-	lwsGroupIndex    = "leaderworkerset.sigs.k8s.io/group-index"
-	lwsIndex         = "leaderworkerset.sigs.k8s.io/worker-index" // 0: the leader
-	lwsSize          = "leaderworkerset.sigs.k8s.io/size"         // annotation
-	lwsLeader        = "leaderworkerset.sigs.k8s.io/leader-name"  // annotation of workers
+	lwsPrefix        = "leaderworkerset.sigs.k8s.io/"
+	lwsName          = lwsPrefix + "name"
+	lwsGroupIndex    = lwsPrefix + "group-index"
+	lwsIndex         = lwsPrefix + "worker-index" // 0: the leader
+	lwsSize          = lwsPrefix + "size"         // annotation
+	lwsLeader        = lwsPrefix + "leader-name"  // annotation of workers
 	rayCluster       = "ray.io/cluster"
 	rayNodeType      = "ray.io/node-type" // head | worker
 	groveScaling     = "grove.io/podcliquescalinggroup"
@@ -51,8 +52,8 @@ func InLeaderWorkerSet(name string, worker int) map[string]string {
 	return map[string]string{lwsName: name, lwsGroupIndex: "0", lwsIndex: strconv.Itoa(worker)}
 }
 
-// series are workloads whose pods have numbers. Most are of replicas or shards: what starts a part of a server says so.
-var series = [...]struct {
+// numbered is a kind of workloads whose pods have numbers. Most are of replicas or shards: what starts a part of a server says so.
+type numbered struct {
 	kind   string // begins the group's key
 	name   string // label of the workload's name; empty: its pods' owner is it
 	owner  string // its kind
@@ -60,7 +61,9 @@ var series = [...]struct {
 	index  string // label or annotation
 	making string // likewise: which of several that the owner makes
 	size   string // likewise, where the command does not say
-}{
+}
+
+var series = [...]numbered{
 	{kind: "volcano", name: "volcano.sh/job-name", part: "volcano.sh/task-spec", index: "volcano.sh/task-index", making: "volcano.sh/job-version"},
 	{kind: "kubeflow", name: "training.kubeflow.org/job-name", part: "training.kubeflow.org/replica-type", index: "training.kubeflow.org/replica-index"},
 	{kind: "sts", owner: "StatefulSet", index: podIndex},
@@ -155,13 +158,13 @@ func lwsGroup(pod *Pod, _ *Command, _ *Options) (startup.Group, string) {
 		return startup.Group{}, ""
 	}
 	_, worker := m.Annotations[lwsLeader]
-	worker = worker || followsLeader(m.Labels[lwsIndex])
+	worker = worker || number(m.Labels[lwsIndex]) > 0
 	g := startup.Group{Size: number(m.Annotations[lwsSize]), Part: "leader", Role: startup.GroupLeader, Generation: m.UID}
 	of := cmp.Or(m.Labels[lwsGroupIndex], m.Labels[podIndex])
 	g.Index = new(int)
 	if worker {
 		g.Role, g.Part, g.Generation = "", "worker", owner(m)
-		g.Index = index(cmp.Or(m.Labels[lwsIndex], m.Labels[podIndex]))
+		g.Index = cmp.Or(index(m.Labels[lwsIndex]), index(m.Labels[podIndex]))
 		of = cmp.Or(m.Labels[lwsGroupIndex], strings.TrimPrefix(m.Annotations[lwsLeader], name+"-"))
 	}
 	if of == "" {
@@ -330,6 +333,13 @@ func among(g startup.Group, role startup.Role) startup.Group {
 func MayGroup(labels, annotations map[string]string) bool {
 	said := func(key string) bool { return labels[key] != "" || annotations[key] != "" }
 	return slices.ContainsFunc(groupKeys, said)
+}
+
+// Grouping tells annotations by which it is known what pods start together.
+func Grouping(annotation string) bool {
+	return strings.HasPrefix(annotation, lwsPrefix) || slices.ContainsFunc(series[:], func(s numbered) bool {
+		return annotation == s.index || annotation == s.making || annotation == s.size
+	})
 }
 
 // groupKeys are labels and annotations of which each pod of a group has one.

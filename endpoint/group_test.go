@@ -50,6 +50,17 @@ metadata:
    annotations: {leaderworkerset.sigs.k8s.io/size: "4", leaderworkerset.sigs.k8s.io/leader-name: my-llama-2},
    ownerReferences: [{kind: StatefulSet, name: my-llama-2, uid: s1, controller: true}]}` + spec("vllm, serve, a/b, --headless"), Options{},
 			`{"key":"lws/my-llama/2","generation":"s1","part":"worker","size":4,"index":3,"role":"worker","statefulSet":"my-llama-2"}`},
+		"an LWS leader whose index is no number": {`
+metadata:
+  {uid: u0, labels: {leaderworkerset.sigs.k8s.io/name: llama, leaderworkerset.sigs.k8s.io/group-index: "1", leaderworkerset.sigs.k8s.io/worker-index: first},
+   annotations: {leaderworkerset.sigs.k8s.io/size: "4"}, ownerReferences: [{kind: StatefulSet, name: llama, uid: s, controller: true}]}` + main, Options{},
+			`{"key":"lws/llama/1","generation":"u0","part":"leader","size":4,"index":0,"role":"leader","statefulSet":"llama"}`},
+		"an LWS worker whose index is no number": {`
+metadata:
+  {labels: {leaderworkerset.sigs.k8s.io/name: llama, leaderworkerset.sigs.k8s.io/group-index: "1", leaderworkerset.sigs.k8s.io/worker-index: second, apps.kubernetes.io/pod-index: "2"},
+   annotations: {leaderworkerset.sigs.k8s.io/size: "4", leaderworkerset.sigs.k8s.io/leader-name: llama-1},
+   ownerReferences: [{kind: StatefulSet, name: llama-1, uid: s1, controller: true}]}` + spec("vllm, serve, a/b, --headless"), Options{},
+			`{"key":"lws/llama/1","generation":"s1","part":"worker","size":4,"index":2,"role":"worker","statefulSet":"llama-1"}`},
 		"an LWS group of one": {`
 metadata:
   {labels: {leaderworkerset.sigs.k8s.io/name: llama, leaderworkerset.sigs.k8s.io/group-index: "1"}, annotations: {leaderworkerset.sigs.k8s.io/size: "1"}}` + main, Options{}, ""},
@@ -240,5 +251,16 @@ metadata: {labels: {ray.io/cluster: r, ray.io/node-type: head}}` + main, Options
 				t.Errorf("the wrapper reads %s, want %s", got.Text(), want.Text())
 			}
 		})
+	}
+}
+
+func TestAnnotationsOfWhichAGroupIsReadAreTold(t *testing.T) {
+	for key, want := range map[string]bool{
+		"leaderworkerset.sigs.k8s.io/leader-name": true, "kueue.x-k8s.io/pod-group-total-count": true, "volcano.sh/task-index": true,
+		"kubectl.kubernetes.io/last-applied-configuration": false,
+	} {
+		if Grouping(key) != want {
+			t.Errorf("%q: %v", key, !want)
+		}
 	}
 }

@@ -96,7 +96,7 @@ func role(pod *Pod, c *Container, l *Command, sidecar bool) startup.Role {
 		return startup.RoleWorker
 	case labels["role"] == "worker" && labels[lwsName] != "":
 		return startup.RoleWorker
-	case c.ReadinessProbe == nil && followsLeader(labels[lwsIndex]):
+	case c.ReadinessProbe == nil && number(labels[lwsIndex]) > 0:
 		return startup.RoleWorker
 	case sidecar:
 		return startup.RoleServer
@@ -108,6 +108,3 @@ func role(pod *Pod, c *Container, l *Command, sidecar bool) startup.Role {
 	}
 	return startup.RoleServer
 }
-
-// followsLeader tells any but the first pod of a group by its index. A group's pods may all be servers, each with a probe.
-func followsLeader(index string) bool { return index != "" && index != "0" }

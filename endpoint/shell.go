@@ -3,6 +3,7 @@
 package endpoint
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"sync"
@@ -16,8 +17,8 @@ import (
 // invocation is a shell's command line.
 type invocation struct {
 	language engine.Language
-	script   int // index of the string after -c; -1: it runs a file
-	traced   bool
+	script   int     // index of the string after -c; -1: it runs a file
+	problem  Problem // with anything in front of the commands in it
 }
 
 // shellOf reads `bash -lc STRING`, `sh -euo pipefail -c STRING`, `bash -c -- STRING`, `bash FILE`; nil if it is not a
@@ -38,12 +39,15 @@ func shellOf(words []Word) *invocation {
 			}
 			return inv
 		case strings.HasPrefix(w.Text, "--"):
-			if w.Text == "--rcfile" || w.Text == "--init-file" {
+			switch w.Text {
+			case "--rcfile", "--init-file":
 				i++
+			case "--restricted":
+				inv.problem = Confined
 			}
 		case len(w.Text) > 1 && (w.Text[0] == '-' || w.Text[0] == '+'):
 			command = command || strings.Contains(w.Text, "c") && w.Text[0] == '-'
-			inv.traced = inv.traced || tells(words[i:])
+			inv.problem = cmp.Or(inv.problem, optionsProblem(words[i:]))
 			i += strings.Count(w.Text, "o") + strings.Count(w.Text, "O")
 		default:
 			if command {
@@ -142,7 +146,7 @@ type walker struct {
 	found     []finding
 	workers   []finding
 	named     map[string]bool // functions and aliases
-	traced    bool            // it shows what it runs
+	problem   Problem         // with anything in front of its commands
 }
 
 func (w *walker) visit(node syntax.Node) bool {
@@ -192,8 +196,8 @@ func (w *walker) call(call *syntax.CallExpr) {
 		return
 	}
 	switch name := words[0].Text; {
-	case name == "set" && tells(words[1:]):
-		w.traced = true
+	case name == "set" && optionsProblem(words[1:]) != NoProblem:
+		w.problem = optionsProblem(words[1:])
 		return
 	case name == "alias":
 		for _, word := range words[1:] {
@@ -215,6 +219,9 @@ func (w *walker) call(call *syntax.CallExpr) {
 	if !ok || at >= len(words) {
 		w.guessCall(words)
 		return
+	}
+	if confines(texts, at) {
+		w.problem = Confined
 	}
 	rest := words[at:]
 	if rest[0].Text == "eval" {
@@ -346,7 +353,9 @@ func (w *walker) finding() finding {
 	f.source = w.source
 	switch {
 	case f.problem != NoProblem:
-	case w.traced, shows(w.text):
+	case w.problem != NoProblem:
+		f.problem = w.problem
+	case shows(w.text):
 		f.problem = Xtrace
 	case w.named[f.program], strings.Contains(w.text, "%"+f.program): // a job's name, as in kill %vllm
 		f.problem = DynamicCommand

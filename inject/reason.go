@@ -66,6 +66,7 @@ const (
 	ReasonScriptUnknown           = Reason(endpoint.ScriptUnknown)
 	ReasonConfigFile              = Reason(endpoint.ConfigFile)
 	ReasonXtrace                  = Reason(endpoint.Xtrace)
+	ReasonConfined                = Reason(endpoint.Confined)
 	ReasonWrapperTells     Reason = "wrapper-tells"
 	ReasonLogTells         Reason = "log-tells"
 	ReasonLogsAlways       Reason = "log-compared"
@@ -132,6 +133,7 @@ var Vocabulary = []Explanation{
 	{ReasonEngineUnknown, "No engine is recognised in the command, so there is nothing in the container to observe.", "Set `coldtrace.io/engine`, or the policy's `wrapper.unknownEngines`."},
 	{ReasonFlagPresent, "The command or a variable already holds the flag.", ""},
 	{ReasonXtrace, "The shell shows what it runs (`set -x`): what stands in front of the server would be in its output.", ""},
+	{ReasonConfined, "The shell is a restricted one (`bash -r`, `set -r`), or limits the address space (`ulimit -v`, `prlimit --as`): what stands in front of the server might not run.", ""},
 	{ReasonShellSyntax, "The shell string can't be parsed.", ""},
 	{ReasonTwoServers, "The shell string starts more than one server.", ""},
 	{ReasonNestedShell, "The server is started by a shell string inside a shell string.", ""},

@@ -48,7 +48,7 @@ func TestFixturesGiveEveryReasonThatAPodCanHave(t *testing.T) {
 	elsewhere := []inject.Reason{
 		inject.ReasonPanic, inject.ReasonUnreadable, inject.ReasonBreaker, inject.ReasonNestedShell, inject.ReasonEval, inject.ReasonShellSyntax,
 		inject.ReasonDynamicCommand, inject.ReasonCommandSubst, inject.ReasonHereDocument, inject.ReasonKubeletExpansion, inject.ReasonScriptUnknown,
-		inject.ReasonXtrace, inject.ReasonOtherParser, inject.ReasonTooLarge, inject.ReasonOverloaded, inject.ReasonStarting, inject.ReasonDeadline,
+		inject.ReasonXtrace, inject.ReasonConfined, inject.ReasonOtherParser, inject.ReasonTooLarge, inject.ReasonOverloaded, inject.ReasonStarting, inject.ReasonDeadline,
 		inject.ReasonWrapperTells, inject.ReasonLogTells, inject.ReasonLogsAlways, inject.ReasonLogsOff, inject.ReasonLogsForbidden, // of what happens later
 	}
 	for _, e := range inject.Vocabulary {
