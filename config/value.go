@@ -152,7 +152,7 @@ func checkEndpoint(s string) error {
 	case u.Scheme != "http" && u.Scheme != "https", u.Host == "":
 		return errors.New("is not an http:// or https:// URL with a host")
 	case u.User != nil:
-		return errors.New("holds credentials: use OTEL_EXPORTER_OTLP_HEADERS from a Secret")
+		return errors.New("holds credentials: name the endpoint in the container, beside OTEL_EXPORTER_OTLP_HEADERS from a Secret, or send to a collector of your own")
 	case strings.ContainsAny(s, " \t\n\"'`\\"), strings.Contains(variable.ReplaceAllString(s, ""), "$"):
 		return errors.New("holds a character that a shell would read")
 	}

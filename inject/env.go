@@ -137,10 +137,24 @@ func (p *patch) endpointProblem() Reason {
 		return ReasonUnresolved
 	case len(c.EnvFrom) > 0:
 		return ReasonEnvFrom
+	case url == p.req.Policy.OTLP.Endpoint && strayHeaders(c):
+		return ReasonOwnHeaders
 	case refers(c, startup.EnvOTLPEndpoint):
 		return ReasonReferenced
 	}
 	return ""
+}
+
+// strayHeaders tells if the container has headers for OTLP endpoints that it does not name. Whoever names one for the pod, in an
+// annotation, means them for it; the operator, who names one for all pods, knows nothing of them.
+func strayHeaders(c *endpoint.Container) bool {
+	named := func(name string) bool {
+		return slices.ContainsFunc(c.Env, func(v endpoint.EnvVar) bool { return v.Name == name })
+	}
+	return slices.ContainsFunc(c.Env, func(v endpoint.EnvVar) bool {
+		of, headers := strings.CutSuffix(v.Name, "HEADERS")
+		return headers && strings.HasPrefix(of, "OTEL_EXPORTER_OTLP_") && !named(of+"ENDPOINT")
+	})
 }
 
 // resolvable tells if the container defines every $(NAME) in a value.
@@ -241,7 +255,7 @@ func (p *patch) wrapperEnv(env *envPlan) {
 	if n := set.SamplingPriority(); n != startup.KeepPriority {
 		env.value(startup.EnvSamplePriority, strconv.Itoa(n))
 	}
-	if p.noEndpoint == ReasonEnvFrom && !env.has(startup.EnvFallbackEndpoint) {
+	if p.noEndpoint.wrapperSends() && !env.has(startup.EnvFallbackEndpoint) {
 		env.add = append(env.add, corev1.EnvVar{Name: startup.EnvFallbackEndpoint, Value: set.OTLP.Endpoint})
 	}
 	for name, text := range id.Variables() {
@@ -254,7 +268,7 @@ func (p *patch) wrapperEnv(env *envPlan) {
 	env.value(startup.EnvHealthURL, id.HealthURL)
 	if set.OTLP.Protocol != config.GRPC && !p.ownEndpoint() {
 		name := "OTEL_EXPORTER_OTLP_PROTOCOL"
-		if len(env.container.EnvFrom) > 0 {
+		if p.noEndpoint.wrapperSends() {
 			name = startup.EnvFallbackProtocol
 		}
 		env.value(name, string(set.OTLP.Protocol))
@@ -264,7 +278,7 @@ func (p *patch) wrapperEnv(env *envPlan) {
 // flagMode is what the wrapper is told to do about the flag: nothing where the command must not be touched, or where
 // neither the endpoint nor a sampler may be set, since every request would be traced then.
 func (p *patch) flagMode() config.VLLMFlag {
-	if r := p.noEndpoint; r != "" && r != ReasonEnvFrom || p.noSampler != "" || p.tracer {
+	if r := p.noEndpoint; r != "" && !r.wrapperSends() || p.noSampler != "" || p.tracer {
 		return config.VLLMFlagOff
 	}
 	switch p.sel.Identity.Command.Site.Problem {

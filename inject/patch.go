@@ -174,7 +174,7 @@ func (p *patch) planFlag(wrap *wrapping) *flagEdit {
 		p.note(ReasonTracer, string(FeatureVLLMFlag))
 	case mode == config.VLLMFlagAlways && p.otherParser():
 		p.note(ReasonOtherParser, string(FeatureVLLMFlag))
-	case p.noEndpoint == ReasonEnvFrom && wrap != nil && mode == config.VLLMFlagAuto && p.noSampler == "":
+	case p.noEndpoint.wrapperSends() && wrap != nil && mode == config.VLLMFlagAuto && p.noSampler == "":
 		return p.autoFlag(wrap)
 	case p.noEndpoint != "":
 		p.note(p.noEndpoint, string(FeatureVLLMFlag))

@@ -28,6 +28,7 @@ const (
 	ReasonNoEndpoint       Reason = "no-otlp-endpoint"
 	ReasonUnresolved       Reason = "otlp-endpoint-unresolved"
 	ReasonEnvFrom          Reason = "env-from"
+	ReasonOwnHeaders       Reason = "own-otlp-headers"
 	ReasonReferenced       Reason = "variable-referenced"
 	ReasonUserSampling     Reason = "own-sampling"
 	ReasonUpstream         Reason = "upstream-startup-metrics"
@@ -105,6 +106,7 @@ var Vocabulary = []Explanation{
 	{ReasonNoEndpoint, "There is no OTLP endpoint to send to, so the wrapper would do nothing.", "Set `otlp.endpoint` in the policy or `coldtrace.io/otlp-endpoint`."},
 	{ReasonUnresolved, "The OTLP endpoint refers to a variable that the container does not have.", "Define the variable in the container or use another endpoint."},
 	{ReasonEnvFrom, "The container takes variables from a ConfigMap or Secret that may hold these; an entry of ours would win over it. The wrapper sees what the container really has and sets what is absent; without a wrapper they are left out.", ""},
+	{ReasonOwnHeaders, "The container has headers for an OTLP endpoint (`OTEL_EXPORTER_OTLP_HEADERS`) and does not say which. They may hold a key, so its programs are not pointed at the policy's endpoint; the wrapper sends there without them.", "If they are for that endpoint, name it beside them, in `OTEL_EXPORTER_OTLP_ENDPOINT` or `coldtrace.io/otlp-endpoint`."},
 	{ReasonOtherParser, "vLLM's gRPC server, its front end in Rust or vLLM Omni reads the arguments, which do not know the flag.", ""},
 	{ReasonTracer, "Another tracer is evident in the command, the variables or the annotations. It would read a sampler's variables too, and vLLM's own tracing would get in its way: that stays off.", ""},
 	{ReasonReferenced, "The command reads a variable, as $(NAME), $NAME or ${NAME:-default}, that the container does not define; defining it would change what it does.", ""},
@@ -154,6 +156,9 @@ var Vocabulary = []Explanation{
 	{ReasonStarting, "coldtrace had not finished starting in time; the pod was admitted as it came.", ""},
 	{ReasonDeadline, "The decision took longer than the API server waits; the pod was admitted as it came.", "Report it with the webhook's log."},
 }
+
+// wrapperSends tells reasons for which the container itself gets no endpoint, and the wrapper has a variable of its own.
+func (r Reason) wrapperSends() bool { return r == ReasonEnvFrom || r == ReasonOwnHeaders }
 
 // Explain is a reason's row of Vocabulary; not known: it has none.
 func Explain(r Reason) (e Explanation, known bool) {

@@ -60,7 +60,7 @@ func (p *patch) planWrapper(env *envPlan) *wrapping {
 		return no(ReasonInit, c.Name)
 	case id.Engine == "" && !p.req.Policy.Wrapper.UnknownEngines && set.Inject != "true":
 		return no(ReasonEngineUnknown, string(FeatureWrapper))
-	case p.noEndpoint != "" && p.noEndpoint != ReasonEnvFrom: // for that there is a variable of our own
+	case p.noEndpoint != "" && !p.noEndpoint.wrapperSends():
 		return no(p.noEndpoint, string(FeatureWrapper))
 	case !env.has(startup.EnvPodUID) && !p.req.Policy.Features.Env:
 		return no(ReasonDisabled, string(FeatureEnv))

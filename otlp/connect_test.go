@@ -264,3 +264,48 @@ func TestARedirectionIsNotFollowed(t *testing.T) {
 		t.Errorf("%v; %d requests elsewhere", err, elsewhere.Load())
 	}
 }
+
+// A key in the environment is for an endpoint that the environment names. Beside one that only the wrapper knows of it may be for
+// any other.
+func TestHeadersGoToNoEndpointThatTheEnvironmentDoesNotKnow(t *testing.T) {
+	ours, theirs := otlptest.New(t), otlptest.New(t)
+	for name, c := range map[string]struct {
+		fallback, protocol string
+		own                map[string]string
+		keys               int // of two requests
+	}{
+		"gRPC":                     {fallback: "http://" + ours.GRPC},
+		"HTTP":                     {fallback: ours.HTTP, protocol: "http/protobuf"},
+		"their protocol is theirs": {fallback: "http://" + ours.GRPC, own: map[string]string{"PROTOCOL": "http/protobuf"}},
+		"a signal's own":           {fallback: "http://" + ours.GRPC, own: map[string]string{"METRICS_HEADERS": "api-key=secret", "TRACES_HEADERS": "api-key=secret"}},
+		"spans go to their own":    {fallback: "http://" + ours.GRPC, own: map[string]string{"TRACES_ENDPOINT": "http://" + theirs.GRPC}, keys: 1},
+		"both do":                  {fallback: "http://" + ours.GRPC, own: map[string]string{"ENDPOINT": "http://" + theirs.GRPC}, keys: 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", "api-key=secret")
+			for k, v := range c.own {
+				t.Setenv("OTEL_EXPORTER_OTLP_"+k, v)
+			}
+			t.Setenv(startup.EnvFallbackEndpoint, c.fallback)
+			t.Setenv(startup.EnvFallbackProtocol, c.protocol)
+			before, beforeTheirs := len(ours.Headers()), len(theirs.Headers())
+			if err := send(t, otlp.ExporterConfig{}); err != nil {
+				t.Fatal(err)
+			}
+			fresh, freshTheirs := ours.Headers()[before:], theirs.Headers()[beforeTheirs:]
+			for _, h := range fresh {
+				if h.Get("api-key") != "" {
+					t.Errorf("ours got %v", h)
+				}
+			}
+			for _, h := range freshTheirs {
+				if h.Get("api-key") != "secret" {
+					t.Errorf("theirs got %v", h)
+				}
+			}
+			if len(freshTheirs) != c.keys || len(fresh) != 2-c.keys {
+				t.Errorf("%d requests to ours, %d to theirs", len(fresh), len(freshTheirs))
+			}
+		})
+	}
+}

@@ -3,6 +3,7 @@
 package otlp
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -33,6 +34,7 @@ var (
 type target struct {
 	protocol string
 	url      *url.URL // http or https, a port always, for HTTP the whole path
+	ours     bool     // whoever wrote the environment does not know it: the headers there are meant for another
 }
 
 // lookup reads OTEL_EXPORTER_OTLP_<signal>_<name>, else OTEL_EXPORTER_OTLP_<name>.
@@ -48,13 +50,14 @@ func (s signal) lookup(name string) (value string, own bool) {
 // Without a protocol the port decides, because both kinds of receiver exist and nearly all of them listen on 4317 for
 // gRPC and on 4318 for HTTP.
 func (s signal) target(cfg ExporterConfig) (target, error) {
-	raw, own, fallback := cfg.Endpoint, false, ""
+	raw, protocol, own := cfg.Endpoint, cfg.Protocol, false
 	if raw == "" {
 		raw, own = s.lookup("ENDPOINT")
 	}
-	if raw == "" {
+	ours := raw == ""
+	if ours {
 		raw = strings.TrimSpace(os.Getenv(startup.EnvFallbackEndpoint))
-		fallback = strings.TrimSpace(os.Getenv(startup.EnvFallbackProtocol))
+		protocol = cmp.Or(protocol, strings.TrimSpace(os.Getenv(startup.EnvFallbackProtocol)))
 	}
 	if raw == "" {
 		return target{}, errors.New("no OTLP endpoint: set OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -71,12 +74,8 @@ func (s signal) target(cfg ExporterConfig) (target, error) {
 	if err != nil {
 		return target{}, err
 	}
-	protocol := cfg.Protocol
-	if protocol == "" {
-		protocol = fallback
-	}
-	if protocol == "" {
-		protocol, _ = s.lookup("PROTOCOL")
+	if protocol == "" && !ours {
+		protocol = s.value("PROTOCOL")
 	}
 	switch protocol {
 	case ProtocolGRPC, ProtocolHTTP:
@@ -100,5 +99,5 @@ func (s signal) target(cfg ExporterConfig) (target, error) {
 	if protocol == ProtocolHTTP && !own && !strings.HasSuffix(u.Path, s.path) {
 		u.Path = path.Join("/", u.Path, s.path)
 	}
-	return target{protocol: protocol, url: u}, nil
+	return target{protocol: protocol, url: u, ours: ours}, nil
 }

@@ -21,8 +21,9 @@ const (
 	// over it.
 	EnvDefault = "COLDTRACE_DEFAULT_"
 
-	// EnvFallbackEndpoint is where the wrapper sends to if EnvOTLPEndpoint is absent, for the same containers: the pod's own
-	// programs get no endpoint of ours. EnvFallbackProtocol goes with it.
+	// EnvFallbackEndpoint is where the wrapper sends to if EnvOTLPEndpoint is absent, for the same containers and those with
+	// headers for they do not say which endpoint: the pod's own programs get no endpoint of ours, and ours gets no headers of theirs.
+	// EnvFallbackProtocol goes with it.
 	EnvFallbackEndpoint = "COLDTRACE_OTLP_ENDPOINT"
 	EnvFallbackProtocol = "COLDTRACE_OTLP_PROTOCOL"
 
