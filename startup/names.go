@@ -93,6 +93,7 @@ const (
 	AttrExitCode            = "exit_code"             // int
 	AttrSignal              = "signal"                // int: that ended the process
 	AttrUnobserved          = "unobserved"            // startup: string, what the wrapper could not watch
+	AttrTelemetryDropped    = "telemetry.dropped"     // startup: int, spans and values that were not delivered and never will be
 	AttrClockSkewSeconds    = "clock.skew_seconds"    // float64: by how much a time was clamped into its parent
 	AttrTimeSourceStart     = "time.source.start"     // where the two ends differ; time.source is the coarser
 	AttrTimeSourceEnd       = "time.source.end"

@@ -10,11 +10,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"google.golang.org/grpc/codes"
+	grpcstatus "google.golang.org/grpc/status"
 
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/test/otlptest"
@@ -352,6 +357,27 @@ func TestTheLiveState(t *testing.T) {
 	out, err := exec.Command("curl", "-s", "-w", "%{http_code}", "http://127.0.0.1:"+startupz+"/startupz").Output()
 	if err != nil || !bytes.Contains(out, []byte(`"state":"ready"`)) || !bytes.HasSuffix(out, []byte("200")) {
 		t.Errorf("%v %s", err, out)
+	}
+}
+
+func TestWhatTheReceiverRefusesIsCounted(t *testing.T) {
+	dir, r, port := image(t), otlptest.New(t), freePort(t)
+	file := filepath.Join(dir, "status.json")
+	var asked atomic.Int32
+	r.Answer = func() error {
+		if asked.Add(1) <= 2 { // the download's span, and its values
+			return grpcstatus.Error(codes.InvalidArgument, "no")
+		}
+		return nil
+	}
+	begin(t, traced(dir, "http://"+r.GRPC, "COLDTRACE_STATUS_FILE="+file), "s5cmd cp s3://bucket/key model; python -m vllm_server --model m --port "+port)
+	start, ok := r.WaitSpan(60*time.Second, startup.SpanStartup)
+	lost, _ := start.Attributes[startup.AttrTelemetryDropped].(int64)
+	if !ok || lost < 2 || slices.ContainsFunc(r.Spans(), func(s otlptest.Span) bool { return s.Name == startup.SpanS5cmdDownload }) {
+		t.Errorf("%d were dropped of %+v", lost, r.Spans())
+	}
+	if b, err := os.ReadFile(file); err != nil || !bytes.Contains(b, fmt.Appendf(nil, `"dropped":%d`, lost)) {
+		t.Errorf("%v %s", err, b)
 	}
 }
 

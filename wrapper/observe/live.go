@@ -30,6 +30,7 @@ type liveState struct {
 	Reason         startup.Reason `json:"reason,omitempty"`
 	Unobserved     string         `json:"unobserved,omitempty"` // what could not be watched
 	ElapsedSeconds float64        `json:"elapsed_seconds"`
+	Dropped        int            `json:"dropped,omitempty"` // spans and values that nobody took
 	Phases         []livePhase    `json:"phases"`
 }
 
@@ -52,23 +53,33 @@ func (l *live) update(s container.State) {
 	if l.state.State == s.State && l.state.Unobserved == s.Unobserved && l.state.Phase == s.Phase && len(l.state.Phases) == len(s.Phases) {
 		return
 	}
-	l.state = liveState{State: s.State, Phase: s.Phase, Reason: s.Reason, Unobserved: s.Unobserved, Phases: make([]livePhase, len(s.Phases))}
+	l.state = liveState{State: s.State, Phase: s.Phase, Reason: s.Reason, Unobserved: s.Unobserved, Dropped: l.state.Dropped, Phases: make([]livePhase, len(s.Phases))}
 	for i, sp := range s.Phases {
 		l.state.Phases[i] = livePhase{sp.Name, sp.Start, sp.Duration().Seconds(), sp.Failure}
 	}
 	l.state.ElapsedSeconds = time.Since(l.began).Seconds()
-	if l.file != "" {
-		_ = l.write()
-	}
+	l.write()
 }
 
-// write replaces the file, so that a reader never sees half of one.
-func (l *live) write() error {
-	b, err := json.Marshal(l.state)
-	if err != nil {
-		return err
+// drop counts what the queue gives up.
+func (l *live) drop(items int, _ error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.state.Dropped += items
+	l.write()
+}
+
+func (l *live) dropped() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.state.Dropped
+}
+
+// write replaces the file, so that a reader never sees half of one. The caller holds mu.
+func (l *live) write() {
+	if b, err := json.Marshal(l.state); err == nil && l.file != "" {
+		_ = wholefile.Write(l.file, bytes.NewReader(append(b, '\n')), 0o644)
 	}
-	return wholefile.Write(l.file, bytes.NewReader(append(b, '\n')), 0o644)
 }
 
 // serve answers until this process ends.

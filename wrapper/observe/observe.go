@@ -12,10 +12,12 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
 	"golang.org/x/sys/unix"
 
 	engines "github.com/coldtrace/coldtrace/engine"
@@ -77,10 +79,11 @@ func Run(version string) int {
 		return 1
 	}
 	o := &observer{
-		cfg: cfg, start: start, queue: otlp.NewQueue(exporter, otlp.QueueConfig{}),
-		tree: map[int]bool{}, urgent: make(chan struct{}, 1), over: make(chan struct{}), ended: make(chan struct{}),
+		cfg: cfg, start: start, tree: map[int]bool{}, urgent: make(chan struct{}, 1), over: make(chan struct{}), ended: make(chan struct{}),
 	}
 	o.clock, o.began = newClock(start.Wrapper, time.Now())
+	o.live = newLive(cfg.statusFile, o.began)
+	o.queue = otlp.NewQueue(exporter, otlp.QueueConfig{OnDrop: o.live.drop})
 	o.observe(control)
 	return o.drain()
 }
@@ -139,7 +142,6 @@ func (o *observer) observe(control *bufio.Reader) {
 	n := attempt.Count(attempt.Dir, o.cfg.subject.PodUID, o.cfg.subject.Container)
 	o.story = container.New(container.Begin{At: o.began, Role: o.cfg.role, Attempt: n, Engine: named}, o.tell)
 	o.story.Measure = o.measure
-	o.live = newLive(o.cfg.statusFile, o.began)
 	if a, err := engines.ParseAddress(o.cfg.healthURL); err == nil { // else by the command line
 		o.given = a
 	}
@@ -187,8 +189,15 @@ func (o *observer) do(f func(*container.Story)) {
 	}
 }
 
-// tell queues finished phases, or parts of a phase that is not finished.
-func (o *observer) tell(spans []startup.Span) { o.queue.Spans(o.cfg.subject, spans...) }
+// tell queues finished phases, or parts of a phase that is not finished. The start as a whole comes last: it says what was lost before.
+func (o *observer) tell(spans []startup.Span) {
+	for i := range spans {
+		if n := o.live.dropped(); n > 0 && spans[i].Name == startup.SpanStartup {
+			spans[i].Attributes = append(slices.Clip(spans[i].Attributes), attribute.Int(startup.AttrTelemetryDropped, n))
+		}
+	}
+	o.queue.Spans(o.cfg.subject, spans...)
+}
 
 // measure queues the values of finished phases.
 func (o *observer) measure(spans []startup.Span) {
