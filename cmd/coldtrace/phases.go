@@ -31,6 +31,7 @@ func newPhasesCommand() *cobra.Command {
 		engine   string
 		exitCode int
 		ended    bool
+		shown    display
 	)
 	cmd := &cobra.Command{
 		Use:   "phases LOG",
@@ -73,9 +74,10 @@ and outcome it finds. Times are those in the lines.`,
 			if asJSON {
 				return printPhasesJSON(cmd.OutOrStdout(), result)
 			}
-			return printPhases(cmd.OutOrStdout(), result)
+			return printPhases(cmd.OutOrStdout(), result, shown.columns(cmd.OutOrStdout()))
 		},
 	}
+	shown.widthFlag(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.Flags().StringVar(&engine, "engine", "", "the engine whose log it is (vllm, sglang, tgi, …); default: the one recognised")
 	cmd.Flags().IntVar(&exitCode, "exit-code", 0, "the status the engine ended with, if it is known; 128+n for signal n")
@@ -161,14 +163,15 @@ func lengthOf(p startup.Span, untimed bool) (float64, bool) {
 	return p.End.Sub(p.Start).Seconds(), true
 }
 
-func printPhases(w io.Writer, r recipe.Result) error {
+// printPhases writes no line that is wider than width, but for the first.
+func printPhases(w io.Writer, r recipe.Result, width int) error {
 	outcome := string(r.Outcome)
 	if r.Reason != "" {
 		outcome += " (" + string(r.Reason) + ")"
 	}
 	var b strings.Builder
 	begin, sep := text.Printable(r.Engine+" "+r.Version), "  "
-	if text.Columns(begin+sep+outcome) > screenWidth {
+	if text.Columns(begin+sep+outcome) > width {
 		sep = "\n  "
 	}
 	if _, err := fmt.Fprintf(w, "%s%s%s\n\n", begin, sep, outcome); err != nil { // whole, however wide: what follows may be cut
@@ -203,30 +206,27 @@ func printPhases(w io.Writer, r recipe.Result) error {
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("print phases: %w", err)
 	}
-	addSilences(&b, r)
+	addSilences(&prose{w: &b, columns: width}, r)
 	for line := range strings.Lines(b.String()) { // what is cut of a table is a reason, which stands above it
-		if _, err := fmt.Fprintln(w, strings.TrimRight(text.Clip(text.Printable(strings.TrimSuffix(line, "\n")), screenWidth), " ")); err != nil {
+		if _, err := fmt.Fprintln(w, strings.TrimRight(text.Clip(text.Printable(strings.TrimSuffix(line, "\n")), width), " ")); err != nil {
 			return fmt.Errorf("print phases: %w", err)
 		}
 	}
 	return nil
 }
 
-// screenWidth is how wide a terminal is.
-const screenWidth = 80
-
 // addSilences shows the longest times without a line, and the lines around them.
-func addSilences(b *strings.Builder, r recipe.Result) {
+func addSilences(w *prose, r recipe.Result) {
+	w.gap()
 	if r.Untimed {
-		b.WriteString("\nNo line has a time: lengths are those that lines state.\n")
+		w.hang("", "No line has a time: lengths are those that lines state.")
 		return
 	}
-	fmt.Fprintf(b, "\n%.1f %% of the time has a name.", 100*r.Named)
+	named := fmt.Sprintf("%.1f %% of the time has a name.", 100*r.Named)
 	if len(r.Silences) > 0 {
-		b.WriteString(" The longest silences:")
+		named += " The longest silences:"
 	}
-	b.WriteString("\n")
-	w := &prose{w: b, columns: screenWidth}
+	w.hang("", named)
 	for _, s := range r.Silences {
 		w.gap()
 		w.hang("", fmt.Sprintf("%.0f s from %s on, in %s, after %s, before %s", s.Length().Seconds(), s.Start.Format(time.TimeOnly),

@@ -86,17 +86,23 @@ func TestPhasesFitsATerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, log := range append(logs, long) {
-		out, err := phases(t, log)
-		if err != nil {
-			t.Fatal(err)
-		}
-		whole := "  failed (" + reason + ")\n"
-		if log == long && !strings.Contains(out, whole) {
-			t.Errorf("the reason is cut:\n%s", out)
-		}
-		for line := range strings.Lines(out) {
-			if text.Columns(strings.TrimSuffix(line, "\n")) > 80 && line != whole {
-				t.Errorf("%s: %s", filepath.Base(log), line)
+		for width, args := range map[int][]string{60: {"--width", "60", log}, 80: {log}, 160: {"--width", "160", log}} {
+			out, err := phases(t, args...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			whole := "failed (" + reason + ")\n"
+			if log == long && !strings.Contains(out, whole) {
+				t.Errorf("the reason is cut:\n%s", out)
+			}
+			widest := 0
+			for line := range strings.Lines(out) {
+				if columns := text.Columns(strings.TrimSuffix(line, "\n")); !strings.HasSuffix(line, whole) {
+					widest = max(widest, columns)
+				}
+			}
+			if widest > width || log == long && widest < width-20 {
+				t.Errorf("%s is %d columns wide of %d:\n%s", filepath.Base(log), widest, width, out)
 			}
 		}
 	}

@@ -13,6 +13,8 @@ import (
 // launch is what is known of one start of the engine. A stream may hold several; the last one counts.
 type launch struct {
 	first      time.Time // first line of the engine's logger
+	lentFirst  bool      // which is a time of the launch before
+	measured   time.Time // last line that told of more than who introduces itself
 	firstStamp string
 	lastStamp  string // last one before ready
 	readyStamp string
@@ -62,10 +64,15 @@ func newLaunch() *launch {
 const maxRanks = 4096
 
 // seen takes a logger's line. telling: it says something of an engine, in a log that may hold another program's lines, too.
-func (s *launch) seen(at time.Time, h head, telling bool) {
-	if s.first.IsZero() || telling && !s.told && apart(s.first, at) {
+func (s *launch) seen(l line, telling bool) {
+	at, h := l.at, l.head
+	if s.first.IsZero() || (telling && !s.told || s.lentFirst) && apart(s.first, at) {
+		for i := range s.stages {
+			s.stages[i].at = startup.Later(s.stages[i].at, at)
+		}
 		s.first, s.said, s.hush = at, at, hush{} // what was before is another program's, or by another clock
 	}
+	s.lentFirst = s.lentFirst && !l.own
 	s.told = s.told || telling
 	s.said = startup.Later(s.said, at)
 	s.meet(h.rank)
@@ -89,6 +96,17 @@ type prompt struct {
 	at    time.Time
 	stamp string
 	since time.Time // of the line before
+}
+
+// paused is the silence in which one program may have ended and another begun: a long one, and introductions alone came
+// after it. Two logs of an engine in one file have it, and whoever waits before a crashed engine is started again.
+func (s *launch) paused() (pause Silence, found bool) {
+	for _, quiet := range s.hush.times {
+		if quiet.Length() > stepAhead && !quiet.Start.Before(s.measured) && quiet.Start.After(pause.Start) {
+			pause, found = quiet, true
+		}
+	}
+	return pause, found
 }
 
 // begun: more than introductions were made.
@@ -181,7 +199,7 @@ func (s *launch) fail(at time.Time, f failure) bool {
 	if !s.ready.IsZero() || len(s.failures) >= 64 || s.outlived(f) {
 		return false // what a request dies of is none of the start's
 	}
-	f.at = at
+	f.at, s.measured = at, startup.Later(s.measured, at)
 	delete(s.at, markWaiting)
 	if f.reason == startup.ReasonEngineFailed || f.reason == startup.ReasonModelLoadFailed {
 		f.class = generic

@@ -13,9 +13,9 @@ import (
 func (r *Reader) marked(l line, rule *rule, c capture) {
 	rank := string(l.rank)
 	r.start.counted(c, l.at)
-	anew := r.anew(rule.Mark, rank)
+	anew := r.anew(l, rule.Mark)
 	if anew {
-		r.again(l.since)
+		r.again(l)
 	}
 	switch s := r.start; rule.Mark {
 	case "":
@@ -65,17 +65,18 @@ func (s *launch) counted(c capture, at time.Time) {
 }
 
 // anew says whether a mark begins another launch.
-func (r *Reader) anew(m mark, rank string) bool {
-	s := r.start
-	switch {
+func (r *Reader) anew(l line, m mark) bool {
+	s, rank := r.start, string(l.rank)
+	_, paused := s.paused()
+	switch paused = paused && l.own; {
 	case r.options.One:
 		return false
 	case m == markPrompt:
 		return !s.ready.IsZero()
 	case m == markLaunch:
-		return (s.over() || s.begun()) && !siblings(s.server, rank)
+		return paused || (s.over() || s.begun()) && !siblings(s.server, rank)
 	case m == markEngine:
-		return s.over() && !s.another(rank) || s.engines[rank] && s.moved || s.followed(rank)
+		return paused && len(s.engines) > 0 || s.over() && !s.another(rank) || s.engines[rank] && s.moved || s.followed(rank)
 	}
 	return false
 }
@@ -92,23 +93,33 @@ func (s *launch) up(at time.Time, rank string) {
 // MaxEarlier bounds what a loop of crashes may hold.
 const MaxEarlier = 32
 
-// again begins another launch after a line. Where the one before was over, what has been said since is of the new one.
-func (r *Reader) again(end time.Time) {
-	before := r.start
-	prompted := !before.prompt.at.IsZero() && (before.over() || !before.engineTime().IsZero() && before.prompt.at.After(before.engineTime()))
+// again begins another launch with a line. Where the one before was over, what has been said since is of the new one.
+func (r *Reader) again(l line) {
+	before, end := r.start, l.since
+	pause, paused := before.paused()
+	prompted := !before.prompt.at.IsZero() && (before.over() || !before.engineTime().IsZero() && before.prompt.at.After(before.engineTime()) ||
+		paused && !before.prompt.at.Before(pause.End))
 	if prompted {
 		end = before.prompt.since
+	}
+	if paused {
+		end = startup.Earlier(end, pause.Start)
 	}
 	outcome, reason := before.outcome(nil)
 	if len(r.earlier) == MaxEarlier {
 		r.earlier = r.earlier[1:]
 	}
-	if !before.first.IsZero() && outcome != OutcomeReady {
+	heard := len(before.stages)+len(before.order)+len(before.failures) > 0 // else it was another program's
+	if !before.first.IsZero() && heard && outcome != OutcomeReady {
 		r.earlier = append(r.earlier, Earlier{Start: cmp.Or(r.options.Start, before.first), End: startup.Later(end, before.first), Outcome: outcome, Reason: reason})
 	}
 	r.relaunch(end)
-	if prompted {
+	r.start.version = before.version
+	switch {
+	case prompted:
 		r.start.first, r.start.firstStamp, r.start.spoke = before.prompt.at, before.prompt.stamp, true
+	case paused:
+		r.start.first = pause.End
 	}
 }
 

@@ -89,7 +89,7 @@ func (r *Reader) read(l line) {
 	case h.stamp == nil && len(r.hits) > 0 && drawn(text):
 		s.drew = s.drew || s.first.IsZero()
 	case !l.early && (h.stamp != nil || len(r.hits) > 0 || s.first.IsZero() && logged(text)):
-		s.seen(l.at, h, r.options.Embedded && (h.stamp != nil || len(r.hits) > 0))
+		s.seen(l, r.options.Embedded && (h.stamp != nil || len(r.hits) > 0))
 	}
 	l.since = s.hush.last
 	if l.own {
@@ -108,7 +108,8 @@ func (r *Reader) read(l line) {
 		r.apply(l, &r.recipe.rules[hit])
 	}
 	if r.start != s { // the line began another launch
-		r.start.seen(l.at, h, r.options.Embedded)
+		r.start.lentFirst = !l.own
+		r.start.seen(l, r.options.Embedded)
 		clear(r.open)
 	}
 	if s = r.start; h.stamp != nil && s.ready.IsZero() && s.lastStamp != string(h.stamp) {
@@ -178,8 +179,11 @@ func (r *Reader) apply(l line, rule *rule) {
 	r.marked(l, rule, c)
 	s := r.start
 	s.spoke = s.spoke || rule.tells(l)
-	if v := c.text("version"); v != "" && s.version == "" {
+	if v := c.text("version"); v != "" && (s.version == "" || rule.Mark != "") {
 		s.version = v
+	}
+	if rule.Phase != "" || rule.Figures != nil {
+		s.measured = startup.Later(s.measured, l.at)
 	}
 	rank := string(l.rank)
 	if rank == "" && l.text[0] == '{' {

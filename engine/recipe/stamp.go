@@ -21,7 +21,7 @@ const (
 	formYearless      // 03-01 12:00:00: vLLM's
 	formAmerican      // 03/01/2026-12:00:00: TensorRT-LLM's
 	formSlashes       // 2026/03/01 12:00:00
-	formGlog          // I0301 12:00:00.000000
+	formGlog          // I0301 12:00:00.000000, TurboMind's [0301.12:00:00.000000]
 )
 
 // stamped finds the first time in a clean line: vLLM's mm-dd HH:MM:SS, or a date with a year (SGLang, TGI, Ray,
@@ -57,7 +57,7 @@ func stampOf(line []byte, latest time.Time, zone *time.Location) (time.Time, for
 			return formAmerican.valid(dated([]byte(string(b[6:10])+"-"+string(b[:2])+"-"+string(b[3:5])+" "+string(b[11:19])), zone))
 		case shaped(b, "0000/00/00 00:00:00"):
 			return formSlashes.valid(dated([]byte(string(b[:4])+"-"+string(b[5:7])+"-"+string(b[8:min(len(b), 32)])), zone))
-		case shaped(b, "0000 00:00:00.000000") && i > 0 && line[i-1] >= 'A' && line[i-1] <= 'Z': // glog: I0803 18:43:44.778509
+		case i > 0 && (shaped(b, "0000 00:00:00.000000") && line[i-1] >= 'A' && line[i-1] <= 'Z' || shaped(b, "0000.00:00:00.000000") && line[i-1] == '['):
 			t, ok := yearless([]byte(string(b[:2])+"-"+string(b[2:13])), latest, zone)
 			return formGlog.valid(t.Add(fraction(b[len("0000 00:00:00"):])), ok)
 		}
