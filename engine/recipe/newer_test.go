@@ -3,7 +3,9 @@
 package recipe
 
 import (
+	"os"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -187,5 +189,21 @@ INFO 03-01 12:00:42 [base_backend.py:189] loaded model class M
 		if got.Outcome != OutcomeFailed || got.Reason != "python_exception:KeyError" || got.Phases[0].Failure != "" || last.Name == startup.SpanModelLoad {
 			t.Errorf("%s %s %+v", got.Outcome, got.Reason, got.Phases)
 		}
+	}
+}
+
+// A proxy's lines between an engine's are no rest of a line that a terminal broke.
+func TestAnotherContainersRequestsAreNoPartOfALine(t *testing.T) {
+	raw, err := os.ReadFile("testdata/tgi-two-shards.log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var both strings.Builder
+	for line := range strings.Lines(string(raw)) {
+		both.WriteString(line + `10.0.0.7 - - [01/Mar/2026:12:00:00 +0000] "GET /healthz HTTP/1.1" 200 2 "-" "kube-probe/1.33"` + "\n")
+	}
+	got, alone := readText(t, both.String()), readText(t, string(raw))
+	if !reflect.DeepEqual(got.Figures, alone.Figures) || !reflect.DeepEqual(got.Phases, alone.Phases) {
+		t.Errorf("%v %v, alone %v %v", got.Figures, edges(got), alone.Figures, edges(alone))
 	}
 }

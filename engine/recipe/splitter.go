@@ -124,7 +124,8 @@ func headed(log []byte) bool {
 		log = clean(nil, log)
 	}
 	h := parse(log, "")
-	return len(log) == 0 || h.stamp != nil || log[0] == '{' || logged(log) || len(h.message) < len(bytes.TrimLeft(log, " \t")) || bytes.HasPrefix(log, []byte("INFO:"))
+	return len(log) == 0 || h.stamp != nil || log[0] == '{' || logged(log) || len(h.message) < len(bytes.TrimLeft(log, " \t")) || bytes.HasPrefix(log, []byte("INFO:")) ||
+		bytes.Contains(log, []byte(" - - [")) // of a server's log of requests
 }
 
 // wrapWidth is the width of the terminal that a log was copied from, 0 if it was not: no line of a log that says how
