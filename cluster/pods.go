@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -14,7 +13,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/resource"
@@ -30,24 +28,6 @@ type Choice struct {
 	All       bool          // namespaces
 	Since     time.Duration // only pods that were created since then; 0: all
 }
-
-// byLabel are kinds without a selector of their own, by the label that their pods have.
-var byLabel = map[string]string{
-	"LeaderWorkerSet":       "leaderworkerset.sigs.k8s.io/name",
-	"InferenceService":      "serving.kserve.io/inferenceservice",
-	"RayCluster":            "ray.io/cluster",
-	"PodCliqueScalingGroup": "grove.io/podcliquescalinggroup",
-	"JobSet":                "jobset.sigs.k8s.io/jobset-name",
-}
-
-// kind is a word that names one to kubectl: deploy, deployments.apps.
-var kind = regexp.MustCompile(`^(?i)(pods?|po|deploy(ments?)?|rs|replicasets?|sts|statefulsets?|ds|daemonsets?|jobs?|lws|leaderworkersets?|isvc|inferenceservices?|rayclusters?|jobsets?|pcsg|podcliquescalinggroups?)(\.[a-z0-9.-]+)?$`)
-
-// Kinds are those of what has pods, by the words that people use.
-var Kinds = []string{"pod", "deploy", "rs", "sts", "ds", "job", "lws", "isvc", "raycluster", "jobset", "pcsg"}
-
-// IsKind tells whether a word names a kind of what has pods.
-func IsKind(word string) bool { return kind.MatchString(word) }
 
 // Pods are the pods that are meant, the oldest first.
 func Pods(ctx context.Context, getter genericclioptions.RESTClientGetter, client kubernetes.Interface, c Choice, now time.Time) ([]corev1.Pod, error) {
@@ -158,24 +138,4 @@ func podsOf(ctx context.Context, client kubernetes.Interface, o *unstructured.Un
 		return nil, err
 	}
 	return list(ctx, client, o.GetNamespace(), selector)
-}
-
-// selectorOf selects an object's pods: by its own selector, or the label that its controller gives them.
-func selectorOf(o *unstructured.Unstructured) (string, error) {
-	if label, ok := byLabel[o.GetKind()]; ok {
-		return labels.Set{label: o.GetName()}.String(), nil
-	}
-	raw, ok, err := unstructured.NestedMap(o.Object, "spec", "selector")
-	if err != nil || !ok {
-		return "", fmt.Errorf("%s %s has no pods that could be found by it", strings.ToLower(o.GetKind()), o.GetName())
-	}
-	var s metav1.LabelSelector
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(raw, &s); err != nil {
-		return "", fmt.Errorf("read the selector of %s: %w", o.GetName(), err)
-	}
-	selector, err := metav1.LabelSelectorAsSelector(&s)
-	if err != nil {
-		return "", fmt.Errorf("read the selector of %s: %w", o.GetName(), err)
-	}
-	return selector.String(), nil
 }

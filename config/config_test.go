@@ -59,9 +59,9 @@ func missing(t *testing.T, at string, of reflect.Type, tree map[string]any) {
 
 func TestABadPolicyIsRefusedWithItsLine(t *testing.T) {
 	for name, c := range map[string]struct{ policy, want string }{
-		"an unknown field":             {"region: a\nclustername: b\n", "line 2: field clustername not found"},
-		"an unknown nested field":      {"wrapper:\n  imge: b\n", "line 2: field imge not found"},
-		"a wrong type":                 {"region: a\ncanaryPercent: many\n", "line 2: cannot unmarshal"},
+		"an unknown field":             {"region: a\nclustername: b\n", "line 2: there is no field clustername"},
+		"an unknown nested field":      {"wrapper:\n  imge: b\n", "line 2: there is no field imge"},
+		"a wrong type":                 {"region: a\ncanaryPercent: many\n", "line 2: a text, where a number belongs"},
 		"a bad choice":                 {"wrapper:\n  image: a\n  delivery: pigeon\n", `line 3: wrapper.delivery: "pigeon" is not one of auto, image-volume, init-container, off`},
 		"a bad hash":                   {"traceID: sha1\n", `line 1: traceID: "sha1" is not one of md5, sha256`},
 		"an endpoint without scheme":   {"otlp:\n  endpoint: collector:4317\n", "line 2: otlp.endpoint: is not an http:// or https:// URL with a host"},

@@ -4,9 +4,11 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -19,7 +21,7 @@ func Parse(data []byte) (*Policy, error) {
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	dec.KnownFields(true)
 	if err := dec.Decode(policy); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("parse policy: %s", strings.TrimPrefix(err.Error(), "yaml: "))
+		return nil, fmt.Errorf("parse policy: %s", plainly(err))
 	}
 	if err := dec.Decode(&yaml.Node{}); !errors.Is(err, io.EOF) {
 		return nil, errors.New("parse policy: more than one YAML document")
@@ -46,6 +48,27 @@ func Parse(data []byte) (*Policy, error) {
 		return nil, fmt.Errorf("parse policy: %w", errors.Join(problems...))
 	}
 	return &settings.Policy, nil
+}
+
+// gosWords are what the parser says where a value does not fit, or a field is not known; kinds, what people call what belongs there.
+var (
+	gosWords = regexp.MustCompile("cannot unmarshal !!(\\w+)(?: `.*?`)? into (\\W*\\w+)[^;]*|field (\\S+) not found in type [^;]+")
+	kinds    = map[string]string{
+		"str": "a text", "string": "a text", "map": "an object", "config": "an object", "seq": "a list", "[]string": "a list", "[]config": "a list",
+		"bool": "true or false", "null": "nothing",
+	}
+)
+
+// plainly says what is wrong in the words of whoever wrote the file: "line 2: a text, where a number belongs".
+func plainly(err error) string {
+	text := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "yaml: "), "unmarshal errors:\n  ")
+	return gosWords.ReplaceAllStringFunc(strings.ReplaceAll(text, "\n  ", "; "), func(said string) string {
+		m := gosWords.FindStringSubmatch(said)
+		if m[3] != "" {
+			return "there is no field " + m[3]
+		}
+		return cmp.Or(kinds[m[1]], "a number") + ", where " + cmp.Or(kinds[m[2]], "a number") + " belongs"
+	})
 }
 
 // lineOf is the line of the field at a dotted path such as "wrapper.delivery", 0 if it is not in the file.

@@ -44,8 +44,18 @@ func Shaded(s string, i int) Segment { return segment{s, shades[i%len(shades)]} 
 // Line writes one.
 func (c *Canvas) Line(segments ...Segment) { line(segments).writeTo(&c.out, c.Options) }
 
-// Paragraph writes a text on as many lines as it takes, beside its caption.
+// leastText is as many columns as lines of a text take that is to be read.
+const leastText = 16
+
+// Paragraph writes a text on as many lines as it takes, beside its caption, or below it where there is no room for both.
 func (c *Canvas) Paragraph(caption, says string, style func(string) Segment) {
+	if c.width()-columns(caption) < leastText {
+		if strings.TrimSpace(caption) != "" {
+			c.Line(Dim(strings.TrimRight(caption, " ")))
+		}
+		caption = caption[:min(len(caption), 2)]
+		caption = strings.Repeat(" ", columns(caption))
+	}
 	for _, l := range text.Break(says, c.width()-columns(caption)) {
 		c.Line(Dim(caption), style(l))
 		caption = strings.Repeat(" ", columns(caption))

@@ -115,7 +115,10 @@ func footer(t *Trace, o Options) []line {
 		}
 		lines = append(lines,
 			line{{caption, dim}, {top, plain}},
-			line{{"gaps      ", dim}, {fmt.Sprintf("%s (%s) in which no phase was under way", seconds(t.Uncovered()), share(t.Uncovered(), t.Took())), plain}})
+			line{{"gaps      ", dim}, {fmt.Sprintf("%s (%s)", seconds(t.Uncovered()), share(t.Uncovered(), t.Took())), plain}})
+		if says := (segment{" in which no phase was under way", plain}); append(lines[len(lines)-1], says).columns() <= o.width() {
+			lines[len(lines)-1] = append(lines[len(lines)-1], says)
+		}
 	}
 	lines = append(lines, t.remarkable(o)...)
 	if t.Conflicts > 0 {

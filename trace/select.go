@@ -3,7 +3,6 @@
 package trace
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
@@ -14,7 +13,7 @@ import (
 type Selection struct {
 	TraceID string // or the beginning of one
 	PodUID  string
-	Pod     string // NAME, NAMESPACE/NAME or KIND/NAME: of the pod, the beginning of that, or of its owner or endpoint
+	Pod     string // NAME or NAMESPACE/NAME: of the pod, the beginning of that, or of its owner or endpoint
 }
 
 // Apply returns the traces that match all of the selection, in their order. A pod of the very name that is asked for
@@ -57,21 +56,18 @@ func (s Selection) isPod(t *Trace) bool {
 }
 
 // beginsPod says whether the pod's name begins with what is asked for, as those of an owner's pods do, or whether that
-// is its endpoint. What stands before a slash is a namespace or the kind of an owner.
+// is its endpoint.
 func (s Selection) beginsPod(t *Trace) bool {
 	namespace, name, ok := strings.Cut(s.Pod, "/")
 	if !ok {
 		name = namespace
 	}
 	f := t.Facts()
-	if ok && f.Namespace != namespace && !ownerKinds.MatchString(namespace) {
+	if ok && f.Namespace != namespace {
 		return false
 	}
 	return name != "" && (strings.HasPrefix(f.Pod, name) || f.Endpoint == name)
 }
-
-// ownerKinds are kinds of owners as kubectl takes them: deploy/NAME.
-var ownerKinds = regexp.MustCompile(`^(?i)(pods?|po|deploy(ments?)?|rs|replicasets?|sts|statefulsets?|ds|daemonsets?|jobs?|lws|leaderworkersets?)(\..*)?$`)
 
 // Pods are the pods of the traces, NAMESPACE/NAME, the newest first, each once.
 func Pods(traces []*Trace) (pods []string) {

@@ -28,6 +28,9 @@ var tableColumns = []column{
 	{title: "POD", text: (*Trace).podName, style: always(plain)},
 }
 
+// spareColumns are left out where there is no room, in this order.
+var spareColumns = []string{"TRACE", "SLOWEST PHASE", "STARTED (UTC)", ""}
+
 func always(s style) func(*Trace) style { return func(*Trace) style { return s } }
 
 // Table lists traces, one a line, and marks the one that is drawn, if any. Where names don't fit beside the rest, they
@@ -41,7 +44,12 @@ func Table(traces []*Trace, drawn *Trace, o Options) string {
 	below := shorten(columns, o.width()) > 0
 	if below {
 		columns = measureColumns(shown)
-		shorten(columns[:len(columns)-1], o.width())
+		for _, spare := range spareColumns {
+			if shorten(columns[:len(columns)-1], o.width()) <= 0 {
+				break
+			}
+			columns = slices.DeleteFunc(columns, func(c column) bool { return c.title == spare })
+		}
 	}
 	var out strings.Builder
 	tableLine(columns, "  ", below, func(c column) segment { return segment{c.title, dim} }, &out, o)

@@ -225,7 +225,6 @@ func TestSelections(t *testing.T) {
 		"the beginning of two pods' names":        {Selection{Pod: "llama-3-1-8b"}, 2},
 		"that in their namespace":                 {Selection{Pod: "models/llama-3-1-8b"}, 2},
 		"that in another namespace":               {Selection{Pod: "other/llama-3-1-8b"}, 0},
-		"a Deployment":                            {Selection{Pod: "deploy/mixtral-8x7b"}, 1},
 		"an endpoint":                             {Selection{Pod: "llama-3-1-8b-instruct"}, 2},
 		"an end of a name":                        {Selection{Pod: "x2x7k"}, 0},
 		"a UID and a name that don't go together": {Selection{PodUID: uid, Pod: "mixtral-8x7b-5d8f7c9b6-qqq4z"}, 0},

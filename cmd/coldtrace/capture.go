@@ -40,8 +40,11 @@ for the time given with --for. That tells of starts that failed, of deleted pods
 and of removed scheduling gates what is gone afterwards.`,
 		Example: `  coldtrace capture -n models --logs -o starts.yaml
   coldtrace capture -n models -l app=llama --for 10m -o starts.yaml`,
-		Args: cobra.NoArgs,
+		Args: nothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if duration < 0 {
+				return fmt.Errorf("--for %s: want %s", duration, wanted["duration"])
+			}
 			flags := genericclioptions.NewConfigFlags(true)
 			flags.KubeConfig, flags.Context, flags.Namespace = &kubeconfig, &contextName, &opts.Namespace
 			client, namespace, err := connect(flags)
@@ -88,7 +91,7 @@ func writeCapture(ctx context.Context, stdout io.Writer, client kubernetes.Inter
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
-		return fmt.Errorf("create capture: %w", err)
+		return fmt.Errorf("-o %s: %w", path, unopened(path, err))
 	}
 	if err := capture.Write(ctx, client, opts, f); err != nil {
 		f.Close()

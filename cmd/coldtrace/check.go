@@ -43,7 +43,7 @@ func newCheckCommand() *cobra.Command {
 policy is in force, one admission through the Service, one span to the OTLP
 endpoint. With --webhook=false only the span is sent, from wherever it runs.`,
 		Example: `  coldtrace check --webhook=false --policy policy.yaml`,
-		Args:    cobra.NoArgs,
+		Args:    nothing,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return check(cmd.Context(), cmd.OutOrStdout(), o) },
 	}
 	f := cmd.Flags()

@@ -44,7 +44,6 @@ each give no interval, three of each no certainty.`,
   coldtrace compare --by image_tag v0.11.2 v0.12.0 traces.jsonl
   coldtrace compare --by image_tag v0.11.2 v0.12.0 deploy/llama -n models \
     --fail-above model_load=20%`,
-		Args: cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			boundGarbage(gcReport)
 			return runCompare(cmd, args, flags)
@@ -82,8 +81,29 @@ func runCompare(cmd *cobra.Command, args []string, flags compareFlags) error {
 	return errors.Join(err, c.Check(limits))
 }
 
+// compared says what is missing, or too much, of what is to be compared.
+func (flags *compareFlags) compared(args []string) error {
+	const either = "coldtrace compare BEFORE AFTER, or coldtrace compare --by image_tag V1 V2"
+	switch {
+	case flags.by != "" && report.Groupable(flags.by) != nil:
+		return report.Groupable(flags.by) //nolint:wrapcheck // says what is wrong with the flag
+	case flags.by != "" && len(args) < 2:
+		return fmt.Errorf("name two values of %s before the sources: coldtrace compare --by %s V1 V2 [SOURCE]…", flags.by, flags.by)
+	case flags.by == "" && len(args) == 0:
+		return errors.New("name what to compare: " + either + " [SOURCE]…")
+	case flags.by == "" && len(args) == 1:
+		return fmt.Errorf("%s is one source, and there is nothing to compare it with: %s %s", args[0], either, args[0])
+	case flags.by == "" && len(args) > 2:
+		return fmt.Errorf("these are %d sources, and two can be compared: %s [SOURCE]…", len(args), either)
+	}
+	return nil
+}
+
 // twoGroups are the starts of two sources, or of two groups of the same.
 func twoGroups(cmd *cobra.Command, args []string, flags compareFlags) (before, after report.Group, err error) {
+	if err := flags.compared(args); err != nil {
+		return before, after, err
+	}
 	sources := args
 	if flags.by != "" {
 		sources = args[2:]
@@ -92,9 +112,6 @@ func twoGroups(cmd *cobra.Command, args []string, flags compareFlags) (before, a
 		return before, after, err
 	}
 	if flags.by == "" {
-		if len(args) != 2 {
-			return before, after, errors.New("give two sources, or --by and two values")
-		}
 		for i, g := range []*report.Group{&before, &after} {
 			starts, err := readStarts(cmd, args[i:i+1], &flags.source, false)
 			if err != nil || len(starts) == 0 {
@@ -103,9 +120,6 @@ func twoGroups(cmd *cobra.Command, args []string, flags compareFlags) (before, a
 			*g = report.NewGroup(args[i], starts)
 		}
 		return before, after, nil
-	}
-	if err := report.Groupable(flags.by); err != nil {
-		return before, after, err //nolint:wrapcheck // says what is wrong with the flag
 	}
 	starts, err := readStarts(cmd, sources, &flags.source, false)
 	if err != nil || len(starts) == 0 {

@@ -3,23 +3,12 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/coldtrace/coldtrace/dashboard"
 )
-
-// one argument is wanted; of none, or several, it says which.
-func one(wanted string, and cobra.PositionalArgs) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) != 1 {
-			return errors.New(wanted)
-		}
-		return and(cmd, args)
-	}
-}
 
 func newDashboardCommand() *cobra.Command {
 	renderers := map[string]func() ([]byte, error){"grafana": dashboard.Grafana, "datadog": dashboard.Datadog}
@@ -32,7 +21,7 @@ chosen there), or for Datadog's API.
 docs/dashboards.md says how the metrics get there.`,
 		Example: `  coldtrace dashboard grafana > coldtrace.json
   coldtrace dashboard datadog > coldtrace.json`,
-		Args:      one("name a dashboard: grafana or datadog", cobra.OnlyValidArgs),
+		Args:      one("name a dashboard: grafana or datadog", "grafana", "datadog"),
 		ValidArgs: []string{"grafana", "datadog"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			text, err := renderers[args[0]]()

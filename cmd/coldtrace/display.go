@@ -31,7 +31,7 @@ func (d *display) displayFlags(cmd *cobra.Command) {
 }
 
 func (d *display) widthFlag(cmd *cobra.Command) {
-	cmd.Flags().Var(&d.width, "width", "columns to draw on (default: the terminal's)")
+	cmd.Flags().Var(&d.width, "width", "columns to draw on (default: the terminal's, else $COLUMNS)")
 }
 
 // columns are those for what is read rather than drawn.
@@ -45,7 +45,7 @@ type columns int
 func (c *columns) Set(text string) error {
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 0 {
-		return errors.New("want a number of columns, such as 120")
+		return errors.New(wanted[columnsType])
 	}
 	*c = columns(n)
 	return nil
@@ -53,23 +53,22 @@ func (c *columns) Set(text string) error {
 
 func (c *columns) String() string { return strconv.Itoa(int(*c)) }
 
-func (c *columns) Type() string { return "int" }
+func (c *columns) Type() string { return columnsType }
+
+const columnsType = "columns"
 
 // terminal is how to draw on out: in colours and as wide as the terminal is, if it is one.
 func (d display) terminal(out io.Writer) trace.Options {
 	o := trace.Options{Width: int(d.width), ASCII: d.ascii}
-	file, ok := out.(*os.File)
-	if !ok || !term.IsTerminal(int(file.Fd())) {
-		return o
-	}
-	_, noColour := os.LookupEnv("NO_COLOR")
-	o.Colour = !d.noColour && !noColour && os.Getenv("TERM") != "dumb"
-	if o.Width == 0 {
-		if width, _, err := term.GetSize(int(file.Fd())); err == nil && width > 0 {
-			o.Width = width
-		} else if width, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil {
-			o.Width = width
+	if file, ok := out.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+		_, noColour := os.LookupEnv("NO_COLOR")
+		o.Colour = !d.noColour && !noColour && os.Getenv("TERM") != "dumb"
+		if width, _, err := term.GetSize(int(file.Fd())); err == nil {
+			o.Width = cmp.Or(o.Width, width)
 		}
+	}
+	if width, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && width > 0 { // else a shell does not export it
+		o.Width = cmp.Or(o.Width, width)
 	}
 	return o
 }
@@ -82,7 +81,7 @@ func writePage(out io.Writer, file string, page []byte) (done bool, err error) {
 		err = os.WriteFile(file, page, 0o644) //nolint:gosec // a report, to be opened by others too
 	}
 	if err != nil {
-		return false, fmt.Errorf("write HTML page: %w", err)
+		return false, fmt.Errorf("--html %s: %w", file, unopened(file, err))
 	}
 	return file == "-", nil
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -14,6 +15,7 @@ import (
 	"github.com/coldtrace/coldtrace/config"
 	"github.com/coldtrace/coldtrace/inject"
 	"github.com/coldtrace/coldtrace/inject/explain"
+	"github.com/coldtrace/coldtrace/webhook"
 )
 
 func newExplainCommand() *cobra.Command {
@@ -74,12 +76,32 @@ func (o *dryRun) explain(ctx context.Context, w *prose, t podTemplate, m manifes
 		w.gap()
 	}
 	title := m.Kind + " " + cmp.Or(t.pod.Metadata.Name, t.pod.Metadata.GenerateName, m.Name)
-	o.explainRules(ctx, w, strings.TrimSpace(title), req)
+	o.explainRules(ctx, w, strings.TrimSpace(title), req, m)
 	if live {
 		hash := inject.Selected(req).Settings.TraceID
 		w.gap()
 		w.hang("  ", "Trace "+hash.TraceID(t.pod.Metadata.UID).String()+" (docs/find-a-trace.md says where to look)")
 	}
+}
+
+// assumed is what is taken for granted of a manifest, and a cluster would tell.
+func (o *dryRun) assumed(req inject.Request, m manifest, ops []inject.Operation) (texts []string) {
+	if len(o.files) == 0 {
+		return nil
+	}
+	policy, namespace := "the built-in policy", "a namespace"
+	if o.policyFile != "" {
+		policy = "the policy in " + o.policyFile
+	}
+	if req.Namespace != "" {
+		namespace = "namespace " + req.Namespace
+	}
+	texts = append(texts, fmt.Sprintf("Assumed: %s; %s, labelled %s=%s.", policy, namespace, webhook.NamespaceLabel, webhook.NamespaceValue))
+	bare := (m.Kind == "Pod" || m.Kind == "List") && req.Pod.Metadata.Controller() == nil
+	if bare && slices.ContainsFunc(ops, func(op inject.Operation) bool { return strings.Contains(op.Path, "/command") }) {
+		texts = append(texts, "It has no owner, so all of this is of a pod that is created. If it is applied (kubectl apply, Helm) it keeps its command and gets no wrapper: "+string(inject.ReasonApplied)+".")
+	}
+	return texts
 }
 
 // explainStatus prints the decision that was made when the pod was created.
@@ -94,10 +116,13 @@ func explainStatus(w *prose, status string) {
 }
 
 // explainRules prints for each rule what it saw, what it decided, and what to do about it.
-func (o *dryRun) explainRules(ctx context.Context, w *prose, title string, req inject.Request) {
+func (o *dryRun) explainRules(ctx context.Context, w *prose, title string, req inject.Request, m manifest) {
 	asked := o.lookup(ctx, &req)
 	ops, decision := inject.Pod(req)
 	w.hang("", title+": "+string(decision.Outcome))
+	for _, text := range o.assumed(req, m, ops) {
+		w.hang("  ", text)
+	}
 	w.gap()
 	w.row("RULE", "SAW → DECIDED")
 	for _, r := range explain.Rules(req, ops, &decision) {

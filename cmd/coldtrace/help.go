@@ -24,6 +24,7 @@ func fitHelp(root *cobra.Command) {
 	root.SetUsageTemplate(strings.NewReplacer(
 		".LocalFlags.FlagUsages | trimTrailingWhitespaces", ".LocalFlags | flagsApart",
 		"for more information about a command", "for more about a command",
+		"{{if .Runnable}}", "{{if and .Runnable .HasParent}}", // without a command nothing is run
 	).Replace(root.UsageTemplate()))
 }
 

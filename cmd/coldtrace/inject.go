@@ -64,6 +64,11 @@ func (o *dryRun) decide(t podTemplate, m manifest, policy *config.Policy) inject
 // policy is the file's, or the default with a wrapper image and an endpoint, so that there is something to show.
 func (o *dryRun) policy() (*config.Policy, error) {
 	if o.policyFile != "" {
+		f, err := open(o.policyFile)
+		if err != nil {
+			return nil, fmt.Errorf("--policy: %w", err)
+		}
+		f.Close()
 		store, err := config.Open(o.policyFile)
 		if err != nil {
 			return nil, err
@@ -161,16 +166,11 @@ func (o *dryRun) read(cmd *cobra.Command, w *prose, names []string) (*config.Pol
 func (o *dryRun) fetch(ctx context.Context, w *prose, names []string) ([]manifest, error) {
 	client, namespace, err := connect(o.config)
 	if err != nil {
-		return nil, err
+		return nil, takenForPods(names, err)
 	}
 	objects, err := cluster.Objects(o.config, namespace, names)
 	if err != nil {
-		for _, named := range names {
-			if kind, name, ok := strings.Cut(named, "/"); ok && strings.Contains(err.Error(), fmt.Sprintf("have a resource type %q", kind)) {
-				return nil, errors.New("there is " + noKind(kind, name))
-			}
-		}
-		return nil, nextStep(err, namespace)
+		return nil, nextStep(takenForPods(names, err), namespace)
 	}
 	in, err := client.CoreV1().Namespaces().Get(ctx, namespace, metav1.GetOptions{})
 	if err != nil {

@@ -99,12 +99,12 @@ func TestBadInputIsAnErrorThatSaysWhatToDo(t *testing.T) {
 		args        []string
 	}{
 		"no file":               {newInjectCommand(), "", "name a manifest with -f", nil},
-		"a missing file":        {newInjectCommand(), "", "no such file", []string{"-f", "/does/not/exist"}},
+		"a missing file":        {newInjectCommand(), "", "there is no ", []string{"-f", "/does/not/exist"}},
 		"an empty file":         {newInjectCommand(), "", "holds no object", []string{"-f", "-"}},
 		"not YAML":              {newInjectCommand(), "a: [", "document 1", []string{"-f", "-"}},
 		"a list, not a pod":     {newInjectCommand(), "- a\n", "document 1", []string{"-f", "-"}},
 		"a pod of a wrong type": {newInjectCommand(), "kind: Pod\nspec: {containers: 3}\n", "decode pod", []string{"-f", "-"}},
-		"a bad policy":          {newExplainCommand(), "kind: Pod\n", "no such file", []string{"-f", "-", "--policy", "/does/not/exist"}},
+		"a bad policy":          {newExplainCommand(), "kind: Pod\n", "there is no ", []string{"-f", "-", "--policy", "/does/not/exist"}},
 		"a file without -f":     {newExplainCommand(), "", "inject_test.go is a file: give it with -f inject_test.go", []string{"inject_test.go"}},
 		"nothing to explain":    {newExplainCommand(), "kind: ConfigMap\n", "holds no pod", []string{"-f", "-"}},
 		"a pod and a file":      {newExplainCommand(), "", "not both", []string{"-f", "-", "a-pod"}},
@@ -121,8 +121,8 @@ func TestBadInputIsAnErrorThatSaysWhatToDo(t *testing.T) {
 // A manifest that the API server would refuse is broken. Whether its pod has a GPU is the second question.
 func TestAManifestThatIsNoPodIsSaidToBeBroken(t *testing.T) {
 	for name, c := range map[string]struct{ manifest, want string }{
-		"broken YAML":                            {"kind: Pod\nmetadata:\n  name: x\n spec: {}\n", "document 1 of - is broken: yaml: line 3"},
-		"a tab":                                  {"kind: Pod\nspec:\n\tcontainers: []\n", "document 1 of - is broken: yaml: line"},
+		"broken YAML":                            {"kind: Pod\nmetadata:\n  name: x\n spec: {}\n", "document 1 of - is broken: no YAML: line 3"},
+		"a tab":                                  {"kind: Pod\nspec:\n\tcontainers: []\n", "document 1 of - is broken: no YAML: line"},
 		"the second document":                    {"kind: ConfigMap\n---\nkind: Pod\n", `document 2 of - is broken: decode pod of Pod ""`},
 		"no spec":                                {"kind: Pod\nmetadata: {name: p}\n", "it has no containers, which stand in spec.containers"},
 		"no containers":                          {"kind: Pod\nmetadata: {name: p}\nspec: {containers: []}\n", "it has no containers"},

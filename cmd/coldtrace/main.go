@@ -49,7 +49,10 @@ func newRootCommand() *cobra.Command {
   coldtrace explain -f endpoint.yaml`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Args:          cobra.ArbitraryArgs, // so that no command is RunE's to tell
+		RunE:          noCommand,
 	}
+	root.SetFlagErrorFunc(mistyped)
 	root.AddCommand(
 		newPhasesCommand(),
 		newTraceCommand(),
@@ -69,6 +72,22 @@ func newRootCommand() *cobra.Command {
 	return root
 }
 
+// noCommand is what is run where no command is called for.
+func noCommand(root *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return root.Help() //nolint:wrapcheck // of standard output
+	}
+	var names []string
+	for _, c := range root.Commands() {
+		names = append(names, c.Name())
+	}
+	meant := isMeant("", args[0], "", names)
+	if isFile(args[0]) || strings.Contains(args[0], "/") {
+		meant = "; is coldtrace trace " + args[0] + " meant?"
+	}
+	return fmt.Errorf("there is no command %q%s; coldtrace --help lists those that there are", args[0], meant)
+}
+
 // typedAs makes usage texts say what was typed: the same file is kubectl's plugin if it is called kubectl-coldtrace.
 func typedAs(program string) map[string]string {
 	if strings.HasPrefix(filepath.Base(program), "kubectl-") {
@@ -82,7 +101,7 @@ func newVersionCommand() *cobra.Command {
 		Use:     "version",
 		Short:   "Print the version, the commit and its date",
 		Example: `  coldtrace version`,
-		Args:    cobra.NoArgs,
+		Args:    nothing,
 		Run: func(cmd *cobra.Command, _ []string) {
 			fmt.Fprintln(cmd.OutOrStdout(), version)
 			if info, ok := debug.ReadBuildInfo(); ok {

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"strconv"
 	"strings"
 
@@ -58,9 +57,9 @@ var templatePaths = map[string][][]string{
 func readManifests(path string, stdin io.Reader) ([]manifest, error) {
 	in := stdin
 	if path != "-" {
-		f, err := os.Open(path)
+		f, err := open(path)
 		if err != nil {
-			return nil, fmt.Errorf("read manifest: %w", err)
+			return nil, err
 		}
 		defer f.Close()
 		in = f
@@ -77,7 +76,7 @@ func readManifests(path string, stdin io.Reader) ([]manifest, error) {
 		}
 		raw, err := yaml.YAMLToJSON(doc)
 		if err != nil {
-			return nil, fmt.Errorf("document %d of %s is broken: %w", n, path, err)
+			return nil, fmt.Errorf("document %d of %s is broken: %w", n, path, slip(nil, err))
 		}
 		if bytes.Equal(raw, []byte("null")) {
 			continue // only comments

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -41,14 +40,14 @@ recipes that the wrapper uses in the container, and prints the phases, figures
 and outcome it finds. Times are those in the lines.`,
 		Example: `  coldtrace phases engine.log
   kubectl logs -n models deploy/llama --timestamps | coldtrace phases - --json`,
-		Args: one("name a log of an engine, or - for standard input: coldtrace phases LOG", cobra.ArbitraryArgs),
+		Args: one("name a log of an engine, or - for standard input: coldtrace phases LOG"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			boundHeap(heapPhases)
 			in := cmd.InOrStdin()
 			if args[0] != "-" {
-				f, err := os.Open(args[0])
+				f, err := open(args[0])
 				if err != nil {
-					return fmt.Errorf("open log: %w", err)
+					return err
 				}
 				defer f.Close()
 				in = f

@@ -53,7 +53,6 @@ counts as 0 s.`,
 	f.BoolVar(&flags.json, "json", false, "write JSON")
 	f.BoolVar(&flags.csv, "csv", false, "write CSV: a line for the total and each phase of each group")
 	f.StringVar(&flags.html, "html", "", "also write a page with plots and each start's waterfall to this file (\"-\": to standard output, instead)")
-	cmd.MarkFlagsMutuallyExclusive("json", "csv")
 	return cmd
 }
 
@@ -66,6 +65,9 @@ func groupingFlag(cmd *cobra.Command, by *string, usual, usage string) {
 func runReport(cmd *cobra.Command, args []string, flags reportFlags) error {
 	if err := report.Groupable(flags.by); err != nil {
 		return err //nolint:wrapcheck // says what is wrong with the flag
+	}
+	if flags.json && flags.csv {
+		return errors.New("--json and --csv both write to standard output: give one of them")
 	}
 	if flags.html == "-" && (flags.json || flags.csv) {
 		return errors.New("--html - writes to standard output, as --json and --csv do: name a file for the page")
@@ -111,5 +113,5 @@ func noStarts(readErr error) error {
 	if readErr != nil {
 		return readErr
 	}
-	return errors.New("there are no starts in the input")
+	return errors.New("there are no starts of pods in the input; coldtrace trace --help says what can be read")
 }

@@ -72,10 +72,10 @@ func TestReportSaysWhatItCannotDo(t *testing.T) {
 	}{
 		"an unknown group":          {newReportCommand(), []string{reportFixtures + "before.jsonl", "--by", "colour"}, `starts can't be grouped by "colour"`},
 		"a page and JSON at once":   {newReportCommand(), []string{reportFixtures + "before.jsonl", "--html", "-", "--json"}, "name a file for the page"},
-		"no such file":              {newReportCommand(), []string{"./not-there.jsonl"}, "no such file"},
-		"no start in it":            {newReportCommand(), []string{"-"}, "there are no starts in the input"},
-		"one source to compare":     {newCompareCommand(), []string{reportFixtures + "before.jsonl"}, "requires at least 2 arg(s)"},
-		"three":                     {newCompareCommand(), []string{"a.jsonl", "b.jsonl", "c.jsonl"}, "give two sources"},
+		"no such file":              {newReportCommand(), []string{"./not-there.jsonl"}, "there is no file ./not-there.jsonl"},
+		"no start in it":            {newReportCommand(), []string{"-"}, "there are no starts of pods in the input"},
+		"one source to compare":     {newCompareCommand(), []string{reportFixtures + "before.jsonl"}, "is one source, and there is nothing to compare it with"},
+		"three":                     {newCompareCommand(), []string{"a.jsonl", "b.jsonl", "c.jsonl"}, "these are 3 sources"},
 		"a limit that is none":      {newCompareCommand(), []string{"a.jsonl", "b.jsonl", "--fail-above", "ten"}, "--fail-above ten: want a percentage"},
 		"a limit of no phase":       {newCompareCommand(), []string{"a.jsonl", "b.jsonl", "--fail-above", "=5%"}, "--fail-above =5%: want a percentage"},
 		"a limit that is no number": {newCompareCommand(), []string{"a.jsonl", "b.jsonl", "--fail-above", "NaN%"}, "--fail-above NaN%: want a percentage"},
@@ -83,7 +83,7 @@ func TestReportSaysWhatItCannotDo(t *testing.T) {
 		"a value in place of none":  {newCompareCommand(), []string{"--by", "region", "eu", "(no region)", reportFixtures + "before.jsonl"}, `no start has region "eu"; there are: (no region)`},
 		"a value that nobody has":   {newCompareCommand(), []string{"--by", "image_tag", "v0.11.2", "v9", reportFixtures + "before.jsonl"}, `no start has image_tag "v9"; there are: v0.11.2`},
 		"a file that is not there":  {newCompareCommand(), []string{reportFixtures + "before.jsonl", "./not-there.jsonl"}, "not-there.jsonl"},
-		"a file without any starts": {newCompareCommand(), []string{reportFixtures + "before.jsonl", "-"}, "-: there are no starts in the input"},
+		"a file without any starts": {newCompareCommand(), []string{reportFixtures + "before.jsonl", "-"}, "-: there are no starts of pods in the input"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if out, err := execute(t, c.cmd, c.args...); err == nil || !strings.Contains(err.Error(), c.want) {

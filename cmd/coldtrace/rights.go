@@ -5,9 +5,11 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -37,6 +39,12 @@ var rights = []right{
 	grant("", []string{"get"}, "what happened in the container", false, "pods/log"),
 	grant("apps", []string{"get"}, "pods by their owner: deploy/NAME", false, "deployments", "replicasets", "statefulsets", "daemonsets"),
 	grant("batch", []string{"get"}, "pods by their owner: job/NAME", false, "jobs"),
+	grant("", []string{"get"}, "pods by svc/NAME, rc/NAME", false, "services", "replicationcontrollers"),
+	grant("leaderworkerset.x-k8s.io", []string{"get"}, "pods by lws/NAME", false, "leaderworkersets"),
+	grant("serving.kserve.io", []string{"get"}, "pods by isvc/NAME", false, "inferenceservices"),
+	grant("ray.io", []string{"get"}, "pods by raycluster/NAME", false, "rayclusters"),
+	grant("jobset.x-k8s.io", []string{"get"}, "pods by jobset/NAME", false, "jobsets"),
+	grant("grove.io", []string{"get"}, "pods by pcsg/NAME", false, "podcliquescalinggroups"),
 	grant("", []string{"get"}, "the GPU's type, where the pod does not say it", true, "nodes"),
 }
 
@@ -57,10 +65,16 @@ names. That is a question (a SelfSubjectAccessReview), and the only request of
 coldtrace's that is no get, list or watch.`,
 		Example: `  coldtrace rights -n models --bind jane | kubectl apply -f -
   coldtrace rights -n models --check --as jane`,
-		Args: cobra.NoArgs,
+		Args: nothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if wrong := validation.IsDNS1123Label(*from.config.Namespace); *from.config.Namespace != "" && len(wrong) > 0 {
 				return fmt.Errorf("--namespace %q can't be one: %s", *from.config.Namespace, strings.Join(wrong, "; "))
+			}
+			if bind := cmd.Flags().Lookup("bind"); bind.Changed && user == "" {
+				return errors.New("--bind is empty: want the name of a user, as kubectl auth whoami prints it")
+			}
+			if check && user != "" {
+				return errors.New("--check asks which rights are there, and --bind makes some: give one of them")
 			}
 			if !check {
 				return printRights(cmd.OutOrStdout(), *from.config.Namespace, user)
@@ -94,10 +108,11 @@ func printRights(w io.Writer, namespace, user string) error {
 	docs := []any{role, wide}
 	if user != "" {
 		subjects := []rbacv1.Subject{{Kind: "User", APIGroup: "rbac.authorization.k8s.io", Name: user}}
+		name := bindingName(user)
 		docs = append(docs,
-			rbacv1.RoleBinding{TypeMeta: metav1.TypeMeta{APIVersion: role.APIVersion, Kind: "RoleBinding"}, ObjectMeta: role.ObjectMeta, Subjects: subjects,
+			rbacv1.RoleBinding{TypeMeta: metav1.TypeMeta{APIVersion: role.APIVersion, Kind: "RoleBinding"}, ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace}, Subjects: subjects,
 				RoleRef: rbacv1.RoleRef{APIGroup: "rbac.authorization.k8s.io", Kind: "Role", Name: rightsName}},
-			rbacv1.ClusterRoleBinding{TypeMeta: metav1.TypeMeta{APIVersion: role.APIVersion, Kind: "ClusterRoleBinding"}, ObjectMeta: wide.ObjectMeta, Subjects: subjects,
+			rbacv1.ClusterRoleBinding{TypeMeta: metav1.TypeMeta{APIVersion: role.APIVersion, Kind: "ClusterRoleBinding"}, ObjectMeta: metav1.ObjectMeta{Name: name}, Subjects: subjects,
 				RoleRef: rbacv1.RoleRef{APIGroup: "rbac.authorization.k8s.io", Kind: "ClusterRole", Name: rightsName}})
 	}
 	for i, doc := range docs {
@@ -113,6 +128,19 @@ func printRights(w io.Writer, namespace, user string) error {
 		}
 	}
 	return nil
+}
+
+// notInNames are what the name of an object has none of.
+var notInNames = regexp.MustCompile(`[^a-z0-9.-]+`)
+
+// bindingName is one user's, so that to bind another takes nobody's rights away. Of users whose names look alike, such as a@x and
+// a-x, it differs by what follows from the whole.
+func bindingName(user string) string {
+	plain := strings.Trim(notInNames.ReplaceAllString(strings.ToLower(user), "-"), "-.")
+	if plain != user {
+		plain = fmt.Sprintf("%.40s-%.4x", plain, sha256.Sum256([]byte(user)))
+	}
+	return rightsName + "-" + strings.TrimPrefix(plain, "-")
 }
 
 // errRights is returned where one is missing; which one is said already.

@@ -35,7 +35,7 @@ and in the collector, which does. Every attempt of a call is a trace.`,
   # The same load with the chart's traceVolume.enabled.
   coldtrace sampling --tasks 2500 --poll-interval 3s --failing 10 --attempts 9 \
     --requests 50 --keep 10 --keep-polls 0`,
-		Args: cobra.NoArgs,
+		Args: nothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			// What is not said of polls is what is said of all.
 			if !cmd.Flags().Changed("root-polls") {

@@ -57,7 +57,7 @@ func newServeCommand() *cobra.Command {
 		Long: `Runs the admission webhook and the watcher, as the chart does in a cluster. With
 --webhook=false it only watches, wherever it runs.`,
 		Example: `  coldtrace serve --webhook=false --namespace coldtrace --policy policy.yaml`,
-		Args:    cobra.NoArgs,
+		Args:    nothing,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), o, cmd.Flags()) },
 	}
 	d := certificate.DefaultTimes()

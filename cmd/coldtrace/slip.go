@@ -10,6 +10,8 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/resource"
 )
@@ -19,10 +21,18 @@ var kindsOfValue = map[reflect.Kind]string{
 	reflect.String: "a text", reflect.Slice: "a list", reflect.Map: "an object", reflect.Struct: "an object", reflect.Bool: "true or false",
 }
 
+// gosWords are what parsers put before what they say.
+var gosWords = strings.NewReplacer("error unmarshaling JSON: ", "", "while decoding JSON: ", "", "error converting YAML to JSON: yaml: ", "no YAML: ", "json: unknown field", "there is no field", "yaml: ", "no YAML: ")
+
 // slip says what is wrong in a manifest in the words of whoever wrote it: "metadata.labels: a number, where a text belongs".
 func slip(raw []byte, err error) error {
-	var wrong *json.UnmarshalTypeError
+	var (
+		wrong  *json.UnmarshalTypeError
+		noTime *time.ParseError
+	)
 	switch {
+	case errors.As(err, &noTime):
+		return fmt.Errorf("%s is no time, as \"2026-03-01T10:00:00Z\" is", noTime.Value)
 	case errors.Is(err, resource.ErrFormatWrong):
 		var object any
 		if json.Unmarshal(raw, &object) == nil {
@@ -36,13 +46,15 @@ func slip(raw []byte, err error) error {
 			belongs = "a number"
 		}
 		is := cmp.Or(map[string]string{"string": "a text", "array": "a list", "object": "an object", "bool": "true or false"}[wrong.Value], "a number")
-		said := fmt.Errorf("%s: %s, where %s belongs", cmp.Or(wrong.Field, "the whole of it"), is, belongs)
+		said := errors.New(gosWords.Replace(strings.Replace(err.Error(), wrong.Error(), fmt.Sprintf("%s: %s, where %s belongs", cmp.Or(wrong.Field, "the whole of it"), is, belongs), 1)))
 		if wrong.Type.Kind() == reflect.String && (is == "a number" || is == "true or false") {
 			return fmt.Errorf("%w: put it in quotes", said)
 		}
 		return said
+	case err == nil:
+		return nil
 	}
-	return err
+	return errors.New(gosWords.Replace(err.Error()))
 }
 
 // noQuantity finds a resource whose amount is none, within what resources stand in.

@@ -66,7 +66,7 @@ func (s *source) split(cmd *cobra.Command, args []string) (files, names []string
 		switch {
 		case arg == "-", isFile(arg) && (!slash || !cluster.IsKind(kind)):
 			files = append(files, arg)
-		case slash && !cluster.IsKind(kind):
+		case slash && !cluster.IsKind(kind) && (isFile(kind) || filepath.Ext(arg) != "" || !kindLike.MatchString(arg)):
 			files = append(files, arg)
 		case s.clusterFlag(cmd) == "" && (i == 0 || len(names) == 0) && slices.Contains([]string{".json", ".jsonl", ".yaml", ".yml", ".ndjson"}, filepath.Ext(arg)):
 			files = append(files, arg)
@@ -113,7 +113,17 @@ func isDefault(flags *genericclioptions.ConfigFlags, cfg *rest.Config) bool {
 
 // takenForPods says why something was looked for in a cluster.
 func takenForPods(names []string, err error) error {
-	if len(names) == 0 || strings.Contains(names[0], "/") || !errors.Is(err, errNoKubeconfig) {
+	if len(names) == 0 {
+		return err
+	}
+	unknown := errors.Is(err, errNoKubeconfig)
+	for _, name := range names {
+		kind, _, ok := strings.Cut(name, "/")
+		if ok && !cluster.IsKind(kind) && (unknown || strings.Contains(err.Error(), fmt.Sprintf("have a resource type %q", kind))) {
+			return fmt.Errorf("there is no file %s, and %w", name, noKind(name))
+		}
+	}
+	if strings.Contains(names[0], "/") || !unknown {
 		return err
 	}
 	return fmt.Errorf("there is no file %s, so it was taken for a pod; and %w", names[0], err)
@@ -130,7 +140,7 @@ func (s *source) pods(ctx context.Context, names []string) ([]corev1.Pod, error)
 		Names: names, Selector: s.selector, Namespace: namespace, All: s.all, Since: s.since,
 	}, time.Now())
 	if err != nil {
-		return nil, nextStep(err, namespace)
+		return nil, nextStep(takenForPods(names, err), namespace)
 	}
 	if len(pods) == 0 && s.all {
 		return nil, errors.New("there are no such pods in any namespace")

@@ -3,10 +3,8 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"path/filepath"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -36,6 +34,14 @@ func (s *source) clusterFlag(cmd *cobra.Command) (name string) {
 
 // fits refuses what would be ignored: a flag for pods, where all sources are files.
 func (s *source) fits(cmd *cobra.Command, args []string) error {
+	for _, name := range []string{"since", "timeout", "max-log-bytes"} {
+		if f := cmd.Flags().Lookup(name); f != nil && (strings.HasPrefix(f.Value.String(), "-") || f.Value.String() == "0") {
+			return fmt.Errorf("--%s %s: want %s", name, f.Value, wanted[f.Value.Type()])
+		}
+	}
+	if to, err := url.Parse(s.send); s.send != "" && (err != nil || to.Host == "" || !strings.HasPrefix(to.Scheme, "http")) {
+		return fmt.Errorf("--send %s: want a URL, such as http://localhost:4317", s.send)
+	}
 	files, names := s.split(cmd, args)
 	if flag := s.clusterFlag(cmd); flag != "" && len(files) > 0 && len(names) == 0 {
 		called := "a file"
@@ -65,33 +71,19 @@ func (s *source) recent(spans []*trace.Span, now time.Time) ([]*trace.Span, erro
 	return spans, nil
 }
 
-// kindLike is how the first part of KIND/NAME looks.
-var kindLike = regexp.MustCompile(`^[A-Za-z][A-Za-z.]*$`)
+// kindLike is how KIND/NAME looks.
+var kindLike = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9.-]*/[^/]+$`)
 
-// notAFile says what a file that can't be opened may have been meant to be: deploy/x, with a slip.
-func notAFile(name string, err error) error {
-	kind, rest, slash := strings.Cut(name, "/")
-	if !errors.Is(err, fs.ErrNotExist) || !slash || strings.Contains(rest, "/") || filepath.Ext(rest) != "" || !kindLike.MatchString(kind) {
-		return err
-	}
-	if isFile(kind) {
-		return err // a folder, of which that file is missing
-	}
-	return fmt.Errorf("there is no file %s, and %s", name, noKind(kind, rest))
+// noKind says of KIND/NAME, of which there is no such kind, which one may have been meant, and which there are.
+func noKind(name string) error {
+	kind, rest, _ := strings.Cut(name, "/")
+	return fmt.Errorf("there is no kind %q%s; there are %s", kind, isMeant("", kind, "/"+rest, cluster.KindWords()), cluster.Kinds())
 }
 
-// longKinds are kinds that people spell out, beside cluster.Kinds.
-var longKinds = []string{"deployment", "replicaset", "statefulset", "daemonset", "leaderworkerset", "inferenceservice", "podcliquescalinggroup"}
-
-// noKind says of a word that is no kind of what has pods which one may have been meant, and which there are.
-func noKind(kind, name string) string {
-	text := fmt.Sprintf("no kind %q of what has pods", kind)
-	known := &cobra.Command{SuggestionsMinimumDistance: 1 + len(kind)/6} // which knows how to guess
-	for _, k := range slices.Concat(cluster.Kinds, longKinds) {
-		known.AddCommand(&cobra.Command{Use: k, Run: func(*cobra.Command, []string) {}})
+// withoutKind is what --pod takes for a start of an owner's pods, whose names begin with its name.
+func withoutKind(pod string) string {
+	if kind, name, ok := strings.Cut(pod, "/"); ok && cluster.IsKind(kind) {
+		return name
 	}
-	if meant := known.SuggestionsFor(kind); len(meant) > 0 {
-		text += fmt.Sprintf("; is %s/%s meant?", meant[0], name)
-	}
-	return text + "; there are " + strings.Join(cluster.Kinds, ", ")
+	return pod
 }

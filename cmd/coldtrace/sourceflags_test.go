@@ -6,8 +6,10 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/binary"
+	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -88,24 +90,67 @@ func TestPackedFilesAreRead(t *testing.T) {
 func TestWhatIsMeantIsSaid(t *testing.T) {
 	t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "none"))
 	t.Setenv("HOME", t.TempDir())
+	policy := filepath.Join(t.TempDir(), "policy.yaml")
+	must(t, os.WriteFile(policy, []byte("otlp: here\ncolour: red\n"), 0o600))
 	for name, c := range map[string]struct {
 		args, want []string
 	}{
 		"a file that is not there":       {[]string{"trace", "nosuchfile"}, []string{"there is no file nosuchfile, so it was taken for a pod; and there is no kubeconfig"}},
 		"a file to compare that isn't":   {[]string{"compare", "nosuchfile", "other"}, []string{"there is no file nosuchfile, so it was taken for a pod; and there is no kubeconfig"}},
 		"pods without a cluster":         {[]string{"report"}, []string{"there is no kubeconfig", "/none, where no cluster is named"}},
-		"a kind with a slip":             {[]string{"trace", "depoy/x"}, []string{"there is no file depoy/x", `no kind "depoy"`, "is deploy/x meant?", "deploy, rs, sts"}},
+		"a kind with a slip":             {[]string{"trace", "depoy/x"}, []string{"there is no file depoy/x", `no kind "depoy"`, "is deploy/x meant?", "deploy (deployment), rs (replicaset), sts"}},
 		"a kind that is cut short":       {[]string{"trace", "dep/x"}, []string{`no kind "dep"`, "is deploy/x meant?"}},
-		"a kind without pods":            {[]string{"trace", "configmap/x"}, []string{`no kind "configmap" of what has pods; there are pod`}},
-		"a file in a folder":             {[]string{"trace", "testdata/x"}, []string{"no such file"}},
+		"a kind without pods":            {[]string{"trace", "configmap/x"}, []string{`no kind "configmap"; there are pod`}},
+		"a file in a folder":             {[]string{"trace", "testdata/x"}, []string{"there is no file testdata/x"}},
 		"the log of an engine to trace":  {[]string{"trace", fixtures + "vllm-0.19.0.log"}, []string{"coldtrace phases reads it"}},
 		"traces to phases":               {[]string{"phases", traceFixtures + "ready.jsonl"}, []string{"coldtrace trace reads it"}},
 		"a capture to phases":            {[]string{"phases", "../../capture/testdata/plain.yaml"}, []string{"coldtrace trace reads it"}},
 		"phases of nothing":              {[]string{"phases"}, []string{"name a log of an engine"}},
 		"phases of an unknown engine":    {[]string{"phases", "--engine", "foo", fixtures + "vllm-0.19.0.log"}, []string{`unknown engine "foo"; there are: `, "vllm", "sglang"}},
 		"no dashboard":                   {[]string{"dashboard"}, []string{"grafana or datadog"}},
+		"a kind of kubectl's":            {[]string{"trace", "deployment.apps/x"}, []string{"there is no kubeconfig"}},
+		"a kind with its version":        {[]string{"trace", "statefulsets.v1.apps/x"}, []string{"there is no kubeconfig"}},
+		"a kind of few letters":          {[]string{"report", "po/x"}, []string{"there is no kubeconfig"}},
+		"explain a kind cut short":       {[]string{"explain", "dep/x"}, []string{`no kind "dep"`, "is deploy/x meant?"}},
+		"explain a file without -f":      {[]string{"explain", "nosuch.yaml"}, []string{"there is no file nosuch.yaml, so it was taken for a pod; and there is no kubeconfig"}},
 		"a width that is no number":      {[]string{"trace", "--width", "abc", "-"}, []string{"want a number of columns"}},
 		"a negative width":               {[]string{"report", "--width", "-3", "-"}, []string{"want a number of columns"}},
+		"a command with a slip":          {[]string{"trcae", "x"}, []string{`no command "trcae"; is trace meant?; coldtrace --help lists`}},
+		"a file and no command":          {[]string{"testdata"}, []string{"is coldtrace trace testdata meant?"}},
+		"a deployment and no command":    {[]string{"deploy/x"}, []string{"is coldtrace trace deploy/x meant?"}},
+		"a flag with a slip":             {[]string{"trace", "--folow", "x"}, []string{"coldtrace trace has no flag --folow; is --follow meant?; coldtrace trace --help lists"}},
+		"a letter that is no flag":       {[]string{"trace", "-z"}, []string{"coldtrace trace has no flag -z; coldtrace trace --help lists"}},
+		"a flag without its value":       {[]string{"report", "-", "--by"}, []string{"--by wants a value: group by this: endpoint, model"}},
+		"a number that is none":          {[]string{"phases", "--exit-code", "x", "-"}, []string{"--exit-code x: want a whole number, such as 3"}},
+		"a rate that is none":            {[]string{"sampling", "--requests", "many"}, []string{"--requests many: want a number, such as 2.5"}},
+		"a duration without its unit":    {[]string{"trace", "--since", "3", "-"}, []string{"--since 3: want a duration, such as 90s, 20m or 2h"}},
+		"a duration before now":          {[]string{"report", "--since", "-3h", "-"}, []string{"--since -3h0m0s: want a duration"}},
+		"a time-out before now":          {[]string{"trace", "--follow", "--timeout", "-1s", "x"}, []string{"--timeout -1s: want a duration"}},
+		"a capture that ends before now": {[]string{"capture", "--for", "-1s"}, []string{"--for -1s: want a duration"}},
+		"no bytes of a log":              {[]string{"trace", "--max-log-bytes", "0", "x"}, []string{"--max-log-bytes 0: want a number of bytes"}},
+		"neither true nor false":         {[]string{"inject", "--image-volumes=x"}, []string{"--image-volumes x: want true or false"}},
+		"an annotation without a value":  {[]string{"inject", "--namespace-annotation", "x"}, []string{"--namespace-annotation x: want KEY=VALUE"}},
+		"an endpoint that is no URL":     {[]string{"trace", "--send", "localhost", "x"}, []string{"--send localhost: want a URL, such as http://"}},
+		"a format that is none":          {[]string{"trace", "-o", "json", "-"}, []string{"-o json: want otlp"}},
+		"arguments of a command without": {[]string{"rights", "models"}, []string{`coldtrace rights takes no arguments, and "models" is one; coldtrace rights --help`}},
+		"a dashboard that there is not":  {[]string{"dashboard", "Grafana"}, []string{`there is no dashboard "Grafana"; is grafana meant?; name a dashboard: grafana or datadog`}},
+		"nothing to compare":             {[]string{"compare"}, []string{"name what to compare: coldtrace compare BEFORE AFTER, or coldtrace compare --by image_tag V1 V2"}},
+		"one source to compare":          {[]string{"compare", "a.jsonl"}, []string{"a.jsonl is one source", "coldtrace compare --by image_tag V1 V2 a.jsonl"}},
+		"three sources to compare":       {[]string{"compare", "a.jsonl", "b.jsonl", "c.jsonl"}, []string{"these are 3 sources, and two can be compared"}},
+		"one value to compare":           {[]string{"compare", "--by", "model", "a"}, []string{"name two values of model before the sources: coldtrace compare --by model V1 V2"}},
+		"compared by nothing known":      {[]string{"compare", "--by", "color", "a", "b"}, []string{`starts can't be grouped by "color", only by endpoint`}},
+		"two forms of a report":          {[]string{"report", "--json", "--csv", "-"}, []string{"--json and --csv both write to standard output"}},
+		"a folder to trace":              {[]string{"trace", "testdata"}, []string{"testdata is a folder: name a file in it"}},
+		"a folder to explain":            {[]string{"explain", "-f", "testdata"}, []string{"testdata is a folder: name a file in it"}},
+		"a folder of logs":               {[]string{"phases", "testdata"}, []string{"testdata is a folder: name a file in it"}},
+		"a page in no folder":            {[]string{"report", "--html", "none/x.html", reportFixtures + "before.jsonl"}, []string{"--html none/x.html: there is no folder none, and so no file x.html in it"}},
+		"a page that is a folder":        {[]string{"trace", "--html", "testdata", traceFixtures + "ready.jsonl"}, []string{"--html testdata: testdata is a folder"}},
+		"a policy that is not there":     {[]string{"explain", "-f", "-", "--policy", "none.yaml"}, []string{"--policy: there is no file none.yaml"}},
+		"a policy that is none":          {[]string{"explain", "-f", "-", "--policy", "documents_test.go"}, []string{"documents_test.go: parse policy: line"}},
+		"a policy with a slip":           {[]string{"inject", "-f", "-", "--policy", policy}, []string{policy + ": parse policy: line 1: a text, where an object belongs; line 2: there is no field colour"}},
+		"a pod that is in no file":       {[]string{"trace", traceFixtures + "ready.jsonl", "--pod", "sts/x"}, []string{"none is that of --pod sts/x; there are these pods"}},
+		"rights of nobody":               {[]string{"rights", "--bind", ""}, []string{"--bind is empty: want the name of a user"}},
+		"rights that are asked and made": {[]string{"rights", "--check", "--bind", "jane"}, []string{"give one of them"}},
 		"rights in what is no namespace": {[]string{"rights", "-n", "bad name!"}, []string{`--namespace "bad name!" can't be one`}},
 		"spans and a page at once":       {[]string{"trace", "-o", "otlp", "--html", "x.html", "-"}, []string{"not both"}},
 		"explain a kind with a slip":     {[]string{"explain", "-f", "-"}, []string{"its kinds are Deploymnet, pod, none (an object has no kind)", "Deployment, Job"}},
@@ -122,6 +167,9 @@ func TestWhatIsMeantIsSaid(t *testing.T) {
 				if err == nil || !strings.Contains(err.Error(), want) {
 					t.Errorf("error %v, want %q\n%s", err, want, out.String())
 				}
+			}
+			if said := regexp.MustCompile(`strconv|json: cannot|json: unknown|unmarshal|invalid (argument|character)|arg\(s\)|flag needs`).FindString(out.String() + fmt.Sprint(err)); said != "" {
+				t.Errorf("%q is a programmer's word: %v\n%s", said, err, out.String())
 			}
 		})
 	}

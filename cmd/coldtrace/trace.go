@@ -7,13 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/coldtrace/coldtrace/capture"
 	"github.com/coldtrace/coldtrace/engine/recipe"
@@ -41,8 +41,9 @@ func newTraceCommand() *cobra.Command {
 		Long: `Draw a cold start as a waterfall.
 
 Of a pod, running, failed or long ready, with nothing installed: NAME, pod/NAME,
-or the pods of a deploy, rs, sts, ds, job, lws, isvc or raycluster; with -l
-those with labels; with nothing all pods of the namespace. What happened around
+or the pods of a KIND/NAME, as kubectl takes kinds: deploy, rs, sts, ds, job,
+rc, svc, lws, isvc, raycluster, jobset, pcsg; with -l those with labels; with
+nothing all pods of the namespace. What happened around
 the containers is read from the pod and its events, what happened inside from
 the container's log.
 
@@ -65,7 +66,7 @@ Of several starts, all are listed and the newest is drawn.`,
     coldtrace trace -`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if flags.output != "" && flags.output != "otlp" {
-				return fmt.Errorf("-o %s: only otlp is known", flags.output)
+				return fmt.Errorf("-o %s: want otlp", flags.output)
 			}
 			if flags.output != "" && flags.html != "" {
 				return errors.New("-o writes spans and --html a page: not both")
@@ -102,13 +103,14 @@ Of several starts, all are listed and the newest is drawn.`,
 func runTrace(cmd *cobra.Command, args []string, flags traceFlags) error {
 	spans, readErr := readSpans(cmd, args, &flags.source)
 	all := trace.Build(spans)
+	flags.selection.Pod = withoutKind(flags.selection.Pod)
 	traces, others := flags.selection.Apply(all)
 	if len(traces) == 0 {
 		if readErr != nil {
 			return readErr
 		}
 		if others > 0 {
-			return notThere(trace.Pods(all), others)
+			return notThere(trace.Pods(all), others, cmd.Flags())
 		}
 		return errors.New("no spans in the input; coldtrace trace --help says what can be read")
 	}
@@ -146,8 +148,14 @@ func spansIn(spans []*trace.Span, traces []*trace.Trace) []*trace.Span {
 const tableRows = 20
 
 // notThere says which pods there are, where it was not the one asked for.
-func notThere(pods []string, traces int) error {
-	text := fmt.Sprintf("none of the %d traces is the one asked for", traces)
+func notThere(pods []string, traces int, flags *pflag.FlagSet) error {
+	var asked []string
+	for _, name := range []string{"trace-id", "pod-uid", "pod"} {
+		if f := flags.Lookup(name); f.Changed {
+			asked = append(asked, "--"+name+" "+f.Value.String())
+		}
+	}
+	text := fmt.Sprintf("of the %d traces in the input none is that of %s", traces, strings.Join(asked, " "))
 	if len(pods) == 0 {
 		return errors.New(text)
 	}
@@ -208,11 +216,13 @@ func readSpans(cmd *cobra.Command, args []string, from *source) ([]*trace.Span, 
 	for _, name := range files {
 		spans, problems, err := readFile(cmd, name, from.without)
 		stored = append(stored, spans...)
-		for _, p := range problems[:min(len(problems), mostProblems)] {
+		shown := eachOnce(problems)
+		shown = shown[:min(len(shown), mostProblems)]
+		for _, p := range shown {
 			cmd.PrintErrln("coldtrace:", p)
 		}
-		if more := len(problems) - mostProblems; more > 0 {
-			cmd.PrintErrf("coldtrace: %s: and %d more lines that can't be read\n", name, more)
+		if more := len(problems) - len(shown); more > 0 {
+			cmd.PrintErrf("coldtrace: %s: and %d more that can't be read\n", name, more)
 		}
 		if err != nil {
 			errs = append(errs, err)
@@ -225,13 +235,28 @@ func readSpans(cmd *cobra.Command, args []string, from *source) ([]*trace.Span, 
 	return append(all, stored...), errors.Join(errs...)
 }
 
+var digits = regexp.MustCompile(`[0-9]+`)
+
+// eachOnce are problems without those that say what was said of an earlier line, but for the place in it.
+func eachOnce(problems []trace.Problem) (out []trace.Problem) {
+	said := map[string]bool{}
+	for _, p := range problems {
+		what := digits.ReplaceAllString(p.What, "")
+		if !said[what] {
+			out = append(out, p)
+		}
+		said[what] = true
+	}
+	return out
+}
+
 func readFile(cmd *cobra.Command, name string, without []string) ([]*trace.Span, []trace.Problem, error) {
 	if name == "-" {
 		return read("stdin", cmd.InOrStdin(), without)
 	}
-	file, err := os.Open(name) //nolint:gosec // the user names it
+	file, err := open(name)
 	if err != nil {
-		return nil, nil, notAFile(name, err) // else it says "open NAME: why"
+		return nil, nil, err
 	}
 	defer file.Close()
 	return read(name, file, without)
@@ -260,7 +285,7 @@ func read(name string, r io.Reader, without []string) ([]*trace.Span, []trace.Pr
 func readCapture(name string, r io.Reader) ([]*trace.Span, []trace.Problem, error) {
 	starts, err := capture.Starts(r)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", name, err)
+		return nil, nil, fmt.Errorf("%s: %w", name, slip(nil, err))
 	}
 	var all []*trace.Span
 	for i := range starts {

@@ -570,17 +570,19 @@ func TestAnyPodOfAClusterIsDrawnWithNothingInstalled(t *testing.T) {
 		if _, err := run("--check", "--kubeconfig", visitor); !errors.Is(err, errRights) {
 			t.Errorf("a visitor has all rights: %v", err)
 		}
-		var roles bytes.Buffer
-		must(t, printRights(&roles, "models", "jane"))
 		jane := filepath.Join(t.TempDir(), "jane")
 		b.write(jane, string(b.kubeconfig("jane")))
-		apply := exec.CommandContext(t.Context(), filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "kubectl"), "--kubeconfig", b.kubectl(), "apply", "-f", "-")
-		apply.Stdin = &roles
-		if said, err := apply.CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, said)
-		}
-		if _, err := run("--check", "--kubeconfig", jane); err != nil {
-			t.Error(err)
+		for _, user := range []string{"jane", "Jane", "oidc:Joe@example.com/" + strings.Repeat("x", 300)} { // whose binding takes none away
+			var roles bytes.Buffer
+			must(t, printRights(&roles, "models", user))
+			apply := exec.CommandContext(t.Context(), filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "kubectl"), "--kubeconfig", b.kubectl(), "apply", "-f", "-")
+			apply.Stdin = &roles
+			if said, err := apply.CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, said)
+			}
+			if _, err := run("--check", "--kubeconfig", jane); err != nil {
+				t.Errorf("when %s is bound, too: %v", user, err)
+			}
 		}
 		if out, errs, err := as(jane, "full"); err != nil || errs != "" || !strings.Contains(out, "torch_compile") {
 			t.Errorf("%v\n%s%s", err, out, errs)

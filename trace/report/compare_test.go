@@ -317,7 +317,7 @@ func TestNoFigureIsCutWhereThereIsLittleRoom(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for width := 40; width <= 120; width++ {
+	for width := 20; width <= 120; width++ {
 		for name, text := range map[string]string{
 			"report": New(several(), "endpoint").Text(trace.Options{Width: width}), "compare": c.Text(trace.Options{Width: width}),
 		} {

@@ -194,7 +194,7 @@ func (g *Group) legend(c *trace.Canvas) {
 		case text.Columns(said+separator+says) <= room:
 			said += separator + says
 		default:
-			c.Line(trace.Plain(indent), trace.Plain(said))
+			c.Paragraph(indent, said, trace.Plain)
 			if lines++; lines == most {
 				return
 			}
@@ -202,7 +202,7 @@ func (g *Group) legend(c *trace.Canvas) {
 		}
 	}
 	if said != "" {
-		c.Line(trace.Plain(indent), trace.Plain(said))
+		c.Paragraph(indent, said, trace.Plain)
 	}
 }
 

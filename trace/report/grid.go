@@ -18,7 +18,7 @@ type grid struct {
 	gap   int   // blanks between columns
 }
 
-// leastName is as many columns as tell names apart, mostly.
+// leastName is as many columns as tell names apart, mostly. Where not even half of them are left, names stand above the figures.
 const leastName = 14
 
 // draw draws the heading and the rows. style is that of a row's column.
@@ -44,6 +44,10 @@ func (t grid) draw(c *trace.Canvas, style func(row, column int) func(string) tra
 			width[i] = 0
 		}
 	}
+	below := room() < min(width[0], leastName/2)
+	if below && room() < 0 {
+		width[1] = 0 // the rest says more
+	}
 	width[0] = max(1, min(width[0], room()))
 	for i, row := range lines {
 		var line []trace.Segment
@@ -53,6 +57,8 @@ func (t grid) draw(c *trace.Canvas, style func(row, column int) func(string) tra
 				of = style(i-1, j)
 			}
 			switch {
+			case j == 0 && below:
+				c.Paragraph("", cell, of)
 			case j == 0:
 				line = append(line, of(text.Fit(cell, width[j])))
 			case width[j] > 0:

@@ -13,12 +13,12 @@ import (
 
 // Together are the starts of several pods as one, of which starts of the report are parts.
 type Together struct {
-	Starts int       `json:"starts"`
-	Ready  int       `json:"ready"`
-	Failed int       `json:"failed"`
-	Going  int       `json:"starting"`
-	Total  Quantiles `json:"total_seconds"` // of those that got ready
-	HeldUp []Reason  `json:"held_up"`       // phases in which one pod was late enough to hold the others up, the most frequent first
+	Starts int        `json:"starts"`
+	Ready  int        `json:"ready"`
+	Failed int        `json:"failed"`
+	Going  int        `json:"starting"`
+	Total  *Quantiles `json:"total_seconds"` // of those that got ready; nil: none did
+	HeldUp []Reason   `json:"held_up"`       // phases in which one pod was late enough to hold the others up, the most frequent first
 	// LeftOut are pods for which there was no room. Their groups are not counted.
 	LeftOut int `json:"pods_left_out"`
 }
@@ -60,7 +60,9 @@ func together(starts []Start) (out Together) {
 			}
 		}
 	}
-	out.Starts, out.Total = out.Ready+out.Failed+out.Going, quantiles(totals)
+	if out.Starts = out.Ready + out.Failed + out.Going; out.Ready > 0 {
+		out.Total = new(quantiles(totals))
+	}
 	out.HeldUp = mostFrequent(held)
 	return out
 }
