@@ -23,11 +23,13 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
+
+	"github.com/coldtrace/coldtrace/test/assets"
 )
 
 func TestImagesComeBackFromARegistryAsTheyAreDescribed(t *testing.T) {
 	if _, err := exec.LookPath("bash-static"); err != nil && os.Geteuid() != 0 {
-		t.Skip("needs bash-static and busybox-static, which `make test` installs as root")
+		assets.Lacks(t, "needs bash-static and busybox-static, which `make test` installs as root")
 	}
 	host := startRegistry(t)
 	if err := run(t.Context(), []string{"--registry", host}, t.Output()); err != nil {
@@ -120,7 +122,7 @@ func TestSeveralArchitecturesMakeAnIndex(t *testing.T) {
 
 func TestTheSimulatedEndpointHasWhatModelEnginesCommandsUse(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("chroot needs root")
+		assets.Lacks(t, "chroot needs root")
 	}
 	host := startRegistry(t)
 	if err := run(t.Context(), []string{"--registry", host, "--variant", "vllm=0.8.5,otel=half", "sim"}, t.Output()); err != nil {

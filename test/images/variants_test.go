@@ -18,6 +18,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/test/assets"
 )
 
 // script runs in the image: the wrapper and a server as the webhook leaves them, stopped once the server is healthy.
@@ -34,8 +35,8 @@ kill -TERM $!; wait $!; echo "stopped with $?"
 `
 
 func TestTheServerStartsUnderTheWrapperWhateverItsImageLacks(t *testing.T) {
-	if _, err := exec.LookPath("unshare"); err != nil || os.Geteuid() != 0 || testing.Short() {
-		t.Skip("needs root, util-linux and a minute")
+	if _, err := exec.LookPath("unshare"); err != nil || os.Geteuid() != 0 {
+		assets.Lacks(t, "needs root and util-linux")
 	}
 	all, err := parseVariants("all")
 	if err != nil {
@@ -151,7 +152,7 @@ func inside(t *testing.T, root, port string, command []string) string {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "unshare", args...)
 	cmd.Env = []string{
-		paths, "PORT=" + port, "SIM_SPEED=100", startup.EnvPodUID + "=0b6f5f6e-2f0e-4a55-9d0f-6a4f3f1d2c11",
+		paths, "PORT=" + port, "SIM_SPEED=1000", startup.EnvPodUID + "=0b6f5f6e-2f0e-4a55-9d0f-6a4f3f1d2c11",
 		startup.EnvOTLPEndpoint + "=http://127.0.0.1:1", startup.EnvVLLMFlag + "=auto",
 		startup.EnvFlushTimeout + "=100ms", // nobody collects here
 	}
