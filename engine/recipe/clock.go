@@ -32,16 +32,17 @@ func apart(before, at time.Time) bool {
 	return !before.IsZero() && (step < -stepBack || step > stepAhead)
 }
 
-// parse takes the next line apart.
-func (c *clock) parse(text []byte) head {
+// line takes the next line apart, and tells when it was. telling: it says something of an engine.
+func (c *clock) line(at time.Time, text []byte, telling bool) line {
 	h := parse(text, c.lead)
 	if len(h.lead) > 0 {
 		c.lead = h.led(c.lead)
 	}
-	return h
+	at, own := c.of(at, h, text, telling)
+	return line{at: at, own: own, early: !own && c.latest.IsZero(), head: h, text: text}
 }
 
-// of is when a line was written, as well as can be told, and whether it says so itself. telling: it says something of an engine.
+// of is when a line was written, as well as can be told, and whether it says so itself.
 func (c *clock) of(at time.Time, h head, text []byte, telling bool) (time.Time, bool) {
 	text = text[h.bar:]
 	if !c.options.Embedded {

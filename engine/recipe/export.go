@@ -164,9 +164,7 @@ func spread(sample []byte) bool {
 // backwards says whether JSON lines have the newest first, as Cloud Logging gives them unless it is asked not to.
 func (x *export) backwards(sample []byte) bool {
 	var first time.Time
-	for len(sample) > 0 {
-		line := firstLine(sample)
-		sample = sample[min(len(line)+1, len(sample)):]
+	for line := range bytes.Lines(sample) {
 		e, ok := exported(bytes.TrimSpace(line))
 		switch {
 		case !ok:

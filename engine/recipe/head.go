@@ -248,9 +248,9 @@ func (h *head) logger() {
 	for i := bytes.IndexByte(near, ' '); i >= 0 && i+1 < len(near); {
 		if isDigit(near[i+1]) && shaped(near[i+1:], "00-00 00:00:00") {
 			level := bytes.TrimRight(near[:i], " ")
-			h.lead = level[:lastWord(level)]
+			h.lead = bytes.TrimRight(level, "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 			level = level[len(h.lead):] // a progress bar may stand before it, without a space
-			if isLevel(level) {
+			if len(level) >= len("INFO") && len(level) <= len("CRITICAL") {
 				h.level, h.stamp = level, near[i+1:i+1+len("01-02 15:04:05")]
 				h.place(h.message[i+1+len("01-02 15:04:05"):])
 				return
@@ -264,15 +264,6 @@ func (h *head) logger() {
 	}
 }
 
-// lastWord is where the capital letters at the end begin.
-func lastWord(b []byte) int {
-	i := len(b)
-	for i > 0 && b[i-1] >= 'A' && b[i-1] <= 'Z' {
-		i--
-	}
-	return i
-}
-
 // place splits off the file and line that a message comes from.
 func (h *head) place(rest []byte) {
 	h.message = bytes.TrimPrefix(rest, []byte(" "))
@@ -280,13 +271,4 @@ func (h *head) place(rest []byte) {
 	if end > 0 && bytes.IndexByte(h.message[:end], ':') > 0 {
 		h.message = bytes.TrimPrefix(h.message[end+1:], []byte(" "))
 	}
-}
-
-func isLevel(b []byte) bool {
-	for _, c := range b {
-		if c < 'A' || c > 'Z' {
-			return false
-		}
-	}
-	return len(b) >= 4 && len(b) <= 8
 }

@@ -2,6 +2,11 @@
 
 package recipe
 
+import (
+	"cmp"
+	"slices"
+)
+
 // Listen makes readers of one log: of the named engine's, or of every engine's where nobody knows whose log it is.
 func Listen(named *Recipe, o Options) []*Reader {
 	if named != nil {
@@ -18,13 +23,7 @@ func Listen(named *Recipe, o Options) []*Reader {
 
 // Best is the reader that recognised most.
 func Best(readers []*Reader) *Reader {
-	best := readers[0]
-	for _, r := range readers[1:] {
-		if r.score() > best.score() {
-			best = r
-		}
-	}
-	return best
+	return slices.MaxFunc(readers, func(a, b *Reader) int { return cmp.Compare(a.score(), b.score()) })
 }
 
 // Recipe is what the reader reads by.

@@ -4,6 +4,7 @@ package recipe
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -70,9 +71,10 @@ func written(log []byte, year time.Time, o LogOptions) time.Time {
 	if zone == nil {
 		zone = time.Local
 	}
-	for year.IsZero() && len(log) > 0 {
-		line := firstLine(log)
-		log = log[min(len(line)+1, len(log)):]
+	for line := range bytes.Lines(log) {
+		if !year.IsZero() {
+			break
+		}
 		// What has no year is read as of 1970.
 		if t, ok := stamped(line, time.Unix(0, 0), zone); ok && t.Year() > 2000 && t.Before(o.Now) {
 			year = t

@@ -67,9 +67,7 @@ func (p *page) line(at time.Time, raw []byte) {
 		of := p.index.owner[hit]
 		p.readers[of.recipe].hits = append(p.readers[of.recipe].hits, of.rule)
 	}
-	h := p.clock.parse(text)
-	at, own := p.clock.of(at, h, text, len(p.hits) > 0)
-	l := line{at: at, own: own, early: !own && p.clock.latest.IsZero(), head: h, text: text}
+	l := p.clock.line(at, text, len(p.hits) > 0)
 	for _, r := range p.readers {
 		r.read(l)
 	}

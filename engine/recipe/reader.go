@@ -62,9 +62,7 @@ func (r *Reader) Line(at time.Time, raw []byte) {
 	if len(text) == 0 {
 		return
 	}
-	h := r.clock.parse(text)
-	at, own := r.clock.of(at, h, text, len(r.hits) > 0)
-	r.read(line{at: at, own: own, early: !own && r.clock.latest.IsZero(), head: h, text: text})
+	r.read(r.clock.line(at, text, len(r.hits) > 0))
 }
 
 // tidy is the part of a line that is looked at, without colours, which are taken off in buf.

@@ -56,7 +56,13 @@ type file struct {
 }
 
 // All are the recipes, in the order of their files' names.
-func All() []*Recipe { return loaded().list }
+var All = sync.OnceValue(func() []*Recipe {
+	list, err := load()
+	if err != nil {
+		panic(err) // the data is part of the program and read by its tests
+	}
+	return list
+})
 
 func names() (all []string) {
 	for _, r := range All() {
@@ -82,16 +88,6 @@ func Match(argv []string) *Recipe {
 	}
 	return nil
 }
-
-type book struct{ list []*Recipe }
-
-var loaded = sync.OnceValue(func() book {
-	list, err := load()
-	if err != nil {
-		panic(err) // the data is part of the program and read by its tests
-	}
-	return book{list}
-})
 
 func load() ([]*Recipe, error) {
 	files := map[string]file{}

@@ -132,27 +132,21 @@ func headed(log []byte) bool {
 // its engine is configured is short, unless all are.
 func wrapWidth(log []byte) int {
 	longest, full, wrapped := 0, 0, 0
-	lines := bufio.NewScanner(bytes.NewReader(log))
-	lines.Buffer(nil, len(log)+1)
-	for lines.Scan() {
-		longest = max(longest, columns(lines.Bytes()))
+	for line := range bytes.Lines(log) {
+		longest = max(longest, columns(bytes.TrimRight(line, "\r\n")))
 	}
 	if longest < 60 || longest > 300 {
 		return 0
 	}
-	rest := log
-	for len(rest) > 0 {
-		end := bytes.IndexByte(rest, '\n')
-		if end < 0 {
-			break
-		}
-		if columns(rest[:end]) >= longest*3/4 {
+	for rest := log; len(rest) > 0; {
+		line := firstLine(rest)
+		rest = rest[min(len(line)+1, len(rest)):]
+		if columns(line) >= longest*3/4 {
 			full++
-			if !headed(rest[end+1:]) {
+			if !headed(rest) {
 				wrapped++
 			}
 		}
-		rest = rest[end+1:]
 	}
 	if full < 8 || wrapped < full/4 {
 		return 0

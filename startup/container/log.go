@@ -67,11 +67,9 @@ const (
 // NewLog begins to read.
 func NewLog(run Run) *Log {
 	run.Source = startup.TimeLog
-	named := run.Engine
-	run.Engine = nil // the log shows which of its lines are whose
-	l := &Log{run: run, story: New(run.Begin, func([]startup.Span) {}), since: run.At, begun: run.At}
-	l.run.Engine = named
-	return l
+	begin := run.Begin
+	begin.Engine = nil // the log shows which of its lines are whose
+	return &Log{run: run, story: New(begin, func([]startup.Span) {}), since: run.At, begun: run.At}
 }
 
 // Line takes a line, by its stamp, and reports whether there is more to be known.
@@ -282,12 +280,7 @@ func (l *Log) Finish(now time.Time) {
 
 // later is now, or the last that was heard.
 func (l *Log) later(now time.Time) time.Time {
-	for _, t := range []time.Time{l.run.At, l.last} {
-		if t.After(now) {
-			now = t
-		}
-	}
-	return now
+	return startup.Later(startup.Later(l.run.At, l.last), now)
 }
 
 // goesOn marks spans that do, while they are made.
