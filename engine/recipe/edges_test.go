@@ -115,6 +115,7 @@ func TestTheExceptionThatWasNotCaughtIsTold(t *testing.T) {
 		"a cause that is named":              {trace("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB") + from + trace("RuntimeError: x"), "cuda_out_of_memory"},
 		"an engine that died of it":          {prefixed(core, trace("KeyError: 'x'")+from+trace("ValueError: x")) + trace("RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}"), "python_exception:ValueError"},
 		"exceptions that say no more":        {trace("KeyError: 'x'") + from + trace("RuntimeError: Engine core initialization failed. See root cause above."), "python_exception:KeyError"},
+		"a link that HCCL waits for":         {trace("RuntimeError: The Inner error is reported as above.") + "EI0006: [PID: 9] Getting socket times out. Reason: Remote Rank did not send the data in time.\n", "hccl_error"},
 		"memory on a CPU":                    {trace("ValueError: Available memory on node 0 (10/16 GiB) on kv cache allocation is less than requested memory for kv (500 GiB). x"), "out_of_memory"},
 		"a worker that was killed":           {"(EngineCore_DP0 pid=2) ERROR 03-01 12:00:09 [multiproc_executor.py:1] Worker proc VllmWorker-1 died unexpectedly (exit code: -9), shutting down executor.\n", "killed"},
 		"an engine that was killed":          {trace("RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {'EngineCore_DP0': -9}"), "killed"},

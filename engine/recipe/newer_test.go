@@ -77,6 +77,21 @@ INFO 03-01 12:00:49 [api_http.py:570] server start up ok, loop use is x
 			"model_load": "0.00-20.00", "kv_cache_init": "20.00-22.00", "memory_profiling": "22.00-25.00", "kernel_warmup": "25.00-27.00", "cuda_graph_capture": "27.00-42.00",
 			"server_ready": "42.00-49.00", "api_server_init": "42.00-49.00",
 		}, nil},
+		"vLLM on Ascend, which has graphs of its own": {`INFO 03-01 12:00:00 [utils.py:1] vLLM API server version 0.11.0
+(EngineCore_DP0 pid=2) INFO 03-01 12:00:10 [core.py:1] Initializing a V1 LLM engine (v0.11.0) with config: model='m'
+(EngineCore_DP0 pid=2) INFO 03-01 12:00:20 [model_runner_v1.py:1] Starting to load model m...
+(EngineCore_DP0 pid=2) INFO 03-01 12:00:50 [model_runner_v1.py:1] Loading model weights took 28.4835 GB
+(EngineCore_DP0 pid=2) INFO 03-01 12:00:55 [kv_cache_utils.py:1] GPU KV cache size: 487,424 tokens
+(EngineCore_DP0 pid=2) INFO 03-01 12:00:55 [kv_cache_utils.py:1] Maximum concurrency for 40,960 tokens per request: 11.90x
+(EngineCore_DP0 pid=2) INFO 03-01 12:00:58 [model_runner_v1.py:1] Starting to capture ACL graphs for cases: [512, 1], mode: PIECEWISE, uniform_decode: False
+Capturing ACL graphs (mixed prefill-decode, PIECEWISE): 100%|██████████| 2/2 [00:10<00:00,  5.00s/it]
+(EngineCore_DP0 pid=2) INFO 03-01 12:01:08 [model_runner_v1.py:1] Graph capturing finished in 10 secs, took 1.40 GiB
+(EngineCore_DP0 pid=2) INFO 03-01 12:01:20 [core.py:1] init engine (profile, create kv cache, warmup model) took 30.00 seconds
+INFO:     Application startup complete.
+`, map[string]string{
+			"engine_config": "0.00-10.00", "worker_launch": "10.00-20.00", "model_load": "20.00-50.00", "memory_profiling": "50.00-55.00", "kv_cache_init": "55.00-55.00",
+			"kernel_warmup": "55.00-58.00", "cuda_graph_capture": "58.00-68.00", "kernel_warmup/2": "68.00-80.00", "server_ready": "80.00-80.00",
+		}, int64(487424)},
 		"TensorRT-LLM 1.3 with its second kind of cache": {`[TensorRT-LLM] TensorRT LLM version: 1.3.0
 [03/01/2026-12:00:00] [TRT-LLM] [I] Using LLM with PyTorch backend
 Model init total -- 10.00s
