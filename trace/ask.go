@@ -7,17 +7,8 @@ import (
 	"time"
 )
 
-// Value is the first value that any span has for one of the keys, the first key that has any; empty if there is none.
-func (t *Trace) Value(keys ...string) string { return t.first(keys...) }
-
 // Took is how long it was until the start ended, or until now.
 func (t *Trace) Took() time.Duration { return t.took(t.Outcome()) }
-
-// Name is the pod's namespace and name, or what else the trace may be known by.
-func (t *Trace) Name() string { return t.podName() }
-
-// IsStart says whether the trace tells the start of a pod.
-func (t *Trace) IsStart() bool { return t.isStart() }
 
 // Reasons are the most telling ones of what failed, each once.
 func (o Outcome) Reasons() []string {
@@ -30,9 +21,6 @@ func (o Outcome) Reasons() []string {
 
 // Word is the state in a word: ready, failed, still starting.
 func (o Outcome) Word() string { return words[o.state] }
-
-// Phase is the node's name with its container, where it is of one: the same of all attempts and all starts.
-func (n *Node) Phase() string { return n.short() }
 
 // Waited says whether the phase waited for another pod of the group, as far as Collapse was asked.
 func (n *Node) Waited() bool { return n.waitedFor != "" }

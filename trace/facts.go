@@ -17,18 +17,18 @@ type Facts struct {
 // Facts of the trace: the first value that any of its spans has.
 func (t *Trace) Facts() Facts {
 	f := Facts{
-		Endpoint:  t.first(startup.AttrEndpointName),
-		Model:     t.first(startup.AttrModelName),
-		GPU:       t.first(startup.AttrGPUType),
-		Engine:    strings.TrimSpace(t.first(startup.AttrEngine) + " " + t.first(startup.AttrEngineVersion)),
-		Pod:       t.first(attrPodName),
-		Namespace: t.first(attrPodNamespace, startup.AttrNamespace),
-		Node:      t.first("k8s.node.name", startup.AttrNodeName),
-		Image:     t.first(startup.AttrImageTag),
-		Region:    t.first(startup.AttrRegion),
-		Cluster:   t.first("k8s.cluster.name"),
+		Endpoint:  t.Value(startup.AttrEndpointName),
+		Model:     t.Value(startup.AttrModelName),
+		GPU:       t.Value(startup.AttrGPUType),
+		Engine:    strings.TrimSpace(t.Value(startup.AttrEngine) + " " + t.Value(startup.AttrEngineVersion)),
+		Pod:       t.Value(attrPodName),
+		Namespace: t.Value(attrPodNamespace, startup.AttrNamespace),
+		Node:      t.Value("k8s.node.name", startup.AttrNodeName),
+		Image:     t.Value(startup.AttrImageTag),
+		Region:    t.Value(startup.AttrRegion),
+		Cluster:   t.Value("k8s.cluster.name"),
 	}
-	if n := t.first(startup.AttrNumGPUs); n != "" {
+	if n := t.Value(startup.AttrNumGPUs); n != "" {
 		f.GPU = n + " × " + cmp.Or(f.GPU, "GPU")
 	}
 	return f

@@ -61,13 +61,13 @@ func Collapse(traces []*Trace) []*Trace {
 
 // Member is what the trace tells of a pod of a group.
 func (t *Trace) Member() (group.Member, bool) {
-	key, uid := t.first(startup.AttrGroupKey), t.first(attrPodUID)
+	key, uid := t.Value(startup.AttrGroupKey), t.Value(attrPodUID)
 	if key == "" || uid == "" {
 		return group.Member{}, false
 	}
 	g := startup.Group{
-		Key: key, Generation: t.first(startup.AttrGroupGeneration), Part: t.first(startup.AttrGroupPart),
-		Role: startup.GroupRole(t.first(startup.AttrGroupRole)),
+		Key: key, Generation: t.Value(startup.AttrGroupGeneration), Part: t.Value(startup.AttrGroupPart),
+		Role: startup.GroupRole(t.Value(startup.AttrGroupRole)),
 	}
 	t.Walk(func(n *Node) {
 		if size, ok := n.number(startup.AttrGroupSize); ok {

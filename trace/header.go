@@ -26,7 +26,7 @@ func header(t *Trace, o Options) []line {
 			head = append(head, o.broken(says)...)
 		}
 	} else if f.Pod != "" {
-		head = append(head, o.beside(segment{"pod " + t.podName(), plain}, segment{printable(prefixed("node ", f.Node)), plain})...)
+		head = append(head, o.beside(segment{"pod " + t.Name(), plain}, segment{printable(prefixed("node ", f.Node)), plain})...)
 	}
 	head = append(head, o.broken(segment{joined("trace "+t.ID, t.Start.UTC().Format("2006-01-02 15:04:05 UTC"), plural(t.Spans, "span")), dim})...)
 	return append(head, o.broken(t.verdict())...)
@@ -66,7 +66,7 @@ func (t *Trace) verdict() segment {
 	switch {
 	case o.InProgress():
 		return segment{printable(t.soFar(o, took)), yellow}
-	case !t.isStart() && !o.Failed():
+	case !t.IsStart() && !o.Failed():
 		return segment{"took " + took, plain}
 	}
 	text := o.text(" after " + took)
@@ -216,11 +216,4 @@ func prefixed(prefix, s string) string {
 		return ""
 	}
 	return prefix + s
-}
-
-func plural(n int, noun string) string {
-	if n != 1 {
-		noun += "s"
-	}
-	return fmt.Sprintf("%d %s", n, noun)
 }

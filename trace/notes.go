@@ -18,13 +18,13 @@ func (n *Node) label() string {
 		number = int(v)
 	}
 	if number == 0 {
-		return n.short()
+		return n.Phase()
 	}
-	return n.short() + " #" + strconv.Itoa(number)
+	return n.Phase() + " #" + strconv.Itoa(number)
 }
 
-// short is the label under a row that names the attempt.
-func (n *Node) short() string {
+// Phase is the node's name with its container, where it is of one: the same of all attempts and all starts.
+func (n *Node) Phase() string {
 	label := n.Name
 	if of := n.own(startup.AttrContainerName); of != "" && n.Name != startup.SpanStartup {
 		label += " " + of

@@ -37,7 +37,7 @@ func Page(traces []*Trace, drawn *Trace, advise func(*Trace) []Advised) ([]byte,
 	view := pageView{Several: len(traces) > 1}
 	for i, t := range traces {
 		shown := startView{
-			Trace: t, Drawn: t == drawn, Pod: t.podName(), Total: seconds(t.took(t.Outcome())), Outcome: t.outcomeText(),
+			Trace: t, Drawn: t == drawn, Pod: t.Name(), Total: seconds(t.took(t.Outcome())), Outcome: t.outcomeText(),
 			Bad: t.Outcome().Failed(), Slowest: t.slowest(), Started: t.Start.UTC().Format("2006-01-02 15:04:05"),
 		}
 		if shown.Drawn || i < mostDrawn {
@@ -171,7 +171,7 @@ func (t *Trace) rows(nodes []*Node, depth int, shared []Attribute) []rowView {
 			Attributes: without(slices.Concat(n.Attributes, n.Resource), known), Children: t.rows(n.Children, depth+1, shared),
 		}
 		if n.attempt > 0 {
-			row.Label = n.short()
+			row.Label = n.Phase()
 		}
 		if n.Failed && !n.quiet {
 			row.Reason = n.Reason()

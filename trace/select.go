@@ -39,7 +39,7 @@ func (s Selection) Apply(traces []*Trace) (selected []*Trace, others int) {
 
 func (s Selection) matches(t *Trace) bool {
 	if s == (Selection{}) {
-		return t.isStart()
+		return t.IsStart()
 	}
 	if !strings.HasPrefix(t.ID, strings.ToLower(s.TraceID)) {
 		return false
@@ -72,7 +72,7 @@ func (s Selection) beginsPod(t *Trace) bool {
 // Pods are the pods of the traces, NAMESPACE/NAME, the newest first, each once.
 func Pods(traces []*Trace) (pods []string) {
 	for _, t := range traces {
-		if name := t.podName(); t.Facts().Pod != "" && !slices.Contains(pods, name) {
+		if name := t.Name(); t.Facts().Pod != "" && !slices.Contains(pods, name) {
 			pods = append(pods, name)
 		}
 	}
@@ -82,13 +82,13 @@ func Pods(traces []*Trace) (pods []string) {
 // podOfCheck is the name under which coldtrace check sends its span, to see it arrive.
 const podOfCheck = "coldtrace-check"
 
-// isStart says whether the trace tells the start of a pod.
-func (t *Trace) isStart() bool {
+// IsStart says whether the trace tells the start of a pod.
+func (t *Trace) IsStart() bool {
 	if t.has(attrPodName, podOfCheck) {
 		return false
 	}
 	begins := func(n *Node) bool { return n.Name == startup.SpanPodStartup || n.Name == startup.SpanStartup }
-	return find(t.Roots, begins) != nil || t.ofPod(t.first(attrPodUID))
+	return find(t.Roots, begins) != nil || t.ofPod(t.Value(attrPodUID))
 }
 
 // ofPod says whether the trace's id is the one that follows from a pod's UID.
@@ -100,8 +100,8 @@ func (t *Trace) has(key, value string) bool {
 	return find(t.Roots, func(n *Node) bool { return n.attribute(key) == value }) != nil
 }
 
-// first is the first value of any of the keys, over all spans.
-func (t *Trace) first(keys ...string) string {
+// Value is the first value that any span has for one of the keys, the first key that has any; empty if there is none.
+func (t *Trace) Value(keys ...string) string {
 	for _, key := range keys {
 		if n := find(t.Roots, func(n *Node) bool { return n.attribute(key) != "" }); n != nil {
 			return n.attribute(key)

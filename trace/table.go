@@ -25,7 +25,7 @@ var tableColumns = []column{
 	{title: "OUTCOME", text: (*Trace).outcomeText, style: func(t *Trace) style { return t.Outcome().style() }, least: 12},
 	{title: "SLOWEST PHASE", text: (*Trace).slowest, style: always(plain), least: 8},
 	{title: "TRACE", text: func(t *Trace) string { return t.ID[:min(8, len(t.ID))] }, style: always(dim)},
-	{title: "POD", text: (*Trace).podName, style: always(plain)},
+	{title: "POD", text: (*Trace).Name, style: always(plain)},
 }
 
 // spareColumns are left out where there is no room, in this order.
@@ -135,7 +135,7 @@ func (o Options) pointer() string {
 
 // outcomeText is empty for what is no start.
 func (t *Trace) outcomeText() string {
-	if !t.isStart() {
+	if !t.IsStart() {
 		return ""
 	}
 	return printable(t.Outcome().String())
@@ -153,8 +153,8 @@ func (t *Trace) slowest() string {
 	return phases[0].label() + " " + seconds(phases[0].Exclusive)
 }
 
-// podName is the pod's namespace and name, or what else the trace may be known by.
-func (t *Trace) podName() string {
+// Name is the pod's namespace and name, or what else the trace may be known by.
+func (t *Trace) Name() string {
 	if t.group != nil {
 		return printable(t.group.name())
 	}

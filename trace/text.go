@@ -10,4 +10,5 @@ var (
 
 	breakUp              = text.Break
 	seconds, share, size = text.Seconds, text.Share, text.Size
+	plural               = text.Plural
 )

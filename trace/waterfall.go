@@ -141,7 +141,7 @@ func measure(rows []row, o Options) layout {
 func (r row) text(o Options) string {
 	label := r.label()
 	if r.attempt > 0 {
-		label = r.short()
+		label = r.Phase()
 	}
 	if r.Failed {
 		return o.guides().cross + label

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/perf/benchmath"
+
+	"github.com/coldtrace/coldtrace/trace/text"
 )
 
 // Confidence of the intervals of medians; what is as unlikely as the rest to come by chance is called significant.
@@ -53,7 +55,7 @@ type Trait struct {
 func Compare(before, after Group) (*Comparison, error) {
 	for _, g := range []*Group{&before, &after} {
 		if g.Ready == 0 {
-			return nil, fmt.Errorf("%s: none of %s got ready, so there is nothing to compare", g.Name, plural(len(g.Starts), "start"))
+			return nil, fmt.Errorf("%s: none of %s got ready, so there is nothing to compare", g.Name, text.Plural(len(g.Starts), "start"))
 		}
 	}
 	c := &Comparison{Before: before, After: after, Failures: failures(before, after)}

@@ -49,7 +49,7 @@ func (r *Report) Text(o trace.Options) string {
 
 // headline is how many starts there are and how they ended.
 func (r *Report) headline() string {
-	return fmt.Sprintf("%s of %s: %s", plural(len(r.All.Starts), "start"), plural(len(r.Groups), r.By), r.All.ended())
+	return fmt.Sprintf("%s of %s: %s", text.Plural(len(r.All.Starts), "start"), text.Plural(len(r.Groups), r.By), r.All.ended())
 }
 
 // when is from when to when they began.
@@ -104,7 +104,7 @@ func (r *Report) table(c *trace.Canvas) {
 // draw is what a group's starts have in common. It tells whether there is advice.
 func (g *Group) draw(c *trace.Canvas, by string) (advised bool) {
 	c.Line(trace.Plain(""))
-	c.Paragraph("", fmt.Sprintf("%s · %s: %s", g.known(by), plural(len(g.Starts), "start"), g.ended()), trace.Bold)
+	c.Paragraph("", fmt.Sprintf("%s · %s: %s", g.known(by), text.Plural(len(g.Starts), "start"), g.ended()), trace.Bold)
 	if g.Ready > 0 {
 		c.Line(append([]trace.Segment{trace.Plain(indent)}, g.bar(c)...)...)
 		g.legend(c)
@@ -125,7 +125,7 @@ func (g *Group) draw(c *trace.Canvas, by string) (advised bool) {
 		if a.Saves > 0 {
 			saves = "up to -" + text.Seconds(a.Saves) + " "
 		}
-		remark(c, "advice", i, fmt.Sprintf("%s%s (%d of %s)", saves, a.Rule, a.Starts, plural(len(g.Starts), "start")), trace.Plain)
+		remark(c, "advice", i, fmt.Sprintf("%s%s (%d of %s)", saves, a.Rule, a.Starts, text.Plural(len(g.Starts), "start")), trace.Plain)
 	}
 	for i, reason := range g.Reasons[:min(len(g.Reasons), mostReasons)] {
 		remark(c, "failed", i, fmt.Sprintf("%s ×%d", text.Printable(reason.Reason), reason.Starts), trace.Failing)
@@ -204,11 +204,4 @@ func (g *Group) legend(c *trace.Canvas) {
 	if said != "" {
 		c.Paragraph(indent, said, trace.Plain)
 	}
-}
-
-func plural(n int, noun string) string {
-	if n != 1 {
-		noun += "s"
-	}
-	return fmt.Sprintf("%d %s", n, noun)
 }

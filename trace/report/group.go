@@ -10,6 +10,7 @@ import (
 
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/trace/advice"
+	"github.com/coldtrace/coldtrace/trace/text"
 )
 
 // Report is starts in groups, the largest first.
@@ -181,7 +182,7 @@ func (g *Group) advices() []advice.Advice {
 	out := []advice.Advice{}
 	for rule, a := range most {
 		a.Starts, a.Saves = len(saves[rule]), startup.Median(saves[rule])
-		a.Seen = fmt.Sprintf("in %d of %s; at most %s", a.Starts, plural(len(g.Starts), "start"), a.Seen)
+		a.Seen = fmt.Sprintf("in %d of %s; at most %s", a.Starts, text.Plural(len(g.Starts), "start"), a.Seen)
 		out = append(out, a)
 	}
 	slices.SortFunc(out, advice.Compare)

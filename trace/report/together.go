@@ -80,7 +80,7 @@ func (t Together) line() string {
 	if t.Going > 0 {
 		out = append(out, fmt.Sprintf("%d still starting", t.Going))
 	}
-	said := plural(t.Starts, "group") + " of pods that start as one: " + strings.Join(out, ", ")
+	said := text.Plural(t.Starts, "group") + " of pods that start as one: " + strings.Join(out, ", ")
 	var held []string
 	for _, h := range t.HeldUp[:min(3, len(t.HeldUp))] {
 		held = append(held, fmt.Sprintf("%s ×%d", h.Reason, h.Starts))
@@ -89,7 +89,7 @@ func (t Together) line() string {
 		said += "; held up by " + strings.Join(held, ", ")
 	}
 	if t.LeftOut > 0 {
-		said += fmt.Sprintf("; without the groups of %s for which there was no room", plural(t.LeftOut, "pod"))
+		said += fmt.Sprintf("; without the groups of %s for which there was no room", text.Plural(t.LeftOut, "pod"))
 	}
 	return said
 }

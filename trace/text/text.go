@@ -99,6 +99,14 @@ func Seconds(d time.Duration) string {
 	return fmt.Sprintf("%dh %02dm", d/time.Hour, d%time.Hour/time.Minute)
 }
 
+// Plural counts: 1 start, 2 starts.
+func Plural(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
+}
+
 // Share is a part of the whole in per cent.
 func Share(part, whole time.Duration) string {
 	if whole <= 0 {
