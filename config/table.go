@@ -146,7 +146,7 @@ var Table = []Setting{
 	{
 		Field: "logs", Annotation: "logs",
 		Doc: "Whether the watcher reads the container's log, where the chart's `logs.namespaces` gives it the right: `fallback` where the " +
-			"wrapper is not in; `always` beside it, too, for comparing, with spans of their own.",
+			"wrapper is not in, and of an attempt that failed in any case, for the reason of the whole start; `always` beside it, too, for comparing, with spans of their own.",
 		value: oneOf(func(s *Settings) *Logs { return &s.Logs }, LogsOff, LogsFallback, LogsAlways),
 	},
 	{

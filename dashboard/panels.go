@@ -161,7 +161,7 @@ func failures() Row {
 		},
 		{
 			Title: "Endpoints that fail", Unit: Count, Shape: Top,
-			Help: "With what Kubernetes says of the pod. What the engine said is with the phase startup in the panel before.",
+			Help: "With what the log says where it may be read, else with what Kubernetes says of the pod: what the engine said is then with the phase startup in the panel before.",
 			Queries: []Query{{
 				Metric: startup.MetricTotalDuration, Stat: Recorded, By: []string{startup.AttrEndpointName, startup.AttrReason},
 				Where: append([]Match{{Label: startup.AttrOutcome, Not: true, Value: startup.OutcomeDeleted}}, failed...),

@@ -146,7 +146,7 @@ var Vocabulary = []Explanation{
 	{ReasonKubeletExpansion, "A $(NAME) before the server's command has a value that can't be seen at admission.", ""},
 	{ReasonScriptUnknown, "The server is started by a script in the image.", ""},
 	{ReasonConfigFile, "The server reads a file of arguments, which may hold the flag, and with which vLLM takes the word after `serve` for the model.", "Put `otlp-traces-endpoint` into that file if request traces are wanted."},
-	{ReasonWrapperTells, "The wrapper is in the container and tells what happens there.", ""},
+	{ReasonWrapperTells, "The wrapper is in the container and tells what happens there. Where logs may be read, the log of an attempt that failed says why.", ""},
 	{ReasonLogTells, "The wrapper is not in the container: the watcher reads the container's log for what happens there.", ""},
 	{ReasonLogsAlways, "The wrapper is in the container, and the watcher reads the log as well, for comparing.", ""},
 	{ReasonLogsOff, "The wrapper is not in the container, and the policy or an annotation has logs not read: what happens there is not told.", "Set `logs: fallback`."},

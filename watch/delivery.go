@@ -178,9 +178,13 @@ func (w *Watcher) parcel(id types.UID, s *start, t pod.Timeline, now time.Time) 
 		// crash would know the node, and not be the same.
 		return nil, 0
 	}
+	witnessed := s.facts.Witnessed()
 	more, unheard := w.plan(id, s, &t, now)
 	if p := s.told(t); p != nil {
 		return p, time.Millisecond // the rest goes by itself
+	}
+	if s.facts.Witnessed() != witnessed {
+		return nil, time.Millisecond // the log has just said why a run failed
 	}
 	if over && unheard && s.facts.Awaited() {
 		return nil, more // the log may yet say that it served before

@@ -59,6 +59,7 @@ const (
 type inside struct {
 	target  podlog.Target
 	compare bool // beside the wrapper: spans get keys of their own
+	why     bool // beside the wrapper too, which does not tell the watcher why a run failed: nothing but that is read
 	runs    []*reading
 	job     *job // that waits for a reader, or is with one
 	asked   int  // requests
@@ -110,6 +111,9 @@ func (in *inside) next(now time.Time, runs []container.Run, awaited bool, told f
 	}
 	for i := range runs {
 		run := &runs[i]
+		if in.why && !unexplained(run) {
+			continue
+		}
 		r := in.of(run.Attempt)
 		if r.done = r.done || told(run.Attempt); r.done {
 			continue
@@ -129,6 +133,9 @@ func (in *inside) next(now time.Time, runs []container.Run, awaited bool, told f
 	}
 	return next, again, pending
 }
+
+// unexplained tells whether a run failed, and Kubernetes knows no more than its exit code.
+func unexplained(run *container.Run) bool { return run.Exit.Code != 0 && run.Reason == "" }
 
 // sooner is the earlier of two times to come; 0: never.
 func sooner(a, b time.Duration) time.Duration {
@@ -184,7 +191,7 @@ func (in *inside) finish(r *reading, run container.Run, now time.Time) {
 	case r.Log.HeadGone():
 		in.unseen = unseenRotated
 	}
-	in.close(r, now)
+	in.close(r, run, now)
 	if in.unseen == "" && len(r.spans) < 2 {
 		in.unseen = unseenEngine
 	}
@@ -196,13 +203,21 @@ func (in *inside) giveUp(r *reading, run container.Run, why string, now time.Tim
 	r.Log = nil
 	r.Begin(run)
 	r.Log.Unheard(now)
-	in.close(r, now)
+	in.close(r, run, now)
 }
 
-func (in *inside) close(r *reading, now time.Time) {
+func (in *inside) close(r *reading, run container.Run, now time.Time) {
 	r.spans, _ = r.Log.Spans(now)
 	r.Log, r.done, in.phase = nil, true, ""
-	if in.compare {
+	for _, s := range r.spans {
+		if s.Name == startup.SpanStartup && unexplained(&run) {
+			in.said.Why, in.said.WhyOf = s.Failure, r.attempt
+		}
+	}
+	switch {
+	case in.why:
+		r.spans = nil
+	case in.compare:
 		for i := range r.spans {
 			r.spans[i] = compared(r.spans[i])
 		}

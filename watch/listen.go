@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/coldtrace/coldtrace/config"
 	"github.com/coldtrace/coldtrace/inject"
 	"github.com/coldtrace/coldtrace/podlog"
 	"github.com/coldtrace/coldtrace/startup"
@@ -44,27 +45,30 @@ func (w *Watcher) listensTo(s *start, p *corev1.Pod, sel *inject.Selection) {
 		return
 	}
 	by, s.insideBy = inject.InsideOf(sel.Settings.Logs, inject.Wrapped(p.Annotations), w.mayRead(p.Namespace))
-	if by != inject.InsideLog && by != inject.InsideBoth {
+	why := by == inject.InsideWrapper && sel.Settings.Logs != config.LogsOff && w.mayRead(p.Namespace)
+	if by != inject.InsideLog && by != inject.InsideBoth && !why {
 		return
 	}
 	t, ok := podlog.TargetOf(p, sel.Identity)
 	if !ok {
 		return
 	}
-	s.inside = &inside{target: t, compare: by == inject.InsideBoth}
+	s.inside = &inside{target: t, compare: by == inject.InsideBoth, why: why}
 	s.inside.adopt(s.facts)
 }
 
 // adopt lets facts wait for what the log says, where nothing else says it. What it said to a leader before, or before the facts were
 // shed, holds.
 func (in *inside) adopt(facts *pod.Facts) {
-	if in.compare {
-		return
-	}
 	facts.Hear(in.said)
 	in.said = facts.Said()
-	facts.AwaitLog()
+	if in.tells() {
+		facts.AwaitLog()
+	}
 }
+
+// tells whether what happened inside is told by the log and by nothing else.
+func (in *inside) tells() bool { return in != nil && !in.compare && !in.why }
 
 // plan looks what there is to read of a start, and reports when there is more and whether a run that is over is not told. The caller
 // holds the lock.
@@ -78,6 +82,7 @@ func (w *Watcher) plan(id types.UID, s *start, t *pod.Timeline, now time.Time) (
 		return s.isDelivered(hashKey(in.toldKey(attempt)))
 	})
 	w.held += in.holding()
+	s.facts.Hear(in.said)
 	if next == nil {
 		return again, pending
 	}
@@ -263,7 +268,7 @@ func innermost(open []startup.Span) string {
 func (w *Watcher) serves(s *start, at time.Time) {
 	in := s.inside
 	switch {
-	case in.compare || in.said.Served != 0:
+	case !in.tells() || in.said.Served != 0:
 		return
 	case at.IsZero():
 		in.said.Unsaid = true

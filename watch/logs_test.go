@@ -295,6 +295,31 @@ func TestAStartIsToldInsideByItsLog(t *testing.T) {
 			t.Errorf("events: %q", texts)
 		}
 	})
+	for name, change := range map[string]func(*corev1.Pod){
+		"and why the whole start failed":                                           argsOnly,
+		"and nothing but that beside the wrapper, which tells the watcher nothing": func(p *corev1.Pod) { p.Annotations = wrapped },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := h.pod(t, fmt.Sprint("fails-", len(name)), change)
+			s.begins(t, append(slices.Clone(ofVLLM[:4]), "(EngineCore pid=9) torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB")...)
+			s.restarts(t, 1)
+			await(t, "the log to be read", func() bool { return h.logs.requests(s) > 0 })
+			pause(time.Until(s.started.Add(time.Second)))
+			s.remove(t)
+			root := h.told(t, s, startup.SpanPodStartup)
+			if why := textOf(root, startup.AttrReason); why != "cuda_out_of_memory" || textOf(root, startup.AttrOutcome) != startup.OutcomeFailed {
+				t.Errorf("%s, %s", textOf(root, startup.AttrOutcome), why)
+			}
+			if texts := h.notices(t, s, 2); !slices.ContainsFunc(texts, func(x string) bool {
+				return strings.Contains(x, "Warning failed after ") && strings.Contains(x, "(cuda_out_of_memory)")
+			}) {
+				t.Errorf("events: %q", texts)
+			}
+			if inside := slices.Contains(h.names(s), startup.SpanStartup); inside == (s.pod.Annotations != nil) {
+				t.Errorf("%v", h.names(s))
+			}
+		})
+	}
 	t.Run("whatever else it says", func(t *testing.T) {
 		var starts []*scripted
 		for i, lines := range [][]string{

@@ -53,7 +53,7 @@ type notice struct{ kind, text string }
 // noticeOf is what a parcel is worth telling.
 func noticeOf(s *start, p *parcel) notice {
 	var inside []startup.Span
-	if s.inside != nil && !s.inside.compare {
+	if s.inside.tells() {
 		for _, r := range s.inside.runs {
 			inside = append(inside, r.spans...)
 		}
@@ -77,7 +77,7 @@ func noticeOf(s *start, p *parcel) notice {
 func (s *start) ends(sp *startup.Span, p *parcel) bool {
 	_, exited := sp.Attribute(startup.AttrExitCode)
 	whole := startup.SpanPodReady
-	if s.inside != nil && !s.inside.compare {
+	if s.inside.tells() {
 		whole = startup.SpanStartup
 	}
 	return sp.Name == whole && sp.Failure != "" && exited && p.timeline.Outcome == pod.Open

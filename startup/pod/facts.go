@@ -31,10 +31,12 @@ type Facts struct {
 	gone    nanos // when the pod was seen to be gone: the observer's clock
 	served  nanos // when the target's log says that it serves
 
-	failed     bool   // terminal, and not Succeeded
-	gated      bool   // it was created with scheduling gates
-	awaited    bool   // nothing probes the target, and its log is read
-	unsaid     bool   // the target's log will not say when it serves
+	failed     bool           // terminal, and not Succeeded
+	gated      bool           // it was created with scheduling gates
+	awaited    bool           // nothing probes the target, and its log is read
+	unsaid     bool           // the target's log will not say when it serves
+	why        startup.Reason // that the run whyOf of the target failed, by its log
+	whyOf      int
 	reason     string // of a failed pod: Evicted, OutOfcpu, UnexpectedAdmissionError
 	disruption string // reason of the DisruptionTarget condition: PreemptionByScheduler, DeletionByTaintManager
 

@@ -118,13 +118,16 @@ func (f *Facts) AwaitLog() { f.awaited = !f.targetProbed() }
 // Awaited tells that the start goes on until the log has said more.
 func (f *Facts) Awaited() bool { return f.awaited && f.served == 0 && !f.unsaid }
 
-// Said is what the target's log has said of when it serves.
-func (f *Facts) Said() Said { return Said{int64(f.served), f.unsaid} }
+// Said is what the target's log has said.
+func (f *Facts) Said() Said { return Said{int64(f.served), f.unsaid, f.why, f.whyOf} }
 
 // Hear adds what the target's log has said.
 func (f *Facts) Hear(s Said) {
 	f.served.earliest(nanos(s.Served))
 	f.unsaid = f.unsaid || s.Unsaid
+	if s.WhyOf > f.whyOf {
+		f.why, f.whyOf = s.Why, s.WhyOf
+	}
 }
 
 // targetProbed says whether the kubelet asks the target itself.
@@ -145,7 +148,7 @@ func (f *Facts) target() int {
 // or given up has failed.
 func (b *builder) verdict(root *Span) Outcome {
 	attempts := 0
-	var failure startup.Reason
+	var failure, logged startup.Reason
 	var why causes
 	if i := b.f.target(); i < len(b.runs) {
 		last, failed := b.lastRuns(i)
@@ -154,6 +157,9 @@ func (b *builder) verdict(root *Span) Outcome {
 		}
 		if failed != nil {
 			failure, why = failed.failure, failed.causes
+			if failed.number == b.f.whyOf && failure.Kind() == startup.ReasonExitCode && b.f.why.Kind() != startup.ReasonExitCode {
+				logged = b.f.why
+			}
 			if failed == last {
 				attempts++
 			}
@@ -175,6 +181,9 @@ func (b *builder) verdict(root *Span) Outcome {
 			root.Attributes = append(root.Attributes, attribute.String(startup.AttrEndedBy, string(outcome)))
 			outcome, root.Failure = Failed, failure
 		}
+	}
+	if logged != "" && root.Failure == failure { // the kubelet knows of the end, the log of its reason
+		root.Failure, root.Witnessed = logged, true
 	}
 	if cause := why.first(); cause != "" && outcome == Failed {
 		root.Attributes = append(root.Attributes, attribute.String(startup.AttrCause, cause))

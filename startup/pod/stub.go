@@ -2,7 +2,11 @@
 
 package pod
 
-import "time"
+import (
+	"time"
+
+	"github.com/coldtrace/coldtrace/startup"
+)
 
 // Stub is as much of Facts as is needed to tell a start to its end when the pod itself has gone in the meantime. The
 // events that are still there fill in the rest.
@@ -30,14 +34,17 @@ type Stub struct {
 
 // Witness is what no object tells but whoever was watching when it happened. Another observer would tell another time.
 type Witness struct {
-	Ungated int64 `json:"ungated,omitempty"` // unix nanoseconds
-	Gone    int64 `json:"gone,omitempty"`    // likewise
+	Ungated int64          `json:"ungated,omitempty"` // unix nanoseconds
+	Gone    int64          `json:"gone,omitempty"`    // likewise
+	Heard   startup.Reason `json:"-"`                 // Said.Why
 }
 
-// Said is what a log said of when its container serves. It may be gone when somebody else reads it.
+// Said is what the target's log said. It may be gone when somebody else reads it.
 type Said struct {
-	Served int64 `json:"served,omitempty"` // unix nanoseconds
-	Unsaid bool  `json:"unsaid,omitempty"` // it will not say, or nobody will hear it
+	Served int64          `json:"served,omitempty"` // when it serves, in unix nanoseconds
+	Unsaid bool           `json:"unsaid,omitempty"` // it will not say, or nobody will hear it
+	Why    startup.Reason `json:"why,omitempty"`    // the run WhyOf failed
+	WhyOf  int            `json:"whyOf,omitempty"`  // from 1
 }
 
 // StubRun is a run of a container that ended.
@@ -52,7 +59,7 @@ type StubRun struct {
 
 // Witnessed is what the facts have from the observer's clock.
 func (f *Facts) Witnessed() Witness {
-	w := Witness{Gone: int64(f.gone)}
+	w := Witness{Gone: int64(f.gone), Heard: f.why}
 	if f.gated {
 		w.Ungated = int64(f.ungated)
 	}
@@ -85,7 +92,7 @@ func FromStub(s Stub) *Facts {
 	f := &Facts{
 		Namespace: s.Namespace, Name: s.Name, UID: s.UID, Node: s.Node, Target: s.Target,
 		created: nanos(s.Created), scheduled: nanos(s.Scheduled), gated: s.Gated, ungated: nanos(s.Ungated), served: nanos(s.Served),
-		unsaid: s.Unsaid, gone: nanos(s.Gone), policy: restartPolicy(s.Policy), grace: nanos(s.Grace),
+		unsaid: s.Unsaid, why: s.Why, whyOf: s.WhyOf, gone: nanos(s.Gone), policy: restartPolicy(s.Policy), grace: nanos(s.Grace),
 	}
 	for i, name := range s.Containers {
 		c := container{name: intern(name), traits: traitProbed} // what a stub of an older version does not have
