@@ -174,16 +174,12 @@ func podAt(raw []byte, path []string) (*endpoint.Pod, []string, error) {
 			return nil, nil, nil
 		}
 	}
-	unknown, err := strictly(raw, len(path) == 0)
-	if err != nil {
+	pod, unknown, err := strictly(raw, len(path) == 0)
+	switch {
+	case err != nil:
 		return nil, nil, err
-	}
-	pod := new(endpoint.Pod)
-	if err := json.Unmarshal(raw, pod); err != nil {
-		return nil, nil, err
-	}
-	if len(pod.Spec.Containers) > 0 {
-		return pod, unknown, nil
+	case len(pod.Spec.Containers) > 0:
+		return endpoint.FromPod(pod), unknown, nil
 	}
 	return nil, nil, fmt.Errorf("it has no containers, which stand in spec.containers%s; is that indented as it should be?",
 		strings.Join(append([]string{""}, unknown...), "; "))
@@ -191,14 +187,18 @@ func podAt(raw []byte, path []string) (*endpoint.Pod, []string, error) {
 
 // strictly decodes a pod, or a template of one, as the API server does, which refuses a number for a text, and a GPU limit
 // that is no quantity. A field that it would not know may be one of a newer API, or slipped a level: limits beside resources.
-func strictly(raw []byte, whole bool) (unknown []string, err error) {
-	var into any = new(corev1.PodTemplateSpec)
+func strictly(raw []byte, whole bool) (pod *corev1.Pod, unknown []string, err error) {
+	pod, template := new(corev1.Pod), new(corev1.PodTemplateSpec)
+	var into any = template
 	if whole {
-		into = new(corev1.Pod)
+		into = pod
 	}
 	strict, err := kjson.UnmarshalStrict(raw, into)
 	for _, e := range strict {
 		unknown = append(unknown, e.Error())
 	}
-	return unknown, slip(raw, err)
+	if !whole {
+		pod.ObjectMeta, pod.Spec = template.ObjectMeta, template.Spec
+	}
+	return pod, unknown, slip(raw, err)
 }

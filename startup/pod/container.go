@@ -20,7 +20,7 @@ func (b *builder) container(i int) {
 		}
 		b.imagePull(c.name, r, c.waits.of(r), c.waits.causesOf(r))
 		b.creating(i, r)
-		if c.role == roleInit && !r.lost() {
+		if c.class == classInit && !r.lost() {
 			b.add(draft{
 				name: startup.SpanInitContainer, of: c.name, attempt: r.number,
 				start: r.started, end: r.finished,
@@ -31,14 +31,14 @@ func (b *builder) container(i int) {
 			})
 		}
 	}
-	if c.role == roleSidecar {
+	if c.class == classSidecar {
 		b.sidecar(i)
 	}
 	if n := len(b.runs[i]); b.end.mayRestart() && n > 0 {
 		last := &b.runs[i][n-1]
 		next := &run{number: last.number + 1, known: true}
 		// A container may have rules of its own (restartPolicyRules): one that waits will be started.
-		if last.ended && (c.waits.of(next) != 0 || b.f.policy.restarts(c.role, last.failure != "")) {
+		if last.ended && (c.waits.of(next) != 0 || b.f.policy.restarts(c.class, last.failure != "")) {
 			b.backoff(c, last, next)
 		}
 	}
@@ -241,7 +241,7 @@ func (b *builder) creating(i int, r *run) {
 func (b *builder) before(i int) edge {
 	for j := i - 1; j >= 0; j-- {
 		r := b.runs[j][len(b.runs[j])-1]
-		if b.f.containers[j].role == roleInit {
+		if b.f.containers[j].class == classInit {
 			if r.finished.known() {
 				return r.finished
 			}
@@ -249,7 +249,7 @@ func (b *builder) before(i int) edge {
 			return r.started
 		}
 	}
-	if b.f.containers[i].role == roleMain && b.f.containers[0].role != roleMain && b.f.initialized != 0 {
+	if b.f.containers[i].class == classMain && b.f.containers[0].class != classMain && b.f.initialized != 0 {
 		return b.node(status(b.f.initialized))
 	}
 	return b.inside
@@ -282,7 +282,7 @@ func (b *builder) readiness() {
 		case r.ended && (b.end.outcome != Ready || b.within(target, n)):
 			d.end, d.failure, d.attrs = r.finished, r.failure, exitCode(r)
 			// Where the pod does not start it again it is through: of a Job the pod is Succeeded a moment later only.
-			if d.failure == "" && b.end.outcome != Completed && b.f.policy.restarts(roleMain, false) {
+			if d.failure == "" && b.end.outcome != Completed && b.f.policy.restarts(classMain, false) {
 				d.failure = startup.Exited(0, 0)
 			}
 		case b.end.outcome == Ready:
@@ -296,7 +296,7 @@ func (b *builder) readiness() {
 // holders are what the pod's Ready condition waits for: containers that were never ready, then gates.
 func (b *builder) holders() (names []string) {
 	for i := range b.f.containers {
-		if c := &b.f.containers[i]; c.role == roleMain && !c.has(traitReady) {
+		if c := &b.f.containers[i]; c.class == classMain && !c.has(traitReady) {
 			names = append(names, c.name)
 		}
 	}

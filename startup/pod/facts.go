@@ -63,18 +63,18 @@ func (n *nanos) earliest(t nanos) {
 	}
 }
 
-// role is what a container is for the start.
-type role uint8
+// class is what a container is for the start.
+type class uint8
 
 const (
-	roleMain    role = iota
-	roleInit         // runs to its end before the next one starts
-	roleSidecar      // an init container with restartPolicy Always
+	classMain    class = iota
+	classInit          // runs to its end before the next one starts
+	classSidecar       // an init container with restartPolicy Always
 )
 
 type container struct {
 	name     string
-	role     role
+	class    class
 	traits   traits
 	waits    waits
 	attempts []attempt
@@ -101,11 +101,11 @@ const (
 )
 
 // restarts says whether the kubelet starts the container again after the run.
-func (p restartPolicy) restarts(r role, failed bool) bool {
+func (p restartPolicy) restarts(r class, failed bool) bool {
 	switch r {
-	case roleSidecar:
+	case classSidecar:
 		return true
-	case roleInit:
+	case classInit:
 		return failed && p != restartNever
 	}
 	return p == restartAlways || p == restartOnFailure && failed

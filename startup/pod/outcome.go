@@ -81,7 +81,7 @@ func (f *Facts) through() (at nanos, failure startup.Reason) {
 	c := &f.containers[i]
 	last := c.attempts[len(c.attempts)-1]
 	// A container may have rules of its own (restartPolicyRules): one that waits will be started.
-	if !last.ended || c.waits.of(&run{number: int(last.number) + 1}) != 0 || f.policy.restarts(roleMain, last.failure() != "") {
+	if !last.ended || c.waits.of(&run{number: int(last.number) + 1}) != 0 || f.policy.restarts(classMain, last.failure() != "") {
 		return 0, ""
 	}
 	return last.finished, last.failure()
@@ -141,7 +141,7 @@ func (f *Facts) target() int {
 	if i := f.container(f.Target); i >= 0 {
 		return i
 	}
-	return max(0, slices.IndexFunc(f.containers, func(c container) bool { return c.role == roleMain }))
+	return max(0, slices.IndexFunc(f.containers, func(c container) bool { return c.class == classMain }))
 }
 
 // verdict settles how the start ended by the whole of it, and says so on the root: one that had failed before it was deleted

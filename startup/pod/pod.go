@@ -89,11 +89,11 @@ func (f *Facts) spec(s *corev1.PodSpec) {
 	f.containers = make([]container, 0, len(s.InitContainers)+len(s.Containers))
 	for i := range s.InitContainers {
 		c := &s.InitContainers[i]
-		r := roleInit
+		r := classInit
 		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
-			r = roleSidecar
+			r = classSidecar
 		}
-		f.containers = append(f.containers, container{name: intern(c.Name), role: r})
+		f.containers = append(f.containers, container{name: intern(c.Name), class: r})
 	}
 	for i := range s.Containers {
 		c := container{name: intern(s.Containers[i].Name)}

@@ -22,7 +22,7 @@ type Stub struct {
 	Said
 	Witness
 	Containers []string  `json:"containers,omitempty"` // in the order of the spec
-	Roles      []uint8   `json:"roles,omitempty"`      // of Containers
+	Classes    []uint8   `json:"roles,omitempty"`      // of Containers
 	Waits      []uint16  `json:"waits,omitempty"`      // of Containers: what each was seen to wait for
 	Causes     []uint32  `json:"causes,omitempty"`     // of Waits
 	WaitsOf    []int32   `json:"waitsOf,omitempty"`    // the run of Waits
@@ -76,7 +76,7 @@ func (f *Facts) Stub() Stub {
 	for i := range f.containers {
 		c := &f.containers[i]
 		s.Containers = append(s.Containers, c.name)
-		s.Roles, s.Traits = append(s.Roles, uint8(c.role)), append(s.Traits, uint8(c.traits))
+		s.Classes, s.Traits = append(s.Classes, uint8(c.class)), append(s.Traits, uint8(c.traits))
 		s.Waits, s.Causes, s.WaitsOf = append(s.Waits, uint16(c.waits.reasons)), append(s.Causes, uint32(c.waits.causes)), append(s.WaitsOf, c.waits.run)
 		for _, a := range c.attempts {
 			if a.ended {
@@ -96,8 +96,8 @@ func FromStub(s Stub) *Facts {
 	}
 	for i, name := range s.Containers {
 		c := container{name: intern(name), traits: traitProbed} // what a stub of an older version does not have
-		if i < len(s.Roles) {
-			c.role = role(s.Roles[i])
+		if i < len(s.Classes) {
+			c.class = class(s.Classes[i])
 		}
 		if i < len(s.Waits) && i < len(s.Causes) && i < len(s.WaitsOf) && i < len(s.Traits) {
 			c.waits = waits{run: s.WaitsOf[i], reasons: waiting(s.Waits[i]), causes: causes(s.Causes[i])}
