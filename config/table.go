@@ -15,6 +15,13 @@ import (
 // Prefix of the annotations and labels of coldtrace.
 const Prefix = "coldtrace.io/"
 
+// The label that a namespace is opted in with.
+const (
+	NamespaceLabel    = Prefix + "inject"
+	NamespaceValue    = "enabled"
+	NamespaceSelector = NamespaceLabel + "=" + NamespaceValue
+)
+
 // StatusAnnotation holds the decision that was made for a pod. It is written, never read as a setting.
 const StatusAnnotation = Prefix + "status"
 

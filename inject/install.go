@@ -17,14 +17,14 @@ const evictable = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"
 func (p *patch) markEvictable() {
 	value := p.req.Pod.Metadata.Annotations[evictable]
 	for name := range strings.SplitSeq(value, ",") {
-		if strings.TrimSpace(name) == volumeName {
+		if strings.TrimSpace(name) == VolumeName {
 			return
 		}
 	}
 	if value != "" {
 		value += ","
 	}
-	p.annotate(evictable, value+volumeName)
+	p.annotate(evictable, value+VolumeName)
 }
 
 // nobody is the user of the wrapper's image. It is written out only where the pod says that its containers run as
@@ -34,7 +34,7 @@ const nobody int64 = 65532
 // install is the init container. It meets the restricted Pod Security Standard whatever the pod's does.
 func (w *wrapping) install(p *patch) corev1.Container {
 	c := corev1.Container{
-		Name:            installName,
+		Name:            InstallName,
 		Image:           p.req.Policy.Wrapper.Image,
 		ImagePullPolicy: corev1.PullPolicy(p.req.Policy.Wrapper.ImagePullPolicy),
 		Resources:       w.resources,
@@ -46,7 +46,7 @@ func (w *wrapping) install(p *patch) corev1.Container {
 			RunAsNonRoot:             new(true),
 			SeccompProfile:           &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 		},
-		VolumeMounts: []corev1.VolumeMount{{Name: volumeName, MountPath: startup.MountPath}},
+		VolumeMounts: []corev1.VolumeMount{{Name: VolumeName, MountPath: startup.MountPath}},
 	}
 	if sc := p.req.Pod.Spec.SecurityContext; sc != nil && sc.RunAsUser != nil && *sc.RunAsUser == 0 {
 		c.SecurityContext.RunAsUser = new(nobody)

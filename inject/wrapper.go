@@ -15,10 +15,10 @@ import (
 	"github.com/coldtrace/coldtrace/startup"
 )
 
-// Names of what is added to a pod.
+// Names of what is added to a pod: the volume that the wrapper comes by, and the init container that copies it there.
 const (
-	volumeName  = "coldtrace"
-	installName = "coldtrace-install"
+	VolumeName  = "coldtrace"
+	InstallName = "coldtrace-install"
 )
 
 // wrapping is how the wrapper gets in front of the command.
@@ -103,19 +103,19 @@ func imageCmd(c *endpoint.Container, cmd []string) []string {
 // mounted tells if the target has the wrapper's mount.
 func (p *patch) mounted() bool {
 	return slices.ContainsFunc(p.container().VolumeMounts, func(m endpoint.VolumeMount) bool {
-		return m.Name == volumeName && m.MountPath == startup.MountPath
+		return m.Name == VolumeName && m.MountPath == startup.MountPath
 	})
 }
 
 // taken is the name of ours that the pod uses for something else.
 func (p *patch) taken() string {
 	spec := &p.req.Pod.Spec
-	named := func(c endpoint.Container) bool { return c.Name == installName }
+	named := func(c endpoint.Container) bool { return c.Name == InstallName }
 	switch {
-	case slices.ContainsFunc(spec.Volumes, func(v endpoint.Volume) bool { return v.Name == volumeName }):
-		return "volume " + volumeName
+	case slices.ContainsFunc(spec.Volumes, func(v endpoint.Volume) bool { return v.Name == VolumeName }):
+		return "volume " + VolumeName
 	case slices.ContainsFunc(spec.InitContainers, named), slices.ContainsFunc(spec.Containers, named):
-		return "container " + installName
+		return "container " + InstallName
 	case slices.ContainsFunc(p.container().VolumeMounts, func(m endpoint.VolumeMount) bool { return under(m.MountPath, startup.MountPath) }):
 		return "path " + startup.MountPath
 	}
@@ -134,7 +134,7 @@ func (w *wrapping) write(p *patch) {
 	}
 	spec, c := &p.req.Pod.Spec, p.container()
 	pol := &p.req.Policy.Wrapper
-	vol := corev1.Volume{Name: volumeName}
+	vol := corev1.Volume{Name: VolumeName}
 	if w.delivery == config.DeliveryImageVolume {
 		vol.Image = &corev1.ImageVolumeSource{Reference: pol.Image, PullPolicy: corev1.PullPolicy(pol.ImagePullPolicy)}
 	} else {
@@ -143,7 +143,7 @@ func (w *wrapping) write(p *patch) {
 		p.markEvictable()
 	}
 	appendTo(p, "/spec/volumes", spec.Volumes == nil, vol)
-	appendTo(p, p.at("volumeMounts"), c.VolumeMounts == nil, corev1.VolumeMount{Name: volumeName, MountPath: startup.MountPath, ReadOnly: true})
+	appendTo(p, p.at("volumeMounts"), c.VolumeMounts == nil, corev1.VolumeMount{Name: VolumeName, MountPath: startup.MountPath, ReadOnly: true})
 	if len(c.Command) == 0 {
 		p.add(p.at("command"), append(slices.Clone(w.prefix), w.command...))
 		return

@@ -110,17 +110,15 @@ func TestBadSettingsAreRefused(t *testing.T) {
 }
 
 // counting adds up what a queue drops.
-func counting(n *atomic.Int64) otlp.QueueConfig {
-	return otlp.QueueConfig{OnDrop: func(items int, _ error) { n.Add(int64(items)) }}
-}
+func counting(n *atomic.Int64) func(int) { return func(items int) { n.Add(int64(items)) } }
 
-func newQueue(t *testing.T, endpoint string, cfg otlp.QueueConfig) *otlp.Queue {
+func newQueue(t *testing.T, endpoint string, dropped func(int)) *otlp.Queue {
 	t.Helper()
 	e, err := otlp.NewExporter(t.Context(), otlp.ExporterConfig{Endpoint: endpoint, Timeout: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
-	q := otlp.NewQueue(e, cfg)
+	q := otlp.NewQueue(e, dropped)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()

@@ -180,7 +180,7 @@ func attempts(r *otlptest.Receiver, refusal error) func() []time.Time {
 func TestRetriesComeMoreAndMoreSlowly(t *testing.T) {
 	r := otlptest.New(t)
 	when := attempts(r, status.Error(codes.Unavailable, "later"))
-	q := newQueue(t, "http://"+r.GRPC, otlp.QueueConfig{})
+	q := newQueue(t, "http://"+r.GRPC, func(int) {})
 	q.Spans(subject, aStart()...)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
@@ -211,7 +211,7 @@ func TestAReceiverThatAsksForTimeIsGivenIt(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			q := otlp.NewQueue(e, otlp.QueueConfig{})
+			q := otlp.NewQueue(e, func(int) {})
 			q.Spans(subject, aStart()...)
 			ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 			defer cancel()

@@ -15,7 +15,8 @@ import (
 
 // Bounds of a Queue.
 const (
-	QueueCapacity = 4000 // spans and measurements together
+	QueueCapacity = 4000      // spans and measurements together
+	maxAge        = time.Hour // of a batch that nobody takes
 
 	firstRetry = 400 * time.Millisecond
 	lastRetry  = 20 * time.Second
@@ -23,19 +24,15 @@ const (
 	maxRetryAfter = time.Minute // what a receiver may ask for
 )
 
-// Why a Queue drops a batch, other than the receiver's refusal.
-var (
-	errQueueFull   = errors.New("the export queue is full")
-	errQueueClosed = errors.New("the export queue was closed")
-	errBadBatch    = errors.New("bad batch")
-)
+// errBadBatch is one whose export panicked.
+var errBadBatch = errors.New("bad batch")
 
 // Queue exports in the background and in order, so that nobody waits for a collector. A batch that failed goes to the
 // end of the line and is tried again until the receiver takes it, calls it bad, or it is too old. What does not fit is
 // dropped. All methods are safe for concurrent use.
 type Queue struct {
 	exporter *Exporter
-	cfg      QueueConfig
+	dropped  func(items int)
 	wake     chan struct{} // capacity 1
 	stop     context.CancelFunc
 	done     chan struct{}
@@ -48,14 +45,6 @@ type Queue struct {
 	closed   bool
 }
 
-// QueueConfig bounds a Queue. The zero value is the default of each.
-type QueueConfig struct {
-	Capacity int           // spans and measurements; QueueCapacity
-	MaxAge   time.Duration // after which a batch that nobody takes is dropped; an hour
-	// OnDrop is called for each batch that is dropped, with the number of its items and the reason. It must not block.
-	OnDrop func(items int, err error)
-}
-
 type batch struct {
 	subject  startup.Subject
 	spans    []startup.Span
@@ -65,16 +54,11 @@ type batch struct {
 
 func (b batch) items() int { return len(b.spans) + len(b.measures) }
 
-// NewQueue starts a queue before an exporter. Close ends it; the exporter stays the caller's.
-func NewQueue(e *Exporter, cfg QueueConfig) *Queue {
-	if cfg.Capacity <= 0 {
-		cfg.Capacity = QueueCapacity
-	}
-	if cfg.MaxAge <= 0 {
-		cfg.MaxAge = time.Hour
-	}
+// NewQueue starts a queue before an exporter. Close ends it; the exporter stays the caller's. dropped is called for each batch that
+// is given up, with the number of its items. It must not block.
+func NewQueue(e *Exporter, dropped func(items int)) *Queue {
 	ctx, cancel := context.WithCancel(context.Background())
-	q := &Queue{exporter: e, cfg: cfg, wake: make(chan struct{}, 1), stop: cancel, done: make(chan struct{})}
+	q := &Queue{exporter: e, dropped: dropped, wake: make(chan struct{}, 1), stop: cancel, done: make(chan struct{})}
 	go q.work(ctx)
 	return q
 }
@@ -102,14 +86,14 @@ func (q *Queue) put(b batch) bool {
 		return true
 	}
 	q.mu.Lock()
-	full := q.closed || q.size+n > q.cfg.Capacity
+	full := q.closed || q.size+n > QueueCapacity
 	if !full {
 		q.batches = append(q.batches, b)
 		q.size += n
 	}
 	q.mu.Unlock()
 	if full {
-		q.report(n, errQueueFull)
+		q.dropped(n)
 		return false
 	}
 	q.nudge()
@@ -168,7 +152,7 @@ func (q *Queue) Close(ctx context.Context) error {
 	q.stop()
 	<-q.done
 	if left > 0 {
-		q.report(left, errQueueClosed)
+		q.dropped(left)
 	}
 	return err
 }
@@ -178,12 +162,6 @@ func (q *Queue) signalIdle() {
 	if q.size == 0 && q.idle != nil {
 		close(q.idle)
 		q.idle = nil
-	}
-}
-
-func (q *Queue) report(n int, err error) {
-	if q.cfg.OnDrop != nil {
-		q.cfg.OnDrop(n, err)
 	}
 }
 
@@ -205,10 +183,10 @@ func (q *Queue) work(ctx context.Context) {
 		switch {
 		case err == nil:
 			pause = 0
-			q.finish(b, false, nil)
+			q.finish(b, false)
 			continue
-		case Permanent(err) || time.Since(b.since) > q.cfg.MaxAge:
-			q.finish(b, true, err)
+		case Permanent(err) || time.Since(b.since) > maxAge:
+			q.finish(b, true)
 			continue
 		}
 		q.putBack(b)
@@ -255,7 +233,7 @@ func (q *Queue) putBack(b batch) {
 	}
 }
 
-func (q *Queue) finish(b batch, drop bool, err error) {
+func (q *Queue) finish(b batch, drop bool) {
 	q.mu.Lock()
 	drop = drop && !q.closed // Close has told of it
 	if !q.closed {
@@ -264,7 +242,7 @@ func (q *Queue) finish(b batch, drop bool, err error) {
 	q.signalIdle()
 	q.mu.Unlock()
 	if drop {
-		q.report(b.items(), err)
+		q.dropped(b.items())
 	}
 }
 

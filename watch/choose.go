@@ -36,7 +36,7 @@ type settling struct {
 func (l *ledger) isDelivered(k keyHash) bool { return slices.Contains(l.delivered, k) }
 
 // settled tells whether a span has waited long enough for better edges, and if not, how long it still has to.
-func (l *ledger) settled(k keyHash, now time.Time, settle time.Duration) (time.Duration, bool) {
+func (l *ledger) settled(k keyHash, now time.Time) (time.Duration, bool) {
 	i := slices.IndexFunc(l.settling, func(x settling) bool { return x.key == k })
 	if i < 0 {
 		l.settling = append(l.settling, settling{k, now})
@@ -56,7 +56,7 @@ type choice struct {
 
 // choose decides what of a start can be sent: what has ended, will not get any better and was not sent before; and, of what
 // goes on, that it does. While something is unheard of what happened inside, the root waits.
-func (l *ledger) choose(t pod.Timeline, witnessed pod.Witness, unheard bool, now time.Time, settle time.Duration) choice {
+func (l *ledger) choose(t pod.Timeline, witnessed pod.Witness, unheard bool, now time.Time) choice {
 	over := t.Outcome != pod.Open
 	c := choice{whole: over && !unheard}
 	for i := len(t.Spans) - 1; i >= 0; i-- { // the root is the first, and goes last
@@ -72,7 +72,7 @@ func (l *ledger) choose(t pod.Timeline, witnessed pod.Witness, unheard bool, now
 			continue
 		}
 		if !span.Exact {
-			if left, ok := l.settled(key, now, settle); !ok {
+			if left, ok := l.settled(key, now); !ok {
 				c.whole, c.again = false, max(c.again, left)
 				continue
 			}

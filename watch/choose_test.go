@@ -26,7 +26,6 @@ func coarse(s *pod.Span)    { s.Exact = false }
 func witnessed(s *pod.Span) { s.Witnessed = true }
 
 func TestWhatIsSentOfAStart(t *testing.T) {
-	const settle = 500 * time.Millisecond
 	root := func(end time.Duration) pod.Span { return aSpan("pod_startup", "", 0, end) }
 	for name, tc := range map[string]struct {
 		start     pod.Timeline
@@ -103,7 +102,7 @@ func TestWhatIsSentOfAStart(t *testing.T) {
 					l.settling = append(l.settling, settling{hashKey(tc.start.Spans[i].Key), now.Add(-tc.settling)})
 				}
 			}
-			got := l.choose(tc.start, pod.Witness{Gone: tc.witnessed}, tc.unheard, now, settle)
+			got := l.choose(tc.start, pod.Witness{Gone: tc.witnessed}, tc.unheard, now)
 			var sent []string
 			for _, s := range got.spans {
 				sent = append(sent, s.Key)

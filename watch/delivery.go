@@ -17,8 +17,8 @@ import (
 	"github.com/coldtrace/coldtrace/startup/pod"
 )
 
-// DefaultMaxWaiting bounds finished starts that wait for the receiver: about 40 MB of them.
-const DefaultMaxWaiting = 20000
+// defaultMaxWaiting bounds finished starts that wait for the receiver: about 40 MB of them.
+const defaultMaxWaiting = 20000
 
 // work exports what has completed, one start at a time.
 func (w *Watcher) work(ctx context.Context) {
@@ -189,7 +189,7 @@ func (w *Watcher) parcel(id types.UID, s *start, t pod.Timeline, now time.Time) 
 	if over && unheard && s.facts.Awaited() {
 		return nil, more // the log may yet say that it served before
 	}
-	c := s.choose(t, s.facts.Witnessed(), unheard, now, w.cfg.Settle)
+	c := s.choose(t, s.facts.Witnessed(), unheard, now)
 	w.dirty = w.dirty || c.note
 	if c.whole {
 		w.conclude(s, t, c.spans)

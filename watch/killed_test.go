@@ -212,7 +212,7 @@ func TestAGroupIsMeasuredOnceWheneverItsLeaderIsKilled(t *testing.T) {
 // told tells whether the checkpoint has a group as told.
 func told(t *testing.T, a *api, name string, leader *scripted) bool {
 	t.Helper()
-	checkpoint, err := a.client.CoreV1().ConfigMaps(ownNamespace).Get(t.Context(), watch.DefaultCheckpoint, metav1.GetOptions{})
+	checkpoint, err := a.client.CoreV1().ConfigMaps(ownNamespace).Get(t.Context(), watch.Checkpoint, metav1.GetOptions{})
 	if err != nil {
 		return false // killed before its first
 	}

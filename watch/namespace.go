@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/coldtrace/coldtrace/config"
 	"github.com/coldtrace/coldtrace/startup/pod"
 	"github.com/coldtrace/coldtrace/watch/stream"
 )
@@ -37,7 +38,7 @@ func (n *namespace) listed() bool { return n.podsListed && n.eventsListed }
 func (w *Watcher) watchNamespaces(ctx context.Context) {
 	var seen map[string]bool
 	s := stream.Of("namespaces", w.client.CoreV1().Namespaces(), w.cfg.Tracer)
-	s.Label = w.cfg.NamespaceSelector
+	s.Label = config.NamespaceSelector
 	s.Begin = func() { seen = map[string]bool{} }
 	s.Upsert = func(o runtime.Object) {
 		ns := o.(*corev1.Namespace)

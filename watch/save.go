@@ -23,7 +23,7 @@ import (
 func (w *Watcher) restore(ctx context.Context) error {
 	backoff := stream.NewBackoff()
 	for {
-		object, err := w.client.CoreV1().ConfigMaps(w.cfg.Namespace).Get(ctx, w.cfg.Checkpoint, metav1.GetOptions{})
+		object, err := w.client.CoreV1().ConfigMaps(w.cfg.Namespace).Get(ctx, Checkpoint, metav1.GetOptions{})
 		switch {
 		case apierrors.IsNotFound(err):
 			w.adopt(newRecord())
@@ -75,12 +75,12 @@ func (w *Watcher) remember(id types.UID, s *start) {
 // saveOften writes the checkpoint soon after there is news, the bigger it is the more seldom. The first is written at
 // once: what a leader delivers first is what its predecessor left, and the next one should not deliver it again.
 func (w *Watcher) saveOften(ctx context.Context) {
-	interval, last := w.cfg.CheckpointInterval, time.Time{}
+	interval, last := checkpointInterval, time.Time{}
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-w.cfg.Clock.After(w.cfg.CheckpointInterval / 10):
+		case <-w.cfg.Clock.After(checkpointInterval / 10):
 		}
 		if w.cfg.Clock.Since(last) < interval {
 			continue
@@ -96,7 +96,7 @@ func (w *Watcher) saveOften(ctx context.Context) {
 		if err != nil && ctx.Err() == nil {
 			w.apiFailed("configmaps")("update", err)
 		}
-		interval = max(w.cfg.CheckpointInterval, time.Duration(w.checkpointSize)*time.Second/(100<<10))
+		interval = max(checkpointInterval, time.Duration(w.checkpointSize)*time.Second/(100<<10))
 	}
 }
 
@@ -209,7 +209,7 @@ func (w *Watcher) put(ctx context.Context, data map[string][]byte) error {
 	client := w.client.CoreV1().ConfigMaps(w.cfg.Namespace)
 	object := &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: w.cfg.Checkpoint, Namespace: w.cfg.Namespace, ResourceVersion: w.version,
+			Name: Checkpoint, Namespace: w.cfg.Namespace, ResourceVersion: w.version,
 			Annotations: map[string]string{writerAnnotation: w.term},
 			Labels:      map[string]string{"app.kubernetes.io/name": "coldtrace", "app.kubernetes.io/component": "watcher"},
 		},
@@ -242,7 +242,7 @@ const writerAnnotation = "coldtrace.io/term"
 // merge reads the checkpoint that is there instead of the one expected: this term's own, if the answer to a write was lost.
 // What another leader delivered is taken in, so that the next write loses nothing of it.
 func (w *Watcher) merge(ctx context.Context) (own bool, err error) {
-	object, err := w.client.CoreV1().ConfigMaps(w.cfg.Namespace).Get(ctx, w.cfg.Checkpoint, metav1.GetOptions{})
+	object, err := w.client.CoreV1().ConfigMaps(w.cfg.Namespace).Get(ctx, Checkpoint, metav1.GetOptions{})
 	if err != nil {
 		return false, fmt.Errorf("read another leader's checkpoint: %w", err)
 	}

@@ -30,14 +30,14 @@ import (
 	"github.com/coldtrace/coldtrace/startup/pod"
 )
 
-// Defaults of Config.
+// Checkpoint is the name of the ConfigMap that it is in.
+const Checkpoint = "coldtrace-watcher"
+
 const (
-	DefaultNamespaceSelector  = "coldtrace.io/inject=enabled"
-	DefaultCheckpoint         = "coldtrace-watcher"
-	DefaultCheckpointInterval = time.Second
-	DefaultSettle             = 500 * time.Millisecond
-	DefaultExportWorkers      = 4
-	DefaultLogAnswer          = 10 * time.Second
+	checkpointInterval = time.Second            // between two writes, at least
+	settle             = 500 * time.Millisecond // how long a phase whose edges could still get more precise waits for its events
+	exportWorkers      = 4                      // exports at a time
+	defaultLogAnswer   = 10 * time.Second
 )
 
 // Exporter is where spans and measurements go: otlp.Exporter. Nil means that the receiver accepted them.
@@ -49,11 +49,10 @@ type Exporter interface {
 // Config is what a Watcher needs.
 //
 // Its client needs, in the whole cluster: get, list, watch on pods, events and namespaces; get on nodes. In its own namespace:
-// create on configmaps; get and update on the configmap named by Checkpoint. In LogNamespaces: get on pods/log.
+// create on configmaps; get and update on the configmap Checkpoint. In LogNamespaces: get on pods/log.
 type Config struct {
-	REST       *rest.Config
-	Namespace  string // its own, of the checkpoint
-	Checkpoint string // name of the ConfigMap; DefaultCheckpoint if empty
+	REST      *rest.Config
+	Namespace string // its own, of the checkpoint
 	// Owners, if set, are what the checkpoint belongs to, at the time.
 	Owners   func() []metav1.OwnerReference
 	Policy   func() *config.Policy
@@ -74,17 +73,12 @@ type Config struct {
 
 	// LogNamespaces are those whose containers' logs may be read, "*" all; none: what happens inside is the wrapper's to tell.
 	LogNamespaces []string
-	LogAnswer     time.Duration // how long a kubelet may be silent; DefaultLogAnswer if 0
+	LogAnswer     time.Duration // how long a kubelet may be silent; 10 s if 0
 	// Events writes to pods what became of their starts, unless the policy has that off; nil: nothing is written.
 	Events kuberecord.EventRecorder
 
-	NamespaceSelector string        // label selector; DefaultNamespaceSelector if empty
-	Timeout           time.Duration // after which a start is given up; pod.DefaultTimeout if 0
-	// Settle is how long a phase whose edges could still get more precise waits for its events; DefaultSettle if 0.
-	Settle             time.Duration
-	CheckpointInterval time.Duration // at least this between two writes; DefaultCheckpointInterval if 0
-	ExportWorkers      int           // exports at a time; DefaultExportWorkers if 0
-	// MaxWaiting bounds the finished starts that wait for the receiver; DefaultMaxWaiting if 0. Those beyond it are
+	Timeout time.Duration // after which a start is given up; pod.DefaultTimeout if 0
+	// MaxWaiting bounds the finished starts that wait for the receiver; about 40 MB of them if 0. Those beyond it are
 	// read from the API again when the receiver is back.
 	MaxWaiting int
 	Clock      clock.WithTicker // the real one if nil
@@ -133,14 +127,9 @@ func New(cfg Config) (*Watcher, error) {
 	case cfg.Exporter == nil:
 		return nil, errors.New("watcher: an exporter is required")
 	}
-	setDefault(&cfg.Checkpoint, DefaultCheckpoint)
-	setDefault(&cfg.NamespaceSelector, DefaultNamespaceSelector)
 	setDefault(&cfg.Timeout, pod.DefaultTimeout)
-	setDefault(&cfg.Settle, DefaultSettle)
-	setDefault(&cfg.CheckpointInterval, DefaultCheckpointInterval)
-	setDefault(&cfg.ExportWorkers, DefaultExportWorkers)
-	setDefault(&cfg.MaxWaiting, DefaultMaxWaiting)
-	setDefault(&cfg.LogAnswer, DefaultLogAnswer)
+	setDefault(&cfg.MaxWaiting, defaultMaxWaiting)
+	setDefault(&cfg.LogAnswer, defaultLogAnswer)
 	if cfg.Inside == nil {
 		cfg.Inside = cfg.Exporter
 	}
@@ -225,10 +214,10 @@ func (w *Watcher) Start(ctx context.Context) error {
 		}
 		return err
 	}
-	w.cfg.Log.Info("Watching.", "namespaces", w.cfg.NamespaceSelector, "timeout", w.cfg.Timeout, "inFlight", len(w.starts))
+	w.cfg.Log.Info("Watching.", "namespaces", config.NamespaceSelector, "timeout", w.cfg.Timeout, "inFlight", len(w.starts))
 	var streams, workers sync.WaitGroup
 	streams.Go(func() { w.watchNamespaces(ctx) })
-	for range w.cfg.ExportWorkers {
+	for range exportWorkers {
 		workers.Go(func() { w.work(ctx) })
 	}
 	if len(w.cfg.LogNamespaces) > 0 {

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
@@ -321,9 +322,11 @@ func TestAStartThatWasOverBeforeTheFirstListIsToldIfItEndedJustNow(t *testing.T)
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newReceiver(t)
-			w := newWatcher(t, a.rest, r.address, nil, func(c2 *watch.Config) {
-				c2.Clock, c2.Checkpoint = later{by: c.later}, strings.ReplaceAll(name, " ", "-")
-			})
+			err := a.client.CoreV1().ConfigMaps(ownNamespace).Delete(t.Context(), watch.Checkpoint, metav1.DeleteOptions{})
+			if err != nil && !apierrors.IsNotFound(err) {
+				t.Fatal(err)
+			}
+			w := newWatcher(t, a.rest, r.address, nil, func(c2 *watch.Config) { c2.Clock = later{by: c.later} })
 			stop := run(t, w)
 			open, err := a.create(t.Context(), podNamespace, "open-"+strings.ReplaceAll(name, " ", "-"))
 			if err != nil {

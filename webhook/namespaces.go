@@ -13,12 +13,8 @@ import (
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-)
 
-// The label that a namespace is opted in with.
-const (
-	NamespaceLabel = "coldtrace.io/inject"
-	NamespaceValue = "enabled"
+	"github.com/coldtrace/coldtrace/config"
 )
 
 // NamespaceKind is a namespace of which only the metadata is read.
@@ -28,7 +24,7 @@ func NamespaceKind() *metav1.PartialObjectMetadata {
 
 // NamespaceCache limits a cache to the namespaces that are opted in.
 func NamespaceCache() cache.ByObject {
-	return cache.ByObject{Label: labels.SelectorFromSet(labels.Set{NamespaceLabel: NamespaceValue})}
+	return cache.ByObject{Label: labels.SelectorFromSet(labels.Set{config.NamespaceLabel: config.NamespaceValue})}
 }
 
 // Namespaces knows the annotations of labelled namespaces.

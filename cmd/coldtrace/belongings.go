@@ -106,7 +106,7 @@ func (b *belongings) adopt(ctx context.Context) error {
 			return err
 		}))
 	}
-	for _, name := range []string{watch.DefaultCheckpoint, breaker.Name} {
+	for _, name := range []string{watch.Checkpoint, breaker.Name} {
 		object, err := maps.Get(ctx, name, metav1.GetOptions{})
 		errs = append(errs, give(object, err, func() error {
 			_, err := maps.Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{})

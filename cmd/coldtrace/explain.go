@@ -15,7 +15,6 @@ import (
 	"github.com/coldtrace/coldtrace/config"
 	"github.com/coldtrace/coldtrace/inject"
 	"github.com/coldtrace/coldtrace/inject/explain"
-	"github.com/coldtrace/coldtrace/webhook"
 )
 
 func newExplainCommand() *cobra.Command {
@@ -96,7 +95,7 @@ func (o *dryRun) assumed(req inject.Request, m manifest, ops []inject.Operation)
 	if req.Namespace != "" {
 		namespace = "namespace " + req.Namespace
 	}
-	texts = append(texts, fmt.Sprintf("Assumed: %s; %s, labelled %s=%s.", policy, namespace, webhook.NamespaceLabel, webhook.NamespaceValue))
+	texts = append(texts, fmt.Sprintf("Assumed: %s; %s, labelled %s=%s.", policy, namespace, config.NamespaceLabel, config.NamespaceValue))
 	bare := (m.Kind == "Pod" || m.Kind == "List") && req.Pod.Metadata.Controller() == nil
 	if bare && slices.ContainsFunc(ops, func(op inject.Operation) bool { return strings.Contains(op.Path, "/command") }) {
 		texts = append(texts, "It has no owner, so all of this is of a pod that is created. If it is applied (kubectl apply, Helm) it keeps its command and gets no wrapper: "+string(inject.ReasonApplied)+".")

@@ -20,7 +20,6 @@ import (
 	"github.com/coldtrace/coldtrace/cluster"
 	"github.com/coldtrace/coldtrace/config"
 	"github.com/coldtrace/coldtrace/inject"
-	"github.com/coldtrace/coldtrace/webhook"
 )
 
 // dryRun are the flags of the commands that decide as the webhook would, about a manifest or what is in a cluster.
@@ -185,13 +184,13 @@ func (o *dryRun) fetch(ctx context.Context, w *prose, names []string) ([]manifes
 			w.gap()
 		}
 	}
-	switch value := in.Labels[webhook.NamespaceLabel]; {
+	switch value := in.Labels[config.NamespaceLabel]; {
 	case o.installed != nil && o.installed.watching:
 		w.hang("", "coldtrace only watches here (webhook.enabled is false) and adds nothing to pods: this is what the webhook would do.")
 		w.gap()
-	case value != webhook.NamespaceValue:
+	case value != config.NamespaceValue:
 		w.hang("", fmt.Sprintf("Namespace %s does not carry the label %s=%s (it has %q): the webhook never sees its pods.",
-			namespace, webhook.NamespaceLabel, webhook.NamespaceValue, value))
+			namespace, config.NamespaceLabel, config.NamespaceValue, value))
 		w.gap()
 	}
 	manifests := make([]manifest, len(objects))

@@ -139,7 +139,7 @@ func NewKeeper(
 
 // Observe judges a pod. It never blocks; a report that finds no room is made again when the pod changes again.
 func (k *Keeper) Observe(pod *corev1.Pod) {
-	verdict := Judge(pod)
+	verdict := judge(pod)
 	owner := metav1.GetControllerOf(pod)
 	if verdict == Fine || owner == nil {
 		return
@@ -155,7 +155,7 @@ func (k *Keeper) Observe(pod *corev1.Pod) {
 // ObserveEvent judges an event of a controller whose pod was not created. It never blocks.
 func (k *Keeper) ObserveEvent(e *corev1.Event) {
 	volume := Refusal(e)
-	if !volume && !RefusesWrapper(e) {
+	if !volume && !refusesWrapper(e) {
 		return
 	}
 	o, id := &e.InvolvedObject, e.Namespace+"/"+e.Name+"#"+strconv.Itoa(int(e.Count))
@@ -212,7 +212,7 @@ func (k *Keeper) update(ctx context.Context, r *report) error {
 			k.log.Error(err, "The breaker's state was damaged; it begins again")
 		}
 	}
-	changed := state.Expire(k.now())
+	changed := state.expire(k.now())
 	opened, all := false, false
 	switch {
 	case r == nil:
@@ -290,6 +290,6 @@ func (k *Keeper) tell(r *report, all bool) {
 var advice = map[Verdict]string{
 	NoImage:  "see that the nodes can pull the image that policy field wrapper.image names",
 	NoStart:  "see what `kubectl describe pod` says of the container; annotation coldtrace.io/delivery: \"off\" leaves the command alone",
-	Refused:  "let the policy that refused it accept the init container " + installContainer + " and its image, or annotate the namespace with coldtrace.io/delivery: \"off\"",
+	Refused:  "let the policy that refused it accept the init container " + inject.InstallName + " and its image, or annotate the namespace with coldtrace.io/delivery: \"off\"",
 	Crashing: "see `kubectl logs --previous`; where pods without the wrapper crash too, it comes back",
 }

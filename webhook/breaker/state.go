@@ -101,8 +101,8 @@ func (s *State) Observe(r Report, now time.Time) (changed, opened, openedAll boo
 	return true, opened, openedAll
 }
 
-// Expire closes what has been open for long enough, and forgets.
-func (s *State) Expire(now time.Time) (changed bool) {
+// expire closes what has been open for long enough, and forgets.
+func (s *State) expire(now time.Time) (changed bool) {
 	for name, o := range s.Owners {
 		if now.Sub(o.Seen) >= reset {
 			delete(s.Owners, name)

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/coldtrace/coldtrace/config"
+	"github.com/coldtrace/coldtrace/inject"
 )
 
 var begin = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
@@ -66,10 +67,10 @@ func TestItOpensForAllAtAThresholdAndClosesByItself(t *testing.T) {
 	if !s.IsOpen("someone else") {
 		t.Error("not open for all")
 	}
-	if s.Expire(begin.Add(reset - time.Second)) {
+	if s.expire(begin.Add(reset - time.Second)) {
 		t.Error("closed too soon")
 	}
-	if !s.Expire(begin.Add(reset)) || s.IsOpen("0") || s.IsOpen("someone else") {
+	if !s.expire(begin.Add(reset)) || s.IsOpen("0") || s.IsOpen("someone else") {
 		t.Error("it does not close")
 	}
 }
@@ -105,16 +106,16 @@ func TestAPodIsJudgedByItsStatus(t *testing.T) {
 		"not ours":                        {"", nil, []corev1.ContainerStatus{terminated("main", "Error", 9)}, Fine},
 		"an annotation that is none":      {"x", nil, []corev1.ContainerStatus{terminated("main", "Error", 9)}, Fine},
 		"running":                         {wrapped, nil, []corev1.ContainerStatus{{Name: "main"}}, Fine},
-		"the init image can't be pulled":  {wrapped, []corev1.ContainerStatus{waiting(installContainer, "ImagePullBackOff", "")}, nil, NoImage},
+		"the init image can't be pulled":  {wrapped, []corev1.ContainerStatus{waiting(inject.InstallName, "ImagePullBackOff", "")}, nil, NoImage},
 		"the model's image can't":         {wrapped, nil, []corev1.ContainerStatus{waiting("main", "ImagePullBackOff", "example.test/vllm")}, Fine},
 		"the volume's image can't":        {wrapped, nil, []corev1.ContainerStatus{waiting("main", "ImagePullBackOff", "example.test/wrapper:1: gone")}, NoImage},
 		"the volume can't be mounted":     {wrapped, nil, []corev1.ContainerStatus{waiting("main", "CreateContainerError", `failed to mount "coldtrace": idmap`)}, NoImage},
 		"nor its image":                   {wrapped, nil, []corev1.ContainerStatus{waiting("main", "CreateContainerError", `mount /var/lib/containerd/image-volumes/9f: operation not permitted`)}, NoImage},
 		"a command that is not there":     {wrapped, nil, []corev1.ContainerStatus{waiting("main", "CreateContainerError", `context deadline exceeded`)}, Fine},
 		"a missing Secret":                {wrapped, nil, []corev1.ContainerStatus{waiting("main", "CreateContainerConfigError", `secret "x" not found`)}, Fine},
-		"the init container can't be set": {wrapped, []corev1.ContainerStatus{waiting(installContainer, "CreateContainerError", "")}, nil, NoStart},
+		"the init container can't be set": {wrapped, []corev1.ContainerStatus{waiting(inject.InstallName, "CreateContainerError", "")}, nil, NoStart},
 		"a sidecar that serves crashes":   {wrapped, []corev1.ContainerStatus{terminated("main", "Error", 2)}, nil, Crashing},
-		"the init container can't start":  {wrapped, []corev1.ContainerStatus{terminated(installContainer, "StartError", 1)}, nil, NoStart},
+		"the init container can't start":  {wrapped, []corev1.ContainerStatus{terminated(inject.InstallName, "StartError", 1)}, nil, NoStart},
 		"the target can't start":          {wrapped, nil, []corev1.ContainerStatus{terminated("main", "StartError", 1)}, NoStart},
 		"the target crashed once":         {wrapped, nil, []corev1.ContainerStatus{terminated("main", "Error", 1)}, Fine},
 		"the target crashes":              {wrapped, nil, []corev1.ContainerStatus{terminated("main", "Error", 2)}, Crashing},
@@ -132,7 +133,7 @@ func TestAPodIsJudgedByItsStatus(t *testing.T) {
 				Image: &corev1.ImageVolumeSource{Reference: "example.test/wrapper:1"},
 			}}}
 			pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses = c.init, c.main
-			if got := Judge(pod); got != c.want {
+			if got := judge(pod); got != c.want {
 				t.Errorf("%q, want %q", got, c.want)
 			}
 		})
@@ -184,7 +185,7 @@ func TestAControllersEventTellsThatAPodWasRefusedForTheWrapper(t *testing.T) {
 		"an image that is not there":        {`Failed to pull image`, false, false},
 	} {
 		e := &corev1.Event{Reason: "FailedCreate", Message: c.message, InvolvedObject: corev1.ObjectReference{Kind: "ReplicaSet"}}
-		if wrapper, volume := RefusesWrapper(e), Refusal(e); wrapper != c.wrapper || volume != c.volume {
+		if wrapper, volume := refusesWrapper(e), Refusal(e); wrapper != c.wrapper || volume != c.volume {
 			t.Errorf("%s: for the wrapper %t, want %t; for its volume %t, want %t", name, wrapper, c.wrapper, volume, c.volume)
 		}
 	}
@@ -202,7 +203,7 @@ func TestARefusalIsForItsOwnerAlone(t *testing.T) {
 	if s.IsOpen("ns/ReplicaSet/another") {
 		t.Error("open for others")
 	}
-	s.Expire(begin.Add(reset))
+	s.expire(begin.Add(reset))
 	if s.IsOpen("ns/ReplicaSet/0") {
 		t.Error("not tried again")
 	}
@@ -213,7 +214,7 @@ func TestANamespaceWithoutImageVolumesIsKnownUntilSomebodyForgetsIt(t *testing.T
 	if !s.Refuse("a", begin) || s.Refuse("a", begin) || !s.IsRefused("a") || s.IsRefused("b") {
 		t.Errorf("%+v", s)
 	}
-	s.Expire(begin.Add(30 * 24 * time.Hour))
+	s.expire(begin.Add(30 * 24 * time.Hour))
 	if !s.IsRefused("a") {
 		t.Error("the policy is there still: to try again would cost a pod")
 	}

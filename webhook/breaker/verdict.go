@@ -20,9 +20,6 @@ import (
 	"github.com/coldtrace/coldtrace/startup"
 )
 
-// installContainer is the name of the init container that delivers the wrapper.
-const installContainer = "coldtrace-install"
-
 // crashes is how often a container must have restarted before it counts as crashing at start.
 const crashes = 2
 
@@ -44,8 +41,8 @@ var notCreated = []string{"CreateContainerError", "CreateContainerConfigError"}
 
 var noImage = []string{"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError"}
 
-// Judge reads a pod that carries our annotation; others are Fine.
-func Judge(pod *corev1.Pod) Verdict {
+// judge reads a pod that carries our annotation; others are Fine.
+func judge(pod *corev1.Pod) Verdict {
 	text, ok := pod.Annotations[config.StatusAnnotation]
 	if !ok {
 		return Fine
@@ -57,7 +54,7 @@ func Judge(pod *corev1.Pod) Verdict {
 	wrapped := slices.Contains(d.Features, inject.FeatureWrapper)
 	if wrapped {
 		for i := range pod.Status.InitContainerStatuses {
-			if s := &pod.Status.InitContainerStatuses[i]; s.Name == installContainer {
+			if s := &pod.Status.InitContainerStatuses[i]; s.Name == inject.InstallName {
 				if v := ofInstall(s); v != Fine {
 					return v
 				}
@@ -105,12 +102,9 @@ func ofTarget(pod *corev1.Pod, s *corev1.ContainerStatus, wrapped bool) Verdict 
 	return Fine
 }
 
-// volumeName is the name of the volume that the wrapper comes by.
-const volumeName = "coldtrace"
-
 // namesImage: a container waits for an image volume with the reasons of its own image; the message names which.
 func namesImage(pod *corev1.Pod, message string) bool {
-	image := imageVolumes(pod)[volumeName]
+	image := imageVolumes(pod)[inject.VolumeName]
 	return image != "" && strings.Contains(message, image)
 }
 
@@ -118,8 +112,8 @@ func namesImage(pod *corev1.Pod, message string) bool {
 // mounted; or it speaks of image volumes, of which the pod has no other. containerd mounts them in a folder of that name.
 func namesVolume(pod *corev1.Pod, message string) bool {
 	images := imageVolumes(pod)
-	names := []string{strconv.Quote(volumeName), startup.MountPath}
-	if image := images[volumeName]; image != "" {
+	names := []string{strconv.Quote(inject.VolumeName), startup.MountPath}
+	if image := images[inject.VolumeName]; image != "" {
 		names = append(names, image)
 		if len(images) == 1 {
 			names = append(names, "image-volume", "image volume", "image mount")
@@ -147,16 +141,16 @@ func imageVolumes(pod *corev1.Pod) map[string]string {
 //	Error creating: admission webhook "validate.kyverno.svc-fail" denied the request: … rule restricted-volumes failed at path /spec/volumes/1/
 //	Error creating: pods "x-" is forbidden: unable to validate against any security context constraint: … "image": image volumes are not allowed
 func Refusal(e *corev1.Event) bool {
-	return !names(e, installContainer) && names(e, "volume")
+	return !names(e, inject.InstallName) && names(e, "volume")
 }
 
-// RefusesWrapper tells an event of a controller whose pod was refused for what may be the wrapper: by its name, for an image,
+// refusesWrapper tells an event of a controller whose pod was refused for what may be the wrapper: by its name, for an image,
 // an init container, or what each container has to ask for. A wrong guess costs nothing: the pod is refused without it as well.
 //
 //	Error creating: admission webhook "validation.gatekeeper.sh" denied the request: [repos] container <coldtrace-install> has an invalid image repo
 //	Error creating: admission webhook "mutate.kyverno.svc-fail" denied the request: … failed to verify image ghcr.io/…: no signatures found
 //	Error creating: pods "x-" is forbidden: minimum nvidia.com/gpu usage per Container is 1.  No request is specified
-func RefusesWrapper(e *corev1.Event) bool {
+func refusesWrapper(e *corev1.Event) bool {
 	return !names(e, "exceeded quota") && names(e, "coldtrace", "image", "initcontainer", "init container", "per container", "must specify")
 }
 

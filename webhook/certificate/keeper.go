@@ -100,17 +100,17 @@ func (k *Keeper) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, er
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	state, step, wait, err := state.Advance(k.config.Secret.Name, published, rotate, now, k.config.Times)
+	state, step, wait, err := state.advance(k.config.Secret.Name, published, rotate, now, k.config.Times)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	if dirty || step != StepNone {
+	if dirty || step != stepNone {
 		if err := k.write(ctx, secret, found, state); err != nil {
 			return retryConflict(err)
 		}
 	}
 	k.last = &state
-	if step != StepNone {
+	if step != stepNone {
 		k.config.Log.Info("CA rotation went on", "step", step, "trusted", len(state.Trusted))
 	}
 	if err := k.publish(ctx, webhook, state.Trusted); err != nil {
@@ -140,7 +140,7 @@ func (k *Keeper) current(secret *corev1.Secret, published Bundle, now time.Time)
 		return *k.last, true, nil
 	}
 	k.config.Log.Info("Making a CA", "reason", err.Error())
-	state, err = NewState(k.config.Secret.Name, published, secret.Annotations[RotateAnnotation], now, k.config.Times)
+	state, err = newState(k.config.Secret.Name, published, secret.Annotations[RotateAnnotation], now, k.config.Times)
 	return state, true, err
 }
 

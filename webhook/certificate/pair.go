@@ -134,8 +134,8 @@ func (b Bundle) Contains(cert *x509.Certificate) bool {
 	return false
 }
 
-// Verifies says whether a client that trusts the bundle accepts the leaf for the name at the time.
-func (b Bundle) Verifies(leaf *x509.Certificate, name string, now time.Time) bool {
+// verifies says whether a client that trusts the bundle accepts the leaf for the name at the time.
+func (b Bundle) verifies(leaf *x509.Certificate, name string, now time.Time) bool {
 	roots := x509.NewCertPool()
 	for _, c := range b {
 		roots.AddCert(c)

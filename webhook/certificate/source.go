@@ -98,7 +98,7 @@ func (s *Source) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, er
 	if leaf == nil {
 		return ctrl.Result{}, nil
 	}
-	s.trusted.Store(published.Verifies(leaf.Leaf, s.config.DNSNames[0], now))
+	s.trusted.Store(published.verifies(leaf.Leaf, s.config.DNSNames[0], now))
 	return ctrl.Result{RequeueAfter: max(time.Second, min(renewAt(leaf).Sub(now), time.Hour))}, nil
 }
 

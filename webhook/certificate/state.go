@@ -93,9 +93,9 @@ func (s State) Encode() (map[string][]byte, error) {
 	return data, nil
 }
 
-// NewState starts with a new CA. What the API server trusts already stays trusted for one overlap, so that replicas
+// newState starts with a new CA. What the API server trusts already stays trusted for one overlap, so that replicas
 // that still serve a leaf of a lost CA go on being believed.
-func NewState(name string, published Bundle, rotated string, now time.Time, times Times) (State, error) {
+func newState(name string, published Bundle, rotated string, now time.Time, times Times) (State, error) {
 	ca, err := NewCA(name, now, times.CA)
 	if err != nil {
 		return State{}, err
@@ -110,51 +110,51 @@ func NewState(name string, published Bundle, rotated string, now time.Time, time
 	return s, nil
 }
 
-// Step is what was done by Advance.
+// Step is what was done by advance.
 type Step string
 
 // Steps of a rotation.
 const (
-	StepNone     Step = ""
-	StepPrepare  Step = "prepared" // a next CA was made
-	StepAnnounce Step = "announced"
-	StepPromote  Step = "promoted" // the next CA is active
-	StepRetire   Step = "retired"  // old CAs are no longer trusted
+	stepNone     Step = ""
+	stepPrepare  Step = "prepared" // a next CA was made
+	stepAnnounce Step = "announced"
+	stepPromote  Step = "promoted" // the next CA is active
+	stepRetire   Step = "retired"  // old CAs are no longer trusted
 )
 
-// Advance does the step that is due, if any, and says how long until another may be. published is the bundle that every
+// advance does the step that is due, if any, and says how long until another may be. published is the bundle that every
 // webhook of the configuration holds; rotate is the Secret's RotateAnnotation.
-func (s State) Advance(name string, published Bundle, rotate string, now time.Time, times Times) (State, Step, time.Duration, error) {
+func (s State) advance(name string, published Bundle, rotate string, now time.Time, times Times) (State, Step, time.Duration, error) {
 	switch {
 	case s.Next == nil && (rotate != s.Rotated || !now.Before(s.replaceAt())):
 		next, err := NewCA(name, now, times.CA)
 		if err != nil {
-			return s, StepNone, 0, fmt.Errorf("make next CA: %w", err)
+			return s, stepNone, 0, fmt.Errorf("make next CA: %w", err)
 		}
 		s.Next, s.Published, s.Rotated = next, time.Time{}, rotate
 		s.trust(next)
-		return s, StepPrepare, 0, nil
+		return s, stepPrepare, 0, nil
 	case s.Next != nil && !published.Contains(s.Next.Cert):
 		s.Published = time.Time{}
-		return s, StepNone, times.Overlap, nil
+		return s, stepNone, times.Overlap, nil
 	case s.Next != nil && s.Published.IsZero():
 		s.Published = now
-		return s, StepAnnounce, times.Overlap, nil
+		return s, stepAnnounce, times.Overlap, nil
 	case s.Next != nil && now.Before(s.Published.Add(times.Overlap)):
-		return s, StepNone, s.Published.Add(times.Overlap).Sub(now), nil
+		return s, stepNone, s.Published.Add(times.Overlap).Sub(now), nil
 	case s.Next != nil:
 		s.Active, s.Next, s.Published, s.Promoted = s.Next, nil, time.Time{}, now
-		return s, StepPromote, times.Overlap, nil
+		return s, stepPromote, times.Overlap, nil
 	case len(s.Trusted) > 1 && s.Promoted.IsZero():
 		s.Promoted = now
-		return s, StepAnnounce, times.Overlap, nil
+		return s, stepAnnounce, times.Overlap, nil
 	case len(s.Trusted) > 1 && now.Before(s.Promoted.Add(times.Overlap)):
-		return s, StepNone, s.Promoted.Add(times.Overlap).Sub(now), nil
+		return s, stepNone, s.Promoted.Add(times.Overlap).Sub(now), nil
 	case len(s.Trusted) > 1:
 		s.Trusted = Bundle{s.Active.Cert}
-		return s, StepRetire, s.replaceAt().Sub(now), nil
+		return s, stepRetire, s.replaceAt().Sub(now), nil
 	}
-	return s, StepNone, s.replaceAt().Sub(now), nil
+	return s, stepNone, s.replaceAt().Sub(now), nil
 }
 
 func (s State) replaceAt() time.Time {

@@ -12,9 +12,9 @@ var (
 	times = Times{CA: 90 * time.Minute, Leaf: 20 * time.Minute, Overlap: time.Minute}
 )
 
-func newState(t *testing.T) State {
+func aState(t *testing.T) State {
 	t.Helper()
-	s, err := NewState("ca", nil, "", begin, times)
+	s, err := newState("ca", nil, "", begin, times)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,7 +23,7 @@ func newState(t *testing.T) State {
 
 func advance(t *testing.T, s State, published Bundle, rotate string, now time.Time) (State, Step, time.Duration) {
 	t.Helper()
-	s, step, wait, err := s.Advance("ca", published, rotate, now, times)
+	s, step, wait, err := s.advance("ca", published, rotate, now, times)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func advance(t *testing.T, s State, published Bundle, rotate string, now time.Ti
 // TestNoStepOfARotationEverBreaksTrust plays a year of rotations with publication and replicas that lag behind, and
 // checks at each moment that a leaf in use is verified by the bundle in use.
 func TestNoStepOfARotationEverBreaksTrust(t *testing.T) {
-	s := newState(t)
+	s := aState(t)
 	published := s.Trusted
 	leaf, err := s.Active.Leaf([]string{"a.b.svc"}, begin, times.Leaf)
 	if err != nil {
@@ -55,23 +55,23 @@ func TestNoStepOfARotationEverBreaksTrust(t *testing.T) {
 				}
 			}
 		}
-		if !published.Verifies(leaf.Leaf, "a.b.svc", now) {
+		if !published.verifies(leaf.Leaf, "a.b.svc", now) {
 			t.Fatalf("after %s the API server would refuse the leaf", now.Sub(begin))
 		}
 		if len(s.Trusted) > 3 {
 			t.Fatalf("%d CAs are trusted", len(s.Trusted))
 		}
 	}
-	if steps[StepPromote] < 8 || steps[StepPromote] != steps[StepPrepare] && steps[StepPromote] != steps[StepPrepare]-1 || steps[StepRetire] < 8 {
+	if steps[stepPromote] < 8 || steps[stepPromote] != steps[stepPrepare] && steps[stepPromote] != steps[stepPrepare]-1 || steps[stepRetire] < 8 {
 		t.Errorf("steps %v", steps)
 	}
 }
 
 func TestARotationByHandWaitsForTheBundleToBePublished(t *testing.T) {
-	s := newState(t)
+	s := aState(t)
 	old, published := s.Active, s.Trusted
 	s, step, _ := advance(t, s, published, "now", begin)
-	if step != StepPrepare || len(s.Trusted) != 2 || s.Active != old {
+	if step != stepPrepare || len(s.Trusted) != 2 || s.Active != old {
 		t.Fatalf("%s %+v", step, s)
 	}
 	for i := range 100 { // nobody publishes
@@ -81,24 +81,24 @@ func TestARotationByHandWaitsForTheBundleToBePublished(t *testing.T) {
 	}
 	now := begin.Add(time.Minute)
 	s, step, wait := advance(t, s, s.Trusted, "now", now)
-	if step != StepAnnounce || wait != times.Overlap {
+	if step != stepAnnounce || wait != times.Overlap {
 		t.Fatalf("%s %s", step, wait)
 	}
 	s, step, _ = advance(t, s, s.Trusted, "now", now.Add(times.Overlap))
-	if step != StepPromote || s.Active == old || len(s.Trusted) != 2 {
+	if step != stepPromote || s.Active == old || len(s.Trusted) != 2 {
 		t.Fatalf("%s", step)
 	}
 	s, step, _ = advance(t, s, s.Trusted, "now", now.Add(2*times.Overlap))
-	if step != StepRetire || len(s.Trusted) != 1 {
+	if step != stepRetire || len(s.Trusted) != 1 {
 		t.Fatalf("%s %d", step, len(s.Trusted))
 	}
-	if _, step, _ = advance(t, s, s.Trusted, "now", now.Add(3*times.Overlap)); step != StepNone {
+	if _, step, _ = advance(t, s, s.Trusted, "now", now.Add(3*times.Overlap)); step != stepNone {
 		t.Errorf("the same request was acted upon twice: %s", step)
 	}
 }
 
 func TestStateSurvivesTheSecretInEveryStep(t *testing.T) {
-	s := newState(t)
+	s := aState(t)
 	now := begin
 	for range 5 {
 		data, err := s.Encode()
@@ -124,7 +124,7 @@ func TestStateSurvivesTheSecretInEveryStep(t *testing.T) {
 }
 
 func TestADamagedSecretIsAnError(t *testing.T) {
-	good, err := newState(t).Encode()
+	good, err := aState(t).Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +132,7 @@ func TestADamagedSecretIsAnError(t *testing.T) {
 		"empty":         func(d map[string][]byte) { clear(d) },
 		"no key":        func(d map[string][]byte) { delete(d, keyKey) },
 		"garbage":       func(d map[string][]byte) { d[keyCert] = []byte("x") },
-		"another's key": func(d map[string][]byte) { other, _ := newState(t).Encode(); d[keyKey] = other[keyKey] },
+		"another's key": func(d map[string][]byte) { other, _ := aState(t).Encode(); d[keyKey] = other[keyKey] },
 	}
 	for name, damage := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -149,15 +149,15 @@ func TestADamagedSecretIsAnError(t *testing.T) {
 }
 
 func TestALostCAIsReplacedWithoutForgettingWhatIsTrusted(t *testing.T) {
-	lost := newState(t)
-	s, err := NewState("ca", lost.Trusted, "", begin, times)
+	lost := aState(t)
+	s, err := newState("ca", lost.Trusted, "", begin, times)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !s.Trusted.Contains(lost.Active.Cert) || !s.Trusted.Contains(s.Active.Cert) {
 		t.Error("a replica's leaf of the lost CA would be refused")
 	}
-	if s, step, _ := advance(t, s, s.Trusted, "", begin.Add(times.Overlap)); step != StepRetire || s.Trusted.Contains(lost.Active.Cert) {
+	if s, step, _ := advance(t, s, s.Trusted, "", begin.Add(times.Overlap)); step != stepRetire || s.Trusted.Contains(lost.Active.Cert) {
 		t.Error("the lost CA is trusted for ever")
 	}
 }

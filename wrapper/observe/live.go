@@ -62,7 +62,7 @@ func (l *live) update(s container.State) {
 }
 
 // drop counts what the queue gives up.
-func (l *live) drop(items int, _ error) {
+func (l *live) drop(items int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.state.Dropped += items

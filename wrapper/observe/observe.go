@@ -83,7 +83,7 @@ func Run(version string) int {
 	}
 	o.clock, o.began = newClock(start.Wrapper, time.Now())
 	o.live = newLive(cfg.statusFile, o.began)
-	o.queue = otlp.NewQueue(exporter, otlp.QueueConfig{OnDrop: o.live.drop})
+	o.queue = otlp.NewQueue(exporter, o.live.drop)
 	o.observe(control)
 	return o.drain()
 }
