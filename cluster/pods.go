@@ -4,7 +4,6 @@ package cluster
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -100,7 +99,7 @@ func Objects(getter genericclioptions.RESTClientGetter, namespace string, names 
 // named are the pods of the objects that are named, each once.
 func named(ctx context.Context, getter genericclioptions.RESTClientGetter, client kubernetes.Interface, c Choice) ([]corev1.Pod, error) {
 	if c.All || c.Selector != "" {
-		return nil, errors.New("a name, or -l and -A: not both")
+		return nil, fmt.Errorf("%s is a name, and -l and -A choose among all pods: give one of them", c.Names[0])
 	}
 	objects, err := Objects(getter, c.Namespace, c.Names)
 	if err != nil {

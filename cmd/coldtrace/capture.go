@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/coldtrace/coldtrace/capture"
@@ -21,10 +20,11 @@ import (
 
 func newCaptureCommand() *cobra.Command {
 	var (
-		opts                       capture.Options
-		kubeconfig, contextName, o string
-		duration                   time.Duration
-		logs                       bool
+		from     source
+		opts     capture.Options
+		o        string
+		duration time.Duration
+		logs     bool
 	)
 	cmd := &cobra.Command{
 		Use:   "capture -n NAMESPACE",
@@ -45,9 +45,7 @@ and of removed scheduling gates what is gone afterwards.`,
 			if duration < 0 {
 				return fmt.Errorf("--for %s: want %s", duration, wanted["duration"])
 			}
-			flags := genericclioptions.NewConfigFlags(true)
-			flags.KubeConfig, flags.Context, flags.Namespace = &kubeconfig, &contextName, &opts.Namespace
-			client, namespace, err := connect(flags)
+			client, namespace, err := from.client()
 			if err != nil {
 				return err
 			}
@@ -70,18 +68,16 @@ and of removed scheduling gates what is gone afterwards.`,
 				ctx, cancel = context.WithTimeout(ctx, duration)
 				defer cancel()
 			}
-			return writeCapture(ctx, cmd.OutOrStdout(), client, opts, o)
+			return nextStep(writeCapture(ctx, cmd.OutOrStdout(), client, opts, o), namespace)
 		},
 	}
+	from.connectionFlags(cmd)
 	f := cmd.Flags()
-	f.StringVarP(&opts.Namespace, "namespace", "n", "", "the namespace (default: the context's)")
 	f.StringVarP(&opts.Selector, "selector", "l", "", "only pods with these labels")
 	f.BoolVar(&opts.Follow, "follow", false, "record until interrupted")
 	f.BoolVar(&logs, "logs", false, "also write the phases that containers' logs tell; no line of them")
 	f.DurationVar(&duration, "for", 0, "record for this long, such as 10m")
 	f.StringVarP(&o, "output", "o", "-", "the file to write")
-	f.StringVar(&kubeconfig, "kubeconfig", "", "path to the kubeconfig (default: $KUBECONFIG, then ~/.kube/config)")
-	f.StringVar(&contextName, "context", "", "the kubeconfig's context (default: its current one)")
 	return cmd
 }
 

@@ -188,9 +188,9 @@ func TestAnErrorOfAClusterNamesTheNextStep(t *testing.T) {
 			}
 		})
 	}
-	for _, cmd := range []*cobra.Command{newExplainCommand(), newInjectCommand()} {
+	for _, cmd := range []*cobra.Command{newExplainCommand(), newInjectCommand(), newTraceCommand()} {
 		_, _, err := output(t, cmd, "", "-n", "models", "--kubeconfig", b.admin, "deploy/llama", "dep/qwen")
-		if err == nil || !strings.Contains(err.Error(), `no kind "dep" of what has pods; is deploy/qwen meant?`) {
+		if err == nil || !strings.Contains(err.Error(), `no kind "dep"; is deploy/qwen meant?`) {
 			t.Errorf("%s of two, one with a slip: %v", cmd.Name(), err)
 		}
 	}

@@ -83,7 +83,7 @@ coldtrace's that is no get, list or watch.`,
 			if err != nil {
 				return err
 			}
-			return checkRights(cmd.Context(), cmd.OutOrStdout(), client, namespace)
+			return nextStep(checkRights(cmd.Context(), cmd.OutOrStdout(), client, namespace), namespace)
 		},
 	}
 	from.connectionFlags(cmd)

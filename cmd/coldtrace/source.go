@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -90,7 +92,7 @@ func connect(flags *genericclioptions.ConfigFlags) (kubernetes.Interface, string
 		return nil, "", errNoKubeconfig
 	}
 	if err != nil {
-		return nil, "", fmt.Errorf("load kubeconfig: %w", err)
+		return nil, "", unloaded(err)
 	}
 	client, err := kubernetes.NewForConfig(cfg)
 	if err != nil {
@@ -104,6 +106,18 @@ func connect(flags *genericclioptions.ConfigFlags) (kubernetes.Interface, string
 }
 
 var errNoKubeconfig = errors.New("there is no kubeconfig: set KUBECONFIG or give --kubeconfig")
+
+// noConfig is what client-go says of a file that is something else, in Go's words.
+var noConfig = regexp.MustCompile(`couldn't get version/kind; json parse error: .*`)
+
+// unloaded says why a kubeconfig can't be used.
+func unloaded(err error) error {
+	var file *fs.PathError
+	if errors.As(err, &file) {
+		err = unopened(file.Path, file.Err)
+	}
+	return fmt.Errorf("load kubeconfig: %s; --kubeconfig names another, kubectl config get-contexts lists what is in it", noConfig.ReplaceAllString(err.Error(), "it is no kubeconfig"))
+}
 
 // isDefault tells whether nobody has said where the cluster is: then client-go tries this machine.
 func isDefault(flags *genericclioptions.ConfigFlags, cfg *rest.Config) bool {

@@ -92,6 +92,9 @@ func TestWhatIsMeantIsSaid(t *testing.T) {
 	t.Setenv("HOME", t.TempDir())
 	policy := filepath.Join(t.TempDir(), "policy.yaml")
 	must(t, os.WriteFile(policy, []byte("otlp: here\ncolour: red\n"), 0o600))
+	text, away := filepath.Join(t.TempDir(), "text"), filepath.Join(t.TempDir(), "away")
+	must(t, os.WriteFile(text, []byte("not a kubeconfig\n"), 0o600))
+	must(t, os.WriteFile(away, []byte(`{kind: Config, clusters: [{name: c, cluster: {server: "https://127.0.0.1:1"}}], contexts: [{name: c, context: {cluster: c}}], current-context: c}`), 0o600))
 	for name, c := range map[string]struct {
 		args, want []string
 	}{
@@ -148,6 +151,14 @@ func TestWhatIsMeantIsSaid(t *testing.T) {
 		"a policy that is not there":     {[]string{"explain", "-f", "-", "--policy", "none.yaml"}, []string{"--policy: there is no file none.yaml"}},
 		"a policy that is none":          {[]string{"explain", "-f", "-", "--policy", "documents_test.go"}, []string{"documents_test.go: parse policy: line"}},
 		"a policy with a slip":           {[]string{"inject", "-f", "-", "--policy", policy}, []string{policy + ": parse policy: line 1: a text, where an object belongs; line 2: there is no field colour"}},
+		"a manifest to trace":            {[]string{"trace", "../../inject/testdata/annotation-typo.yaml"}, []string{"is a manifest, and no trace: coldtrace explain -f ../../inject"}},
+		"a folder of kubeconfigs":        {[]string{"trace", "--kubeconfig", "testdata", "x"}, []string{"read testdata: is a directory; --kubeconfig names another"}},
+		"a kubeconfig that is none":      {[]string{"capture", "--kubeconfig", text}, []string{"it is no kubeconfig; --kubeconfig names another"}},
+		"a kubeconfig that is not there": {[]string{"rights", "--check", "--kubeconfig", "none"}, []string{"load kubeconfig: there is no file none"}},
+		"a context that is not there":    {[]string{"report", "--kubeconfig", away, "--context", "none"}, []string{`context "none" does not exist`, "kubectl config get-contexts"}},
+		"a cluster that is away":         {[]string{"capture", "--kubeconfig", away}, []string{"connection refused; kubectl get pods -n default tells"}},
+		"rights in one that is away":     {[]string{"rights", "--check", "--kubeconfig", away}, []string{"connection refused; kubectl get pods -n default tells"}},
+		"a name and labels":              {[]string{"trace", "--kubeconfig", away, "x", "-l", "a=b"}, []string{"x is a name, and -l and -A choose among all pods: give one of them"}},
 		"a pod that is in no file":       {[]string{"trace", traceFixtures + "ready.jsonl", "--pod", "sts/x"}, []string{"none is that of --pod sts/x; there are these pods"}},
 		"rights of nobody":               {[]string{"rights", "--bind", ""}, []string{"--bind is empty: want the name of a user"}},
 		"rights that are asked and made": {[]string{"rights", "--check", "--bind", "jane"}, []string{"give one of them"}},

@@ -95,8 +95,6 @@ Of several starts, all are listed and the newest is drawn.`,
 	f.StringVar(&flags.html, "html", "", "also write the start as an HTML page to this file (\"-\": to standard output, instead)")
 	f.BoolVar(&flags.follow, "follow", false, "draw a pod's start while it happens, and exit 0 when it is ready, 1 when it failed, 2 where nobody knows; draw again whenever a file grows")
 	f.DurationVar(&flags.timeout, "timeout", 0, "with --follow: how long to wait for the end of a pod's start, such as 20m")
-	f.Bool("from-capture", false, "captures are recognised")
-	_ = f.MarkHidden("from-capture") // it was needed once
 	return cmd
 }
 
@@ -262,8 +260,11 @@ func readFile(cmd *cobra.Command, name string, without []string) ([]*trace.Span,
 	return read(name, file, without)
 }
 
-// ofCapture is a line of a capture's first document.
-var ofCapture = regexp.MustCompile(`(?m)^kind: ` + capture.Kind + `\s*$`)
+// Lines of a capture's first document, and of what kubectl takes.
+var (
+	ofCapture  = regexp.MustCompile(`(?m)^kind: ` + capture.Kind + `\s*$`)
+	ofManifest = regexp.MustCompile(`(?m)^kind: [A-Z]\w+\s*$`)
+)
 
 func read(name string, r io.Reader, without []string) ([]*trace.Span, []trace.Problem, error) {
 	in, err := recipe.Plain(r)
@@ -273,6 +274,9 @@ func read(name string, r io.Reader, without []string) ([]*trace.Span, []trace.Pr
 	begin, _ := in.Peek(1 << 12) // what ends here is shorter; another error comes again
 	if ofCapture.Match(begin) {
 		return readCapture(name, in)
+	}
+	if ofManifest.Match(begin) {
+		return nil, nil, fmt.Errorf("%s is a manifest, and no trace: coldtrace explain -f %s says what becomes of its pods, coldtrace trace KIND/NAME asks the cluster", name, name)
 	}
 	spans, problems, err := trace.Read(name, in, without...)
 	if err == nil && len(spans) == 0 && len(problems) > 0 && !bytes.HasPrefix(bytes.TrimSpace(begin), []byte("{")) {
