@@ -64,8 +64,8 @@ func newLaunch() *launch {
 const maxRanks = 4096
 
 // seen takes a logger's line. telling: it says something of an engine, in a log that may hold another program's lines, too.
-func (s *launch) seen(l line, telling bool) {
-	at, h := l.at, l.head
+func (s *launch) seen(l *line, telling bool) {
+	at, h := l.at, &l.head
 	if s.first.IsZero() || (telling && !s.told || s.lentFirst) && apart(s.first, at) {
 		for i := range s.stages {
 			s.stages[i].at = startup.Later(s.stages[i].at, at)

@@ -13,7 +13,7 @@ import (
 func (r *Reader) marked(l line, rule *rule, c capture) {
 	rank := string(l.rank)
 	r.start.counted(c, l.at)
-	anew := r.anew(l, rule.Mark)
+	anew := r.anew(&l, rule.Mark)
 	if anew {
 		r.again(l)
 	}
@@ -65,12 +65,13 @@ func (s *launch) counted(c capture, at time.Time) {
 }
 
 // anew says whether a mark begins another launch.
-func (r *Reader) anew(l line, m mark) bool {
+func (r *Reader) anew(l *line, m mark) bool {
 	s, rank := r.start, string(l.rank)
+	if r.options.One || m == "" {
+		return false
+	}
 	_, paused := s.paused()
 	switch paused = paused && l.own; {
-	case r.options.One:
-		return false
 	case m == markPrompt:
 		return !s.ready.IsZero()
 	case m == markLaunch:

@@ -87,7 +87,7 @@ func (r *Reader) read(l line) {
 	case h.stamp == nil && len(r.hits) > 0 && drawn(text):
 		s.drew = s.drew || s.first.IsZero()
 	case !l.early && (h.stamp != nil || len(r.hits) > 0 || s.first.IsZero() && logged(text)):
-		s.seen(l, r.options.Embedded && (h.stamp != nil || len(r.hits) > 0))
+		s.seen(&l, r.options.Embedded && (h.stamp != nil || len(r.hits) > 0))
 	}
 	l.since = s.hush.last
 	if l.own {
@@ -107,7 +107,7 @@ func (r *Reader) read(l line) {
 	}
 	if r.start != s { // the line began another launch
 		r.start.lentFirst = !l.own
-		r.start.seen(l, r.options.Embedded)
+		r.start.seen(&l, r.options.Embedded)
 		clear(r.open)
 	}
 	if s = r.start; h.stamp != nil && s.ready.IsZero() && s.lastStamp != string(h.stamp) {
