@@ -4,11 +4,11 @@ package config
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -50,24 +50,29 @@ func Parse(data []byte) (*Policy, error) {
 	return &settings.Policy, nil
 }
 
-// gosWords are what the parser says where a value does not fit, or a field is not known; kinds, what people call what belongs there.
-var (
-	gosWords = regexp.MustCompile("cannot unmarshal !!(\\w+)(?: `.*?`)? into (\\W*\\w+)[^;]*|field (\\S+) not found in type [^;]+")
-	kinds    = map[string]string{
-		"str": "a text", "string": "a text", "map": "an object", "config": "an object", "seq": "a list", "[]string": "a list", "[]config": "a list",
-		"bool": "true or false", "null": "nothing",
-	}
-)
+// gosWords are what the parser says where a value does not fit, or a field is not known.
+var gosWords = regexp.MustCompile("cannot unmarshal !!(\\w+)(?: `.*?`)? into ([^\\s;]+)|field (\\S+) not found in type [^\\s;]+")
+
+// called are what people call what YAML tags, and what belongs there by the beginning of Go's type; the first that fits.
+var called = []struct{ begin, words string }{
+	{"[]", "a list"}, {"seq", "a list"}, {"map", "an object"}, {"time.Duration", "a duration such as 30m"}, {"bool", "true or false"}, {"int", "a number"},
+	{"float", "a number"}, {"null", "nothing"}, {"config.Policy", "an object"}, {"config.OTLP", "an object"}, {"config.Selection", "an object"},
+	{"config.Features", "an object"}, {"config.Wrapper", "an object"}, {"config.RequestSampling", "an object"}, {"", "a text"},
+}
 
 // plainly says what is wrong in the words of whoever wrote the file: "line 2: a text, where a number belongs".
 func plainly(err error) string {
+	call := func(what string) string {
+		at := slices.IndexFunc(called, func(c struct{ begin, words string }) bool { return strings.HasPrefix(what, c.begin) })
+		return called[at].words
+	}
 	text := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "yaml: "), "unmarshal errors:\n  ")
 	return gosWords.ReplaceAllStringFunc(strings.ReplaceAll(text, "\n  ", "; "), func(said string) string {
 		m := gosWords.FindStringSubmatch(said)
 		if m[3] != "" {
 			return "there is no field " + m[3]
 		}
-		return cmp.Or(kinds[m[1]], "a number") + ", where " + cmp.Or(kinds[m[2]], "a number") + " belongs"
+		return call(m[1]) + ", where " + call(m[2]) + " belongs"
 	})
 }
 

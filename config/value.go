@@ -94,11 +94,11 @@ func oneOf[T ~string](of func(*Settings) *T, list ...T) value {
 func words(of func(*Settings) *[]string) value {
 	return value{set: func(s *Settings, text string) error {
 		var list []string
-		err := json.Unmarshal([]byte(text), &list)
-		if err == nil {
-			*of(s) = list
+		if json.Unmarshal([]byte(text), &list) != nil {
+			return fmt.Errorf("%q is not a list of texts such as [\"a\", \"b\"]", text)
 		}
-		return err
+		*of(s) = list
+		return nil
 	}}
 }
 

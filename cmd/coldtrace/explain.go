@@ -107,7 +107,7 @@ func (o *dryRun) assumed(req inject.Request, m manifest, ops []inject.Operation)
 func explainStatus(w *prose, status string) {
 	var d inject.Decision
 	if err := json.Unmarshal([]byte(status), &d); err != nil {
-		w.hang("", fmt.Sprintf("The status annotation is not readable: %v", err))
+		w.hang("", fmt.Sprintf("The annotation %s, which is the webhook's to write, is not readable: %v", config.StatusAnnotation, slip(nil, err)))
 		return
 	}
 	w.hang("", fmt.Sprintf("Decided at creation by coldtrace %s: %s", d.Version, d.Outcome))

@@ -167,8 +167,8 @@ func (m *manifest) own(pod *endpoint.Pod, i int) {
 func podAt(raw []byte, path []string) (*endpoint.Pod, []string, error) {
 	for _, name := range path {
 		var fields map[string]json.RawMessage
-		if err := json.Unmarshal(raw, &fields); err != nil {
-			return nil, nil, err
+		if json.Unmarshal(raw, &fields) != nil {
+			return nil, nil, fmt.Errorf("%s can't be found in what is no object", strings.Join(path, "."))
 		}
 		if raw = fields[name]; raw == nil {
 			return nil, nil, nil

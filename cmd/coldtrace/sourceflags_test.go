@@ -95,6 +95,8 @@ func TestWhatIsMeantIsSaid(t *testing.T) {
 	text, away := filepath.Join(t.TempDir(), "text"), filepath.Join(t.TempDir(), "away")
 	must(t, os.WriteFile(text, []byte("not a kubeconfig\n"), 0o600))
 	must(t, os.WriteFile(away, []byte(`{kind: Config, clusters: [{name: c, cluster: {server: "https://127.0.0.1:1"}}], contexts: [{name: c, context: {cluster: c}}], current-context: c}`), 0o600))
+	spec := filepath.Join(t.TempDir(), "spec.yaml")
+	must(t, os.WriteFile(spec, []byte("kind: Deployment\nmetadata: {name: x}\nspec: hello\n"), 0o600))
 	for name, c := range map[string]struct {
 		args, want []string
 	}{
@@ -151,6 +153,7 @@ func TestWhatIsMeantIsSaid(t *testing.T) {
 		"a policy that is not there":     {[]string{"explain", "-f", "-", "--policy", "none.yaml"}, []string{"--policy: there is no file none.yaml"}},
 		"a policy that is none":          {[]string{"explain", "-f", "-", "--policy", "documents_test.go"}, []string{"documents_test.go: parse policy: line"}},
 		"a policy with a slip":           {[]string{"inject", "-f", "-", "--policy", policy}, []string{policy + ": parse policy: line 1: a text, where an object belongs; line 2: there is no field colour"}},
+		"a spec that is a text":          {[]string{"explain", "-f", spec}, []string{"spec.template can't be found in what is no object"}},
 		"a manifest to trace":            {[]string{"trace", "../../inject/testdata/annotation-typo.yaml"}, []string{"is a manifest, and no trace: coldtrace explain -f ../../inject"}},
 		"a folder of kubeconfigs":        {[]string{"trace", "--kubeconfig", "testdata", "x"}, []string{"read testdata: is a directory; --kubeconfig names another"}},
 		"a kubeconfig that is none":      {[]string{"capture", "--kubeconfig", text}, []string{"it is no kubeconfig; --kubeconfig names another"}},
