@@ -30,13 +30,13 @@ func (t *Trace) assignExclusive() {
 	})
 	slices.SortStableFunc(edges, func(a, b edge) int { return a.at.Compare(b.at) })
 
-	var open []*Node // the shortest first
+	var open []*Node // the shortest last, as what is inside another is
 	for i, e := range edges {
 		if i > 0 && len(open) > 0 {
-			open[0].Exclusive += e.at.Sub(edges[i-1].at)
+			open[len(open)-1].Exclusive += e.at.Sub(edges[i-1].at)
 		}
 		at, _ := slices.BinarySearchFunc(open, e.node, func(a, b *Node) int {
-			return cmp.Or(cmp.Compare(a.Duration(), b.Duration()), cmp.Compare(order[b], order[a])) // of equals the inner one
+			return cmp.Or(cmp.Compare(b.Duration(), a.Duration()), cmp.Compare(order[a], order[b])) // of equals the inner one
 		})
 		if e.opens {
 			open = slices.Insert(open, at, e.node)
