@@ -86,7 +86,8 @@ func TestPhasesFitsATerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, log := range append(logs, long) {
-		for width, args := range map[int][]string{60: {"--width", "60", log}, 80: {log}, 160: {"--width", "160", log}} {
+		for width, args := range map[int][]string{60: {"--width", "60", log}, 80: {log}, 100: {log}, 160: {"--width", "160", log}} {
+			t.Setenv("COLUMNS", map[int]string{100: "100"}[width])
 			out, err := phases(t, args...)
 			if err != nil {
 				t.Fatal(err)

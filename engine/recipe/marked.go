@@ -71,12 +71,13 @@ func (r *Reader) anew(l *line, m mark) bool {
 		return false
 	}
 	_, paused := s.paused()
-	switch paused = paused && l.own; {
-	case m == markPrompt:
+	paused = paused && l.own
+	switch m {
+	case markPrompt:
 		return !s.ready.IsZero()
-	case m == markLaunch:
+	case markLaunch:
 		return paused || (s.over() || s.begun()) && !siblings(s.server, rank)
-	case m == markEngine:
+	case markEngine:
 		return paused && len(s.engines) > 0 || s.over() && !s.another(rank) || s.engines[rank] && s.moved || s.followed(rank)
 	}
 	return false

@@ -166,13 +166,13 @@ func TestEveryReasonOfARecipeHasAMeaning(t *testing.T) {
 				continue
 			}
 			words++
-			if m, known := startup.Reason(rule.Fails).Meaning(); !known || m.Says == "" {
+			if m, known := rule.Fails.Meaning(); !known || m.Says == "" {
 				t.Errorf("%s: startup.Reasons lacks %s", r.name, rule.Fails)
 			}
 		}
 	}
 	for _, reason := range died {
-		if _, known := startup.Reason(reason).Meaning(); !known {
+		if _, known := reason.Meaning(); !known {
 			t.Errorf("startup.Reasons lacks %s", reason)
 		}
 	}
