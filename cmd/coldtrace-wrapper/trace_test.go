@@ -364,12 +364,12 @@ func TestWhatTheReceiverRefusesIsCounted(t *testing.T) {
 	dir, r, port := image(t), otlptest.New(t), freePort(t)
 	file := filepath.Join(dir, "status.json")
 	var asked atomic.Int32
-	r.Answer = func() error {
+	r.Answers(func() error {
 		if asked.Add(1) <= 2 { // the download's span, and its values
 			return grpcstatus.Error(codes.InvalidArgument, "no")
 		}
 		return nil
-	}
+	})
 	begin(t, traced(dir, "http://"+r.GRPC, "COLDTRACE_STATUS_FILE="+file), "s5cmd cp s3://bucket/key model; python -m vllm_server --model m --port "+port)
 	start, ok := r.WaitSpan(60*time.Second, startup.SpanStartup)
 	lost, _ := start.Attributes[startup.AttrTelemetryDropped].(int64)
