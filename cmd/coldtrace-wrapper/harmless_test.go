@@ -118,7 +118,9 @@ func TestCommandsDoTheSameWithAndWithout(t *testing.T) {
 			stdin := "first\nsecond\n"
 			bare, with := run(t, quiet(), argv, stdin), run(t, quiet(), wrapped(argv...), stdin)
 			for _, o := range []*outcome{&bare, &with} {
-				o.stdout, o.stderr = volatile.ReplaceAllString(o.stdout, ""), volatile.ReplaceAllString(o.stderr, "")
+				if o.stderr = volatile.ReplaceAllString(o.stderr, ""); len(o.stdout) < 1<<20 { // a flood has nothing of it, and takes minutes
+					o.stdout = volatile.ReplaceAllString(o.stdout, "")
+				}
 			}
 			if bare != with {
 				t.Errorf("%s\nbare %s\nwith %s", script, brief(bare), brief(with))
