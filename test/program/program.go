@@ -5,6 +5,7 @@
 package program
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -40,7 +41,7 @@ func Build(folders ...string) (paths []string, err error) {
 		args = append(args, "./"+folder)
 		paths = append(paths, filepath.Join(bin, filepath.Base(folder)))
 	}
-	build := exec.Command("go", args...)
+	build := exec.CommandContext(context.Background(), "go", args...)
 	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build %s: %w\n%s", strings.Join(folders, ", "), err, out)
