@@ -166,6 +166,9 @@ func read(argv []string, c *Container) Command {
 		if found.problem == NoProblem {
 			found.problem = sh.problem
 		}
+		if found.problem == NoProblem && confines(texts, at) {
+			found.problem = Confined
+		}
 		l.Engine, l.Role, l.Args, l.Source = found.engine, found.role, found.args, found.source
 		l.Site = Site{Problem: found.problem, Word: script, Offset: found.offset, Front: found.front}
 	} else if s := match(all, texts, at); s != nil {

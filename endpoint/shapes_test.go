@@ -70,6 +70,7 @@ func TestShapesOfTheField(t *testing.T) {
 		"a login shell by its long name":       {`command: [bash, --login, -c, "vllm serve a/b"]`, VLLM, "server", "a/b", ""},
 		"options after -c":                     {`command: [bash, -c, -x, "vllm serve a/b"]`, VLLM, "server", "a/b", Xtrace},
 		"a restricted shell":                   {`command: [bash, -r, -c, "vllm serve a/b"]`, VLLM, "server", "a/b", Confined},
+		"a shell in a limited address space":   {`command: [prlimit, --as=800000000, bash, -c, "exec vllm serve a/b"]`, VLLM, "server", "a/b", Confined},
 		"one among other options":              {`command: [bash, -erc, "vllm serve a/b"]`, VLLM, "server", "a/b", Confined},
 		"one by its long name":                 {`command: [bash, --norc, --restricted, -c, "vllm serve a/b"]`, VLLM, "server", "a/b", Confined},
 		"one by another name":                  {`command: [rbash, -c, "vllm serve a/b"]`, VLLM, "server", "a/b", DynamicCommand},

@@ -217,11 +217,14 @@ func (w *walker) call(call *syntax.CallExpr) {
 	texts := textsOf(words)
 	at, ok := engine.Behind(texts)
 	if !ok || at >= len(words) {
-		w.guessCall(words)
-		return
+		at, ok = len(words), false
 	}
 	if confines(texts, at) {
 		w.problem = Confined
+	}
+	if !ok {
+		w.guessCall(words)
+		return
 	}
 	rest := words[at:]
 	if rest[0].Text == "eval" {

@@ -41,7 +41,7 @@ var launchers = map[string]launcher{
 	"su-exec":                  {positional: 1},
 	"s6-setuidgid":             {positional: 1},
 	"setpriv":                  {long: "--reuid --regid --groups --inh-caps --bounding-set --ambient-caps --securebits"},
-	"prlimit":                  {},
+	"prlimit":                  {valued: "p", long: "--pid"},
 	"unbuffer":                 {},
 	"catchsegv":                {},
 	"nvidia_entrypoint.sh":     {},

@@ -137,7 +137,7 @@ func (p *patch) endpointProblem() Reason {
 		return ReasonUnresolved
 	case len(c.EnvFrom) > 0:
 		return ReasonEnvFrom
-	case url == p.req.Policy.OTLP.Endpoint && strayHeaders(c):
+	case url == p.req.Policy.OTLP.Endpoint && !p.endpointAnnotated(url) && strayHeaders(c):
 		return ReasonOwnHeaders
 	case refers(c, startup.EnvOTLPEndpoint):
 		return ReasonReferenced
@@ -155,6 +155,12 @@ func strayHeaders(c *endpoint.Container) bool {
 		of, headers := strings.CutSuffix(v.Name, "HEADERS")
 		return headers && strings.HasPrefix(of, "OTEL_EXPORTER_OTLP_") && !named(of+"ENDPOINT")
 	})
+}
+
+// endpointAnnotated tells if somebody names an endpoint for the pod or its namespace.
+func (p *patch) endpointAnnotated(url string) bool {
+	const key = config.Prefix + "otlp-endpoint"
+	return p.req.Pod.Metadata.Annotations[key] == url || p.req.NamespaceAnnotations[key] == url
 }
 
 // resolvable tells if the container defines every $(NAME) in a value.

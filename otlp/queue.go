@@ -55,7 +55,7 @@ type batch struct {
 func (b batch) items() int { return len(b.spans) + len(b.measures) }
 
 // NewQueue starts a queue before an exporter. Close ends it; the exporter stays the caller's. dropped is called for each batch that
-// is given up, with the number of its items. It must not block.
+// is given up, with the number of its items. It must not wait for anything.
 func NewQueue(e *Exporter, dropped func(items int)) *Queue {
 	ctx, cancel := context.WithCancel(context.Background())
 	q := &Queue{exporter: e, dropped: dropped, wake: make(chan struct{}, 1), stop: cancel, done: make(chan struct{})}

@@ -181,6 +181,7 @@ func TestWhatIsDamagedCostsNoMoreThanItself(t *testing.T) {
 		"the largest number as the begin":            {strings.Replace(whole, `"startTimeUnixNano":"1795348800000000000"`, `"startTimeUnixNano":"18446744073709551615"`, 1), 1, []string{`in:1: span "root": a time is after the year 2262`}},
 		"a phase during which a clock was set back":  {strings.Replace(whole, `"endTimeUnixNano":"1795348809000000000"`, `"endTimeUnixNano":"1795348800500000000"`, 1), 2, nil},
 		"a list where text belongs":                  {strings.Replace(whole, `"name":"root"`, `"name":["secret"]`, 1) + whole, 2, []string{"in:1: not OTLP JSON: the value of name is not what belongs there"}},
+		"one behind text of other letters":           {strings.Replace(whole, `"name":"root"`, `"traceState":"模型模型模型模型模型模型模型模型","name":["secret"]`, 1) + whole, 2, []string{"in:1: not OTLP JSON: the value of name is not what belongs there"}},
 		"a list where an object belongs":             {strings.Replace(whole, `"resource":{`, `"resource":["secret"],"x":{`, 1) + whole, 2, []string{"in:1: not OTLP JSON: the value of resource is not what belongs there"}},
 	} {
 		t.Run(name, func(t *testing.T) {

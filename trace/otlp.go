@@ -64,7 +64,8 @@ func withoutContent(object []byte, err error) string {
 		line, _ := strconv.Atoi(m[1])
 		column, _ := strconv.Atoi(m[2])
 		lines := bytes.SplitAfter(object, []byte("\n"))
-		before := slices.Concat(bytes.Join(lines[:line-1], nil), lines[line-1][:column-1])
+		runes := []rune(string(lines[line-1])) // of which protojson counts columns
+		before := slices.Concat(bytes.Join(lines[:line-1], nil), []byte(string(runes[:min(column-1, len(runes))])))
 		if found := keys.FindAllSubmatch(before, -1); len(found) > 0 {
 			field := found[len(found)-1][1]
 			if strings.Contains(err.Error(), "duplicate field") {

@@ -111,7 +111,7 @@ func (in *inside) next(now time.Time, runs []container.Run, awaited bool, told f
 	}
 	for i := range runs {
 		run := &runs[i]
-		if in.why && !unexplained(run) {
+		if in.why && (!unexplained(run) || run.Attempt <= in.said.WhyOf) {
 			continue
 		}
 		r := in.of(run.Attempt)
@@ -210,7 +210,7 @@ func (in *inside) close(r *reading, run container.Run, now time.Time) {
 	r.spans, _ = r.Log.Spans(now)
 	r.Log, r.done, in.phase = nil, true, ""
 	for _, s := range r.spans {
-		if s.Name == startup.SpanStartup && unexplained(&run) {
+		if s.Name == startup.SpanStartup && unexplained(&run) && r.attempt > in.said.WhyOf {
 			in.said.Why, in.said.WhyOf = s.Failure, r.attempt
 		}
 	}

@@ -30,7 +30,7 @@ import (
 	"github.com/coldtrace/coldtrace/startup/pod"
 )
 
-// Checkpoint is the name of the ConfigMap that it is in.
+// Checkpoint is the name of the ConfigMap that holds what a watcher goes on from.
 const Checkpoint = "coldtrace-watcher"
 
 const (

@@ -29,6 +29,8 @@ func mistyped(cmd *cobra.Command, err error) error {
 		bad     *pflag.InvalidValueError
 	)
 	switch {
+	case !cmd.HasParent() && cmd.Flags().NArg() > 0: // the flag is that of a command which is mistyped itself
+		return noCommand(cmd, cmd.Flags().Args())
 	case errors.As(err, &unknown):
 		var flags []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { flags = append(flags, f.Name) })

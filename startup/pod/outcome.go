@@ -75,13 +75,16 @@ func (f *Facts) ending(now, timeout nanos) ending {
 // more, though a container beside the target may keep it from being Succeeded for ever: a Job's proxy.
 func (f *Facts) through() (at nanos, failure startup.Reason) {
 	i := f.target()
-	if i >= len(f.containers) || len(f.containers[i].attempts) == 0 {
+	mains := func(c container) bool { return c.class == classMain }
+	first := slices.IndexFunc(f.containers, mains)
+	several := first >= 0 && slices.ContainsFunc(f.containers[first+1:], mains)
+	if i >= len(f.containers) || len(f.containers[i].attempts) == 0 || several && f.container(f.Target) < 0 { // nobody said which it is
 		return 0, ""
 	}
 	c := &f.containers[i]
 	last := c.attempts[len(c.attempts)-1]
 	// A container may have rules of its own (restartPolicyRules): one that waits will be started.
-	if !last.ended || c.waits.of(&run{number: int(last.number) + 1}) != 0 || f.policy.restarts(classMain, last.failure() != "") {
+	if !last.ended || c.waits.of(&run{number: int(last.number) + 1}) != 0 || f.policy.restarts(c.class, last.failure() != "") {
 		return 0, ""
 	}
 	return last.finished, last.failure()

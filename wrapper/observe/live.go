@@ -61,12 +61,20 @@ func (l *live) update(s container.State) {
 	l.write()
 }
 
-// drop counts what the queue gives up.
+// drop counts what the queue gives up. The queue does not wait for a file.
 func (l *live) drop(items int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.state.Dropped += items
-	l.write()
+}
+
+// close writes what was dropped since the last change.
+func (l *live) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.state.Dropped > 0 {
+		l.write()
+	}
 }
 
 func (l *live) dropped() int {

@@ -103,6 +103,7 @@ func (o *observer) drain() int {
 	ctx, stop := context.WithTimeout(context.Background(), o.patience())
 	defer stop()
 	left := o.queue.Close(ctx)
+	o.live.close()
 	if o.cfg.startupz != "" {
 		// Somebody asks as long as the container lives: a kubelet that was restarted probes again.
 		debug.FreeOSMemory()
