@@ -15,7 +15,7 @@ import (
 // A container that ended for good ends the start of its pod, if it is the one whose start that is.
 func TestAStartIsOverWithItsContainerAlone(t *testing.T) {
 	dawn := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
-	at := func(s time.Duration) metav1.Time { return metav1.NewTime(dawn.Add(s * time.Second)) }
+	at := func(s int64) metav1.Time { return metav1.NewTime(dawn.Add(time.Duration(s) * time.Second)) }
 	ended := func(name string, code int32) corev1.ContainerStatus {
 		return corev1.ContainerStatus{Name: name, State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code, StartedAt: at(2), FinishedAt: at(4)}}}
 	}
