@@ -95,7 +95,7 @@ type phasesDocument struct {
 	// NamedShare is of the time from the engine's begin to ready, or to the end.
 	NamedShare float64           `json:"named_share"`
 	Silences   []silenceDocument `json:"silences"`
-	Attempts   []attemptDocument `json:"attempts"` // launches before the last
+	Launches   []launchDocument  `json:"attempts"` // launches before the last
 }
 
 // silenceDocument has no lines: those are for who reads them here, not for what takes JSON elsewhere.
@@ -107,7 +107,7 @@ type silenceDocument struct {
 	Before   string    `json:"before,omitempty"`
 }
 
-type attemptDocument struct {
+type launchDocument struct {
 	Start    time.Time      `json:"start"`
 	Duration float64        `json:"duration_seconds"`
 	Outcome  recipe.Outcome `json:"outcome"`
@@ -128,13 +128,13 @@ type phaseDocument struct {
 func printPhasesJSON(w io.Writer, r recipe.Result) error {
 	doc := phasesDocument{
 		Engine: r.Engine, Version: r.Version, Outcome: r.Outcome, Reason: r.Reason, Figures: r.Figures,
-		Phases: []phaseDocument{}, NamedShare: r.Named, Silences: []silenceDocument{}, Attempts: []attemptDocument{},
+		Phases: []phaseDocument{}, NamedShare: r.Named, Silences: []silenceDocument{}, Launches: []launchDocument{},
 	}
 	for _, s := range r.Silences {
 		doc.Silences = append(doc.Silences, silenceDocument{s.Start, s.Length().Seconds(), s.Phase, s.After, s.Before})
 	}
 	for _, a := range r.Earlier {
-		doc.Attempts = append(doc.Attempts, attemptDocument{a.Start, a.End.Sub(a.Start).Seconds(), a.Outcome, a.Reason})
+		doc.Launches = append(doc.Launches, launchDocument{a.Start, a.End.Sub(a.Start).Seconds(), a.Outcome, a.Reason})
 	}
 	for _, p := range r.Phases {
 		d := phaseDocument{Name: p.Name, Parent: p.ParentKey, Failure: p.Failure, Attrs: startup.Figures(p.Attributes)}

@@ -68,14 +68,14 @@ type Result struct {
 	// Silences are the longest times without a line, the longest first.
 	Silences []Silence
 	// Earlier are the launches before the one that Phases tell of: of a loop of crashes all but the last, the latest MaxEarlier.
-	Earlier []Earlier
+	Earlier []Launch
 	// Figures are the log's own numbers: float64 seconds and GiB, int64 tokens. Where a target and a draft model have
 	// one each it is a []float64.
 	Figures map[string]any
 }
 
-// Earlier is a launch that another one followed.
-type Earlier struct {
+// Launch is a launch of an engine that another one followed.
+type Launch struct {
 	Start, End time.Time
 	Outcome    Outcome
 	Reason     startup.Reason

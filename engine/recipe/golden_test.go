@@ -75,7 +75,7 @@ func golden(r Result) any {
 		Cut             bool `json:",omitempty"`
 		Named           float64
 		Silences        []Silence
-		Attempts        []Earlier
+		Attempts        []Launch
 		Figures         map[string]any
 	}{r.Engine, r.Version, r.Outcome, r.Reason, phases, r.Untimed, r.Cut, r.Named, r.Silences, r.Earlier, r.Figures}
 }

@@ -113,7 +113,7 @@ func (r *Reader) again(l line) {
 	}
 	heard := len(before.stages)+len(before.order)+len(before.failures) > 0 // else it was another program's
 	if !before.first.IsZero() && heard && outcome != OutcomeReady {
-		r.earlier = append(r.earlier, Earlier{Start: cmp.Or(r.options.Start, before.first), End: startup.Later(end, before.first), Outcome: outcome, Reason: reason})
+		r.earlier = append(r.earlier, Launch{Start: cmp.Or(r.options.Start, before.first), End: startup.Later(end, before.first), Outcome: outcome, Reason: reason})
 	}
 	r.relaunch(end)
 	r.start.version = before.version

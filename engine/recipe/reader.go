@@ -24,7 +24,7 @@ type Reader struct {
 	raised  uint64 // the last pass whose line named an exception
 	buf     []byte // of a line without its colours
 	clock   *clock
-	earlier []Earlier // launches before this one
+	earlier []Launch  // launches before this one
 	matched int       // lines that an engine's own text matched
 	client  bool      // a client of the engine's wrote them
 	working time.Time // when the engine was first seen to be past its imports, see Working

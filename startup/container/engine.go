@@ -21,7 +21,7 @@ type engine struct {
 	reader *recipe.Reader
 	told   bool
 	// launches are those before it, by other processes: each has a reader of its own.
-	launches []recipe.Earlier
+	launches []recipe.Launch
 	family   map[int]bool   // the processes of its tree
 	before   map[string]int // how many phases were told before it that are called as its own are: a tool's download, an earlier launch's
 }
@@ -54,7 +54,7 @@ func (s *Story) runs(r *recipe.Recipe, argv []string, start time.Time, p *Proces
 }
 
 // launched are the launches up to this one, which is over: of a loop of crashes the latest.
-func (e *engine) launched() []recipe.Earlier {
+func (e *engine) launched() []recipe.Launch {
 	if e.proc == nil || e.proc.End.IsZero() {
 		return e.launches
 	}
@@ -66,7 +66,7 @@ func (e *engine) launched() []recipe.Earlier {
 	if r.Outcome == recipe.OutcomeTruncated { // its end was seen
 		r.Outcome, r.Reason = recipe.OutcomeFailed, startup.ReasonEndedSilently
 	}
-	all := append(slices.Clone(e.launches), recipe.Earlier{Start: e.start, End: e.proc.End, Outcome: r.Outcome, Reason: r.Reason})
+	all := append(slices.Clone(e.launches), recipe.Launch{Start: e.start, End: e.proc.End, Outcome: r.Outcome, Reason: r.Reason})
 	return all[max(0, len(all)-recipe.MaxEarlier):]
 }
 

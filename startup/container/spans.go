@@ -200,7 +200,7 @@ func (s *Story) asSettled(sp startup.Span) startup.Span {
 }
 
 // eventsOf are what is worth a look in an engine's init: how often it was launched before, and when it said nothing for long.
-func eventsOf(r recipe.Result, launches []recipe.Earlier) (out []startup.Event) {
+func eventsOf(r recipe.Result, launches []recipe.Launch) (out []startup.Event) {
 	event := func(name string, start, end time.Time, of ...string) {
 		e := startup.Event{Name: name, Time: start, Attributes: []attribute.KeyValue{attribute.Float64(startup.AttrDurationSeconds, end.Sub(start).Seconds())}}
 		for i := 0; i < len(of); i += 2 {
