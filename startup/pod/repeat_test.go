@@ -299,7 +299,7 @@ func TestASpanHasOneContentOnceItIsFinalWhoeverTellsIt(t *testing.T) {
 				}
 			}
 			for from := range steps {
-				f := &pod.Facts{}
+				f := &pod.Facts{Target: "main"}
 				for at := from; at < len(steps); at++ {
 					steps[at].tell(f)
 					tell(fmt.Sprintf("watching since step %d, at step %d", from, at), f, steps[at].now)
@@ -340,7 +340,7 @@ func TestTheRootTellsHowAStartEndedByTheWholeOfIt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			steps := lives[name]().steps
-			f := &pod.Facts{}
+			f := &pod.Facts{Target: "main"}
 			for _, s := range steps {
 				s.tell(f)
 			}
