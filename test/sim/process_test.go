@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -70,14 +71,18 @@ func (p *process) finish(t *testing.T) recipe.Exit {
 	return recipe.Exit{Code: status.ExitStatus()}
 }
 
+// freePort is one that nobody is given by the kernel before the program listens there: others of this machine's tests connect all the time.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		port := strconv.Itoa(20_000 + rand.IntN(10_000)) // below Linux's ip_local_port_range
+		if l, err := net.Listen("tcp", ":"+port); err == nil {
+			defer l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	t.Fatal("no port is free")
+	return ""
 }
 
 // awaitOK polls until the URL answers 200.
