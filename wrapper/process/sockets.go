@@ -34,7 +34,10 @@ type Sockets struct {
 	Shared bool // several listened where Owner looked last
 
 	root string
-	last struct{ link, name string } // of the socket that was ours when it was last asked
+	last struct { // of the socket that was ours when it was last asked
+		pid        int
+		link, name string
+	}
 }
 
 // NewSockets reads the sockets of this process's network namespace: those that it can connect to.
@@ -160,7 +163,7 @@ func parseSocketAddress(s string) (netip.AddrPort, error) {
 // holder looks for a socket among the open files of processes.
 func (s *Sockets) holder(inode string, pids map[int]bool) Owner {
 	name := "socket:[" + inode + "]"
-	if s.last.name == name {
+	if s.last.name == name && pids[s.last.pid] {
 		if to, err := os.Readlink(s.last.link); err == nil && to == name {
 			return Ours
 		}
@@ -171,7 +174,7 @@ func (s *Sockets) holder(inode string, pids map[int]bool) Owner {
 		found, err := eachFile(dir, func(link string) bool {
 			to, err := os.Readlink(link)
 			if err == nil && to == name {
-				s.last.link, s.last.name = link, name
+				s.last.pid, s.last.link, s.last.name = pid, link, name
 				return true
 			}
 			// Root may list the files of a process that changed its user, and without CAP_SYS_PTRACE not see what they are.
