@@ -5,6 +5,7 @@ package endpoint
 import (
 	"encoding/json"
 	"iter"
+	"slices"
 )
 
 // Pod is the part of a pod that coldtrace reads. It decodes from a pod's JSON several times cheaper than corev1.Pod,
@@ -134,6 +135,11 @@ type Container struct {
 
 // Sidecar tells a restartable init container, which starts before the ordinary containers and stays.
 func (c *Container) Sidecar() bool { return c.RestartPolicy == "Always" }
+
+// Defines tells if the container's own list has a variable.
+func (c *Container) Defines(name string) bool {
+	return slices.ContainsFunc(c.Env, func(v EnvVar) bool { return v.Name == name })
+}
 
 // EnvVar is an environment entry. ValueFrom is set if the value comes from elsewhere.
 type EnvVar struct {

@@ -31,7 +31,7 @@ func newEnvPlan(c *endpoint.Container) *envPlan {
 
 // has tells if the container defines a name. A second entry would win with the kubelet and lose with others.
 func (e *envPlan) has(name string) bool {
-	return slices.ContainsFunc(e.container.Env, func(v endpoint.EnvVar) bool { return v.Name == name }) ||
+	return e.container.Defines(name) ||
 		slices.ContainsFunc(e.add, func(v corev1.EnvVar) bool { return v.Name == name })
 }
 
@@ -120,7 +120,7 @@ func (p *patch) endpointEnv(env *envPlan) {
 // ownEndpoint tells if the container says itself where telemetry goes. How to speak there is its own to say, too: a protocol
 // beside it would be read by all exporters that the container has.
 func (p *patch) ownEndpoint() bool {
-	return slices.ContainsFunc(p.container().Env, func(v endpoint.EnvVar) bool { return v.Name == startup.EnvOTLPEndpoint })
+	return p.container().Defines(startup.EnvOTLPEndpoint)
 }
 
 // endpointProblem is why the container will have no OTLP endpoint, empty if it will.
@@ -148,12 +148,9 @@ func (p *patch) endpointProblem() Reason {
 // strayHeaders tells if the container has headers for OTLP endpoints that it does not name. Whoever names one for the pod, in an
 // annotation, means them for it; the operator, who names one for all pods, knows nothing of them.
 func strayHeaders(c *endpoint.Container) bool {
-	named := func(name string) bool {
-		return slices.ContainsFunc(c.Env, func(v endpoint.EnvVar) bool { return v.Name == name })
-	}
 	return slices.ContainsFunc(c.Env, func(v endpoint.EnvVar) bool {
 		of, headers := strings.CutSuffix(v.Name, "HEADERS")
-		return headers && strings.HasPrefix(of, "OTEL_EXPORTER_OTLP_") && !named(of+"ENDPOINT")
+		return headers && strings.HasPrefix(of, "OTEL_EXPORTER_OTLP_") && !c.Defines(of+"ENDPOINT")
 	})
 }
 
@@ -171,7 +168,7 @@ func resolvable(c *endpoint.Container, value string) bool {
 			return true
 		}
 		name, rest, _ := strings.Cut(rest, ")")
-		if !slices.ContainsFunc(c.Env, func(v endpoint.EnvVar) bool { return v.Name == name }) {
+		if !c.Defines(name) {
 			return false
 		}
 		value = rest
@@ -187,7 +184,7 @@ func (p *patch) samplerProblem() Reason {
 	switch {
 	case !p.req.Policy.Features.RequestSampling || p.sel.Settings.RequestSampling.Sampler == "off":
 		return ""
-	case slices.ContainsFunc(c.Env, func(v endpoint.EnvVar) bool { return v.Name == sampler || v.Name == arg }):
+	case c.Defines(sampler), c.Defines(arg):
 		return ""
 	case !p.req.Policy.Features.Env:
 		return ReasonDisabled
