@@ -202,4 +202,4 @@ var Table = []Setting{
 }
 
 // Engines are those whose logs the wrapper can be told to read. It recognises what else it knows by argv.
-var Engines = []string{engine.VLLM, engine.SGLang, "tgi", "tensorrt_llm", "lightllm", "lmdeploy"}
+var Engines = []string{engine.VLLM, engine.SGLang, "tgi", "tensorrt_llm", "lightllm", "lmdeploy", "llama_cpp"}

@@ -50,7 +50,7 @@ func now() Row {
 // is in one phase.
 var covered = []string{
 	startup.SpanPodStartup, startup.SpanPodReady, startup.SpanStartup,
-	"vllm_init", "sglang_init", "tgi_init", "tensorrt_llm_init", "lightllm_init", "lmdeploy_init",
+	"vllm_init", "sglang_init", "tgi_init", "tensorrt_llm_init", "lightllm_init", "lmdeploy_init", "llama_cpp_init",
 	startup.SpanSchedulingGated, startup.SpanNodeProvisioning, startup.SpanImagePullQueued,
 	startup.SpanWeightsLoad, startup.SpanHFDownload, "encoder_profiling",
 }

@@ -32,7 +32,7 @@ type Recipe struct {
 	literal *literals
 }
 
-// Name is the engine's: vllm, sglang, tgi, tensorrt_llm, lightllm, lmdeploy. Its init span is Name() + "_init".
+// Name is the engine's: vllm, sglang, tgi, tensorrt_llm, lightllm, lmdeploy, llama_cpp. Its init span is Name() + "_init".
 func (r *Recipe) Name() string { return r.name }
 
 // Engine is what the engine is called at admission, too: nim and triton have their recipes from what they run.
