@@ -126,7 +126,7 @@ var Reasons = []Meaning{
 	{"cuda_error", "", TellsWhat, "Another error of CUDA."},
 	{"hip_error", "", TellsWhat, "Another error of HIP."},
 	{"cuda_forked", "", TellsWhat, "CUDA was used before a fork and after it."},
-	{"cuda_graph_failed", "", TellsWhat, "CUDA graphs could not be captured."},
+	{"cuda_graph_failed", "", TellsWhat, "CUDA graphs, or those of another device, could not be captured."},
 	{"nccl_error", "", TellsWhat, "NCCL failed: most often the network between the GPUs."},
 	{"hccl_error", "", TellsWhat, "HCCL failed: most often the network between Ascend NPUs."},
 	{"nccl_timeout", "", TellsWhat, "A collective operation of NCCL did not end in time."},

@@ -100,6 +100,22 @@ func TestWhatEnginesPrintIsToldAsItHappened(t *testing.T) {
 				"INFO:     Started server process [1]\n",
 			engine: "vllm", version: "0.5.0", outcome: OutcomeEngineReady, figures: map[string]any{"kv_cache_tokens": int64(16000), "cuda_graph_capture_seconds": 14.0},
 		},
+		"a log of a vLLM that doesn't say its version": {
+			log: "INFO 03-01 12:00:00 api_server.py:209] args: Namespace(host=None, port=8000)\nINFO 03-01 12:00:03 llm_engine.py:72] Initializing an LLM engine with config: model='m', tokenizer='m'\n" +
+				"INFO 03-01 12:00:25 llm_engine.py:316] # GPU blocks: 1000, # CPU blocks: 500\nINFO 03-01 12:00:26 model_runner.py:1] Capturing the model for CUDA graphs.\n" +
+				"INFO 03-01 12:00:40 model_runner.py:1] Graph capturing finished in 14 secs.\nINFO:     Started server process [1]\nINFO:     Application startup complete.\n",
+			engine: "vllm", outcome: OutcomeReady, figures: map[string]any{"kv_cache_tokens": int64(16000), "cuda_graph_capture_seconds": 14.0},
+			edges: map[string]string{"engine_config": "0.00-3.00", "model_load": "3.00-25.00", "cuda_graph_capture": "26.00-40.00"},
+		},
+		"a program that uses an old vLLM": {
+			log:    "WARNING 03-01 12:00:00 config.py:177] awq quantization is not fully optimized yet. The speed can be slower than non-quantized models.\nINFO 03-01 12:00:03 llm_engine.py:1] Initializing an LLM engine (v0.5.0) with config: model='m', x\n",
+			engine: "vllm", version: "0.5.0", outcome: OutcomeTruncated, edges: map[string]string{"engine_config": "0.00-3.00"},
+		},
+		"graphs of a draft model's extension": {
+			log: sglangHead + sglangLoad + "[2026-03-01 12:00:40] Load weight end. elapsed=35.00 s, type=M, avail mem=50.00 GB\n[2026-03-01 12:00:50] Capture single-CG draft extend begin. This can take several minutes. avail mem=9.00 GB\n" +
+				"[2026-03-01 12:00:55] Capture single-CG draft extend end. elapsed=5.00 s, mem usage=1.00 GB, avail mem=8.00 GB.\n", engine: "sglang", outcome: OutcomeTruncated,
+			figures: map[string]any{"cuda_graph_capture_seconds": 5.0}, edges: map[string]string{"cuda_graph_capture": "50.00-55.00"},
+		},
 		"vLLM Ascend's words": {
 			log: before(start, "(EngineCore_DP0 pid=2) INFO 03-01 12:00:05") + core(9, "Model runner load_model total time: 6.00 s"), engine: "vllm", version: "0.13.0", outcome: OutcomeTruncated,
 			figures: map[string]any{"model_load_seconds": 6.0}, edges: map[string]string{"model_load": "3.00-9.00"},

@@ -75,6 +75,9 @@ func TestWhatKillsAStartHasAReason(t *testing.T) {
 		"weights that are cut":            {raised("safetensors_rust.SafetensorError: Error while deserializing header: MetadataIncompleteBuffer"), "weights_corrupt"},
 		"a model that is too new":         {raised("ValueError: Model architectures ['NewForCausalLM'] are not supported for now. Supported architectures: dict_keys(['A'])"), "model_unsupported"},
 		"code that is not trusted":        {raised("ValueError: m requires you to execute code. Please pass the argument `trust_remote_code=True` to allow it."), "remote_code_not_trusted"},
+		"NCCL, whose plugin is missed":    {"host:301:301 [0] NCCL INFO NET/Plugin: libnccl-net.so: cannot open shared object file: No such file or directory\n" + raised("RuntimeError: NCCL error: unhandled system error"), "nccl_error"},
+		"a TPU's memory":                  {raised("RuntimeError: Unable to load model, a likely reason is the model is too large for the current device's HBM memory."), "tpu_out_of_memory"},
+		"an Ascend's graphs":              {raised("RuntimeError: ACL graph capture failed with a known stream-resource exhaustion signature."), "cuda_graph_failed"},
 		"libraries of two builds":         {raised("ImportError: /x/_C.abi3.so: undefined symbol: _ZN3c106Error"), "library_mismatch"},
 		"a library that is not there":     {raised("ImportError: libcudart.so.12: cannot open shared object file: No such file or directory"), "library_missing"},
 		"a context longer than trained":   {raised("ValueError: User-specified max_model_len (99999) is greater than the derived max_model_len (max_position_embeddings=8192)."), "max_model_len_too_large"},
@@ -104,6 +107,9 @@ func TestWhatKillsOtherEnginesHasAReason(t *testing.T) {
 	scheduler := func(exception string) string {
 		return sglang("[2026-03-01 12:00:02 TP1] Scheduler hit an exception: Traceback (most recent call last):\n  File \"x.py\", line 1, in f\n    g()\n" + exception + "\n\n")
 	}
+	llama := func(lines string) string {
+		return "system info: n_threads = 8, n_threads_batch = 8, total_threads = 16\nsrv    load_model: loading model '/m.gguf'\n" + lines + "main: exiting due to model loading error\n"
+	}
 	triton := func(lines string) string {
 		return "I0301 12:00:00.000000 1 model_lifecycle.cc:461] loading: tensorrt_llm:1\n" + lines + "error: creating server: Internal - failed to load all models\n"
 	}
@@ -114,23 +120,33 @@ func TestWhatKillsOtherEnginesHasAReason(t *testing.T) {
 		engine, log string
 		want        startup.Reason
 	}{
-		"a scheduler's exception":            {"sglang", scheduler("KeyError: 'x'"), "python_exception:KeyError"},
-		"a model that SGLang has not":        {"sglang", scheduler("ValueError: Model architectures ['X'] are not supported for now."), "model_unsupported"},
-		"memory that others use":             {"sglang", scheduler("ValueError: The memory capacity is unbalanced. Some GPUs may be occupied by other processes."), "gpu_memory_in_use"},
-		"a scheduler that was killed":        {"sglang", sglang("RuntimeError: Rank 0 scheduler died during initialization (exit code: -9). If exit code is -9 (SIGKILL), the OS killed it.\n"), "killed"},
-		"a scheduler that aborted":           {"sglang", sglang("RuntimeError: Rank 0 scheduler died during initialization (exit code: -3). If exit code is -9 (SIGKILL), the OS killed it.\n"), startup.ReasonEngineFailed},
-		"a scheduler that its watch saw go":  {"sglang", sglang("[2026-03-01 12:00:03] Subprocess scheduler_0 (pid=7) crashed with exit code -9. Triggering SIGQUIT for cleanup...\n"), "killed"},
-		"a controller that is gone":          {"sglang", sglang("[2026-03-01 12:00:03] Scheduler or DataParallelController 7 terminated with -11\n"), "segmentation_fault"},
-		"a scheduler that ended by itself":   {"sglang", sglang("[2026-03-01 12:00:03] Scheduler or DataParallelController 7 terminated with 1\n"), startup.ReasonEngineFailed},
-		"a scheduler that is gone":           {"sglang", sglang("Rank 0 scheduler is dead. Please check if there are relevant logs.\nExit code: -9\n"), "killed"},
-		"TensorRT's memory":                  {"tensorrt_llm", triton("[TensorRT-LLM][ERROR] [defaultAllocator.cpp::allocate::31] Error Code 1: Cuda Runtime (out of memory)\nE0301 12:00:03.000000 1 x.cc:1] failed to load 'tensorrt_llm' version 1\n"), "cuda_out_of_memory"},
-		"one model of several":               {"tensorrt_llm", triton("E0301 12:00:02.000000 1 x.cc:1] failed to load 'tensorrt_llm' version 1\nI0301 12:00:03.000000 1 model_lifecycle.cc:818] successfully loaded 'preprocessing'\n"), startup.ReasonModelLoadFailed},
-		"an instance of a model":             {"tensorrt_llm", triton("I0301 12:00:02.000000 1 model_lifecycle.cc:818] successfully loaded 'preprocessing'\nE0301 12:00:03.000000 1 x.cc:1] ERROR: Failed to create instance: unexpected error\n"), startup.ReasonModelLoadFailed},
-		"a shard that can't begin":           {"tgi", tgi("2026-03-01T12:00:02.000000Z ERROR shard-manager: text_generation_launcher: Error when initializing model\n"), startup.ReasonEngineFailed},
-		"a model that TGI has not":           {"tgi", tgi("ValueError: Unsupported model type x\n"), "model_unsupported"},
-		"heads that TGI can't divide":        {"tgi", tgi("ValueError: `num_heads` must be divisible by `num_shards` (got `num_heads`: 71 and `num_shards`: 2\n"), "parallelism_unsupported"},
-		"an argument without its value":      {"tgi", "error: a value is required for '--model-id <MODEL_ID>' but none was supplied\n", "bad_flag"},
-		"hardware that no profile of NIM is": {"vllm", "ERROR 03-01 12:00:00 utils.py:21] Could not find a profile that is currently runnable with the detected hardware.\n", "gpu_unsupported"},
+		"a scheduler's exception":             {"sglang", scheduler("KeyError: 'x'"), "python_exception:KeyError"},
+		"a model that SGLang has not":         {"sglang", scheduler("ValueError: Model architectures ['X'] are not supported for now."), "model_unsupported"},
+		"memory that others use":              {"sglang", scheduler("ValueError: The memory capacity is unbalanced. Some GPUs may be occupied by other processes."), "gpu_memory_in_use"},
+		"a scheduler that was killed":         {"sglang", sglang("RuntimeError: Rank 0 scheduler died during initialization (exit code: -9). If exit code is -9 (SIGKILL), the OS killed it.\n"), "killed"},
+		"a scheduler that aborted":            {"sglang", sglang("RuntimeError: Rank 0 scheduler died during initialization (exit code: -3). If exit code is -9 (SIGKILL), the OS killed it.\n"), startup.ReasonEngineFailed},
+		"a scheduler that its watch saw go":   {"sglang", sglang("[2026-03-01 12:00:03] Subprocess scheduler_0 (pid=7) crashed with exit code -9. Triggering SIGQUIT for cleanup...\n"), "killed"},
+		"a controller that is gone":           {"sglang", sglang("[2026-03-01 12:00:03] Scheduler or DataParallelController 7 terminated with -11\n"), "segmentation_fault"},
+		"a scheduler that ended by itself":    {"sglang", sglang("[2026-03-01 12:00:03] Scheduler or DataParallelController 7 terminated with 1\n"), startup.ReasonEngineFailed},
+		"a scheduler that is gone":            {"sglang", sglang("Rank 0 scheduler is dead. Please check if there are relevant logs.\nExit code: -9\n"), "killed"},
+		"an SGLang that kills itself":         {"sglang", scheduler("KeyError: 'x'") + "[2026-03-01 12:00:02] Received sigquit from a child proces. It usually means the child failed.\nKilled\n", "python_exception:KeyError"},
+		"an old SGLang that kills itself":     {"sglang", sglang("Exception in ModelTpServer:\nTraceback (most recent call last):\n  File \"x.py\", line 1, in f\nKeyError: 'x'\nrun.sh: line 1: 23287 Killed                  python -m sglang.launch_server\n"), "python_exception:KeyError"},
+		"a warm-up that SGLang gives up":      {"sglang", sglang("[2026-03-01 12:00:02] Initialization failed. warmup error: Traceback (most recent call last):\n  File \"x.py\", line 1, in f\nAssertionError: res=<Response [502]>\nKilled\n"), "python_exception:AssertionError"},
+		"memory that TensorRT-LLM's GPU lost": {"tensorrt_llm", "[TensorRT-LLM] TensorRT LLM version: 1.1.0\nRuntimeError: [TensorRT-LLM][ERROR] CUDA runtime error in ::cudaFree(ptr): an illegal memory access was encountered (tllmBuffers.h:98)\n", "cuda_error"},
+		"TensorRT's memory":                   {"tensorrt_llm", triton("[TensorRT-LLM][ERROR] [defaultAllocator.cpp::allocate::31] Error Code 1: Cuda Runtime (out of memory)\nE0301 12:00:03.000000 1 x.cc:1] failed to load 'tensorrt_llm' version 1\n"), "cuda_out_of_memory"},
+		"one model of several":                {"tensorrt_llm", triton("E0301 12:00:02.000000 1 x.cc:1] failed to load 'tensorrt_llm' version 1\nI0301 12:00:03.000000 1 model_lifecycle.cc:818] successfully loaded 'preprocessing'\n"), startup.ReasonModelLoadFailed},
+		"an instance of a model":              {"tensorrt_llm", triton("I0301 12:00:02.000000 1 model_lifecycle.cc:818] successfully loaded 'preprocessing'\nE0301 12:00:03.000000 1 x.cc:1] ERROR: Failed to create instance: unexpected error\n"), startup.ReasonModelLoadFailed},
+		"a shard that can't begin":            {"tgi", tgi("2026-03-01T12:00:02.000000Z ERROR shard-manager: text_generation_launcher: Error when initializing model\n"), startup.ReasonEngineFailed},
+		"a model that TGI has not":            {"tgi", tgi("ValueError: Unsupported model type x\n"), "model_unsupported"},
+		"heads that TGI can't divide":         {"tgi", tgi("ValueError: `num_heads` must be divisible by `num_shards` (got `num_heads`: 71 and `num_shards`: 2\n"), "parallelism_unsupported"},
+		"an argument without its value":       {"tgi", "error: a value is required for '--model-id <MODEL_ID>' but none was supplied\n", "bad_flag"},
+		"a file that llama.cpp has not":       {"llama_cpp", llama("llama_model_load: error loading model: llama_model_loader: failed to open /m.gguf: No such file or directory\n"), "model_not_found"},
+		"a file that is a pointer":            {"llama_cpp", llama("gguf_init_from_file_impl: invalid magic characters: 'vers', expected 'GGUF'\n"), "weights_corrupt"},
+		"a model that llama.cpp has not":      {"llama_cpp", llama("llama_model_load: error loading model: unknown model architecture: 'x'\n"), "model_unsupported"},
+		"memory of an AMD GPU":                {"llama_cpp", llama("llama_model_load: error loading model: unable to allocate ROCm0 buffer\n"), "hip_out_of_memory"},
+		"a llama.cpp without a GPU":           {"llama_cpp", "ggml_cuda_init: failed to initialize CUDA: no CUDA-capable device is detected\n" + llama(""), startup.ReasonEngineFailed},
+		"an option that llama.cpp has not":    {"llama_cpp", "error: invalid argument: --no-such-flag\n", "bad_flag"},
+		"hardware that no profile of NIM is":  {"vllm", "ERROR 03-01 12:00:00 utils.py:21] Could not find a profile that is currently runnable with the detected hardware.\n", "gpu_unsupported"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, end := live(t, c.engine, c.log)
@@ -143,11 +159,12 @@ func TestWhatKillsOtherEnginesHasAReason(t *testing.T) {
 
 func TestWhatAStartSurvivesIsNoReason(t *testing.T) {
 	for name, lines := range map[string]string{
-		"a download that is tried again": "'(ReadTimeoutError(\"HTTPSConnectionPool(host='huggingface.co', port=443): Read timed out.\"))' thrown while requesting HEAD https://huggingface.co/m\nRetrying in 1s [Retry 1/5].\n",
-		"an optional import":             "Traceback (most recent call last):\n  File \"x.py\", line 1\nImportError: libx.so: cannot open shared object file: No such file or directory\n",
-		"memory that is found elsewhere": "[W801] expandable_segments: memory mapping failed with OOM, 2 retries left\n",
-		"a wait":                         "(EngineCore pid=2) INFO 03-01 12:00:06 [shm_broadcast.py:466] No available shared memory broadcast block found in 60 seconds.\n",
-		"Ray that comes later":           "WARNING 03-01 12:00:06 [ray_utils.py:320] The number of required GPUs exceeds the total number of available GPUs in the placement group.\n",
+		"a download that is tried again":  "'(ReadTimeoutError(\"HTTPSConnectionPool(host='huggingface.co', port=443): Read timed out.\"))' thrown while requesting HEAD https://huggingface.co/m\nRetrying in 1s [Retry 1/5].\n",
+		"an optional import":              "Traceback (most recent call last):\n  File \"x.py\", line 1\nImportError: libx.so: cannot open shared object file: No such file or directory\n",
+		"libraries that are done without": "x/image.py:13: UserWarning: Failed to load image Python extension: 'image.so: undefined symbol: _ZN3c1'\nSkipping import of cpp extensions: _C.abi3.so: undefined symbol: _ZN3c105ErrorC2E\n",
+		"memory that is found elsewhere":  "[W801] expandable_segments: memory mapping failed with OOM, 2 retries left\n",
+		"a wait":                          "(EngineCore pid=2) INFO 03-01 12:00:06 [shm_broadcast.py:466] No available shared memory broadcast block found in 60 seconds.\n",
+		"Ray that comes later":            "WARNING 03-01 12:00:06 [ray_utils.py:320] The number of required GPUs exceeds the total number of available GPUs in the placement group.\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, end := live(t, "vllm", start+lines+"(EngineCore_DP0 pid=2) INFO 03-01 12:00:07 [default_loader.py:1] Loading weights took 0.50 seconds\n")
