@@ -201,8 +201,11 @@ func (s *launch) fail(at time.Time, f failure) bool {
 	}
 	f.at, s.measured = at, startup.Later(s.measured, at)
 	delete(s.at, markWaiting)
-	if f.reason == startup.ReasonEngineFailed || f.reason == startup.ReasonModelLoadFailed {
+	switch f.reason {
+	case startup.ReasonEngineFailed, startup.ReasonModelLoadFailed:
 		f.class = generic
+	case "python_fatal", "native_exception", "aborted": // how it ended, not of what
+		f.class = exception
 	}
 	if n := len(s.failures); n > 0 && f.hard {
 		if last := &s.failures[n-1]; last.at.Equal(at) && last.rank == f.rank && last.class == f.class && !last.hard {
