@@ -3,6 +3,7 @@
 package recipe
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/coldtrace/coldtrace/startup"
@@ -39,7 +40,7 @@ func (c *clock) line(at time.Time, text []byte, telling bool) line {
 		c.lead = h.led(c.lead)
 	}
 	at, own := c.of(at, h, text, telling)
-	return line{at: at, own: own, early: !own && c.latest.IsZero(), head: h, text: text}
+	return line{at: at, own: own, early: !own && !c.timed(), head: h, text: text}
 }
 
 // of is when a line was written, as well as can be told, and whether it says so itself.
@@ -70,10 +71,10 @@ func (c *clock) of(at time.Time, h head, text []byte, telling bool) (time.Time, 
 		}
 	}
 	switch {
-	case of == formNone && c.latest.IsZero():
+	case of == formNone && !c.timed():
 		return at, false
 	case of == formNone:
-		return c.latest, false
+		return cmp.Or(c.latest, c.late), false
 	case h.ray:
 		c.late = t
 	default:

@@ -107,6 +107,23 @@ func TestWhatEnginesPrintIsToldAsItHappened(t *testing.T) {
 			engine: "vllm", outcome: OutcomeReady, figures: map[string]any{"kv_cache_tokens": int64(16000), "cuda_graph_capture_seconds": 14.0},
 			edges: map[string]string{"engine_config": "0.00-3.00", "model_load": "3.00-25.00", "cuda_graph_capture": "26.00-40.00"},
 		},
+		"an old vLLM that makes embeddings, and has no cache": {
+			log: "INFO 03-01 12:00:00 api_server.py:177] vLLM API server version 0.5.0\nINFO 03-01 12:00:00 llm_engine.py:161] Initializing an LLM engine (v0.5.0) with config: model='m', x\n" +
+				"INFO 03-01 12:00:05 model_runner.py:160] Loading model weights took 13.2524 GB\nINFO:     Started server process [1]\nINFO:     Application startup complete.\n" +
+				"INFO 03-01 12:00:15 metrics.py:341] Avg prompt throughput: 0.0 tokens/s\nTraceback (most recent call last):\n  x\nValueError: Out of range float values are not JSON compliant\n",
+			engine: "vllm", version: "0.5.0", outcome: OutcomeReady, edges: map[string]string{"model_load": "0.00-5.00", "server_ready": "5.00-5.00"},
+		},
+		"weights of a model whose load no line opens": {
+			log: before(start, "(EngineCore_DP0 pid=2) INFO 03-01 12:00:03") + "Loading safetensors checkpoint shards:   0% Completed | 0/2 [00:00<?, ?it/s]\n2026-03-01 12:00:08.690000: W torch_xla/x.cc:680] Failed to deserialize executable\n" +
+				"Loading safetensors checkpoint shards: 100% Completed | 2/2 [00:06<00:00,  3.28s/it]\n" + core(12, "Loading weights took 6.69 seconds") + core(55, "GPU KV cache size: 1,000 tokens") +
+				core(55, "Compiling sampling with different input shapes."), engine: "vllm", version: "0.13.0", outcome: OutcomeTruncated,
+			edges: map[string]string{"model_load": "2.00-55.00", "weights_load": "2.00-12.00", "model_load/2": ""},
+		},
+		"a failure of Ray's workers, before any line has a time": {
+			log: "(RayWorkerWrapper pid=27, ip=10.1.1.1) [rank3]:[E219 08:58:32.606 ProcessGroupNCCL.cpp:616] [Rank 3] Watchdog caught collective operation timeout: WorkNCCL(SeqNum=1)\n" +
+				"(RayWorkerWrapper pid=27, ip=10.1.1.1) [2026-03-01 12:00:01,022 E 27 70] logging.cc:108: Unhandled exception\n(RayWorkerWrapper pid=28) INFO 03-01 12:00:09 model_runner.py:1077] Loading model weights took 3.5546 GB [repeated 2x across cluster]\n",
+			engine: "vllm", outcome: OutcomeFailed, reason: "nccl_timeout", edges: map[string]string{"memory_profiling": ""},
+		},
 		"a program that uses an old vLLM": {
 			log:    "WARNING 03-01 12:00:00 config.py:177] awq quantization is not fully optimized yet. The speed can be slower than non-quantized models.\nINFO 03-01 12:00:03 llm_engine.py:1] Initializing an LLM engine (v0.5.0) with config: model='m', x\n",
 			engine: "vllm", version: "0.5.0", outcome: OutcomeTruncated, edges: map[string]string{"engine_config": "0.00-3.00"},

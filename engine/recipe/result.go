@@ -29,7 +29,7 @@ func (r *Reader) Result(exit *Exit, end time.Time) Result {
 		died = out.Reason
 	}
 	out.Earlier = r.earlier
-	if cause, found := s.cause(); r.options.Embedded && died != "" && found && cause.class >= exception && exit == nil {
+	if cause, found := s.cause(); r.options.Embedded && died != "" && found && cause.class >= exception && exit == nil && (cause.at.Before(end) || !r.clock.timed()) {
 		end = cause.at // what is said after that is about it
 	}
 	out.Phases = r.phases(died, end)

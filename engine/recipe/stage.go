@@ -211,7 +211,8 @@ func (f *filler) add(name string, from, to time.Time) {
 		return
 	}
 	if up := parents[name]; up != "" && up != startup.SpanServerReady {
-		f.add(up, from, to)
+		begin, end := f.reach(name, from, to)
+		f.add(up, begin, end)
 		if to.Sub(from) < f.noise {
 			return // no more than how far a length and a stamp differ: no part of its own
 		}
@@ -236,6 +237,23 @@ func (f *filler) add(name string, from, to time.Time) {
 		}
 	}
 	f.out = append(f.out, startup.Span{Name: name, Start: from, End: to})
+}
+
+// reach is how far a stretch goes with the phases of its name that it is the rest of, if there is no parent for them.
+func (f *filler) reach(name string, from, to time.Time) (begin, end time.Time) {
+	begin, end = from, to
+	for i := range f.out {
+		switch p := &f.out[i]; {
+		case p.Name == parents[name] && (p.End.Equal(from) || p.Start.Equal(to)):
+			return from, to
+		case p.Name != name:
+		case p.End.Equal(from):
+			begin = startup.Earlier(begin, p.Start)
+		case p.Start.Equal(to):
+			end = startup.Later(end, p.End)
+		}
+	}
+	return begin, end
 }
 
 // beginning is the phase of that name which begins at a time.
