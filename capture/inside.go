@@ -4,7 +4,6 @@ package capture
 
 import (
 	"fmt"
-	"slices"
 
 	"go.opentelemetry.io/otel/attribute"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -14,9 +13,9 @@ import (
 	"github.com/coldtrace/coldtrace/startup/pod"
 )
 
-// KindPhases is of a document that holds what the log of a pod's container told when the capture was taken: phases and figures,
+// kindPhases is of a document that holds what the log of a pod's container told when the capture was taken: phases and figures,
 // and no line of it.
-const KindPhases = "Phases"
+const kindPhases = "Phases"
 
 // Phases is such a document.
 type Phases struct {
@@ -57,7 +56,7 @@ type Attribute struct {
 
 // phasesOf are the spans of a pod as a document.
 func phasesOf(uid types.UID, spans []pod.Span) Phases {
-	out := Phases{TypeMeta: metav1.TypeMeta{APIVersion: APIVersion, Kind: KindPhases}, PodUID: uid}
+	out := Phases{TypeMeta: metav1.TypeMeta{APIVersion: APIVersion, Kind: kindPhases}, PodUID: uid}
 	for i := range spans {
 		sp := &spans[i]
 		p := Phase{
@@ -92,10 +91,12 @@ func attributesOf(of []attribute.KeyValue) (out []Attribute) {
 	return out
 }
 
-// spans are those of a document.
-func (p *Phases) spans() []pod.Span {
-	var out []pod.Span
-	for _, of := range p.Phases {
+// spans are those of a document. One that tells no phase is a slip of whoever wrote it.
+func (p *Phases) spans() (out []pod.Span, err error) {
+	for n, of := range p.Phases {
+		if of.Name == "" || of.Key == "" || of.End.Before(&of.Start) {
+			return nil, fmt.Errorf("phase %d of pod %s has no name, no key or ends before it starts", n+1, p.PodUID)
+		}
 		sp := pod.Span{Open: of.Open, Span: startup.Span{
 			Name: of.Name, Key: of.Key, ParentKey: of.Parent, Start: of.Start.Time, End: of.End.Time, Failure: of.Failure, Attributes: keyValues(of.Attributes),
 		}}
@@ -104,7 +105,7 @@ func (p *Phases) spans() []pod.Span {
 		}
 		out = append(out, sp)
 	}
-	return out
+	return out, nil
 }
 
 func keyValues(of []Attribute) (out []attribute.KeyValue) {
@@ -123,12 +124,4 @@ func keyValues(of []Attribute) (out []attribute.KeyValue) {
 		}
 	}
 	return out
-}
-
-// check says what is wrong with a document: what tells no phase is a slip of whoever wrote it.
-func (p *Phases) check() error {
-	if i := slices.IndexFunc(p.Phases, func(of Phase) bool { return of.Name == "" || of.Key == "" || of.End.Before(&of.Start) }); i >= 0 {
-		return fmt.Errorf("phase %d of pod %s has no name, no key or ends before it starts", i+1, p.PodUID)
-	}
-	return nil
 }

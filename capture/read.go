@@ -36,8 +36,11 @@ const (
 	Kind       = "Capture"
 )
 
-// SeenAnnotation is, in a capture, when a version of a pod was seen, where that matters.
-const SeenAnnotation = "capture.coldtrace.io/seen"
+// Annotations of versions of a pod in a capture.
+const (
+	SeenAnnotation = "capture.coldtrace.io/seen" // when it was, where that matters
+	goneAnnotation = "capture.coldtrace.io/gone" // the last one of a pod that was deleted while the capture was taken
+)
 
 // Start is the start of one pod of a capture.
 type Start struct {
@@ -68,7 +71,10 @@ func Starts(r io.Reader) ([]Start, error) {
 type File struct {
 	Taken time.Time
 	Pods  []*Pod
-	nodes map[string]map[string]string
+
+	probes bool
+	nodes  map[string]map[string]string // labels
+	known  map[types.UID]*Pod           // those of Pods, and those of which only events have come yet
 }
 
 // Pod is a pod of a capture.
@@ -112,7 +118,7 @@ func (p *Pod) subject(node map[string]string) startup.Subject {
 
 // Read reads a capture.
 func Read(r io.Reader) (*File, error) {
-	f := reading{File: &File{nodes: map[string]map[string]string{}}, pods: map[types.UID]*Pod{}}
+	f := &File{nodes: map[string]map[string]string{}, known: map[types.UID]*Pod{}}
 	docs := utilyaml.NewYAMLReader(bufio.NewReader(r))
 	for n := 1; ; n++ {
 		doc, err := docs.Read()
@@ -129,26 +135,17 @@ func Read(r io.Reader) (*File, error) {
 	if f.Taken.IsZero() {
 		return nil, fmt.Errorf("no %s document: this is no capture", Kind)
 	}
-	return f.File, nil
+	return f, nil
 }
 
-// reading is a file with the pods that it is known to have.
-type reading struct {
-	*File
-	pods   map[types.UID]*Pod
-	probes bool
-}
-
-func (f *reading) pod(id types.UID) *Pod {
-	p := f.pods[id]
-	if p == nil {
-		p = &Pod{}
-		f.pods[id] = p
+func (f *File) pod(id types.UID) *Pod {
+	if f.known[id] == nil {
+		f.known[id] = &Pod{}
 	}
-	return p
+	return f.known[id]
 }
 
-func (f *reading) add(doc []byte) error {
+func (f *File) add(doc []byte) error {
 	var kind metav1.TypeMeta
 	if err := yaml.Unmarshal(doc, &kind); err != nil {
 		return fmt.Errorf("parse: %w", err)
@@ -183,7 +180,7 @@ func (f *reading) add(doc []byte) error {
 			f.Pods = append(f.Pods, known)
 		}
 		known.Versions = append(known.Versions, version)
-		known.gone = version.Annotations[GoneAnnotation] != ""
+		known.gone = version.Annotations[goneAnnotation] != ""
 	case "Event":
 		event := new(corev1.Event)
 		if err := yaml.Unmarshal(doc, event); err != nil {
@@ -191,20 +188,18 @@ func (f *reading) add(doc []byte) error {
 		}
 		known := f.pod(event.InvolvedObject.UID)
 		known.Events = append(known.Events, event)
-	case KindPhases:
+	case kindPhases:
 		var inside Phases
 		if err := yaml.UnmarshalStrict(doc, &inside); err != nil {
 			return fmt.Errorf("parse phases: %w", err)
 		}
-		if err := inside.check(); err != nil {
+		spans, err := inside.spans()
+		if err != nil {
 			return err
 		}
-		f.pod(inside.PodUID).Inside = inside.spans()
+		f.pod(inside.PodUID).Inside = spans
 	default:
 		return fmt.Errorf("a %s is not part of a capture", kind.Kind)
 	}
 	return nil
 }
-
-// GoneAnnotation marks, in a capture, the last version of a pod that was deleted while it was taken.
-const GoneAnnotation = "capture.coldtrace.io/gone"

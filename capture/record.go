@@ -101,16 +101,16 @@ func (r *recorder) pod(p *corev1.Pod, follow, gone bool) {
 		known.last = nil
 	}
 	redacted := redactPod(p)
-	if text, err := yaml.Marshal(redacted); err != nil || slices.Contains(known.texts, string(text)) && !gone {
+	text, err := yaml.Marshal(redacted)
+	if err != nil || slices.Contains(known.texts, string(text)) && !gone {
 		return // what changed is nothing that the timeline reads
-	} else { //nolint:revive // text is of use in both branches
-		known.texts = append(known.texts, string(text))
 	}
+	known.texts = append(known.texts, string(text))
 	if follow {
 		metav1.SetMetaDataAnnotation(&redacted.ObjectMeta, SeenAnnotation, time.Now().UTC().Format(time.RFC3339Nano))
 	}
 	if gone {
-		metav1.SetMetaDataAnnotation(&redacted.ObjectMeta, GoneAnnotation, "true")
+		metav1.SetMetaDataAnnotation(&redacted.ObjectMeta, goneAnnotation, "true")
 	}
 	known.versions = append(known.versions, redacted)
 	if p.Spec.NodeName != "" {
@@ -126,15 +126,14 @@ func (r *recorder) event(e *corev1.Event) {
 	}
 }
 
-// placeLabels are the labels of a node that tell its GPUs and place.
+// places are what is in the names of a node's labels that tell its GPUs and place.
+var places = []string{"gpu", "accelerator", "instance-type", "topology.kubernetes.io", "failure-domain"}
+
 func placeLabels(labels map[string]string) map[string]string {
-	out := map[string]string{}
-	for key, value := range labels {
-		if strings.Contains(key, "gpu") || strings.Contains(key, "accelerator") || strings.Contains(key, "instance-type") ||
-			strings.Contains(key, "topology.kubernetes.io") || strings.Contains(key, "failure-domain") {
-			out[key] = value
-		}
-	}
+	out := maps.Clone(labels)
+	maps.DeleteFunc(out, func(key, _ string) bool {
+		return !slices.ContainsFunc(places, func(of string) bool { return strings.Contains(key, of) })
+	})
 	return out
 }
 

@@ -21,15 +21,12 @@ type Row struct {
 
 // Panel is one question and what answers it.
 type Panel struct {
-	Title string
-	// Help says how to read it.
-	Help  string
-	Unit  Unit
-	Shape Shape
-	// Queries are drawn in one panel.
-	Queries []Query
-	// Spans lists traces in place of Queries.
-	Spans *Spans
+	Title   string
+	Help    string // how to read it
+	Unit    Unit
+	Shape   Shape
+	Queries []Query // drawn together
+	Spans   *Spans  // traces that are listed, in place of Queries
 }
 
 // Unit is what values are shown in.
@@ -49,52 +46,38 @@ type Shape int
 
 // The shapes.
 const (
-	// Lines are values over time.
-	Lines Shape = iota
-	// Stack is values over time, one on top of the other.
-	Stack
-	// Top is a list of the largest values of the whole time shown.
-	Top
+	Lines Shape = iota // values over time
+	Stack              // the same, one on top of the other
+	Top                // a list of the largest values of the whole time shown
 )
 
-// Stat is what is told of a metric.
+// Stat is what is told of a metric; of a histogram, it is of the values recorded within the window.
 type Stat int
 
-// The statistics. Those of histograms are of the values recorded within the window.
+// The statistics.
 const (
-	// P50, P95 and P99 are percentiles of a histogram.
-	P50 Stat = iota
+	P50 Stat = iota // a percentile of a histogram
 	P95
 	P99
-	// Recorded is how many values a histogram got.
-	Recorded
-	// Increase is by how much a counter grew.
-	Increase
-	// Max is the largest value of a gauge.
-	Max
+	Recorded // how many values a histogram got
+	Increase // by how much a counter grew
+	Max      // the largest value of a gauge
+	Change   // by what part a histogram's median differs from that of a week before: 0.1 is a tenth slower
+	Until    // how many seconds are left until the smallest value of a gauge that is a time
 	// Share is the sum of a histogram's values for each value that another, Per, got: what a start spends on each phase. Per has
 	// all labels of By but the last.
 	Share
-	// Change is by what part a histogram's median differs from that of a week before: 0.1 is a tenth slower.
-	Change
-	// Until is how many seconds are left until the smallest value of a gauge that is a time.
-	Until
 )
 
-// Query is one statistic of one metric.
+// Query is one statistic of one metric: a histogram that coldtrace sends over OTLP, whose name has dots, or a metric that
+// `coldtrace serve` serves.
 type Query struct {
-	// Metric is the name of a histogram that coldtrace sends over OTLP, with dots, or of a metric that `coldtrace serve`
-	// serves, without.
 	Metric string
 	Stat   Stat
-	// Where are conditions that all have to be true.
-	Where []Match
-	// Per are the conditions of what Share counts.
-	Per []Match
-	// By are the labels that each have a line of their own.
-	By []string
-	// Name comes before the labels' values in the legend.
-	Name string
+	Where  []Match  // conditions that all have to be true
+	Per    []Match  // those of what Share counts
+	By     []string // labels that each have a line of their own
+	Name   string   // before the labels' values in the legend
 }
 
 // Match is a condition on a label: that it has the value, or, with Not, another. An empty value is that of an absent label.
@@ -104,12 +87,10 @@ type Match struct {
 	Value string
 }
 
-// Spans are the traces that a panel lists.
+// Spans are the traces that a panel lists, by the name of their root span.
 type Spans struct {
-	// Name is the name of the root span.
-	Name string
-	// Failed restricts them to those that failed.
-	Failed bool
+	Name   string
+	Failed bool // only those that failed
 }
 
 // variables are the labels that a dashboard can be restricted to.

@@ -134,10 +134,10 @@ func TestAKubeletThatDoesNotAnswerIsGivenUp(t *testing.T) {
 				lines = append(lines, string(text))
 				return true
 			})
-			if err == nil || len(lines) > 1 || len(lines) == 1 && (lines[0] != "one" || !a.Place.At().Equal(dawn)) {
-				t.Errorf("%q, %v, %v", lines, a.Place.At(), err)
+			if err == nil || len(lines) > 1 || len(lines) == 1 && (lines[0] != "one" || !a.Place.at.Equal(dawn)) {
+				t.Errorf("%q, %v, %v", lines, a.Place.at, err)
 			}
-			if strings.HasPrefix(name, "silence") != errors.Is(err, ErrSilent) {
+			if strings.HasPrefix(name, "silence") != errors.Is(err, errSilent) {
 				t.Errorf("the error is %v", err)
 			}
 			if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
