@@ -155,7 +155,7 @@ func TestTheStoreKeepsTheLastGoodPolicyAndReportsABadOne(t *testing.T) {
 		err    error
 	}
 	changes := make(chan change)
-	store.OnChange(func(p *Policy, err error) { changes <- change{p.Region, err} })
+	store.OnChange = func(p *Policy, err error) { changes <- change{p.Region, err} }
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- store.Run(ctx) }()

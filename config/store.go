@@ -9,7 +9,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -20,14 +19,14 @@ const pollInterval = 2 * time.Second
 
 // Store is a policy file that is read again when it changes. A bad file is reported and the last good one kept.
 type Store struct {
+	// OnChange is called after each change of the file: with the new policy, or with the one that stays and why.
+	OnChange func(*Policy, error)
+
 	path     string
 	current  atomic.Pointer[Policy]
 	interval time.Duration
-
-	mu       sync.Mutex
 	last     []byte // the content last read, good or bad
 	missing  bool
-	onChange []func(*Policy, error)
 }
 
 // Open reads the file once. An empty path is the default policy, for good.
@@ -41,33 +40,24 @@ func Open(path string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read policy: %w", err)
 	}
-	policy, err := parseFile(data)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	s.last = data
-	s.current.Store(policy)
-	return s, nil
+	return s, s.take(data)
 }
 
-func parseFile(data []byte) (*Policy, error) {
+// take makes the policy of the file's content, unless it is bad.
+func (s *Store) take(data []byte) error {
+	s.last = data
 	policy, err := Parse(data)
-	if err == nil {
-		sum := sha256.Sum256(data)
-		policy.Digest = hex.EncodeToString(sum[:6])
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.path, err)
 	}
-	return policy, err
+	sum := sha256.Sum256(data)
+	policy.Digest = hex.EncodeToString(sum[:6])
+	s.current.Store(policy)
+	return nil
 }
 
 // Policy is the last good one. It is shared: do not change it.
 func (s *Store) Policy() *Policy { return s.current.Load() }
-
-// OnChange calls f after each change of the file: with the new policy, or with the one that stays and why.
-func (s *Store) OnChange(f func(*Policy, error)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.onChange = append(s.onChange, f)
-}
 
 // Run looks for changes until the context ends.
 func (s *Store) Run(ctx context.Context) error {
@@ -89,26 +79,16 @@ func (s *Store) Run(ctx context.Context) error {
 
 // reload compares contents, not times: a ConfigMap mount swaps a symlink and its files may carry equal times.
 func (s *Store) reload() {
-	s.mu.Lock()
 	data, err := os.ReadFile(s.path)
 	switch {
 	case err != nil && s.missing, err == nil && !s.missing && bytes.Equal(data, s.last):
-		s.mu.Unlock()
 		return
 	case err != nil:
 		s.missing, err = true, fmt.Errorf("read policy: %w", err)
 	default:
-		s.missing, s.last = false, data
-		var policy *Policy
-		if policy, err = parseFile(data); err == nil {
-			s.current.Store(policy)
-		} else {
-			err = fmt.Errorf("%s: %w", s.path, err)
-		}
+		s.missing, err = false, s.take(data)
 	}
-	listeners := s.onChange
-	s.mu.Unlock()
-	for _, f := range listeners {
-		f(s.Policy(), err)
+	if s.OnChange != nil {
+		s.OnChange(s.Policy(), err)
 	}
 }

@@ -24,7 +24,6 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/coldtrace/coldtrace/config"
-	"github.com/coldtrace/coldtrace/otlp"
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/webhook"
 )
@@ -218,10 +217,7 @@ func dryRunAdmission(ctx context.Context, host string, bundle []byte, digest str
 
 // sendSpan sends a span of its own name, in a trace of its own.
 func sendSpan(ctx context.Context, policy *config.Policy) error {
-	exporter, err := otlp.NewExporter(ctx, otlp.ExporterConfig{
-		Endpoint: policy.OTLP.Endpoint, Protocol: string(policy.OTLP.Protocol), Version: version,
-		Service: startup.ServiceWatcher, ClusterName: policy.ClusterName,
-	})
+	exporter, err := newExporter(ctx, policy)
 	if err != nil {
 		return err
 	}

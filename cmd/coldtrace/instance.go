@@ -21,6 +21,7 @@ import (
 
 	"github.com/coldtrace/coldtrace/config"
 	"github.com/coldtrace/coldtrace/inject"
+	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/watch"
 	"github.com/coldtrace/coldtrace/webhook"
 	"github.com/coldtrace/coldtrace/webhook/breaker"
@@ -81,14 +82,14 @@ func openPolicy(path string, log logr.Logger) (*config.Store, error) {
 		return nil, err
 	}
 	webhook.ObservePolicy(nil)
-	store.OnChange(func(_ *config.Policy, err error) {
+	store.OnChange = func(_ *config.Policy, err error) {
 		webhook.ObservePolicy(err)
 		if err != nil {
 			log.Error(err, "The policy file is bad; the last good one stays")
 			return
 		}
 		log.Info("The policy changed")
-	})
+	}
 	return store, nil
 }
 
@@ -169,8 +170,8 @@ func (r *instance) leadership(ctx context.Context) error {
 		Namespace:     r.namespace,
 		Owners:        owned.Owners,
 		Policy:        r.store.Policy,
-		Exporter:      &observedExporter{r.exporter, tracer},
-		Inside:        &observedExporter{insideExporter{r.exporter}, tracer},
+		Exporter:      &observedExporter{r.exporter, startup.ServiceWatcher, tracer},
+		Inside:        &observedExporter{r.exporter, startup.ServiceWrapper, tracer},
 		LogNamespaces: r.logs,
 		Events:        r.events,
 		Tracer:        tracer,

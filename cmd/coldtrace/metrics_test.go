@@ -37,7 +37,7 @@ func registered(t *testing.T) map[string]string {
 	policy := config.Default()
 	watcher := prometheus.NewRegistry()
 	_, err := watch.New(watch.Config{
-		REST: &rest.Config{Host: "http://127.0.0.1"}, Namespace: "coldtrace", Exporter: &policyExporter{}, Log: logr.Discard(),
+		REST: &rest.Config{Host: "http://127.0.0.1"}, Namespace: "coldtrace", Exporter: &observedExporter{}, Log: logr.Discard(),
 		Policy: func() *config.Policy { return policy }, Metrics: watcher,
 	})
 	if err != nil {

@@ -13,11 +13,11 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/coldtrace/coldtrace/otlp"
 	"github.com/coldtrace/coldtrace/startup"
-	"github.com/coldtrace/coldtrace/watch"
 )
 
 // What an operator can tell an outage of the receiver by, with coldtrace_watch_export_queue_length.
@@ -61,32 +61,34 @@ func exported(signal string, err error) {
 	exportBatches.WithLabelValues(signal, result).Inc()
 }
 
-// observedExporter counts exports and, with a tracer, makes a span of each.
+// observedExporter sends as a service, counts that and, with a tracer, makes a span of it.
 type observedExporter struct {
-	watch.Exporter
-	tracer trace.Tracer // nil: no spans
+	to      *policyExporter
+	service string
+	tracer  trace.Tracer // nil: no spans
 }
 
 // ExportSpans sends spans; nil means that they were accepted.
 func (o *observedExporter) ExportSpans(ctx context.Context, subject startup.Subject, spans []startup.Span) error {
-	return o.observe(ctx, "spans", len(spans), func(ctx context.Context) error { return o.Exporter.ExportSpans(ctx, subject, spans) })
+	return o.export(ctx, "spans", len(spans), func(ctx context.Context, e *otlp.Exporter) error { return e.ExportSpans(ctx, subject, spans) })
 }
 
 // ExportMeasurements sends measurements; nil means that they were accepted.
 func (o *observedExporter) ExportMeasurements(ctx context.Context, ms []startup.Measurement) error {
-	return o.observe(ctx, "measurements", len(ms), func(ctx context.Context) error { return o.Exporter.ExportMeasurements(ctx, ms) })
+	return o.export(ctx, "measurements", len(ms), func(ctx context.Context, e *otlp.Exporter) error { return e.ExportMeasurements(ctx, ms) })
 }
 
-func (o *observedExporter) observe(ctx context.Context, signal string, items int, export func(context.Context) error) error {
-	if o.tracer == nil {
-		err := export(ctx)
-		exported(signal, err)
-		return err
+func (o *observedExporter) export(ctx context.Context, signal string, items int, send func(context.Context, *otlp.Exporter) error) error {
+	var span trace.Span = noop.Span{}
+	if o.tracer != nil {
+		ctx, span = o.tracer.Start(ctx, "export", trace.WithNewRoot(), trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
+			attribute.String("coldtrace.signal", signal), attribute.Int("coldtrace.items", items)))
+		defer span.End()
 	}
-	ctx, span := o.tracer.Start(ctx, "export", trace.WithNewRoot(), trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
-		attribute.String("coldtrace.signal", signal), attribute.Int("coldtrace.items", items)))
-	defer span.End()
-	err := export(ctx)
+	e, err := o.to.exporter(ctx)
+	if err == nil && e != nil {
+		err = send(ctx, e.As(o.service))
+	}
 	exported(signal, err)
 	if err != nil {
 		span.SetStatus(codes.Error, "the receiver did not accept it") // its own words may hold anything

@@ -23,7 +23,7 @@ func TestAnExportIsOneSpanAndSendingThatMakesNoOther(t *testing.T) {
 	policy.OTLP.Endpoint = "http://" + receiver.GRPC
 	to := &policyExporter{policy: func() *config.Policy { return policy }, log: logr.Discard()}
 	self := newSelfTelemetry(to, "coldtrace-0", 1, logr.Discard())
-	o := &observedExporter{to, self.tracer("watch")}
+	o := &observedExporter{to, startup.ServiceWatcher, self.tracer("watch")}
 	now := time.Now()
 	const exports = 3
 	for range exports {
@@ -86,7 +86,7 @@ func TestWhatBecomesOfExportsIsCounted(t *testing.T) {
 	receiver := otlptest.New(t)
 	policy := config.Default()
 	policy.OTLP.Endpoint, policy.OTLP.Protocol = receiver.HTTP, config.HTTPProtobuf
-	o := &observedExporter{Exporter: &policyExporter{policy: func() *config.Policy { return policy }, log: logr.Discard()}}
+	o := &observedExporter{to: &policyExporter{policy: func() *config.Policy { return policy }, log: logr.Discard()}, service: startup.ServiceWatcher}
 	now := time.Now()
 	for _, c := range []struct {
 		name, result string

@@ -23,56 +23,16 @@ type policyExporter struct {
 	log    logr.Logger
 
 	mu      sync.Mutex
-	target  config.OTLP
-	cluster string
-	made    bool
+	of      *config.Policy // that current is made for; nil: none is made
 	current *otlp.Exporter // nil: nowhere
 }
 
-// ExportSpans sends spans; nil means that they were accepted.
-func (p *policyExporter) ExportSpans(ctx context.Context, subject startup.Subject, spans []startup.Span) error {
-	e, err := p.exporter(ctx)
-	if err != nil || e == nil {
-		return err
-	}
-	return e.ExportSpans(ctx, subject, spans)
-}
-
-// ExportMeasurements sends measurements; nil means that they were accepted.
-func (p *policyExporter) ExportMeasurements(ctx context.Context, ms []startup.Measurement) error {
-	e, err := p.exporter(ctx)
-	if err != nil || e == nil {
-		return err
-	}
-	return e.ExportMeasurements(ctx, ms)
-}
-
-// insideExporter sends as the wrapper would, whose spans these are.
-type insideExporter struct{ to *policyExporter }
-
-// ExportSpans sends spans; nil means that they were accepted.
-func (i insideExporter) ExportSpans(ctx context.Context, subject startup.Subject, spans []startup.Span) error {
-	e, err := i.to.exporter(ctx)
-	if err != nil || e == nil {
-		return err
-	}
-	return e.As(startup.ServiceWrapper).ExportSpans(ctx, subject, spans)
-}
-
-// ExportMeasurements sends measurements; nil means that they were accepted.
-func (i insideExporter) ExportMeasurements(ctx context.Context, ms []startup.Measurement) error {
-	e, err := i.to.exporter(ctx)
-	if err != nil || e == nil {
-		return err
-	}
-	return e.As(startup.ServiceWrapper).ExportMeasurements(ctx, ms)
-}
-
+// exporter is the one that sends there now; nil: there is nowhere to send to.
 func (p *policyExporter) exporter(ctx context.Context) (*otlp.Exporter, error) {
 	policy := p.policy()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.made && p.target == policy.OTLP && p.cluster == policy.ClusterName {
+	if p.of != nil && p.of.OTLP == policy.OTLP && p.of.ClusterName == policy.ClusterName {
 		return p.current, nil
 	}
 	if policy.OTLP.Endpoint == "" || strings.Contains(policy.OTLP.Endpoint, "$(") {
@@ -80,18 +40,20 @@ func (p *policyExporter) exporter(ctx context.Context) (*otlp.Exporter, error) {
 		p.replace(policy, nil)
 		return nil, nil
 	}
-	e, err := otlp.NewExporter(context.WithoutCancel(ctx), otlp.ExporterConfig{
-		Endpoint:    policy.OTLP.Endpoint,
-		Protocol:    string(policy.OTLP.Protocol),
-		Version:     version,
-		Service:     startup.ServiceWatcher,
-		ClusterName: policy.ClusterName,
-	})
+	e, err := newExporter(context.WithoutCancel(ctx), policy)
 	if err != nil {
 		return nil, fmt.Errorf("make exporter: %w", err)
 	}
 	p.replace(policy, e)
 	return e, nil
+}
+
+// newExporter sends where a policy says, as the watcher.
+func newExporter(ctx context.Context, policy *config.Policy) (*otlp.Exporter, error) {
+	return otlp.NewExporter(ctx, otlp.ExporterConfig{
+		Endpoint: policy.OTLP.Endpoint, Protocol: string(policy.OTLP.Protocol), Version: version,
+		Service: startup.ServiceWatcher, ClusterName: policy.ClusterName,
+	})
 }
 
 // replace lets what the old exporter has under way finish before it is closed.
@@ -105,5 +67,5 @@ func (p *policyExporter) replace(policy *config.Policy, e *otlp.Exporter) {
 			}
 		})
 	}
-	p.current, p.target, p.cluster, p.made = e, policy.OTLP, policy.ClusterName, true
+	p.current, p.of = e, policy
 }
