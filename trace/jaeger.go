@@ -42,7 +42,7 @@ type jaegerTag struct {
 }
 
 // fromJaeger reads the traces of an answer of Jaeger's API.
-func fromJaeger(data json.RawMessage) (spans []*Span, problems []string) {
+func fromJaeger(data []byte) (spans []*Span, problems []string) {
 	var traces []jaegerTrace
 	if strange := stranger(fieldsOf(data)); strange != "" {
 		return nil, []string{strange}

@@ -26,7 +26,7 @@ type block struct {
 // blockSize is small beside what is kept of a large input, and large beside a line.
 const blockSize = 1 << 20
 
-// eachLine takes the lines of r in their order. They are read quickly (see quick) on all processors at once.
+// eachLine takes the lines of r in their order. They are read quickly (see otlpReader.line) on all processors at once.
 func eachLine(r io.Reader, without []string, take func(inputLine)) error {
 	var (
 		failed  error
@@ -45,11 +45,11 @@ func eachLine(r io.Reader, without []string, take func(inputLine)) error {
 	}()
 	for range readers {
 		go func() {
-			q := quick{without: without}
+			otlp := newOTLPReader(without)
 			for b := range unread {
 				var lines []inputLine
 				for text := range bytes.Lines(b.text) {
-					spans, ok := q.read(text)
+					spans, ok := otlp.line(text)
 					lines = append(lines, inputLine{text, spans, ok})
 				}
 				b.lines <- lines

@@ -4,99 +4,238 @@ package trace
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
-	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
-	"google.golang.org/protobuf/encoding/protojson"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
-// oldScopeSpans is what scopeSpans were called until OTLP 0.15 (April 2022).
-const oldScopeSpans = "instrumentationLibrarySpans"
+// otlpReader reads OTLP's JSON encoding and protobuf's own, which differ in their ids, and in how fields may be called:
+// https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding. Texts, attributes and lists of them that come again are kept
+// once: what spans of a pod, and pods of an endpoint, have in common is most of what they say.
+type otlpReader struct {
+	without []string // keys of attributes that spans are to lack
 
-// fromOTLP reads a list of ResourceSpans in OTLP's JSON encoding or in protobuf's own, which differ in their ids:
-// https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding. A span that is none becomes a problem.
-func fromOTLP(resourceSpans json.RawMessage) (spans []*Span, problems []string) {
-	var data tracepb.TracesData
-	object := append(append([]byte(`{"resourceSpans":`), resourceSpans...), '}')
-	if bytes.Contains(object, []byte(oldScopeSpans)) {
-		object = bytes.ReplaceAll(object, []byte(`"`+oldScopeSpans+`"`), []byte(`"scopeSpans"`))
-		object = bytes.ReplaceAll(object, []byte(`"instrumentationLibrary"`), []byte(`"scope"`))
+	options json.Options
+	texts   map[string]string
+	known   map[string]numbered    // by how it stands in the input
+	lists   map[string][]Attribute // by the numbers of what is in it
+	last    uint32                 // number that was given
+
+	scratch []Attribute // while a list is read: those that are kept have no room to spare
+	numbers []byte
+}
+
+// numbered is an attribute that is kept; 0: it is not, as most figures do not come again.
+type numbered struct {
+	Attribute
+	number uint32
+}
+
+// keep remembers what may come again. Of what never does there is no end, so now and then it begins anew.
+func keep[V any](in map[string]V, key string, value V) {
+	const most = 1 << 14
+	if len(in) == most {
+		clear(in)
 	}
-	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(object, &data); err != nil {
-		return nil, []string{withoutContent(object, err)}
+	in[key] = value
+}
+
+// What ResourceSpans are made of, as far as it is drawn.
+type (
+	otlpResource struct {
+		Resource struct {
+			Attributes otlpList `json:"attributes"`
+		} `json:"resource"`
+		ScopeSpans    []otlpScopeSpans `json:"scopeSpans"`
+		OldScopeSpans []otlpScopeSpans `json:"instrumentationLibrarySpans"` // as they were called until OTLP 0.15 (April 2022)
 	}
-	for _, ofResource := range data.GetResourceSpans() {
-		resource := attributes(ofResource.GetResource().GetAttributes())
-		for _, ofScope := range ofResource.GetScopeSpans() {
-			scope := strings.TrimSpace(ofScope.GetScope().GetName() + " " + ofScope.GetScope().GetVersion())
-			for _, s := range ofScope.GetSpans() {
-				span, err := fromProto(s)
+	otlpScopeSpans struct {
+		Scope    otlpScope  `json:"scope"`
+		OldScope otlpScope  `json:"instrumentationLibrary"`
+		Spans    []otlpSpan `json:"spans"`
+	}
+	otlpScope struct {
+		Name    otlpText `json:"name"`
+		Version otlpText `json:"version"`
+	}
+	otlpSpan struct {
+		TraceID    otlpText      `json:"traceId"`
+		ID         string        `json:"spanId"`
+		ParentID   string        `json:"parentSpanId"`
+		Name       otlpText      `json:"name"`
+		Start      uint64        `json:"startTimeUnixNano"`
+		End        uint64        `json:"endTimeUnixNano"`
+		Attributes otlpShortList `json:"attributes"`
+		Events     []struct {
+			Name       otlpText `json:"name"`
+			Time       uint64   `json:"timeUnixNano"`
+			Attributes otlpList `json:"attributes"`
+		} `json:"events"`
+		Links []struct {
+			TraceID    otlpText `json:"traceId"`
+			ID         string   `json:"spanId"`
+			Attributes otlpList `json:"attributes"`
+		} `json:"links"`
+		Status struct {
+			Code    otlpFailed `json:"code"`
+			Message otlpText   `json:"message"`
+		} `json:"status"`
+	}
+	otlpAttribute struct {
+		Key   otlpText  `json:"key"`
+		Value otlpValue `json:"value"`
+	}
+	otlpValue struct{ is any }
+	otlpKinds struct { // of a value
+		String *otlpText `json:"stringValue"`
+		Int    *int64    `json:"intValue"`
+		Double *float64  `json:"doubleValue"`
+		Bool   *bool     `json:"boolValue"`
+		Bytes  *[]byte   `json:"bytesValue"`
+		Array  *struct {
+			Values []otlpValue `json:"values"`
+		} `json:"arrayValue"`
+		List *struct {
+			Values []otlpAttribute `json:"values"`
+		} `json:"kvlistValue"`
+	}
+	otlpText      string
+	otlpFailed    bool
+	otlpList      []Attribute
+	otlpShortList []Attribute // without those that nobody wants
+)
+
+func newOTLPReader(without []string) *otlpReader {
+	r := &otlpReader{without: without, texts: map[string]string{}, known: map[string]numbered{}, lists: map[string][]Attribute{}}
+	r.options = json.JoinOptions(json.MatchCaseInsensitiveNames(true), json.WithUnmarshalers(json.JoinUnmarshalers(
+		json.UnmarshalFromFunc(r.text),
+		json.UnmarshalFromFunc(func(in *jsontext.Decoder, into *otlpList) (err error) {
+			*into, err = r.attributes(in, nil)
+			return err
+		}),
+		json.UnmarshalFromFunc(func(in *jsontext.Decoder, into *otlpShortList) (err error) {
+			*into, err = r.attributes(in, r.without)
+			return err
+		}),
+		json.UnmarshalFromFunc(func(in *jsontext.Decoder, into *otlpFailed) error {
+			code, err := in.ReadValue()
+			*into = string(code) == "2" || string(code) == `"STATUS_CODE_ERROR"`
+			return err //nolint:wrapcheck // says where it is
+		}),
+		json.UnmarshalFromFunc(value),
+		number(func(text []byte) (uint64, error) { return strconv.ParseUint(string(text), 10, 64) }),
+		number(func(text []byte) (int64, error) { return strconv.ParseInt(string(text), 10, 64) }),
+		number(func(text []byte) (float64, error) { return strconv.ParseFloat(string(text), 64) }),
+	)))
+	return r
+}
+
+// number reads numbers in quotes and without, as either are written.
+func number[T any](parse func(text []byte) (T, error)) *json.Unmarshalers {
+	return json.UnmarshalFromFunc(func(in *jsontext.Decoder, into *T) error {
+		raw, err := in.ReadValue()
+		if err == nil && raw.Kind() != 'n' {
+			*into, err = parse(bytes.Trim(raw, `"`))
+		}
+		return err //nolint:wrapcheck // says where it is
+	})
+}
+
+// fromOTLP reads a list of ResourceSpans.
+func fromOTLP(resourceSpans []byte) (spans []*Span, problems []string) {
+	return newOTLPReader(nil).read(resourceSpans)
+}
+
+// line reads a request that takes a line and holds spans alone, as the collector's file exporter writes them: most of all input.
+// Whatever else a line is, it leaves to fromObject, which judges: it never says that something is wrong.
+func (r *otlpReader) line(text []byte) (spans []*Span, ok bool) {
+	const before, after = `{"resourceSpans":`, `}`
+	text = bytes.TrimRight(text, "\r\n")
+	if !bytes.HasPrefix(text, []byte(before+"[")) || !bytes.HasSuffix(text, []byte(after)) {
+		return nil, false
+	}
+	spans, problems := r.read(text[len(before) : len(text)-len(after)])
+	return spans, len(problems) == 0
+}
+
+// read reads a list of ResourceSpans. A span that is none becomes a problem.
+func (r *otlpReader) read(resourceSpans []byte) (spans []*Span, problems []string) {
+	var list []otlpResource
+	if err := json.Unmarshal(resourceSpans, &list, r.options); err != nil {
+		return nil, []string{"not OTLP JSON: " + misfit(err)}
+	}
+	for _, ofResource := range list {
+		resource := orEmpty(ofResource.Resource.Attributes)
+		for _, ofScope := range slices.Concat(ofResource.ScopeSpans, ofResource.OldScopeSpans) {
+			of := cmp.Or(ofScope.Scope, ofScope.OldScope)
+			scope := r.kept(strings.TrimSpace(string(of.Name + " " + of.Version)))
+			for i := range ofScope.Spans {
+				s, err := ofScope.Spans[i].span()
 				if err != nil {
-					problems = append(problems, fmt.Sprintf("span %q: %v", s.GetName(), err))
+					problems = append(problems, fmt.Sprintf("span %q: %v", ofScope.Spans[i].Name, err))
 					continue
 				}
-				span.Resource, span.Scope = resource, scope
-				spans = append(spans, span)
+				s.Resource, s.Scope = resource, scope
+				spans = append(spans, s)
 			}
 		}
 	}
 	return spans, problems
 }
 
-var (
-	placeOf = regexp.MustCompile(`\(line (\d+):(\d+)\)`) // in protojson's message, of which the rest is the input's
-	keys    = regexp.MustCompile(`"(\w+)"\s*:`)
-)
-
-// withoutContent names the field that protojson found wrong without repeating the input.
-func withoutContent(object []byte, err error) string {
-	if m := placeOf.FindStringSubmatch(err.Error()); m != nil {
-		line, _ := strconv.Atoi(m[1])
-		column, _ := strconv.Atoi(m[2])
-		lines := bytes.SplitAfter(object, []byte("\n"))
-		runes := []rune(string(lines[line-1])) // of which protojson counts columns
-		before := slices.Concat(bytes.Join(lines[:line-1], nil), []byte(string(runes[:min(column-1, len(runes))])))
-		if found := keys.FindAllSubmatch(before, -1); len(found) > 0 {
-			field := found[len(found)-1][1]
-			if strings.Contains(err.Error(), "duplicate field") {
-				return fmt.Sprintf("not OTLP JSON: %s comes twice", field)
-			}
-			return fmt.Sprintf("not OTLP JSON: the value of %s is not what belongs there", field)
+// misfit names the field that is wrong without repeating what stands there.
+func misfit(err error) string {
+	var (
+		pointer   jsontext.Pointer
+		semantic  *json.SemanticError
+		syntactic *jsontext.SyntacticError
+		field     = "resourceSpans"
+	)
+	if errors.As(err, &semantic) {
+		pointer = semantic.JSONPointer
+	} else if errors.As(err, &syntactic) {
+		pointer = syntactic.JSONPointer
+	}
+	for name := range pointer.Tokens() {
+		if _, err := strconv.Atoi(name); err != nil { // else it is a place in a list
+			field = printable(name)
 		}
 	}
-	return "not OTLP JSON"
+	if errors.Is(err, jsontext.ErrDuplicateName) {
+		return field + " comes twice"
+	}
+	return "the value of " + field + " is not what belongs there"
 }
 
-func fromProto(s *tracepb.Span) (*Span, error) {
-	out := &Span{
-		TraceID: idOf(s.GetTraceId(), 16), ID: idOf(s.GetSpanId(), 8), ParentID: idOf(s.GetParentSpanId(), 8),
-		Name: s.GetName(), Start: unixNano(s.GetStartTimeUnixNano()), End: unixNano(s.GetEndTimeUnixNano()),
-		Attributes: attributes(s.GetAttributes()), Message: s.GetStatus().GetMessage(),
-		Failed: s.GetStatus().GetCode() == tracepb.Status_STATUS_CODE_ERROR,
+func (in *otlpSpan) span() (*Span, error) {
+	s := &Span{
+		TraceID: idOf(string(in.TraceID), 16), ID: idOf(in.ID, 8), ParentID: idOf(in.ParentID, 8), Name: string(in.Name),
+		Start: unixNano(in.Start), End: unixNano(in.End),
+		Attributes: orEmpty(in.Attributes), Failed: bool(in.Status.Code), Message: string(in.Status.Message),
 	}
-	if out.ParentID == "" && len(s.GetParentSpanId()) > 0 {
+	for _, e := range in.Events {
+		s.Events = append(s.Events, Event{string(e.Name), unixNano(e.Time), orEmpty(e.Attributes)})
+	}
+	for _, l := range in.Links {
+		s.Links = append(s.Links, Link{idOf(string(l.TraceID), 16), idOf(l.ID, 8), orEmpty(l.Attributes)})
+	}
+	switch {
+	case s.ParentID == "" && in.ParentID != "":
 		return nil, errors.New("parentSpanId is not 16 hex digits")
-	}
-	for _, e := range s.GetEvents() {
-		out.Events = append(out.Events, Event{Name: e.GetName(), Time: unixNano(e.GetTimeUnixNano()), Attributes: attributes(e.GetAttributes())})
-	}
-	for _, l := range s.GetLinks() {
-		out.Links = append(out.Links, Link{idOf(l.GetTraceId(), 16), idOf(l.GetSpanId(), 8), attributes(l.GetAttributes())})
-	}
-	if s.GetEndTimeUnixNano() == 0 {
+	case in.End == 0:
 		return nil, errors.New("endTimeUnixNano is missing")
 	}
-	return out, out.check()
+	return s, s.check()
 }
 
 // check says what keeps the span from being drawn, and mends what doesn't.
@@ -128,51 +267,161 @@ func (s *Span) check() error {
 	return nil
 }
 
-// idOf is an id of n bytes as hex; empty if it is none. OTLP writes ids as hex, protobuf's own encoding (Tempo's
-// answers) as base64. Both were read as base64: hex digits have become 3/4 of their number.
-func idOf(id []byte, n int) string {
-	switch len(id) {
-	case n:
-		return hex.EncodeToString(id)
-	case 2 * n * 3 / 4:
-		digits := strings.ToLower(base64.StdEncoding.EncodeToString(id))
-		if _, err := hex.DecodeString(digits); err == nil {
-			return digits
-		}
+func orEmpty[L ~[]Attribute](list L) []Attribute {
+	if list == nil {
+		return []Attribute{}
+	}
+	return list
+}
+
+// idOf is an id of n bytes as hex; empty if it is none. OTLP writes ids as hex, protobuf's own encoding (Tempo's answers) as base64.
+func idOf(id string, n int) string {
+	if digits := strings.ToLower(id); len(digits) == 2*n && strings.Trim(digits, "0123456789abcdef") == "" {
+		return digits
+	}
+	if raw, err := base64.StdEncoding.DecodeString(id); err == nil && len(raw) == n {
+		return hex.EncodeToString(raw)
 	}
 	return ""
 }
 
 func unixNano(n uint64) time.Time { return time.Unix(0, int64(n)).UTC() } //nolint:gosec // until 2262
 
-func attributes(in []*commonpb.KeyValue) []Attribute {
-	out := make([]Attribute, 0, len(in))
-	for _, kv := range in {
-		out = append(out, Attribute{Key: kv.GetKey(), Value: valueOf(kv.GetValue())})
+var (
+	errNoText = errors.New("no text")
+	errNoList = errors.New("no list of attributes")
+	errKinds  = errors.New("several values of one attribute")
+)
+
+// text reads a string. One that comes again is the same.
+func (r *otlpReader) text(in *jsontext.Decoder, into *otlpText) error {
+	raw, err := in.ReadValue()
+	switch {
+	case err != nil || raw.Kind() == 'n':
+		return err //nolint:wrapcheck // says where it is
+	case raw.Kind() != '"':
+		return errNoText
+	case bytes.IndexByte(raw, '\\') < 0:
+		raw = raw[1 : len(raw)-1]
+	default:
+		if raw, err = jsontext.AppendUnquote(nil, raw); err != nil {
+			return err //nolint:wrapcheck // says where it is
+		}
 	}
-	return out
+	if text, ok := r.texts[string(raw)]; ok {
+		*into = otlpText(text)
+	} else {
+		*into = otlpText(r.kept(string(raw)))
+	}
+	return nil
 }
 
-func valueOf(v *commonpb.AnyValue) any {
-	switch v := v.GetValue().(type) {
-	case *commonpb.AnyValue_StringValue:
-		return v.StringValue
-	case *commonpb.AnyValue_BoolValue:
-		return v.BoolValue
-	case *commonpb.AnyValue_IntValue:
-		return v.IntValue
-	case *commonpb.AnyValue_DoubleValue:
-		return v.DoubleValue
-	case *commonpb.AnyValue_BytesValue:
-		return v.BytesValue
-	case *commonpb.AnyValue_ArrayValue:
-		out := make([]any, 0, len(v.ArrayValue.GetValues()))
-		for _, item := range v.ArrayValue.GetValues() {
-			out = append(out, valueOf(item))
+func (r *otlpReader) kept(text string) string {
+	if known, ok := r.texts[text]; ok {
+		return known
+	}
+	keep(r.texts, text, text)
+	return text
+}
+
+// attributes is a list of them, but for some keys.
+func (r *otlpReader) attributes(in *jsontext.Decoder, without []string) ([]Attribute, error) {
+	switch begin, err := in.ReadToken(); {
+	case err != nil || begin.Kind() == 'n':
+		return nil, err //nolint:wrapcheck // says where it is
+	case begin.Kind() != '[':
+		return nil, errNoList
+	}
+	r.scratch, r.numbers = r.scratch[:0], r.numbers[:0]
+	again := true
+	for in.PeekKind() != ']' {
+		raw, err := in.ReadValue()
+		if err != nil {
+			return nil, err //nolint:wrapcheck // says where it is
 		}
-		return out
-	case *commonpb.AnyValue_KvlistValue:
-		return attributes(v.KvlistValue.GetValues())
+		a, ok := r.known[string(raw)]
+		if !ok {
+			if a, err = r.attribute(raw); err != nil {
+				return nil, err
+			}
+		}
+		if !slices.Contains(without, a.Key) {
+			r.scratch, r.numbers = append(r.scratch, a.Attribute), binary.NativeEndian.AppendUint32(r.numbers, a.number)
+			again = again && a.number > 0
+		}
+	}
+	if _, err := in.ReadToken(); err != nil {
+		return nil, err //nolint:wrapcheck // says where it is
+	}
+	if list, ok := r.lists[string(r.numbers)]; ok && again {
+		return list, nil
+	}
+	list := append(make([]Attribute, 0, len(r.scratch)), r.scratch...)
+	if again {
+		keep(r.lists, string(r.numbers), list)
+	}
+	return list, nil
+}
+
+func (r *otlpReader) attribute(raw jsontext.Value) (a numbered, err error) {
+	var of otlpAttribute
+	if raw.Kind() == 'n' {
+		return a, errNoList
+	}
+	if err := json.Unmarshal(raw, &of, r.options); err != nil {
+		return a, err //nolint:wrapcheck // says where it is
+	}
+	a.Attribute = Attribute{string(of.Key), of.Value.is}
+	if _, figure := a.Value.(float64); !figure {
+		r.last++
+		a.number = r.last
+		keep(r.known, string(raw), a)
+	}
+	return a, nil
+}
+
+// value reads one of the kinds that there are; of none of them it is nil.
+func value(in *jsontext.Decoder, into *otlpValue) error {
+	var of otlpKinds
+	if err := json.UnmarshalDecode(in, &of); err != nil {
+		return err //nolint:wrapcheck // says where it is
+	}
+	kinds := 0
+	is := func(v any) {
+		into.is = v
+		kinds++
+	}
+	if of.String != nil {
+		is(string(*of.String))
+	}
+	if of.Int != nil {
+		is(*of.Int)
+	}
+	if of.Double != nil {
+		is(*of.Double)
+	}
+	if of.Bool != nil {
+		is(*of.Bool)
+	}
+	if of.Bytes != nil {
+		is(*of.Bytes)
+	}
+	if of.Array != nil {
+		items := []any{}
+		for _, v := range of.Array.Values {
+			items = append(items, v.is)
+		}
+		is(items)
+	}
+	if of.List != nil {
+		items := []Attribute{}
+		for _, a := range of.List.Values {
+			items = append(items, Attribute{string(a.Key), a.Value.is})
+		}
+		is(items)
+	}
+	if kinds > 1 { // to protobuf, one of them
+		return errKinds
 	}
 	return nil
 }

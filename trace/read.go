@@ -58,7 +58,7 @@ func Read(source string, r io.Reader, without ...string) ([]*Span, []Problem, er
 // format is what spans come in, by a key of the outermost object.
 type format struct {
 	key  string
-	read func(list json.RawMessage) ([]*Span, []string)
+	read func(list []byte) ([]*Span, []string)
 	item bool // the object is itself one of what is read as a list
 }
 
@@ -68,9 +68,9 @@ var formats = []format{
 	{"batches", fromOTLP, false},        // Tempo: GET /api/traces/ID; Grafana's download
 	{"scopeSpans", fromOTLP, true},      // out of such a list
 	{"scope_spans", fromOTLP, true},
-	{oldScopeSpans, fromOTLP, true},
-	{"data", fromJaeger, false},     // Jaeger: GET /api/traces/ID; its UI's download
-	{"processes", fromJaeger, true}, // out of such a list
+	{"instrumentationLibrarySpans", fromOTLP, true}, // of before 2022
+	{"data", fromJaeger, false},                     // Jaeger: GET /api/traces/ID; its UI's download
+	{"processes", fromJaeger, true},                 // out of such a list
 	{"resourceMetrics", nothing, false},
 	{"resourceLogs", nothing, false},
 	{"resourceProfiles", nothing, false},
@@ -83,7 +83,7 @@ var envelopes = []string{
 	"result", // Jaeger: GET /api/v3/traces/ID
 }
 
-func nothing(json.RawMessage) ([]*Span, []string) { return nil, nil }
+func nothing([]byte) ([]*Span, []string) { return nil, nil }
 
 // fromObject reads an object that has a format's key.
 func fromObject(object json.RawMessage) (spans []*Span, problems []string) {
