@@ -20,10 +20,6 @@ type events struct {
 	missing map[string]Missing // by namespace
 }
 
-func (e *events) of(p *corev1.Pod) ([]*corev1.Event, Missing) {
-	return e.byPod[p.UID], e.missing[p.Namespace]
-}
-
 // events reads the events of pods: of a few by name, of many by namespace.
 func (r *Reader) events(ctx context.Context, pods []corev1.Pod) *events {
 	out := &events{byPod: map[types.UID][]*corev1.Event{}, missing: map[string]Missing{}}

@@ -64,9 +64,10 @@ func selectorOf(o *unstructured.Unstructured) (string, error) {
 	if label, ok := byLabel[o.GetKind()]; ok {
 		return labels.Set{label: o.GetName()}.String(), nil
 	}
+	none := fmt.Errorf("%s %s has no selector of pods; what has is %s", strings.ToLower(o.GetKind()), o.GetName(), Kinds())
 	raw, _, _ := unstructured.NestedMap(o.Object, "spec", "selector")
 	if len(raw) == 0 {
-		return "", fmt.Errorf("%s %s has no selector of pods; what has is %s", strings.ToLower(o.GetKind()), o.GetName(), Kinds())
+		return "", none
 	}
 	if plain, ok, err := unstructured.NestedStringMap(o.Object, "spec", "selector"); ok && err == nil {
 		return labels.Set(plain).String(), nil // of a Service, a ReplicationController
@@ -80,7 +81,7 @@ func selectorOf(o *unstructured.Unstructured) (string, error) {
 		return "", fmt.Errorf("read the selector of %s: %w", o.GetName(), err)
 	}
 	if selector.Empty() { // of all pods, if it is one of pods at all
-		return "", fmt.Errorf("%s %s has no selector of pods; what has is %s", strings.ToLower(o.GetKind()), o.GetName(), Kinds())
+		return "", none
 	}
 	return selector.String(), nil
 }

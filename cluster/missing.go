@@ -6,11 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/coldtrace/coldtrace/trace/text"
 )
 
 // Missing is a fact that a picture lacks, and what would give it.
@@ -69,12 +70,8 @@ func Lacking(starts []Start) []string {
 	out := make([]string, len(order))
 	for i, m := range order {
 		out[i] = m.String()
-		if of := pods[m]; len(starts) > 1 {
-			out[i] += " (" + strings.Join(of[:min(2, len(of))], ", ")
-			if more := len(of) - 2; more > 0 {
-				out[i] += fmt.Sprintf(" and %d more", more)
-			}
-			out[i] += ")"
+		if len(starts) > 1 {
+			out[i] += " (" + text.Some(pods[m], 2) + ")"
 		}
 	}
 	return out

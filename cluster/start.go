@@ -16,6 +16,7 @@ import (
 	"github.com/coldtrace/coldtrace/endpoint"
 	"github.com/coldtrace/coldtrace/inject"
 	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/startup/group"
 	"github.com/coldtrace/coldtrace/startup/pod"
 )
 
@@ -72,19 +73,34 @@ func (r *Reader) Starts(ctx context.Context, pods []corev1.Pod) []Start {
 	return out
 }
 
+// link leads from the start of each pod of a group to those of the others that were read, as the watcher does.
+func link(starts []Start, now time.Time) {
+	var t group.Table
+	for i := range starts {
+		if s := &starts[i]; s.Subject.Group.Is() && len(s.Outside) > 0 {
+			t.Put(group.Of(s.Subject, s.Outside[0].Start))
+		}
+	}
+	for i := range starts {
+		if s := &starts[i]; s.Subject.Group.Is() && len(s.Outside) > 0 {
+			s.Outside[0].Links = t.Links(s.Subject, now)
+		}
+	}
+}
+
 // start reads the start of one pod.
 func (r *Reader) start(ctx context.Context, p *corev1.Pod, events *events, nodes *nodes) Start {
 	now := r.Now()
 	read := endpoint.FromPod(p)
 	id := identify(p, read)
-	labels, missing := nodes.of(p.Spec.NodeName)
+	labels, known := nodes.labels[p.Spec.NodeName]
 	s := Start{Subject: subject(p, read, id, labels)}
-	if missing != (Missing{}) && s.Subject.GPUType == "" && id.GPU {
-		s.lacks(missing)
+	if !known && nodes.missing != (Missing{}) && p.Spec.NodeName != "" && s.Subject.GPUType == "" && id.GPU {
+		s.lacks(nodes.missing)
 	}
 	facts := &pod.Facts{Target: id.Container}
 	facts.Pod(p, now)
-	of, failed := events.of(p)
+	of, failed := events.byPod[p.UID], events.missing[p.Namespace]
 	for _, e := range of {
 		facts.Event(e)
 	}
@@ -146,14 +162,6 @@ func subject(p *corev1.Pod, read *endpoint.Pod, id endpoint.Identity, node map[s
 type nodes struct {
 	labels  map[string]map[string]string
 	missing Missing
-}
-
-func (n *nodes) of(name string) (map[string]string, Missing) {
-	labels, ok := n.labels[name]
-	if ok || name == "" {
-		return labels, Missing{}
-	}
-	return nil, n.missing
 }
 
 func (r *Reader) nodes(ctx context.Context, pods []corev1.Pod) *nodes {

@@ -19,10 +19,8 @@ type attempt struct {
 	culprit *Node // nil unless it failed
 }
 
-const (
-	spanAttempt        = "attempt"                  // the row over the spans of one, made up here
-	spanRestartBackoff = startup.SpanRestartBackoff // the kubelet's waiting between two, made up where no watcher told it
-)
+// spanAttempt is the row over the spans of one, made up here.
+const spanAttempt = "attempt"
 
 // findAttempts sorts the spans of each attempt together, by number.
 func (t *Trace) findAttempts() {
@@ -51,12 +49,9 @@ func (t *Trace) findAttempts() {
 
 // target is the name of the endpoint's container, which all spans' resources have.
 func (t *Trace) target() (name string) {
-	t.Walk(func(n *Node) {
-		for _, a := range n.Resource {
-			if a.Key == startup.AttrContainerName && name == "" {
-				name = a.Text()
-			}
-		}
+	find(t.Roots, func(n *Node) bool {
+		name = textIn(n.Resource, startup.AttrContainerName)
+		return name != ""
 	})
 	return name
 }
@@ -149,7 +144,7 @@ func (t *Trace) groupAttempts() {
 			n.mark(a.number)
 		}
 	}
-	backoff := !slices.Contains(t.names(), spanRestartBackoff)
+	backoff := find(t.Roots, func(n *Node) bool { return n.Name == startup.SpanRestartBackoff }) == nil // made up where no watcher told it
 	for _, root := range t.Roots {
 		if root.Name != startup.SpanPodStartup {
 			continue
@@ -188,11 +183,6 @@ func (n *Node) mark(attempt int) {
 	}
 }
 
-func (t *Trace) names() (names []string) {
-	t.Walk(func(n *Node) { names = append(names, n.Name) })
-	return names
-}
-
 // groupOf is the row over the members of an attempt.
 func groupOf(a *attempt, members []*Node) *Node {
 	slices.SortStableFunc(members, earlier)
@@ -212,7 +202,7 @@ func groupOf(a *attempt, members []*Node) *Node {
 // waits adds the phase after an attempt, in which the kubelet lets the next one wait.
 func (n *Node) waits(after *Node, to time.Time, next int) *Node {
 	wait := &Node{attempt: next, Span: &Span{
-		TraceID: n.TraceID, Name: spanRestartBackoff, Start: after.End, End: to, Resource: n.Resource,
+		TraceID: n.TraceID, Name: startup.SpanRestartBackoff, Start: after.End, End: to, Resource: n.Resource,
 	}}
 	if wait.End.After(wait.Start) {
 		n.Children = append(n.Children, wait)

@@ -74,3 +74,29 @@ func (t *Trace) Uncovered() time.Duration {
 func (t *Trace) holds(n *Node) bool {
 	return n.Group || len(n.Children) > 0 && (n.Name == startup.SpanStartup || slices.Contains(t.Roots, n))
 }
+
+// Took is how long it was until the start ended, or until now.
+func (t *Trace) Took() time.Duration { return t.took(t.Outcome()) }
+
+// took is how long it was to the outcome. A wrapper may have gone on watching a pod that was ready.
+func (t *Trace) took(o Outcome) time.Duration {
+	if t.group != nil && !t.group.End.IsZero() {
+		return t.group.End.Sub(t.Start)
+	}
+	root := t.root()
+	if o.Failed() || o.InProgress() || root.Name != startup.SpanPodStartup {
+		return t.Total()
+	}
+	end := root.End
+	if root.Missing || root.Open {
+		end = t.Start
+	}
+	for _, a := range t.attempts {
+		for _, n := range a.nodes {
+			if !a.failed && !n.Failed && n.End.After(end) {
+				end = n.End
+			}
+		}
+	}
+	return end.Sub(t.Start)
+}

@@ -3,6 +3,7 @@
 package trace
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -26,12 +27,6 @@ func (t *Trace) those(are func(*Node) bool) (out []*Node) {
 	return out
 }
 
-// Label is a phase's name with what tells it from its like.
-func (n *Node) Label() string { return n.label() }
-
-// Took is how long a phase took, as a person reads it.
-func (n *Node) Took() string { return seconds(n.Duration()) }
-
 // Now is what a start is at, for how long, and when it is likely ready, by others of its kind: "torch_compile 31.0 s, usually
 // 26.0 s; ready in about 40.0 s". Empty where it is over.
 func (t *Trace) Now(others []*Trace, now time.Time) string {
@@ -41,7 +36,7 @@ func (t *Trace) Now(others []*Trace, now time.Time) string {
 	text := ""
 	for _, n := range t.Open() {
 		if !n.hasOpen() { // of several the one that began last
-			text = joinedBy(", usually ", n.label()+" "+seconds(now.Sub(n.Start)), Usual(others, n.Name))
+			text = joinedBy(", usually ", n.Label()+" "+seconds(now.Sub(n.Start)), Usual(others, n.Name))
 		}
 	}
 	return strings.TrimPrefix(joinedBy("; ", text, prefixed("ready in about ", t.left(others, now))), "; ")
@@ -55,12 +50,8 @@ func (t *Trace) left(others []*Trace, now time.Time) string {
 	}
 	var all []time.Duration
 	for _, o := range others {
-		if out := o.Outcome(); out.Failed() || out.InProgress() {
-			continue
-		}
-		for _, n := range o.those(func(n *Node) bool { return n.Name == last.Name && !n.Open && !n.Failed }) {
-			all = append(all, o.root().End.Sub(n.End))
-			break
+		if its := o.ended(last.Name); len(its) > 0 {
+			all = append(all, o.root().End.Sub(its[0].End))
 		}
 	}
 	if len(all) == 0 {
@@ -69,14 +60,28 @@ func (t *Trace) left(others []*Trace, now time.Time) string {
 	return seconds(max(0, startup.Median(all)-now.Sub(last.End)))
 }
 
+// ended are the phases of a name that ended well, of a start that succeeded.
+func (t *Trace) ended(name string) []*Node {
+	if o := t.Outcome(); o.Failed() || o.InProgress() {
+		return nil
+	}
+	return t.those(func(n *Node) bool { return n.Name == name && !n.Open && !n.Failed })
+}
+
+// lastEnded is the phase that ended last; nil if there is none.
+func (t *Trace) lastEnded() *Node {
+	ended := t.Ended()
+	if len(ended) == 0 {
+		return nil
+	}
+	return slices.MaxFunc(ended, func(a, b *Node) int { return a.End.Compare(b.End) })
+}
+
 // Usual is how long a phase usually takes in starts, their median; empty: none of them that succeeded has it.
 func Usual(traces []*Trace, name string) string {
 	var all []time.Duration
 	for _, t := range traces {
-		if o := t.Outcome(); o.Failed() || o.InProgress() {
-			continue
-		}
-		for _, n := range t.those(func(n *Node) bool { return n.Name == name && !n.Open && !n.Failed }) {
+		for _, n := range t.ended(name) {
 			all = append(all, n.Duration())
 		}
 	}

@@ -151,6 +151,9 @@ func (g *several) waitedFor(leader *Trace) {
 	})
 }
 
+// Waited says whether the phase waited for another pod of the group, as far as Collapse was asked.
+func (n *Node) Waited() bool { return n.waitedFor != "" }
+
 // outcome is the group's, in words of a start.
 func (g *several) outcome() Outcome {
 	o := Outcome{state: state(g.Outcome)}
@@ -162,7 +165,7 @@ func (g *several) outcome() Outcome {
 		}
 	}
 	if len(g.Missing) > 0 {
-		o.waiting = "no " + enumerate(g.Missing)
+		o.waiting = "no " + some(g.Missing, 3)
 		if o.Failed() {
 			o.reasons = append(o.reasons, counted{o.waiting, 1})
 		}
@@ -174,24 +177,14 @@ func (g *several) outcome() Outcome {
 			}
 		}
 		if len(going) > 0 {
-			o.waiting = "waiting for " + enumerate(going)
+			o.waiting = "waiting for " + some(going, 3)
 		}
 	}
 	return o
 }
 
-// enumerate names the first of many.
-func enumerate(names []string) string {
-	const most = 3
-	text := strings.Join(names[:min(most, len(names))], ", ")
-	if more := len(names) - most; more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	return text
-}
-
 // about is the group in a line, and who held it up in another.
-func (g *several) about() []segment {
+func (g *several) about() []Segment {
 	well := 0
 	for _, m := range g.Members {
 		if m.Well() {
@@ -205,9 +198,9 @@ func (g *several) about() []segment {
 	if well != len(g.Members) {
 		text += fmt.Sprintf(", %d up", well)
 	}
-	says := []segment{{printable(text), plain}}
+	says := []Segment{{printable(text), plain}}
 	if why := g.heldUp(); why != "" {
-		says = append(says, segment{printable(why), yellow})
+		says = append(says, Segment{printable(why), yellow})
 	}
 	return says
 }

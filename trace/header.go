@@ -20,33 +20,33 @@ func header(t *Trace, o Options) []line {
 	if f.Model != title {
 		about = append([]string{f.Model}, about...)
 	}
-	head := o.beside(segment{title, bold}, segment{joined(about...), dim})
+	head := o.beside(Segment{title, bold}, Segment{joined(about...), dim})
 	if t.group != nil {
 		for _, says := range t.group.about() {
 			head = append(head, o.broken(says)...)
 		}
 	} else if f.Pod != "" {
-		head = append(head, o.beside(segment{"pod " + t.Name(), plain}, segment{printable(prefixed("node ", f.Node)), plain})...)
+		head = append(head, o.beside(Segment{"pod " + t.Name(), plain}, Segment{printable(prefixed("node ", f.Node)), plain})...)
 	}
-	head = append(head, o.broken(segment{joined("trace "+t.ID, t.Start.UTC().Format("2006-01-02 15:04:05 UTC"), plural(t.Spans, "span")), dim})...)
+	head = append(head, o.broken(Segment{joined("trace "+t.ID, t.Start.UTC().Format("2006-01-02 15:04:05 UTC"), plural(t.Spans, "span")), dim})...)
 	return append(head, o.broken(t.verdict())...)
 }
 
 // beside are two texts on a line, or on lines each where one would cut what is there to be copied.
-func (o Options) beside(a, b segment) []line {
+func (o Options) beside(a, b Segment) []line {
 	if b.text == "" {
 		return o.broken(a)
 	}
-	if l := (line{a, {separator + b.text, b.style}}); l.columns() <= o.width() {
+	if l := (line{a, {separator + b.text, b.style}}); l.columns() <= o.Columns() {
 		return []line{l}
 	}
 	return append(o.broken(a), o.broken(b)...)
 }
 
 // broken is a text on as many lines as it takes, all but the first a little further in.
-func (o Options) broken(s segment) (lines []line) {
+func (o Options) broken(s Segment) (lines []line) {
 	const further = "  "
-	for i, text := range breakUp(s.text, o.width()-len(further)) {
+	for i, text := range breakUp(s.text, o.Columns()-len(further)) {
 		lines = append(lines, line{{strings.Repeat(further, min(i, 1)) + text, s.style}})
 	}
 	return lines
@@ -60,25 +60,25 @@ func (t *Trace) title(f Facts) string {
 	return cmp.Or(f.Endpoint, f.Pod, f.Model, name)
 }
 
-func (t *Trace) verdict() segment {
+func (t *Trace) verdict() Segment {
 	o := t.Outcome()
 	took := seconds(t.took(o))
 	switch {
 	case o.InProgress():
-		return segment{printable(t.soFar(o, took)), yellow}
+		return Segment{printable(t.soFar(o, took)), yellow}
 	case !t.IsStart() && !o.Failed():
-		return segment{"took " + took, plain}
+		return Segment{"took " + took, plain}
 	}
 	text := o.text(" after " + took)
 	if o.failed > 0 && !o.Failed() {
 		text += fmt.Sprintf(" (%d failed: %s)", o.failed, o.why(false))
-		return segment{printable(text), green}
+		return Segment{printable(text), green}
 	}
 	style := green
 	if o.Failed() {
 		style = red
 	}
-	return segment{printable(text), style}
+	return Segment{printable(text), style}
 }
 
 // soFar is what is known of a start that goes on.
@@ -90,9 +90,9 @@ func (t *Trace) soFar(o Outcome, took string) string {
 	switch last := t.lastEnded(); {
 	case last == nil || o.waiting != "":
 	case last.Failed:
-		text += "; " + last.label() + " failed last (" + last.Reason() + ")"
+		text += "; " + last.Label() + " failed last (" + last.Reason() + ")"
 	default:
-		text += "; " + last.label() + " ended last"
+		text += "; " + last.Label() + " ended last"
 	}
 	return text
 }
@@ -104,21 +104,20 @@ func footer(t *Trace, o Options) []line {
 		const caption = "slowest   "
 		top := ""
 		for i, n := range phases[:min(5, len(phases))] {
-			text := fmt.Sprintf("%s %s (%s)", n.label(), seconds(n.Exclusive), share(n.Exclusive, t.Took()))
+			text := fmt.Sprintf("%s %s (%s)", n.Label(), seconds(n.Exclusive), share(n.Exclusive, t.Took()))
 			if i > 0 {
 				text = top + separator + text
 			}
-			if i > 0 && columns(caption+text) > o.width() {
+			if i > 0 && columns(caption+text) > o.Columns() {
 				break
 			}
 			top = text
 		}
-		lines = append(lines,
-			line{{caption, dim}, {top, plain}},
-			line{{"gaps      ", dim}, {fmt.Sprintf("%s (%s)", seconds(t.Uncovered()), share(t.Uncovered(), t.Took())), plain}})
-		if says := (segment{" in which no phase was under way", plain}); append(lines[len(lines)-1], says).columns() <= o.width() {
-			lines[len(lines)-1] = append(lines[len(lines)-1], says)
+		gaps := line{{"gaps      ", dim}, {fmt.Sprintf("%s (%s)", seconds(t.Uncovered()), share(t.Uncovered(), t.Took())), plain}}
+		if whole := slices.Concat(gaps, line{Plain(" in which no phase was under way")}); whole.columns() <= o.Columns() {
+			gaps = whole
 		}
+		lines = append(lines, line{{caption, dim}, {top, plain}}, gaps)
 	}
 	lines = append(lines, t.remarkable(o)...)
 	if t.Conflicts > 0 {
@@ -137,10 +136,10 @@ func (t *Trace) remarkable(o Options) (lines []line) {
 		text           func(Event) string
 	}{
 		{startup.EventLaunch, "launched  ", func(e Event) string {
-			return joinedBy(" ", "before, "+e.own(startup.AttrOutcome), prefixed("after ", e.took())) + prefixed(": ", e.own(startup.AttrReason))
+			return joinedBy(" ", "before, "+textIn(e.Attributes, startup.AttrOutcome), prefixed("after ", e.took())) + prefixed(": ", textIn(e.Attributes, startup.AttrReason))
 		}},
 		{startup.EventSilence, "silent    ", func(e Event) string {
-			return e.took() + prefixed(" in ", e.own(startup.AttrPhase)) + prefixed(" after ", e.own(startup.AttrAfter))
+			return e.took() + prefixed(" in ", textIn(e.Attributes, startup.AttrPhase)) + prefixed(" after ", textIn(e.Attributes, startup.AttrAfter))
 		}},
 	} {
 		var texts []string
@@ -151,7 +150,7 @@ func (t *Trace) remarkable(o Options) (lines []line) {
 				}
 			}
 		})
-		for len(texts) > 1 && columns(of.caption+strings.Join(texts, separator)) > o.width() {
+		for len(texts) > 1 && columns(of.caption+strings.Join(texts, separator)) > o.Columns() {
 			texts = texts[:len(texts)-1]
 		}
 		if len(texts) > 0 {
@@ -161,22 +160,10 @@ func (t *Trace) remarkable(o Options) (lines []line) {
 	return lines
 }
 
-// own is one of an event's attributes as text.
-func (e Event) own(key string) string {
-	for _, a := range e.Attributes {
-		if a.Key == key {
-			return a.Text()
-		}
-	}
-	return ""
-}
-
 // took is how long an event lasted, empty if it does not say.
 func (e Event) took() string {
-	for _, a := range e.Attributes {
-		if v, ok := a.Value.(float64); ok && a.Key == startup.AttrDurationSeconds {
-			return seconds(time.Duration(v * float64(time.Second)))
-		}
+	if v, ok := valueIn(e.Attributes, startup.AttrDurationSeconds).(float64); ok {
+		return seconds(time.Duration(v * float64(time.Second)))
 	}
 	return ""
 }
@@ -194,14 +181,14 @@ func (t *Trace) legend(o Options) line {
 		seen[n.style()] = true
 	})
 	var l line
-	for _, entry := range []segment{
+	for _, entry := range []Segment{
 		{"Kubernetes (" + startup.ServiceWatcher + ")", cyan},
 		{"container (" + startup.ServiceWrapper + ")", green},
 		{"the engine itself", magenta},
 		{"failed", red},
 	} {
 		if seen[entry.style] {
-			l = append(l, segment{square, entry.style}, segment{entry.text + "  ", dim})
+			l = append(l, Segment{square, entry.style}, Segment{entry.text + "  ", dim})
 		}
 	}
 	return l

@@ -3,7 +3,6 @@
 package trace
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -11,8 +10,8 @@ import (
 	"github.com/coldtrace/coldtrace/startup"
 )
 
-// label is a node's name with what tells it from its like: the container, the attempt.
-func (n *Node) label() string {
+// Label is a node's name with what tells it from its like: the container, the attempt.
+func (n *Node) Label() string {
 	number := n.attempt
 	if v, ok := n.number(startup.AttrAttempt); ok && v > 1 {
 		number = int(v)
@@ -37,31 +36,22 @@ var noted = []struct {
 	key  string
 	text func(n *Node, value any) string
 }{
-	{startup.AttrImageSizeBytes, func(_ *Node, v any) string { return quantity(v, size) }},
-	{startup.AttrBytes, func(_ *Node, v any) string { return quantity(v, size) }},
-	{startup.AttrFiles, func(_ *Node, v any) string {
-		if v == int64(1) {
-			return "1 file"
-		}
-		return quantity(v, func(f float64) string { return fmt.Sprintf("%.0f files", f) })
-	}},
-	{startup.AttrThroughputMBps, func(_ *Node, v any) string {
-		return quantity(v, func(f float64) string { return size(f*1e6) + "/s" })
-	}},
+	{startup.AttrImageSizeBytes, figure(size)},
+	{startup.AttrBytes, figure(size)},
+	{startup.AttrFiles, figure(func(f float64) string { return plural(int(f), "file") })},
+	{startup.AttrThroughputMBps, figure(func(f float64) string { return size(f*1e6) + "/s" })},
 	{startup.AttrCached, func(_ *Node, v any) string {
 		if v == true {
 			return "cached"
 		}
 		return ""
 	}},
-	{startup.AttrQueuedSeconds, func(_ *Node, v any) string {
-		return quantity(v, func(f float64) string {
-			if f <= 0 {
-				return ""
-			}
-			return "queued " + seconds(time.Duration(f*float64(time.Second)))
-		})
-	}},
+	{startup.AttrQueuedSeconds, figure(func(f float64) string {
+		if f <= 0 {
+			return ""
+		}
+		return "queued " + seconds(time.Duration(f*float64(time.Second)))
+	})},
 	{startup.AttrTool, func(n *Node, v any) string {
 		if tool, _ := v.(string); !strings.HasPrefix(n.Name, tool) {
 			return tool
@@ -78,9 +68,7 @@ var noted = []struct {
 		}
 		return "exit code " + code
 	}},
-	{startup.AttrClockSkewSeconds, func(_ *Node, v any) string {
-		return quantity(v, func(f float64) string { return "clock skew " + seconds(time.Duration(f*float64(time.Second))) })
-	}},
+	{startup.AttrClockSkewSeconds, figure(func(f float64) string { return "clock skew " + seconds(time.Duration(f*float64(time.Second))) })},
 	{startup.AttrTimeSource, func(_ *Node, v any) string {
 		if v == string(startup.TimeStatus) {
 			return precision
@@ -130,12 +118,81 @@ func (n *Node) notes() []string {
 // precision marks edges that are known to the second only.
 const precision = "±1 s"
 
-func quantity(v any, format func(float64) string) string {
-	switch v := v.(type) {
-	case int64:
-		return format(float64(v))
-	case float64:
-		return format(v)
+// figure is a note of a number.
+func figure(format func(float64) string) func(*Node, any) string {
+	return func(_ *Node, v any) string {
+		switch v := v.(type) {
+		case int64:
+			return format(float64(v))
+		case float64:
+			return format(v)
+		}
+		return ""
 	}
-	return ""
+}
+
+const separator = " · "
+
+// remarks are why the row failed and its notes. Where they take a line of their own, not all are worth it.
+func (r row) remarks(all bool) []string {
+	var out []string
+	if r.Failed && !r.quiet {
+		out = append(out, printable(r.Reason()))
+	}
+	notes := r.notes()
+	if !all && len(notes) == 1 && notes[0] == precision {
+		return out
+	}
+	return append(out, notes...)
+}
+
+func (r row) remarkLine(all bool) line {
+	remarks := r.remarks(all)
+	var l line
+	if r.Failed && !r.quiet {
+		l = append(l, Segment{remarks[0], red})
+		remarks = remarks[1:]
+		if len(remarks) > 0 {
+			l = append(l, Segment{separator, dim})
+		}
+	}
+	if len(remarks) > 0 {
+		l = append(l, Segment{strings.Join(remarks, separator), dim})
+	}
+	return l
+}
+
+// style tells who saw the phase: Kubernetes, the wrapper, or the engine itself.
+func (n *Node) style() style {
+	switch {
+	case n.Failed && n.quiet:
+		return dimRed
+	case n.Failed:
+		return red
+	case n.Missing, n.Group:
+		return dim
+	}
+	switch n.service() {
+	case startup.ServiceWatcher:
+		return cyan
+	case startup.ServiceWrapper:
+		return green
+	}
+	return magenta
+}
+
+func (n *Node) service() string { return n.attribute("service.name") }
+
+func (r row) nameStyle() style {
+	switch {
+	case r.Failed && r.quiet:
+		return dimRed
+	case r.Failed:
+		return boldRed
+	case r.Missing:
+		return dim
+	case r.guides == "", r.Group:
+		return bold
+	}
+	return plain
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/coldtrace/coldtrace/startup"
 )
@@ -52,6 +51,18 @@ func (o Outcome) Failed() bool {
 
 // InProgress says whether the start goes on, as far as the spans tell.
 func (o Outcome) InProgress() bool { return o.state == stateGoing }
+
+// Reasons are the most telling ones of what failed, each once.
+func (o Outcome) Reasons() []string {
+	var out []string
+	for _, r := range o.reasons {
+		out = append(out, r.reason)
+	}
+	return out
+}
+
+// Word is the state in a word: ready, failed, still starting.
+func (o Outcome) Word() string { return words[o.state] }
 
 func (o Outcome) String() string { return o.text("") }
 
@@ -166,10 +177,7 @@ func (s state) well() bool { return s == stateReady || s == stateStarted || s ==
 // settled is what the watcher's span of the last attempt says where the root's is still to come: it ends well when the pod is Ready,
 // or when its container is through and is not started again, as a Job's.
 func (t *Trace) settled() state {
-	if len(t.attempts) == 0 {
-		return stateGoing
-	}
-	for _, n := range t.attempts[len(t.attempts)-1].nodes {
+	for _, n := range t.lastAttempt() {
 		if n.Name == startup.SpanPodReady && !n.Failed && !n.Open {
 			if n.own(startup.AttrExitCode) != "" {
 				return stateCompleted
@@ -182,12 +190,14 @@ func (t *Trace) settled() state {
 
 // served says whether the wrapper saw the last attempt's server answer, or its batch job's engine get ready.
 func (t *Trace) served() bool {
+	return slices.ContainsFunc(t.lastAttempt(), func(n *Node) bool { return n.Name == startup.SpanStartup && !n.Failed && !n.Open })
+}
+
+func (t *Trace) lastAttempt() []*Node {
 	if len(t.attempts) == 0 {
-		return false
+		return nil
 	}
-	return slices.ContainsFunc(t.attempts[len(t.attempts)-1].nodes, func(n *Node) bool {
-		return n.Name == startup.SpanStartup && !n.Failed && !n.Open
-	})
+	return t.attempts[len(t.attempts)-1].nodes
 }
 
 func (n *Node) state() state {
@@ -249,9 +259,9 @@ func (t *Trace) waiting(s state) string {
 		case s == stateGoing && !n.Open, s != stateGoing && !n.Failed, n == t.root(), n.hasOpen():
 		case s == stateGoing, s == stateDeleted, s == stateTimedOut:
 			if why := n.why(); why != "" {
-				at = append(at, n.label()+" ("+why+")")
+				at = append(at, n.Label()+" ("+why+")")
 			} else if s != stateDeleted {
-				at = append(at, n.label())
+				at = append(at, n.Label())
 			}
 		}
 	})
@@ -271,10 +281,8 @@ func (n *Node) hasOpen() bool {
 func (n *Node) why() string {
 	reasons := n.own(startup.AttrReasons)
 	for _, e := range n.Events {
-		for _, a := range e.Attributes {
-			if e.Name == startup.EventFailedSchedule && a.Key == startup.AttrReasons {
-				reasons = a.Text()
-			}
+		if e.Name == startup.EventFailedSchedule {
+			reasons = cmp.Or(textIn(e.Attributes, startup.AttrReasons), reasons)
 		}
 	}
 	why := cmp.Or(strings.Trim(reasons, "[]"), n.own(startup.AttrWaitingReason))
@@ -285,40 +293,6 @@ func (n *Node) why() string {
 		why = joinedBy(", ", why, "waits for "+holders)
 	}
 	return strings.TrimPrefix(why, ", ")
-}
-
-// took is how long it was to the outcome. A wrapper may have gone on watching a pod that was ready.
-func (t *Trace) took(o Outcome) time.Duration {
-	if t.group != nil && !t.group.End.IsZero() {
-		return t.group.End.Sub(t.Start)
-	}
-	root := t.root()
-	if o.Failed() || o.InProgress() || root.Name != startup.SpanPodStartup {
-		return t.Total()
-	}
-	end := root.End
-	if root.Missing || root.Open {
-		end = t.Start
-	}
-	for _, a := range t.attempts {
-		for _, n := range a.nodes {
-			if !a.failed && !n.Failed && n.End.After(end) {
-				end = n.End
-			}
-		}
-	}
-	return end.Sub(t.Start)
-}
-
-// lastEnded is the phase that ended last; nil if there is none.
-func (t *Trace) lastEnded() *Node {
-	var last *Node
-	t.Walk(func(n *Node) {
-		if !n.Missing && !n.Group && !n.Open && (last == nil || n.End.After(last.End)) {
-			last = n
-		}
-	})
-	return last
 }
 
 func joinedBy(separator, a, b string) string {

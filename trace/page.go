@@ -95,7 +95,7 @@ func (v *startView) draw() {
 	v.Gaps = seconds(t.Uncovered()) + " (" + share(t.Uncovered(), t.Took()) + ") in which no phase was under way"
 	var explains []string
 	for _, n := range t.Phases()[:min(3, len(t.Phases()))] {
-		explains = append(explains, fmt.Sprintf("%s %s (%s)", n.label(), seconds(n.Exclusive), share(n.Exclusive, t.Took())))
+		explains = append(explains, fmt.Sprintf("%s %s (%s)", n.Label(), seconds(n.Exclusive), share(n.Exclusive, t.Took())))
 	}
 	v.Explains = strings.Join(explains, ", ")
 	// As if the bars had 70 columns, whatever the window's width.
@@ -164,7 +164,7 @@ func (t *Trace) rows(nodes []*Node, depth int, shared []Attribute) []rowView {
 	out := make([]rowView, 0, len(nodes))
 	for _, n := range nodes {
 		row := rowView{
-			Label: n.label(), Kind: n.kind(), Notes: append(n.notes(), n.happened()...), Node: n, Depth: depth,
+			Label: n.Label(), Kind: n.kind(), Notes: append(n.notes(), n.happened()...), Node: n, Depth: depth,
 			Offset: "+" + seconds(n.Start.Sub(t.Start)), Duration: seconds(n.Duration()), Share: share(n.Duration(), t.Total()),
 			Left: percent(n.Start.Sub(t.Start), t.Total()), Width: percent(n.Duration(), t.Total()),
 			From: n.Start.UTC().Format("15:04:05.000"), To: n.End.UTC().Format("15:04:05.000"),
@@ -230,4 +230,47 @@ func percent(part, whole time.Duration) float64 {
 		return 0
 	}
 	return float64(int64(100_000*float64(part)/float64(whole))) / 1000
+}
+
+// Drawing is a start's waterfall, for what draws it elsewhere.
+type Drawing struct {
+	Length time.Duration
+	Rows   []Row
+	Shared []Attribute // of every span
+}
+
+// Row is one of its spans.
+type Row struct {
+	Depth        int
+	Label        string
+	Kind         string // kubernetes, container, engine; group, missing; failed, and failing where another span says why
+	Reason       string // of a failure
+	From, Length time.Duration
+	Attributes   []Attribute // of this span and few others, and its events
+}
+
+// Drawing of the trace.
+func (t *Trace) Drawing() *Drawing {
+	d := &Drawing{Length: t.Total(), Shared: t.shared()}
+	var add func(rows []rowView)
+	add = func(rows []rowView) {
+		for _, r := range rows {
+			row := Row{r.Depth, r.Label, r.Kind, r.Reason, r.Node.Start.Sub(t.Start), r.Node.Duration(), r.Attributes}
+			for _, e := range r.Node.Events {
+				row.Attributes = append(row.Attributes, Attribute{"event", "+" + seconds(e.Time.Sub(t.Start)) + " " + joinedBy(" ", e.Name, attributesText(e.Attributes))})
+			}
+			d.Rows = append(d.Rows, row)
+			add(r.Children)
+		}
+	}
+	add(t.rows(t.Roots, 0, d.Shared))
+	return d
+}
+
+func attributesText(of []Attribute) string {
+	texts := make([]string, len(of))
+	for i, a := range of {
+		texts[i] = a.Key + "=" + a.Text()
+	}
+	return strings.Join(texts, " ")
 }

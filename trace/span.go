@@ -3,7 +3,7 @@
 package trace
 
 import (
-	"reflect"
+	"cmp"
 	"strconv"
 	"strings"
 	"time"
@@ -62,42 +62,34 @@ func (s *Span) Reason() string {
 	if !s.Failed {
 		return ""
 	}
-	if reason := s.attribute(startup.AttrReason); reason != "" {
-		return reason
-	}
-	if s.Message != "" {
-		return s.Message
-	}
-	return "error"
+	return cmp.Or(s.attribute(startup.AttrReason), s.Message, "error")
 }
 
 // Get finds an attribute of the span, then of its resource; nil if there is none.
 func (s *Span) Get(key string) any {
-	for _, attributes := range [][]Attribute{s.Attributes, s.Resource} {
-		for _, a := range attributes {
-			if a.Key == key {
-				return a.Value
-			}
+	if v := valueIn(s.Attributes, key); v != nil {
+		return v
+	}
+	return valueIn(s.Resource, key)
+}
+
+// own finds an attribute of the span itself, as text; empty if there is none.
+func (s *Span) own(key string) string { return textIn(s.Attributes, key) }
+
+func (s *Span) attribute(key string) string { return Attribute{Value: s.Get(key)}.Text() }
+
+// valueIn finds an attribute by its key; nil if there is none.
+func valueIn(attributes []Attribute, key string) any {
+	for _, a := range attributes {
+		if a.Key == key {
+			return a.Value
 		}
 	}
 	return nil
 }
 
-// own finds an attribute of the span itself, as text; empty if there is none.
-func (s *Span) own(key string) string {
-	for _, a := range s.Attributes {
-		if a.Key == key {
-			return a.Text()
-		}
-	}
-	return ""
-}
-
-func (s *Span) attribute(key string) string {
-	if v := s.Get(key); v != nil {
-		return Attribute{Key: key, Value: v}.Text()
-	}
-	return ""
+func textIn(attributes []Attribute, key string) string {
+	return Attribute{Value: valueIn(attributes, key)}.Text()
 }
 
 func (s *Span) number(key string) (float64, bool) {
@@ -109,8 +101,6 @@ func (s *Span) number(key string) (float64, bool) {
 	}
 	return 0, false
 }
-
-func (s *Span) same(other *Span) bool { return reflect.DeepEqual(s, other) }
 
 // Text is the value as a person reads it.
 func (a Attribute) Text() string {

@@ -4,62 +4,55 @@ package trace
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 )
 
 // isRead goes on with what is read, where something is not.
 const isRead = "; OTLP JSON (the collector's file exporter) and answers of Tempo and Jaeger are: docs/find-a-trace.md"
 
-// strangers are what people have at hand where a trace is asked for, by keys of its object; "a/b" is b in a, or in the first of a
-// list. What can be done where is not to ask for one of the formats that are read.
+// strangers are what people have at hand where a trace is asked for, by keys of its object, or else by others; "a/b" is b in a, or in
+// the first of a list. What can be done where is not to ask for one of the formats that are read.
 var strangers = []struct {
-	keys     string
+	keys     []string
 	is, does string
 }{
-	{"rootTraceName", "what a search has found, which are no spans", "ask for the trace by its id: /api/traces/ID"},
-	{"traceID durationMs startTimeUnixNano", "what a search has found, which are no spans", "ask for the trace by its id: /api/traces/ID"},
-	{"traceId id timestamp", "spans of Zipkin's", ""},
-	{"traceId id localEndpoint", "spans of Zipkin's", ""},
-	{"root_id spans", "a trace of Datadog's", ""},
-	{"trace_id span_id resource", "spans of Datadog's", ""},
-	{"attributes/trace_id", "spans of Datadog's", ""},
-	{"attributes/spans", "a trace of Datadog's", ""},
-	{"trace.trace_id", "events of Honeycomb's", ""},
-	{"results/data", "events of Honeycomb's", ""},
-	{"Traces", "traces of X-Ray's", ""},
-	{"TraceSummaries", "what a search of X-Ray's has found", ""},
-	{"trace_id id start_time", "a segment of X-Ray's", ""},
-	{"projectId traceId spans", "a trace of Cloud Trace's", ""},
-	{"traceID spans/parentSpanID", "a trace of otel-desktop-viewer's", ""},
-	{"context/trace_id start_time", "what an SDK's console exporter prints", ""},
-	{"SpanContext StartTime", "what an SDK's console exporter prints", ""},
-	{"hits", "what a search of Elasticsearch's has found", ""},
-	{"results/A", "data frames of Grafana's", "Explore's inspector downloads the trace itself"},
-	{"schema data", "data frames of Grafana's", "Explore's inspector downloads the trace itself"},
-	{"traceEvents", "a profile, Chrome's or PyTorch's", ""},
-	{"resultType result", "what Prometheus answers", ""},
-	{"apiVersion kind", "an object of Kubernetes", "coldtrace trace KIND/NAME asks the cluster, coldtrace explain -f reads manifests"},
-	{"message level", "a log in JSON", "coldtrace phases reads it"},
-	{"error", "an answer that there is an error, and no trace", "is the id right, and the trace not older than what is kept?"},
-	{"errors", "an answer that there is an error, and no trace", "is the id right, and the trace not older than what is kept?"},
-	{"code message", "an answer that there is an error, and no trace", "is the id right, and the trace not older than what is kept?"},
+	{[]string{"rootTraceName", "traceID durationMs startTimeUnixNano"}, "what a search has found, which are no spans", "ask for the trace by its id: /api/traces/ID"},
+	{[]string{"traceId id timestamp", "traceId id localEndpoint"}, "spans of Zipkin's", ""},
+	{[]string{"root_id spans", "attributes/spans"}, "a trace of Datadog's", ""},
+	{[]string{"trace_id span_id resource", "attributes/trace_id"}, "spans of Datadog's", ""},
+	{[]string{"trace.trace_id", "results/data"}, "events of Honeycomb's", ""},
+	{[]string{"Traces"}, "traces of X-Ray's", ""},
+	{[]string{"TraceSummaries"}, "what a search of X-Ray's has found", ""},
+	{[]string{"trace_id id start_time"}, "a segment of X-Ray's", ""},
+	{[]string{"projectId traceId spans"}, "a trace of Cloud Trace's", ""},
+	{[]string{"traceID spans/parentSpanID"}, "a trace of otel-desktop-viewer's", ""},
+	{[]string{"context/trace_id start_time", "SpanContext StartTime"}, "what an SDK's console exporter prints", ""},
+	{[]string{"hits"}, "what a search of Elasticsearch's has found", ""},
+	{[]string{"results/A", "schema data"}, "data frames of Grafana's", "Explore's inspector downloads the trace itself"},
+	{[]string{"traceEvents"}, "a profile, Chrome's or PyTorch's", ""},
+	{[]string{"resultType result"}, "what Prometheus answers", ""},
+	{[]string{"apiVersion kind"}, "an object of Kubernetes", "coldtrace trace KIND/NAME asks the cluster, coldtrace explain -f reads manifests"},
+	{[]string{"message level"}, "a log in JSON", "coldtrace phases reads it"},
+	{[]string{"error", "errors", "code message"}, "an answer that there is an error, and no trace", "is the id right, and the trace not older than what is kept?"},
 }
 
 // stranger says what an object is whose format is none that is read, and what to do instead; empty: nobody knows.
 func stranger(fields map[string]json.RawMessage) string {
 	for _, s := range strangers {
-		known := true
-		for key := range strings.FieldsSeq(s.keys) {
-			known = known && has(fields, key)
-		}
 		switch {
-		case known && s.does != "":
+		case !slices.ContainsFunc(s.keys, func(keys string) bool { return hasAll(fields, strings.Fields(keys)) }):
+		case s.does != "":
 			return s.is + ": " + s.does
-		case known:
+		default:
 			return s.is + ", which coldtrace does not read" + isRead
 		}
 	}
 	return ""
+}
+
+func hasAll(fields map[string]json.RawMessage, paths []string) bool {
+	return !slices.ContainsFunc(paths, func(path string) bool { return !has(fields, path) })
 }
 
 func has(fields map[string]json.RawMessage, path string) bool {

@@ -41,27 +41,27 @@ func Table(traces []*Trace, drawn *Trace, o Options) string {
 		shown = traces[:min(o.Rows, len(traces))]
 	}
 	columns := measureColumns(shown)
-	below := shorten(columns, o.width()) > 0
+	below := shorten(columns, o.Columns()) > 0
 	if below {
 		columns = measureColumns(shown)
 		for _, spare := range spareColumns {
-			if shorten(columns[:len(columns)-1], o.width()) <= 0 {
+			if shorten(columns[:len(columns)-1], o.Columns()) <= 0 {
 				break
 			}
 			columns = slices.DeleteFunc(columns, func(c column) bool { return c.title == spare })
 		}
 	}
-	var out strings.Builder
-	tableLine(columns, "  ", below, func(c column) segment { return segment{c.title, dim} }, &out, o)
+	out := &Canvas{Options: o}
+	tableLine(columns, "  ", below, func(c column) Segment { return Segment{c.title, dim} }, out)
 	for _, t := range shown {
 		mark := "  "
 		if t == drawn {
 			mark = o.pointer()
 		}
-		tableLine(columns, mark, below, func(c column) segment { return segment{c.text(t), c.style(t)} }, &out, o)
+		tableLine(columns, mark, below, func(c column) Segment { return Segment{c.text(t), c.style(t)} }, out)
 	}
 	if more := len(traces) - len(shown); more > 0 {
-		line{{fmt.Sprintf("  and %d older (--list shows them all)", more), dim}}.writeTo(&out, o)
+		out.Line(Dim(fmt.Sprintf("  and %d older (--list shows them all)", more)))
 	}
 	return out.String()
 }
@@ -100,16 +100,16 @@ func shorten(measured []column, width int) (tooMuch int) {
 	return tooMuch
 }
 
-func tableLine(measured []column, mark string, below bool, cell func(column) segment, out *strings.Builder, o Options) {
+func tableLine(measured []column, mark string, below bool, cell func(column) Segment, out *Canvas) {
 	l := line{{mark, bold}}
 	last := len(measured) - 1
 	for i, c := range measured {
 		s := cell(c)
 		switch {
 		case i == last && below:
-			l.writeTo(out, o)
-			for _, part := range breakUp(s.text, o.width()-4) {
-				line{{strings.Repeat(" ", 4), plain}, {part, s.style}}.writeTo(out, o)
+			out.Line(l...)
+			for _, part := range breakUp(s.text, out.Columns()-4) {
+				out.Line(Plain(strings.Repeat(" ", 4)), Segment{part, s.style})
 			}
 			return
 		case i == last:
@@ -119,11 +119,11 @@ func tableLine(measured []column, mark string, below bool, cell func(column) seg
 			s.text = fit(s.text, c.width)
 		}
 		if i > 0 {
-			l = append(l, segment{strings.Repeat(" ", gap), plain})
+			l = append(l, Segment{strings.Repeat(" ", gap), plain})
 		}
 		l = append(l, s)
 	}
-	l.writeTo(out, o)
+	out.Line(l...)
 }
 
 func (o Options) pointer() string {
@@ -150,7 +150,7 @@ func (t *Trace) slowest() string {
 	if len(phases) == 0 {
 		return ""
 	}
-	return phases[0].label() + " " + seconds(phases[0].Exclusive)
+	return phases[0].Label() + " " + seconds(phases[0].Exclusive)
 }
 
 // Name is the pod's namespace and name, or what else the trace may be known by.

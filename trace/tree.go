@@ -5,6 +5,7 @@ package trace
 import (
 	"cmp"
 	"maps"
+	"reflect"
 	"runtime"
 	"slices"
 	"sync"
@@ -103,7 +104,7 @@ func build(id string, spans []*Span) *Trace {
 			n = &Node{Span: s}
 			nodes[s.ID] = n
 			order = append(order, n)
-		case !n.same(s):
+		case !reflect.DeepEqual(n.Span, s):
 			t.Conflicts++
 			if s.End.After(n.End) {
 				n.Span = s

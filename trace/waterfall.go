@@ -10,27 +10,23 @@ import (
 
 // Waterfall draws one trace: a header, a tree with bars on a common time axis, and what explains most of the time.
 func Waterfall(t *Trace, o Options) string {
-	var out strings.Builder
-	for _, l := range header(t, o) {
-		l.writeTo(&out, o)
-	}
-	out.WriteByte('\n')
+	out := &Canvas{Options: o}
+	out.lines(header(t, o))
+	out.Line()
 	rows := layRows(t, o)
 	c := measure(rows, o)
 	a := newAxis(t.Start, t.Total(), c.bar)
 	if c.bar > 0 {
-		line{{strings.Repeat(" ", c.name+gap), plain}, {a.labels(), dim}}.writeTo(&out, o)
+		out.Line(Plain(strings.Repeat(" ", c.name+gap)), Dim(a.labels()))
 	}
 	for _, r := range rows {
-		r.line(t, c, a, o).writeTo(&out, o)
-		if text := r.below(c); text != nil {
-			text.writeTo(&out, o)
+		out.Line(r.line(t, c, a, o)...)
+		if below := r.below(c); below != nil {
+			out.Line(below...)
 		}
 	}
-	out.WriteByte('\n')
-	for _, l := range footer(t, o) {
-		l.writeTo(&out, o)
-	}
+	out.Line()
+	out.lines(footer(t, o))
 	return out.String()
 }
 
@@ -59,7 +55,7 @@ func (o Options) guides() guides {
 func (o Options) deepest() int { return (o.nameColumns() - leastName) / columns(boxGuides.tee) }
 
 // nameColumns are as many as names and the guides before them take at most.
-func (o Options) nameColumns() int { return max(o.width()*2/5, 16) }
+func (o Options) nameColumns() int { return max(o.Columns()*2/5, 16) }
 
 func layRows(t *Trace, o Options) []row {
 	var (
@@ -109,7 +105,7 @@ const (
 // measure shares the width out: names and figures first, then notes where the terminal is wide, the rest is the bars'.
 func measure(rows []row, o Options) layout {
 	var (
-		w     = o.width()
+		w     = o.Columns()
 		c     layout
 		notes int
 	)
@@ -139,7 +135,7 @@ func measure(rows []row, o Options) layout {
 }
 
 func (r row) text(o Options) string {
-	label := r.label()
+	label := r.Label()
 	if r.attempt > 0 {
 		label = r.Phase()
 	}
@@ -153,15 +149,15 @@ func (r row) line(t *Trace, c layout, a axis, o Options) line {
 	room := c.name - columns(r.guides)
 	l := line{{clip(r.guides, c.name), dim}, {fit(r.text(o), room), r.nameStyle()}}
 	if c.bar > 0 {
-		l = append(l, segment{strings.Repeat(" ", gap), plain})
+		l = append(l, Segment{strings.Repeat(" ", gap), plain})
 		l = append(l, r.bar(a, o)...)
 	}
-	l = append(l, segment{strings.Repeat(" ", gap) + right(seconds(r.Duration()), c.duration), plain})
+	l = append(l, Segment{strings.Repeat(" ", gap) + right(seconds(r.Duration()), c.duration), plain})
 	if c.share > 0 {
-		l = append(l, segment{strings.Repeat(" ", gap) + right(share(r.Duration(), t.Total()), c.share), dim})
+		l = append(l, Segment{strings.Repeat(" ", gap) + right(share(r.Duration(), t.Total()), c.share), dim})
 	}
 	if c.notes > 0 {
-		l = append(l, segment{strings.Repeat(" ", gap), plain})
+		l = append(l, Segment{strings.Repeat(" ", gap), plain})
 		l = append(l, r.remarkLine(true)...)
 	}
 	return l

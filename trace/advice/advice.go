@@ -138,22 +138,17 @@ func (r *rule) apply(s *start) (Lengths, string) {
 	if r.find != nil {
 		return r.find(s)
 	}
-	var (
-		lengths Lengths
-		seen    []string
-	)
+	lengths := Lengths{}
 	for _, n := range s.nodes {
 		if !strings.HasSuffix(n.Name, r.phase) || n.Failed || n.Open || r.holds != nil && !r.holds(s, n) {
 			continue
-		}
-		if lengths == nil {
-			lengths = Lengths{}
 		}
 		lengths[n] = 0
 		if r.to != nil {
 			lengths[n] = r.to(s, n)
 		}
 	}
+	var seen []string
 	longest := slices.SortedFunc(maps.Keys(lengths), func(a, b *trace.Node) int {
 		return cmp.Or(cmp.Compare(b.Duration(), a.Duration()), cmp.Compare(a.ID, b.ID))
 	})

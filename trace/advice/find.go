@@ -178,14 +178,10 @@ func (s *start) failedAttempts() (Lengths, string) {
 	if failed == 0 {
 		return nil, ""
 	}
-	attempts := "1 attempt"
-	if failed > 1 {
-		attempts = fmt.Sprintf("%d attempts", failed)
-	}
 	if s.outcome.Failed() {
 		lengths = nil
 	}
-	return lengths, fmt.Sprintf("%s failed (%s), with %s of back-off", attempts, strings.Join(reasons, ", "), text.Seconds(waits))
+	return lengths, fmt.Sprintf("%s failed (%s), with %s of back-off", text.Plural(failed, "attempt"), strings.Join(reasons, ", "), text.Seconds(waits))
 }
 
 // cuts are reasons of a pod that the cluster ended.

@@ -29,13 +29,6 @@ const leastPeers = 3
 // mostPeers are as many as it takes to be sure: each start is compared with all of them.
 const mostPeers = 200
 
-func keep(of []reached, r reached) []reached {
-	if len(of) == mostPeers {
-		return of
-	}
-	return append(of, r)
-}
-
 // Of is what these starts reached. A start is no peer of itself.
 func Of(starts []*trace.Trace) *Peers {
 	p := &Peers{seen: map[string][]reached{}, hit: map[string]map[string]int{}}
@@ -48,8 +41,8 @@ func Of(starts []*trace.Trace) *Peers {
 func (p *Peers) observe(t *trace.Trace) {
 	node := t.Value("k8s.node.name", startup.AttrNodeName)
 	t.Walk(func(n *trace.Node) {
-		if key, figure := peerFigure(t, n); key != "" {
-			p.seen[key] = keep(p.seen[key], reached{t.ID, node, figure})
+		if key, figure := peerFigure(t, n); key != "" && len(p.seen[key]) < mostPeers {
+			p.seen[key] = append(p.seen[key], reached{t.ID, node, figure})
 		}
 		if n.Name == startup.SpanImagePull && !n.Failed && !n.Open && !moved(n) && t.Value(startup.AttrImageTag) != "" {
 			key := imageKey(t, n)

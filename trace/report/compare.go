@@ -16,8 +16,8 @@ import (
 	"github.com/coldtrace/coldtrace/trace/text"
 )
 
-// Confidence of the intervals of medians; what is as unlikely as the rest to come by chance is called significant.
-const Confidence = 0.95
+// confidence of the intervals of medians; what is as unlikely as the rest to come by chance is called significant.
+const confidence = 0.95
 
 // Comparison is what is different between the starts of two sets that went well. Nothing is assumed of how times are
 // distributed: medians, and the Mann-Whitney U test, as benchstat has them.
@@ -133,8 +133,8 @@ func (c *Comparison) row(name string, figure func(*Start) (time.Duration, bool))
 		}
 		samples[i] = benchmath.NewSample(values, &benchmath.DefaultThresholds)
 	}
-	r.Before = benchmath.AssumeNothing.Summary(samples[0], Confidence)
-	r.After = benchmath.AssumeNothing.Summary(samples[1], Confidence)
+	r.Before = benchmath.AssumeNothing.Summary(samples[0], confidence)
+	r.After = benchmath.AssumeNothing.Summary(samples[1], confidence)
 	r.Comparison = compared(samples)
 	return r
 }

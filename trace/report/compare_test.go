@@ -222,7 +222,7 @@ func TestMoreStartsThatFailFailACheck(t *testing.T) {
 func TestAProbabilityIsAtMostOne(t *testing.T) {
 	for before := range 4 {
 		for after := range 4 {
-			if p := failures(Group{Ready: 1, Failed: before}, Group{Ready: 2, Failed: after}).P; p > 1 {
+			if p := failures(Group{Counts: Counts{Ready: 1, Failed: before}}, Group{Counts: Counts{Ready: 2, Failed: after}}).P; p > 1 {
 				t.Errorf("%d of %d and %d of %d: p=%v", before, before+1, after, after+2, p)
 			}
 		}

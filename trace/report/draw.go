@@ -49,7 +49,7 @@ func (r *Report) Text(o trace.Options) string {
 
 // headline is how many starts there are and how they ended.
 func (r *Report) headline() string {
-	return fmt.Sprintf("%s of %s: %s", text.Plural(len(r.All.Starts), "start"), text.Plural(len(r.Groups), r.By), r.All.ended())
+	return fmt.Sprintf("%s of %s: %s", text.Plural(len(r.All.Starts), "start"), text.Plural(len(r.Groups), r.By), r.All.ended(""))
 }
 
 // when is from when to when they began.
@@ -59,18 +59,6 @@ func (r *Report) when() string {
 		return from + " UTC"
 	}
 	return from + " to " + to + " UTC"
-}
-
-// ended is how many starts ended how: "40 ready, 2 failed, 1 still starting".
-func (g *Group) ended() string {
-	out := []string{fmt.Sprintf("%d ready", g.Ready)}
-	if g.Failed > 0 {
-		out = append(out, fmt.Sprintf("%d failed", g.Failed))
-	}
-	if g.Going > 0 {
-		out = append(out, fmt.Sprintf("%d still starting", g.Going))
-	}
-	return strings.Join(out, ", ")
 }
 
 // known is the group's name as it is shown.
@@ -104,7 +92,7 @@ func (r *Report) table(c *trace.Canvas) {
 // draw is what a group's starts have in common. It tells whether there is advice.
 func (g *Group) draw(c *trace.Canvas, by string) (advised bool) {
 	c.Line(trace.Plain(""))
-	c.Paragraph("", fmt.Sprintf("%s · %s: %s", g.known(by), text.Plural(len(g.Starts), "start"), g.ended()), trace.Bold)
+	c.Paragraph("", fmt.Sprintf("%s · %s: %s", g.known(by), text.Plural(len(g.Starts), "start"), g.ended("")), trace.Bold)
 	if g.Ready > 0 {
 		c.Line(append([]trace.Segment{trace.Plain(indent)}, g.bar(c)...)...)
 		g.legend(c)
@@ -128,7 +116,7 @@ func (g *Group) draw(c *trace.Canvas, by string) (advised bool) {
 		remark(c, "advice", i, fmt.Sprintf("%s%s (%d of %s)", saves, a.Rule, a.Starts, text.Plural(len(g.Starts), "start")), trace.Plain)
 	}
 	for i, reason := range g.Reasons[:min(len(g.Reasons), mostReasons)] {
-		remark(c, "failed", i, fmt.Sprintf("%s ×%d", text.Printable(reason.Reason), reason.Starts), trace.Failing)
+		remark(c, "failed", i, reason.counted(), trace.Failing)
 	}
 	return len(advices) > 0
 }

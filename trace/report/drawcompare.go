@@ -3,11 +3,8 @@
 package report
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
 	"math"
-	"strings"
 	"time"
 
 	"golang.org/x/perf/benchmath"
@@ -20,9 +17,9 @@ import (
 func (c *Comparison) Text(o trace.Options) string {
 	out := &trace.Canvas{Options: o}
 	for i, g := range []*Group{&c.Before, &c.After} {
-		out.Paragraph([]string{"before  ", "after   "}[i], text.Printable(g.Name)+": "+g.ended(), trace.Bold)
-		if why := g.why(); why != "" {
-			out.Paragraph("        ", why, trace.Failing)
+		out.Paragraph([]string{"before  ", "after   "}[i], text.Printable(g.Name)+": "+g.ended(""), trace.Bold)
+		if len(g.Reasons) > 0 {
+			out.Paragraph("        ", said(g.Reasons, mostReasons), trace.Failing)
 		}
 	}
 	if f := &c.Failures; f.More() {
@@ -45,15 +42,6 @@ func (c *Comparison) Text(o trace.Options) string {
 		}
 	}
 	return out.String()
-}
-
-// why are the most frequent reasons of what failed: "cuda_out_of_memory ×3, exit_code=1 ×1".
-func (g *Group) why() string {
-	var said []string
-	for _, r := range g.Reasons[:min(len(g.Reasons), mostReasons)] {
-		said = append(said, fmt.Sprintf("%s ×%d", text.Printable(r.Reason), r.Starts))
-	}
-	return strings.Join(said, ", ")
 }
 
 // negligible is the part of the total below which a phase that did not change is left out of the drawing.
@@ -125,79 +113,3 @@ func seconds(s float64) string {
 }
 
 func duration(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
-
-type comparisonJSON struct {
-	Before   setJSON      `json:"before"`
-	After    setJSON      `json:"after"`
-	Failures failuresJSON `json:"failures"`
-	Total    rowJSON      `json:"total"`
-	Phases   []rowJSON    `json:"phases"`
-	Traits   []Trait      `json:"traits"`
-	Warnings []string     `json:"warnings"`
-}
-
-type setJSON struct {
-	Name    string   `json:"name"`
-	Starts  int      `json:"starts"`
-	Ready   int      `json:"ready"`
-	Failed  int      `json:"failed"`
-	Reasons []Reason `json:"reasons"`
-}
-
-type rowJSON struct {
-	Name        string      `json:"name"`
-	Before      summaryJSON `json:"before_seconds"`
-	After       summaryJSON `json:"after_seconds"`
-	Difference  float64     `json:"difference_seconds"`
-	P           float64     `json:"p"`
-	Significant bool        `json:"significant"`
-	Appeared    bool        `json:"appeared,omitempty"`
-	Vanished    bool        `json:"vanished,omitempty"`
-}
-
-type failuresJSON struct {
-	Before int     `json:"before"`
-	After  int     `json:"after"`
-	P      float64 `json:"p"`
-	More   bool    `json:"significantly_more"`
-}
-
-type summaryJSON struct {
-	Median float64  `json:"median"`
-	Low    *float64 `json:"low"` // null: too few starts for an interval
-	High   *float64 `json:"high"`
-}
-
-// JSON writes the comparison as one object, durations in seconds.
-func (c *Comparison) JSON(w io.Writer) error {
-	set := func(s *Group) setJSON {
-		return setJSON{s.Name, len(s.Starts), s.Ready, s.Failed, append([]Reason{}, s.Reasons...)}
-	}
-	out := comparisonJSON{
-		Before: set(&c.Before), After: set(&c.After), Failures: failuresJSON{c.Failures.Before, c.Failures.After, c.Failures.P, c.Failures.More()}, Total: c.Total.json(), Phases: []rowJSON{}, Traits: append([]Trait{}, c.Traits...),
-		Warnings: append([]string{}, c.Warnings()...),
-	}
-	for _, r := range c.Phases {
-		out.Phases = append(out.Phases, r.json())
-	}
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(out); err != nil {
-		return fmt.Errorf("write the comparison: %w", err)
-	}
-	return nil
-}
-
-func (r *Row) json() rowJSON {
-	return rowJSON{r.Name, summary(r.Before), summary(r.After), r.Difference(), r.P, r.Significant(), r.Appeared(), r.Vanished()}
-}
-
-func summary(s benchmath.Summary) summaryJSON {
-	finite := func(f float64) *float64 {
-		if math.IsInf(f, 0) {
-			return nil
-		}
-		return &f
-	}
-	return summaryJSON{s.Center, finite(s.Lo), finite(s.Hi)}
-}

@@ -7,8 +7,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"time"
+
+	"golang.org/x/perf/benchmath"
 
 	"github.com/coldtrace/coldtrace/trace/advice"
 )
@@ -22,11 +25,9 @@ type reportJSON struct {
 }
 
 type groupJSON struct {
-	Name    string          `json:"name"`
-	Starts  int             `json:"starts"`
-	Ready   int             `json:"ready"`
-	Failed  int             `json:"failed"`
-	Going   int             `json:"starting"`
+	Name   string `json:"name"`
+	Starts int    `json:"starts"`
+	Counts
 	Reasons []Reason        `json:"reasons"`
 	Total   *Quantiles      `json:"total_seconds"` // null: none is ready
 	Phases  []Phase         `json:"phases"`
@@ -54,7 +55,7 @@ func (q Quantiles) MarshalJSON() ([]byte, error) {
 
 func (g *Group) json() groupJSON {
 	out := groupJSON{
-		Name: g.Name, Starts: len(g.Starts), Ready: g.Ready, Failed: g.Failed, Going: g.Going,
+		Name: g.Name, Starts: len(g.Starts), Counts: g.Counts,
 		Reasons: g.Reasons, Phases: g.Phases, Slowest: []startJSON{}, Advice: g.advices(),
 	}
 	if g.Ready > 0 {
@@ -76,10 +77,14 @@ func (r *Report) JSON(w io.Writer) error {
 	for i := range r.Groups {
 		out.Groups = append(out.Groups, r.Groups[i].json())
 	}
+	return writeJSON(w, out)
+}
+
+func writeJSON(w io.Writer, document any) error {
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(out); err != nil {
-		return fmt.Errorf("write the report: %w", err)
+	if err := encoder.Encode(document); err != nil {
+		return fmt.Errorf("write JSON: %w", err)
 	}
 	return nil
 }
@@ -112,4 +117,75 @@ func (r *Report) CSV(w io.Writer) error {
 		return fmt.Errorf("write the report: %w", err)
 	}
 	return nil
+}
+
+type comparisonJSON struct {
+	Before   setJSON      `json:"before"`
+	After    setJSON      `json:"after"`
+	Failures failuresJSON `json:"failures"`
+	Total    rowJSON      `json:"total"`
+	Phases   []rowJSON    `json:"phases"`
+	Traits   []Trait      `json:"traits"`
+	Warnings []string     `json:"warnings"`
+}
+
+type setJSON struct {
+	Name    string   `json:"name"`
+	Starts  int      `json:"starts"`
+	Ready   int      `json:"ready"`
+	Failed  int      `json:"failed"`
+	Reasons []Reason `json:"reasons"`
+}
+
+type rowJSON struct {
+	Name        string      `json:"name"`
+	Before      summaryJSON `json:"before_seconds"`
+	After       summaryJSON `json:"after_seconds"`
+	Difference  float64     `json:"difference_seconds"`
+	P           float64     `json:"p"`
+	Significant bool        `json:"significant"`
+	Appeared    bool        `json:"appeared,omitempty"`
+	Vanished    bool        `json:"vanished,omitempty"`
+}
+
+type failuresJSON struct {
+	Before int     `json:"before"`
+	After  int     `json:"after"`
+	P      float64 `json:"p"`
+	More   bool    `json:"significantly_more"`
+}
+
+type summaryJSON struct {
+	Median float64  `json:"median"`
+	Low    *float64 `json:"low"` // null: too few starts for an interval
+	High   *float64 `json:"high"`
+}
+
+// JSON writes the comparison as one object, durations in seconds.
+func (c *Comparison) JSON(w io.Writer) error {
+	set := func(s *Group) setJSON {
+		return setJSON{s.Name, len(s.Starts), s.Ready, s.Failed, append([]Reason{}, s.Reasons...)}
+	}
+	out := comparisonJSON{
+		Before: set(&c.Before), After: set(&c.After), Failures: failuresJSON{c.Failures.Before, c.Failures.After, c.Failures.P, c.Failures.More()},
+		Total: c.Total.json(), Phases: []rowJSON{}, Traits: append([]Trait{}, c.Traits...), Warnings: append([]string{}, c.Warnings()...),
+	}
+	for _, r := range c.Phases {
+		out.Phases = append(out.Phases, r.json())
+	}
+	return writeJSON(w, out)
+}
+
+func (r *Row) json() rowJSON {
+	return rowJSON{r.Name, summary(r.Before), summary(r.After), r.Difference(), r.P, r.Significant(), r.Appeared(), r.Vanished()}
+}
+
+func summary(s benchmath.Summary) summaryJSON {
+	finite := func(f float64) *float64 {
+		if math.IsInf(f, 0) {
+			return nil
+		}
+		return &f
+	}
+	return summaryJSON{s.Center, finite(s.Lo), finite(s.Hi)}
 }

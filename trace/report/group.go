@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/coldtrace/coldtrace/startup"
@@ -25,20 +26,48 @@ type Report struct {
 
 // Group is the starts that have something in common.
 type Group struct {
-	Name    string // empty: it is not known of them
-	Starts  []Start
-	Ready   int
-	Failed  int
-	Going   int
+	Name   string // empty: it is not known of them
+	Starts []Start
+	Counts
 	Reasons []Reason // of those that failed, the most frequent first
 	Total   Quantiles
 	Phases  []Phase // of those that went well, the longest first
+}
+
+// Counts are how many starts ended how.
+type Counts struct {
+	Ready  int `json:"ready"`
+	Failed int `json:"failed"`
+	Going  int `json:"starting"`
+}
+
+// ended says it: "40 ready, 2 failed, 1 still starting", with something about those that are ready.
+func (c Counts) ended(ready string) string {
+	out := fmt.Sprintf("%d ready%s", c.Ready, ready)
+	if c.Failed > 0 {
+		out += fmt.Sprintf(", %d failed", c.Failed)
+	}
+	if c.Going > 0 {
+		out += fmt.Sprintf(", %d still starting", c.Going)
+	}
+	return out
 }
 
 // Reason is why starts failed, and how many.
 type Reason struct {
 	Reason string `json:"reason"`
 	Starts int    `json:"starts"`
+}
+
+func (r Reason) counted() string { return fmt.Sprintf("%s ×%d", text.Printable(r.Reason), r.Starts) }
+
+// said are the most frequent of some: "cuda_out_of_memory ×3, exit_code=1 ×1".
+func said(reasons []Reason, most int) string {
+	var out []string
+	for _, r := range reasons[:min(len(reasons), most)] {
+		out = append(out, r.counted())
+	}
+	return strings.Join(out, ", ")
 }
 
 func mostFrequent(counts map[string]int) []Reason {

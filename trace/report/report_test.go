@@ -225,7 +225,7 @@ func TestMachinesReadTheSameFigures(t *testing.T) {
 }
 
 func TestATotalThatNoStartHasIsNoFigure(t *testing.T) {
-	r := &Report{By: "endpoint", Groups: []Group{{Name: "llama", Starts: make([]Start, 1), Failed: 1}}}
+	r := &Report{By: "endpoint", Groups: []Group{{Name: "llama", Starts: make([]Start, 1), Counts: Counts{Failed: 1}}}}
 	var asJSON, asCSV bytes.Buffer
 	if err := r.JSON(&asJSON); err != nil || strings.Count(asJSON.String(), `"total_seconds": null`) != 2 { // of the endpoint, and of pods that start as one
 		t.Errorf("error %v, JSON %s", err, asJSON.String())

@@ -4,7 +4,6 @@ package report
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/coldtrace/coldtrace/startup/group"
@@ -13,10 +12,8 @@ import (
 
 // Together are the starts of several pods as one, of which starts of the report are parts.
 type Together struct {
-	Starts int        `json:"starts"`
-	Ready  int        `json:"ready"`
-	Failed int        `json:"failed"`
-	Going  int        `json:"starting"`
+	Starts int `json:"starts"`
+	Counts
 	Total  *Quantiles `json:"total_seconds"` // of those that got ready; nil: none did
 	HeldUp []Reason   `json:"held_up"`       // phases in which one pod was late enough to hold the others up, the most frequent first
 	// LeftOut are pods for which there was no room. Their groups are not counted.
@@ -69,27 +66,16 @@ func together(starts []Start) (out Together) {
 
 // line is them in words: "3 groups of pods that start as one: 2 ready (p50 10m 40s, p90 12m 05s), 1 failed; held up by image_pull ×2".
 func (t Together) line() string {
-	ready := fmt.Sprintf("%d ready", t.Ready)
+	took := ""
 	if t.Ready > 0 {
-		ready += fmt.Sprintf(" (p50 %s, p90 %s)", text.Seconds(t.Total.P50), text.Seconds(t.Total.P90))
+		took = fmt.Sprintf(" (p50 %s, p90 %s)", text.Seconds(t.Total.P50), text.Seconds(t.Total.P90))
 	}
-	out := []string{ready}
-	if t.Failed > 0 {
-		out = append(out, fmt.Sprintf("%d failed", t.Failed))
-	}
-	if t.Going > 0 {
-		out = append(out, fmt.Sprintf("%d still starting", t.Going))
-	}
-	said := text.Plural(t.Starts, "group") + " of pods that start as one: " + strings.Join(out, ", ")
-	var held []string
-	for _, h := range t.HeldUp[:min(3, len(t.HeldUp))] {
-		held = append(held, fmt.Sprintf("%s ×%d", h.Reason, h.Starts))
-	}
-	if len(held) > 0 {
-		said += "; held up by " + strings.Join(held, ", ")
+	out := text.Plural(t.Starts, "group") + " of pods that start as one: " + t.ended(took)
+	if len(t.HeldUp) > 0 {
+		out += "; held up by " + said(t.HeldUp, 3)
 	}
 	if t.LeftOut > 0 {
-		said += fmt.Sprintf("; without the groups of %s for which there was no room", text.Plural(t.LeftOut, "pod"))
+		out += fmt.Sprintf("; without the groups of %s for which there was no room", text.Plural(t.LeftOut, "pod"))
 	}
-	return said
+	return out
 }

@@ -107,6 +107,15 @@ func Plural(n int, noun string) string {
 	return fmt.Sprintf("%d %s", n, noun)
 }
 
+// Some names the first of many: "a, b and 3 more".
+func Some(names []string, most int) string {
+	said := strings.Join(names[:min(most, len(names))], ", ")
+	if more := len(names) - most; more > 0 {
+		said += fmt.Sprintf(" and %d more", more)
+	}
+	return said
+}
+
 // Share is a part of the whole in per cent.
 func Share(part, whole time.Duration) string {
 	if whole <= 0 {
