@@ -45,7 +45,7 @@ and of removed scheduling gates what is gone afterwards.`,
 			if duration < 0 {
 				return fmt.Errorf("--for %s: want %s", duration, wanted["duration"])
 			}
-			client, namespace, err := from.client()
+			client, namespace, err := connect(from.config)
 			if err != nil {
 				return err
 			}

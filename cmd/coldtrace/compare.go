@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -45,7 +46,7 @@ each give no interval, three of each no certainty.`,
   coldtrace compare --by image_tag v0.11.2 v0.12.0 deploy/llama -n models \
     --fail-above model_load=20%`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			boundGarbage(gcReport)
+			boundGarbage()
 			return runCompare(cmd, args, flags)
 		},
 		ValidArgsFunction: flags.source.completePods,
@@ -138,14 +139,12 @@ func twoGroups(cmd *cobra.Command, args []string, flags compareFlags) (before, a
 // value of a start by which it is grouped, as a report prints it: "(no region)" of one that has none.
 func value(s report.Start, by string) string { return cmp.Or(s.Facts[by], "(no "+by+")") }
 
-func values(starts []report.Start, by string) (out []string) {
+func values(starts []report.Start, by string) []string {
+	all := map[string]bool{}
 	for _, s := range starts {
-		if v := value(s, by); !slices.Contains(out, v) {
-			out = append(out, v)
-		}
+		all[value(s, by)] = true
 	}
-	slices.Sort(out)
-	return out
+	return slices.Sorted(maps.Keys(all))
 }
 
 // limitsOf reads --fail-above: 10%, or PHASE=10%.

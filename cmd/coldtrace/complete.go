@@ -34,7 +34,7 @@ func (s *source) completeNamespaces(cmd *cobra.Command, _ []string, _ string) ([
 
 // complete is the names of what is listed. A completion has nowhere to say why there are none.
 func (s *source) complete(cmd *cobra.Command, list func(context.Context, kubernetes.Interface, string) (runtime.Object, error)) (names []string) {
-	client, namespace, err := s.client()
+	client, namespace, err := connect(s.config)
 	if err != nil {
 		return nil
 	}

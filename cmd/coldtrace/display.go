@@ -4,6 +4,7 @@ package main
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -60,7 +61,7 @@ const columnsType = "columns"
 // terminal is how to draw on out: in colours and as wide as the terminal is, if it is one.
 func (d display) terminal(out io.Writer) trace.Options {
 	o := trace.Options{Width: int(d.width), ASCII: d.ascii}
-	if file, ok := out.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+	if file := screen(out); file != nil {
 		_, noColour := os.LookupEnv("NO_COLOR")
 		o.Colour = !d.noColour && !noColour && os.Getenv("TERM") != "dumb"
 		if width, _, err := term.GetSize(int(file.Fd())); err == nil {
@@ -71,6 +72,23 @@ func (d display) terminal(out io.Writer) trace.Options {
 		o.Width = cmp.Or(o.Width, width)
 	}
 	return o
+}
+
+// screen is the terminal that out is; nil: it is none.
+func screen(out io.Writer) *os.File {
+	if file, ok := out.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+		return file
+	}
+	return nil
+}
+
+func writeJSON(out io.Writer, document any) error {
+	encoder := json.NewEncoder(out)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(document); err != nil {
+		return fmt.Errorf("write JSON: %w", err)
+	}
+	return nil
 }
 
 // writePage writes an HTML page to a file, or to out in place of anything else: then that is done.

@@ -9,12 +9,16 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/spf13/cobra"
 
 	"github.com/coldtrace/coldtrace/config"
+	"github.com/coldtrace/coldtrace/endpoint"
 	"github.com/coldtrace/coldtrace/inject"
 	"github.com/coldtrace/coldtrace/inject/explain"
+	"github.com/coldtrace/coldtrace/inject/registry"
 )
 
 func newExplainCommand() *cobra.Command {
@@ -83,6 +87,31 @@ func (o *dryRun) explain(ctx context.Context, w *prose, t podTemplate, m manifes
 	}
 }
 
+// lookup asks a registry for the entrypoint where the webhook would, if it is told to, and says what came of it; empty if
+// the webhook would not ask. The webhook uses the pod's pull secrets, this the credentials of whoever runs it.
+func (o *dryRun) lookup(ctx context.Context, req *inject.Request) string {
+	image, wanted := inject.WantsEntrypoint(*req)
+	switch {
+	case !wanted:
+		return ""
+	case !o.ask:
+		return "the policy has the webhook ask the registry of " + image + " for its ENTRYPOINT; --lookup asks it from here"
+	}
+	own := func(context.Context, string, *endpoint.Pod) (authn.Keychain, error) {
+		return authn.DefaultKeychain, nil
+	}
+	registries := registry.New(own, 15*time.Second) // nothing waits for this one but a person
+	command, err := registries.Lookup(ctx, req.Namespace, req.Pod, image)
+	if err != nil {
+		return "the registry of " + image + " does not tell its ENTRYPOINT: " + err.Error()
+	}
+	req.Entrypoint, req.Cmd = command.Entrypoint, command.Cmd
+	if len(command.Entrypoint)+len(command.Cmd) == 0 {
+		return image + " has neither ENTRYPOINT nor CMD"
+	}
+	return "the registry of " + image + " told its ENTRYPOINT; the webhook has one second for that"
+}
+
 // assumed is what is taken for granted of a manifest, and a cluster would tell.
 func (o *dryRun) assumed(req inject.Request, m manifest, ops []inject.Operation) (texts []string) {
 	if len(o.files) == 0 {
@@ -111,7 +140,20 @@ func explainStatus(w *prose, status string) {
 		return
 	}
 	w.hang("", fmt.Sprintf("Decided at creation by coldtrace %s: %s", d.Version, d.Outcome))
-	printNotes(w, d.Notes)
+	for _, n := range d.Notes {
+		e, known := inject.Explain(n.Reason)
+		said := string(n.Reason)
+		if n.Detail != "" {
+			said += " (" + n.Detail + ")"
+		}
+		if known {
+			said += ": " + e.Meaning
+		}
+		w.hang("    ", "- "+said)
+		if e.Advice != "" {
+			w.hang("        ", e.Advice)
+		}
+	}
 }
 
 // explainRules prints for each rule what it saw, what it decided, and what to do about it.
@@ -153,23 +195,6 @@ func (o *dryRun) explainRules(ctx context.Context, w *prose, title string, req i
 		w.hang("  ", "Changes")
 		for _, path := range explain.Changes(ops) {
 			w.hang("    ", path)
-		}
-	}
-}
-
-func printNotes(w *prose, notes []inject.Note) {
-	for _, n := range notes {
-		e, known := inject.Explain(n.Reason)
-		said := string(n.Reason)
-		if n.Detail != "" {
-			said += " (" + n.Detail + ")"
-		}
-		if known {
-			said += ": " + e.Meaning
-		}
-		w.hang("    ", "- "+said)
-		if e.Advice != "" {
-			w.hang("        ", e.Advice)
 		}
 	}
 }

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -42,14 +41,23 @@ func fitted(long string) string {
 }
 
 // alsoOurs are flags of kubectl's that stand among a command's own: few commands are typed without one of them.
-var alsoOurs = []string{"context", "kubeconfig", "namespace"}
+// What they take is said in our words where it is missing.
+var alsoOurs = map[string]string{
+	"context": "the name of a context", "kubeconfig": "the kubeconfig, a file", "namespace": "the namespace, such as models",
+}
+
+// kubectls are the flags of a connection, as kubectl has them.
+func kubectls() *pflag.FlagSet {
+	flags := pflag.NewFlagSet("", 0)
+	genericclioptions.NewConfigFlags(true).AddFlags(flags)
+	return flags
+}
 
 // flagsApart lists a command's flags first and then the rest of kubectl's, among which they could not be found.
 func flagsApart(all *pflag.FlagSet) string {
-	kubectls, own, rest := pflag.NewFlagSet("", 0), pflag.NewFlagSet("", 0), pflag.NewFlagSet("", 0)
-	genericclioptions.NewConfigFlags(true).AddFlags(kubectls)
+	connection, own, rest := kubectls(), pflag.NewFlagSet("", 0), pflag.NewFlagSet("", 0)
 	all.VisitAll(func(f *pflag.Flag) {
-		if kubectls.Lookup(f.Name) != nil && !slices.Contains(alsoOurs, f.Name) {
+		if connection.Lookup(f.Name) != nil && alsoOurs[f.Name] == "" {
 			rest.AddFlag(f)
 		} else {
 			own.AddFlag(f)

@@ -154,8 +154,7 @@ func (o *dryRun) read(cmd *cobra.Command, w *prose, names []string) (*config.Pol
 	}
 	for _, m := range manifests {
 		for _, field := range m.unknown {
-			w.hang("", field+", which counts for nothing here: is it misspelt, or wrongly indented?")
-			w.gap()
+			w.remark(field + ", which counts for nothing here: is it misspelt, or wrongly indented?")
 		}
 	}
 	return policy, manifests, nil
@@ -180,18 +179,15 @@ func (o *dryRun) fetch(ctx context.Context, w *prose, names []string) ([]manifes
 	}
 	if o.policyFile == "" {
 		if o.installed, err = readInstalled(ctx, client); err != nil {
-			w.hang("", fmt.Sprintf("The installed policy could not be read, so this goes by the built-in one: %v", err))
-			w.gap()
+			w.remark(fmt.Sprintf("The installed policy could not be read, so this goes by the built-in one: %v", err))
 		}
 	}
 	switch value := in.Labels[config.NamespaceLabel]; {
 	case o.installed != nil && o.installed.watching:
-		w.hang("", "coldtrace only watches here (webhook.enabled is false) and adds nothing to pods: this is what the webhook would do.")
-		w.gap()
+		w.remark("coldtrace only watches here (webhook.enabled is false) and adds nothing to pods: this is what the webhook would do.")
 	case value != config.NamespaceValue:
-		w.hang("", fmt.Sprintf("Namespace %s does not carry the label %s=%s (it has %q): the webhook never sees its pods.",
+		w.remark(fmt.Sprintf("Namespace %s does not carry the label %s=%s (it has %q): the webhook never sees its pods.",
 			namespace, config.NamespaceLabel, config.NamespaceValue, value))
-		w.gap()
 	}
 	manifests := make([]manifest, len(objects))
 	for i, object := range objects {

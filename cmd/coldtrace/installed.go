@@ -28,11 +28,12 @@ type installed struct {
 	logs         []string // namespaces whose logs are read, * all
 }
 
+// labelled selects what the chart makes.
+var labelled = metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=coldtrace"}
+
 // readInstalled finds the installation by its webhook configuration, which says where it lives.
 func readInstalled(ctx context.Context, client kubernetes.Interface) (*installed, error) {
-	hooks, err := client.AdmissionregistrationV1().MutatingWebhookConfigurations().List(ctx, metav1.ListOptions{
-		LabelSelector: "app.kubernetes.io/name=coldtrace",
-	})
+	hooks, err := client.AdmissionregistrationV1().MutatingWebhookConfigurations().List(ctx, labelled)
 	if err != nil {
 		return nil, fmt.Errorf("find the webhook configuration: %w", err)
 	}
@@ -48,7 +49,7 @@ func readInstalled(ctx context.Context, client kubernetes.Interface) (*installed
 
 // readWatching finds an installation that only watches by its policy.
 func readWatching(ctx context.Context, client kubernetes.Interface) (*installed, error) {
-	maps, err := client.CoreV1().ConfigMaps(metav1.NamespaceAll).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=coldtrace"})
+	maps, err := client.CoreV1().ConfigMaps(metav1.NamespaceAll).List(ctx, labelled)
 	if err != nil {
 		return nil, fmt.Errorf("find the policy: %w", err)
 	}
@@ -61,7 +62,7 @@ func readWatching(ctx context.Context, client kubernetes.Interface) (*installed,
 			return in, err
 		}
 	}
-	return nil, errors.New("neither a webhook configuration nor a policy is labelled app.kubernetes.io/name=coldtrace")
+	return nil, errors.New("neither a webhook configuration nor a policy is labelled " + labelled.LabelSelector)
 }
 
 // readAt reads the policy, the breaker and the nodes.
@@ -82,7 +83,7 @@ func readAt(ctx context.Context, client kubernetes.Interface, namespace, policy 
 	if err != nil && !apierrors.IsNotFound(err) {
 		return nil, fmt.Errorf("get breaker: %w", err)
 	}
-	deployments, err := client.AppsV1().Deployments(namespace).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=coldtrace"})
+	deployments, err := client.AppsV1().Deployments(namespace).List(ctx, labelled)
 	switch {
 	case apierrors.IsForbidden(err):
 		in.logs = []string{"*"} // who can't see it is told what the policy says

@@ -128,19 +128,12 @@ func (l *leader) term(ctx context.Context) error {
 func (l *leader) work(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var (
-		all  sync.WaitGroup
-		mu   sync.Mutex
-		errs []error
-	)
-	for _, job := range l.jobs {
+	var all sync.WaitGroup
+	errs := make([]error, len(l.jobs))
+	for i, job := range l.jobs {
 		all.Go(func() {
 			defer cancel()
-			if err := job(ctx); err != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				errs = append(errs, err)
-			}
+			errs[i] = job(ctx)
 		})
 	}
 	all.Wait()

@@ -11,11 +11,13 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/client-go/kubernetes/scheme"
 	kjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 
@@ -55,15 +57,11 @@ var templatePaths = map[string][][]string{
 
 // readManifests reads the objects of a YAML or JSON file; "-" is standard input.
 func readManifests(path string, stdin io.Reader) ([]manifest, error) {
-	in := stdin
-	if path != "-" {
-		f, err := open(path)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		in = f
+	in, err := input(stdin, path)
+	if err != nil {
+		return nil, err
 	}
+	defer in.Close()
 	var out []manifest
 	docs := utilyaml.NewYAMLReader(bufio.NewReader(in))
 	for n := 1; ; n++ {
@@ -102,9 +100,8 @@ func newManifest(raw []byte) (manifest, error) {
 	if err := json.Unmarshal(raw, &head); err != nil {
 		return manifest{}, fmt.Errorf("it is no object of Kubernetes: %w", slip(raw, err))
 	}
-	m := manifest{raw: raw, Kind: head.Kind, Name: head.Metadata.Name, Namespace: head.Metadata.Namespace, kinds: []string{head.Kind}}
-	if m.Name == "" {
-		m.Name = head.Metadata.GenerateName
+	m := manifest{
+		raw: raw, Kind: head.Kind, Name: cmp.Or(head.Metadata.Name, head.Metadata.GenerateName), Namespace: head.Metadata.Namespace, kinds: []string{head.Kind},
 	}
 	if head.Items != nil {
 		m.kinds = nil
@@ -201,4 +198,41 @@ func strictly(raw []byte, whole bool) (pod *corev1.Pod, unknown []string, err er
 		pod.ObjectMeta, pod.Spec = template.ObjectMeta, template.Spec
 	}
 	return pod, unknown, slip(raw, err)
+}
+
+// podKinds are those in which pods are looked for.
+func podKinds() string {
+	return strings.Join(slices.Sorted(maps.Keys(templatePaths)), ", ") + " and List"
+}
+
+// builtIn tells whether the API server has a kind of its own by that name, which Deploymnet is not.
+func builtIn(kind string) bool {
+	for known := range scheme.Scheme.AllKnownTypes() {
+		if known.Kind == kind {
+			return true
+		}
+	}
+	return false
+}
+
+// seenKinds are those of the objects in manifests, each once.
+func seenKinds(manifests []manifest) (kinds []string) {
+	for _, m := range manifests {
+		for _, kind := range m.kinds {
+			if called := cmp.Or(kind, "none (an object has no kind)"); !slices.Contains(kinds, called) {
+				kinds = append(kinds, called)
+			}
+		}
+	}
+	return kinds
+}
+
+// unknownKinds says of each kind that is neither the API server's nor known to hold pods that nothing is done to it.
+func unknownKinds(manifests []manifest) (warnings []string) {
+	for _, kind := range seenKinds(manifests) {
+		if templatePaths[kind] == nil && !builtIn(kind) {
+			warnings = append(warnings, fmt.Sprintf("kind %s is not known, so that object is left as it is; pods are looked for in %s", kind, podKinds()))
+		}
+	}
+	return warnings
 }

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -41,7 +42,7 @@ func mistyped(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%s has no flag %s%s%s; %s --help lists those it has", cmd.CommandPath(), dash, name, isMeant("--", name, "", flags), cmd.CommandPath())
 	case errors.As(err, &alone):
 		f := alone.GetFlag()
-		return fmt.Errorf("--%s wants %s: %s", f.Name, cmp.Or(wanted[f.Value.Type()], "a value"), f.Usage)
+		return fmt.Errorf("--%s wants %s: %s", f.Name, cmp.Or(wanted[f.Value.Type()], "a value"), cmp.Or(alsoOurs[f.Name], f.Usage))
 	case errors.As(err, &bad) && wanted[bad.GetFlag().Value.Type()] != "":
 		return fmt.Errorf("--%s %s: want %s", bad.GetFlag().Name, bad.GetValue(), wanted[bad.GetFlag().Value.Type()])
 	}
@@ -95,6 +96,14 @@ func open(name string) (*os.File, error) {
 	return f, nil
 }
 
+// input is a file that somebody named, or standard input, whose name is -.
+func input(stdin io.Reader, name string) (io.ReadCloser, error) {
+	if name == "-" {
+		return io.NopCloser(stdin), nil
+	}
+	return open(name)
+}
+
 // unopened says why a file can't be read or written, and what to do.
 func unopened(name string, err error) error {
 	switch folder := filepath.Dir(name); {
@@ -108,4 +117,9 @@ func unopened(name string, err error) error {
 		return fmt.Errorf("there is no file %s", name)
 	}
 	return err
+}
+
+func isFile(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }

@@ -3,7 +3,7 @@
 package main
 
 import (
-	"encoding/json"
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -43,15 +43,11 @@ and outcome it finds. Times are those in the lines.`,
 		Args: one("name a log of an engine, or - for standard input: coldtrace phases LOG"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			boundHeap(heapPhases)
-			in := cmd.InOrStdin()
-			if args[0] != "-" {
-				f, err := open(args[0])
-				if err != nil {
-					return err
-				}
-				defer f.Close()
-				in = f
+			in, err := input(cmd.InOrStdin(), args[0])
+			if err != nil {
+				return err
 			}
+			defer in.Close()
 			options := recipe.LogOptions{Engine: engine, Ended: ended}
 			if cmd.Flags().Changed("exit-code") {
 				options.Exit = &recipe.Exit{Code: exitCode}
@@ -146,12 +142,7 @@ func printPhasesJSON(w io.Writer, r recipe.Result) error {
 		}
 		doc.Phases = append(doc.Phases, d)
 	}
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	if err := enc.Encode(doc); err != nil {
-		return fmt.Errorf("print phases: %w", err)
-	}
-	return nil
+	return writeJSON(w, doc)
 }
 
 // lengthOf is how many seconds a phase took, if that is known.
@@ -168,14 +159,12 @@ func printPhases(w io.Writer, r recipe.Result, width int) error {
 	if r.Reason != "" {
 		outcome += " (" + string(r.Reason) + ")"
 	}
-	var b strings.Builder
+	var out, b strings.Builder
 	begin, sep := text.Printable(r.Engine+" "+r.Version), "  "
 	if text.Columns(begin+sep+outcome) > width {
 		sep = "\n  "
 	}
-	if _, err := fmt.Fprintf(w, "%s%s%s\n\n", begin, sep, outcome); err != nil { // whole, however wide: what follows may be cut
-		return fmt.Errorf("print phases: %w", err)
-	}
+	fmt.Fprintf(&out, "%s%s%s\n\n", begin, sep, outcome) // whole, however wide: what follows may be cut
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "PHASE\tSTART\tSECONDS\t")
 	depth := map[string]int{}
@@ -202,14 +191,13 @@ func printPhases(w io.Writer, r recipe.Result, width int) error {
 	for _, a := range r.Earlier {
 		fmt.Fprintf(t, "%s\t%.2f\t%s\t%s\n", a.Start.Format(time.TimeOnly), a.End.Sub(a.Start).Seconds(), a.Outcome, a.Reason)
 	}
-	if err := t.Flush(); err != nil {
-		return fmt.Errorf("print phases: %w", err)
-	}
+	_ = t.Flush() // into memory
 	addSilences(&prose{w: &b, columns: width}, r)
 	for line := range strings.Lines(b.String()) { // what is cut of a table is a reason, which stands above it
-		if _, err := fmt.Fprintln(w, strings.TrimRight(text.Clip(text.Printable(strings.TrimSuffix(line, "\n")), width), " ")); err != nil {
-			return fmt.Errorf("print phases: %w", err)
-		}
+		fmt.Fprintln(&out, strings.TrimRight(text.Clip(text.Printable(strings.TrimSuffix(line, "\n")), width), " "))
+	}
+	if _, err := io.WriteString(w, out.String()); err != nil {
+		return fmt.Errorf("print phases: %w", err)
 	}
 	return nil
 }
@@ -229,16 +217,9 @@ func addSilences(w *prose, r recipe.Result) {
 	for _, s := range r.Silences {
 		w.gap()
 		w.hang("", fmt.Sprintf("%.0f s from %s on, in %s, after %s, before %s", s.Length().Seconds(), s.Start.Format(time.TimeOnly),
-			orNothing(s.Phase), orNothing(s.After), orNothing(s.Before)))
+			cmp.Or(s.Phase, "nothing"), cmp.Or(s.After, "nothing"), cmp.Or(s.Before, "nothing")))
 		for _, line := range s.Lines {
 			w.hang("  ", text.Printable(line))
 		}
 	}
-}
-
-func orNothing(phase string) string {
-	if phase == "" {
-		return "nothing"
-	}
-	return phase
 }

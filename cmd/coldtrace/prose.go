@@ -33,6 +33,12 @@ func (p *prose) hang(indent, paragraph string) {
 	}
 }
 
+// remark writes a paragraph that stands apart.
+func (p *prose) remark(paragraph string) {
+	p.hang("", paragraph)
+	p.gap()
+}
+
 // row writes a paragraph beside a name, or below it where there is no room for both.
 func (p *prose) row(name, paragraph string) {
 	margin := "  " + text.Fit(name, besideColumns)

@@ -41,7 +41,7 @@ counts as 0 s.`,
   coldtrace report traces.jsonl --html report.html
   coldtrace report deploy/llama -n models --csv >starts.csv`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			boundGarbage(gcReport)
+			boundGarbage()
 			return runReport(cmd, args, flags)
 		},
 		ValidArgsFunction: flags.source.completePods,

@@ -79,7 +79,7 @@ coldtrace's that is no get, list or watch.`,
 			if !check {
 				return printRights(cmd.OutOrStdout(), *from.config.Namespace, user)
 			}
-			client, namespace, err := from.client()
+			client, namespace, err := connect(from.config)
 			if err != nil {
 				return err
 			}

@@ -3,7 +3,7 @@
 package main
 
 import (
-	"encoding/json"
+	"cmp"
 	"fmt"
 	"io"
 	"math"
@@ -44,11 +44,8 @@ and in the collector, which does. Every attempt of a call is a trace.`,
 			if !cmd.Flags().Changed("keep-polls") {
 				rates.CollectorPolls = rates.Collector
 			}
-			if err := load.Validate(); err != nil {
-				return fmt.Errorf("volume: %w", err)
-			}
-			if err := rates.Validate(); err != nil {
-				return fmt.Errorf("volume: %w", err)
+			if err := cmp.Or(load.Validate(), rates.Validate()); err != nil {
+				return fmt.Errorf("sampling: %w", err)
 			}
 			classes := sampling.Of(load, rates)
 			if asJSON {
@@ -83,7 +80,7 @@ func writeSampling(w io.Writer, classes []sampling.Class) error {
 		fmt.Fprintf(t, "%s\t%.2f\t%.2f\t%.2f\t%s\t%.2f %%\t\n", c.Name, c.Requests, c.Traced, c.Kept, thousands(c.PerDay()), c.Dropped())
 	}
 	if err := t.Flush(); err != nil {
-		return fmt.Errorf("write volume: %w", err)
+		return fmt.Errorf("write the table: %w", err)
 	}
 	return nil
 }
@@ -101,12 +98,7 @@ func writeSamplingJSON(w io.Writer, classes []sampling.Class) error {
 	for i, c := range classes {
 		lines[i] = line{c.Name, round(c.Requests), round(c.Traced), round(c.Kept), c.PerDay(), round(c.Dropped())}
 	}
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	if err := e.Encode(lines); err != nil {
-		return fmt.Errorf("write volume: %w", err)
-	}
-	return nil
+	return writeJSON(w, lines)
 }
 
 // round to a millionth: what is behind it is noise of the arithmetic.

@@ -70,7 +70,7 @@ func TestSamplingTakesForPollsWhatIsSaidOfAllUnlessItIsSaidOfPolls(t *testing.T)
 
 func TestSamplingNamesABadFlag(t *testing.T) {
 	for flags, want := range map[string]string{
-		"":                                "no load",
+		"":                                "sampling: there is no load",
 		"--tasks many":                    `"--tasks"`,
 		"--tasks 1 --poll-interval 0s":    "poll-interval: 0s",
 		"--tasks 1 --poll-interval 3":     `"--poll-interval"`,

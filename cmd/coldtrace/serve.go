@@ -131,7 +131,7 @@ func serve(ctx context.Context, o serveOptions, flags *pflag.FlagSet) error {
 	if err := o.validate(); err != nil {
 		return err
 	}
-	boundGarbage(gcServe)
+	boundGarbage()
 	log := newLogger(o.verbose)
 	log.Info("Starting.", effective(flags)...)
 	r, err := newInstance(ctx, o, log)

@@ -6,8 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
+	"net/url"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -15,11 +14,10 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/coldtrace/coldtrace/cluster"
 	"github.com/coldtrace/coldtrace/otlp"
@@ -30,13 +28,11 @@ import (
 
 // source is where starts come from: files, or pods of a cluster, with kubectl's own flags.
 type source struct {
-	config   *genericclioptions.ConfigFlags
-	selector string
-	all      bool
-	since    time.Duration
-	send     string
-	without  []string // attributes of files' spans that nobody asks for
-	reader   cluster.Reader
+	config  *genericclioptions.ConfigFlags
+	choice  cluster.Choice
+	send    string
+	without []string // attributes of files' spans that nobody asks for
+	reader  cluster.Reader
 }
 
 // connectionFlags are those of a cluster and a namespace.
@@ -52,25 +48,81 @@ func (s *source) connectionFlags(cmd *cobra.Command) {
 func (s *source) flags(cmd *cobra.Command) {
 	s.connectionFlags(cmd)
 	f := cmd.Flags()
-	f.StringVarP(&s.selector, "selector", "l", "", "pods with these labels")
-	f.BoolVarP(&s.all, "all-namespaces", "A", false, "pods of all namespaces")
-	f.DurationVar(&s.since, "since", 0, "only pods that were created since then, such as 2h; of files, only starts that began since then")
+	f.StringVarP(&s.choice.Selector, "selector", "l", "", "pods with these labels")
+	f.BoolVarP(&s.choice.All, "all-namespaces", "A", false, "pods of all namespaces")
+	f.DurationVar(&s.choice.Since, "since", 0, "only pods that were created since then, such as 2h; of files, only starts that began since then")
 	f.BoolVarP(&s.reader.Previous, "previous", "p", false, "also read the log of the container's attempt before the last one")
 	f.StringVarP(&s.reader.Container, "container", "c", "", "the container whose log is read (default: the one that serves)")
 	f.Int64Var(&s.reader.MaxLogBytes, "max-log-bytes", cluster.DefaultMaxLogBytes, "read no more of a log, from its begin")
 	f.StringVar(&s.send, "send", "", "also send the finished spans of a cluster's starts to this OTLP endpoint, a URL")
 }
 
+// ofPods are flags that only pods of a cluster have a use for, beside those of a connection.
+var ofPods = []string{"selector", "all-namespaces", "previous", "container", "max-log-bytes", "send", "timeout"}
+
+// clusterFlag is a flag that was given and that only a cluster has a use for; empty if there is none.
+func (s *source) clusterFlag(cmd *cobra.Command) (name string) {
+	connection := kubectls()
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if name == "" && (connection.Lookup(f.Name) != nil || slices.Contains(ofPods, f.Name)) {
+			name = f.Name
+		}
+	})
+	return name
+}
+
+// fits refuses what would be ignored: a flag for pods, where all sources are files.
+func (s *source) fits(cmd *cobra.Command, args []string) error {
+	for _, name := range []string{"since", "timeout", "max-log-bytes"} {
+		if f := cmd.Flags().Lookup(name); f != nil && (strings.HasPrefix(f.Value.String(), "-") || f.Value.String() == "0") {
+			return fmt.Errorf("--%s %s: want %s", name, f.Value, wanted[f.Value.Type()])
+		}
+	}
+	if to, err := url.Parse(s.send); s.send != "" && (err != nil || to.Host == "" || !strings.HasPrefix(to.Scheme, "http")) {
+		return fmt.Errorf("--send %s: want a URL, such as http://localhost:4317", s.send)
+	}
+	files, names := s.split(cmd, args)
+	if flag := s.clusterFlag(cmd); flag != "" && len(files) > 0 && len(names) == 0 {
+		called := "a file"
+		if files[0] == "-" {
+			called = "standard input"
+		}
+		return fmt.Errorf("--%s is for pods of a cluster, and %s is %s", flag, files[0], called)
+	}
+	return nil
+}
+
+// recent leaves out the starts in files that began before --since, as the pods of a cluster that were created before.
+func (s *source) recent(spans []*trace.Span, now time.Time) ([]*trace.Span, error) {
+	if s.choice.Since <= 0 || len(spans) == 0 {
+		return spans, nil
+	}
+	began := map[string]time.Time{}
+	for _, span := range spans {
+		if first, ok := began[span.TraceID]; !ok || span.Start.Before(first) {
+			began[span.TraceID] = span.Start
+		}
+	}
+	spans = slices.DeleteFunc(spans, func(span *trace.Span) bool { return now.Sub(began[span.TraceID]) > s.choice.Since })
+	if len(spans) == 0 {
+		return nil, fmt.Errorf("none of the %d traces in the input began within the last %s (--since)", len(began), s.choice.Since)
+	}
+	return spans, nil
+}
+
+// kindLike is how KIND/NAME looks.
+var kindLike = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9.-]*/[^/]+$`)
+
 // split tells files from what is in a cluster. What is there as a file, or looks like one, is a file.
 func (s *source) split(cmd *cobra.Command, args []string) (files, names []string) {
-	for i, arg := range args {
+	for _, arg := range args {
 		kind, _, slash := strings.Cut(arg, "/")
 		switch {
 		case arg == "-", isFile(arg) && (!slash || !cluster.IsKind(kind)):
 			files = append(files, arg)
 		case slash && !cluster.IsKind(kind) && (isFile(kind) || filepath.Ext(arg) != "" || !kindLike.MatchString(arg)):
 			files = append(files, arg)
-		case s.clusterFlag(cmd) == "" && (i == 0 || len(names) == 0) && slices.Contains([]string{".json", ".jsonl", ".yaml", ".yml", ".ndjson"}, filepath.Ext(arg)):
+		case s.clusterFlag(cmd) == "" && len(names) == 0 && slices.Contains([]string{".json", ".jsonl", ".yaml", ".yml", ".ndjson"}, filepath.Ext(arg)):
 			files = append(files, arg)
 		default:
 			names = append(names, arg)
@@ -79,84 +131,28 @@ func (s *source) split(cmd *cobra.Command, args []string) (files, names []string
 	return files, names
 }
 
-// client is a client of the cluster, and the namespace that is meant.
-func (s *source) client() (kubernetes.Interface, string, error) { return connect(s.config) }
-
-// connect is a client of the cluster that flags name, and the namespace that is meant.
-func connect(flags *genericclioptions.ConfigFlags) (kubernetes.Interface, string, error) {
-	cfg, err := flags.ToRESTConfig()
-	if clientcmd.IsEmptyConfig(err) || err == nil && isDefault(flags, cfg) {
-		if named := os.Getenv(clientcmd.RecommendedConfigPathEnvVar); named != "" {
-			return nil, "", fmt.Errorf("%w (KUBECONFIG is %s, where no cluster is named)", errNoKubeconfig, named)
-		}
-		return nil, "", errNoKubeconfig
+// withoutKind is what --pod takes for a start of an owner's pods, whose names begin with its name.
+func withoutKind(pod string) string {
+	if kind, name, ok := strings.Cut(pod, "/"); ok && cluster.IsKind(kind) {
+		return name
 	}
-	if err != nil {
-		return nil, "", unloaded(err)
-	}
-	client, err := kubernetes.NewForConfig(cfg)
-	if err != nil {
-		return nil, "", fmt.Errorf("make a client: %w", err)
-	}
-	namespace, _, err := flags.ToRawKubeConfigLoader().Namespace()
-	if err != nil {
-		return nil, "", fmt.Errorf("find the namespace: %w", err)
-	}
-	return client, namespace, nil
-}
-
-var errNoKubeconfig = errors.New("there is no kubeconfig: set KUBECONFIG or give --kubeconfig")
-
-// noConfig is what client-go says of a file that is something else, in Go's words.
-var noConfig = regexp.MustCompile(`couldn't get version/kind; json parse error: .*`)
-
-// unloaded says why a kubeconfig can't be used.
-func unloaded(err error) error {
-	var file *fs.PathError
-	if errors.As(err, &file) {
-		err = unopened(file.Path, file.Err)
-	}
-	return fmt.Errorf("load kubeconfig: %s; --kubeconfig names another, kubectl config get-contexts lists what is in it", noConfig.ReplaceAllString(err.Error(), "it is no kubeconfig"))
-}
-
-// isDefault tells whether nobody has said where the cluster is: then client-go tries this machine.
-func isDefault(flags *genericclioptions.ConfigFlags, cfg *rest.Config) bool {
-	raw, err := flags.ToRawKubeConfigLoader().RawConfig()
-	return err == nil && len(raw.Clusters) == 0 && *flags.APIServer == "" && os.Getenv("KUBERNETES_MASTER") == "" && cfg.Host == clientcmd.ClusterDefaults.Server
-}
-
-// takenForPods says why something was looked for in a cluster.
-func takenForPods(names []string, err error) error {
-	if len(names) == 0 {
-		return err
-	}
-	unknown := errors.Is(err, errNoKubeconfig)
-	for _, name := range names {
-		kind, _, ok := strings.Cut(name, "/")
-		if ok && !cluster.IsKind(kind) && (unknown || strings.Contains(err.Error(), fmt.Sprintf("have a resource type %q", kind))) {
-			return fmt.Errorf("there is no file %s, and %w", name, noKind(name))
-		}
-	}
-	if strings.Contains(names[0], "/") || !unknown {
-		return err
-	}
-	return fmt.Errorf("there is no file %s, so it was taken for a pod; and %w", names[0], err)
+	return pod
 }
 
 // pods are those that are meant.
 func (s *source) pods(ctx context.Context, names []string) ([]corev1.Pod, error) {
-	client, namespace, err := s.client()
+	client, namespace, err := connect(s.config)
 	if err != nil {
 		return nil, takenForPods(names, err)
 	}
 	s.reader.Client, s.reader.Now = client, time.Now
-	pods, err := cluster.Pods(ctx, s.config, client, cluster.Choice{
-		Names: names, Selector: s.selector, Namespace: namespace, All: s.all, Since: s.since,
-	}, time.Now())
+	choice := s.choice
+	choice.Names, choice.Namespace = names, namespace
+	pods, err := cluster.Pods(ctx, s.config, client, choice, time.Now())
 	if err != nil {
 		return nil, nextStep(takenForPods(names, err), namespace)
 	}
-	if len(pods) == 0 && s.all {
+	if len(pods) == 0 && choice.All {
 		return nil, errors.New("there are no such pods in any namespace")
 	}
 	if len(pods) == 0 {
@@ -177,11 +173,7 @@ func (s *source) look(ctx context.Context, names []string) ([]*trace.Trace, []st
 
 func (s *source) read(ctx context.Context, pods []corev1.Pod) ([]*trace.Trace, []string) {
 	starts := s.reader.Starts(ctx, pods)
-	var spans []*trace.Span
-	for i := range starts {
-		spans = append(spans, drawn(&starts[i])...)
-	}
-	return trace.Collapse(trace.Build(spans)), cluster.Lacking(starts)
+	return trace.Collapse(trace.Build(drawn(starts))), cluster.Lacking(starts)
 }
 
 // siblings are the starts of a few other pods of a pod's owner, where a single pod is asked for.
@@ -218,29 +210,33 @@ func (s *source) starts(cmd *cobra.Command, names []string) ([]cluster.Start, er
 
 // sendStarts exports what has ended, as the watcher and the wrapper would have, each under its own name.
 func sendStarts(ctx context.Context, to string, starts []cluster.Start) error {
-	for service, of := range map[string]func(*cluster.Start) []pod.Span{
-		startup.ServiceWatcher: func(s *cluster.Start) []pod.Span { return s.Outside },
-		startup.ServiceWrapper: func(s *cluster.Start) []pod.Span { return s.Inside },
-	} {
-		exporter, err := otlp.NewExporter(ctx, otlp.ExporterConfig{Endpoint: to, Version: version, Service: service})
+	watcher, err := otlp.NewExporter(ctx, otlp.ExporterConfig{Endpoint: to, Version: version, Service: startup.ServiceWatcher})
+	if err != nil {
+		return fmt.Errorf("send: %w", err)
+	}
+	wrapper := watcher.As(startup.ServiceWrapper)
+	for _, s := range starts {
+		err := watcher.ExportSpans(ctx, s.Subject, pod.Finished(s.Outside))
+		if err == nil {
+			err = wrapper.ExportSpans(ctx, s.Subject, pod.Finished(s.Inside))
+		}
 		if err != nil {
-			return fmt.Errorf("send: %w", err)
+			return errors.Join(fmt.Errorf("send the start of %s: %w", s.Subject.PodName, err), watcher.Shutdown(ctx))
 		}
-		for i := range starts {
-			if err := exporter.ExportSpans(ctx, starts[i].Subject, pod.Finished(of(&starts[i]))); err != nil {
-				return errors.Join(fmt.Errorf("send the start of %s: %w", starts[i].Subject.PodName, err), exporter.Shutdown(ctx))
-			}
-		}
-		if err := exporter.Shutdown(ctx); err != nil {
-			return fmt.Errorf("send: %w", err)
-		}
+	}
+	if err := watcher.Shutdown(ctx); err != nil {
+		return fmt.Errorf("send: %w", err)
 	}
 	return nil
 }
 
-// drawn are the spans of a start, as exporters would have sent them, and those that go on.
-func drawn(s *cluster.Start) []*trace.Span {
-	return append(spansOf(s.Subject, startup.ServiceWatcher, s.Outside), spansOf(s.Subject, startup.ServiceWrapper, s.Inside)...)
+// drawn are the spans of starts, as exporters would have sent them, and those that go on.
+func drawn(starts []cluster.Start) (spans []*trace.Span) {
+	for _, s := range starts {
+		spans = append(spans, spansOf(s.Subject, startup.ServiceWatcher, s.Outside)...)
+		spans = append(spans, spansOf(s.Subject, startup.ServiceWrapper, s.Inside)...)
+	}
+	return spans
 }
 
 func spansOf(subject startup.Subject, service string, of []pod.Span) []*trace.Span {

@@ -16,8 +16,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/coldtrace/coldtrace/capture"
+	"github.com/coldtrace/coldtrace/cluster"
 	"github.com/coldtrace/coldtrace/engine/recipe"
-	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/trace"
 	"github.com/coldtrace/coldtrace/trace/advice"
 )
@@ -168,15 +168,12 @@ func notThere(pods []string, traces int, flags *pflag.FlagSet) error {
 const mostAdvice = 3
 
 func draw(out io.Writer, traces []*trace.Trace, others int, flags traceFlags) error {
-	var (
-		drawing bytes.Buffer
-		options = flags.terminal(out)
-	)
+	options := flags.terminal(out)
 	if flags.list {
-		drawing.WriteString(trace.Table(traces, nil, options))
-		_, err := drawing.WriteTo(out)
+		_, err := io.WriteString(out, trace.Table(traces, nil, options))
 		return err
 	}
+	var drawing bytes.Buffer
 	if len(traces) > 1 {
 		options.Rows = tableRows
 		drawing.WriteString(trace.Table(traces, traces[0], options) + "\n")
@@ -184,7 +181,7 @@ func draw(out io.Writer, traces []*trace.Trace, others int, flags traceFlags) er
 	drawing.WriteString(trace.Waterfall(traces[0], options))
 	drawing.WriteString(advice.Text(advice.For(traces[0], advice.Of(traces)), mostAdvice, options))
 	if others > 0 && flags.selection == (trace.Selection{}) {
-		(&prose{w: &drawing, columns: (&trace.Canvas{Options: options}).Columns()}).hang("",
+		(&prose{w: &drawing, columns: options.Columns()}).hang("",
 			fmt.Sprintf("left out, because they are not starts: %d (--trace-id draws one)", others))
 	}
 	_, err := drawing.WriteTo(out)
@@ -206,9 +203,7 @@ func readSpans(cmd *cobra.Command, args []string, from *source) ([]*trace.Span, 
 		if err != nil {
 			errs = append(errs, err)
 		}
-		for i := range starts {
-			all = append(all, drawn(&starts[i])...)
-		}
+		all = drawn(starts)
 	}
 	var stored []*trace.Span
 	for _, name := range files {
@@ -248,26 +243,22 @@ func eachOnce(problems []trace.Problem) (out []trace.Problem) {
 	return out
 }
 
-func readFile(cmd *cobra.Command, name string, without []string) ([]*trace.Span, []trace.Problem, error) {
-	if name == "-" {
-		return read("stdin", cmd.InOrStdin(), without)
-	}
-	file, err := open(name)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer file.Close()
-	return read(name, file, without)
-}
-
 // Lines of a capture's first document, and of what kubectl takes.
 var (
 	ofCapture  = regexp.MustCompile(`(?m)^kind: ` + capture.Kind + `\s*$`)
 	ofManifest = regexp.MustCompile(`(?m)^kind: [A-Z]\w+\s*$`)
 )
 
-func read(name string, r io.Reader, without []string) ([]*trace.Span, []trace.Problem, error) {
-	in, err := recipe.Plain(r)
+func readFile(cmd *cobra.Command, name string, without []string) ([]*trace.Span, []trace.Problem, error) {
+	file, err := input(cmd.InOrStdin(), name)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer file.Close()
+	if name == "-" {
+		name = "stdin"
+	}
+	in, err := recipe.Plain(file)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read %s: %w", name, err)
 	}
@@ -291,10 +282,9 @@ func readCapture(name string, r io.Reader) ([]*trace.Span, []trace.Problem, erro
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", name, slip(nil, err))
 	}
-	var all []*trace.Span
-	for i := range starts {
-		all = append(all, spansOf(starts[i].Subject, startup.ServiceWatcher, starts[i].Spans)...)
-		all = append(all, spansOf(starts[i].Subject, startup.ServiceWrapper, starts[i].Inside)...)
+	var all []cluster.Start
+	for _, s := range starts {
+		all = append(all, cluster.Start{Subject: s.Subject, Outside: s.Spans, Inside: s.Inside})
 	}
-	return all, nil, nil
+	return drawn(all), nil, nil
 }

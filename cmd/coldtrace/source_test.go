@@ -127,6 +127,7 @@ func TestWhatIsMeantIsSaid(t *testing.T) {
 		"a deployment and no command":      {[]string{"deploy/x"}, []string{"is coldtrace trace deploy/x meant?"}},
 		"a flag with a slip":               {[]string{"trace", "--folow", "x"}, []string{"coldtrace trace has no flag --folow; is --follow meant?; coldtrace trace --help lists"}},
 		"a letter that is no flag":         {[]string{"trace", "-z"}, []string{"coldtrace trace has no flag -z; coldtrace trace --help lists"}},
+		"kubectl's flag without its value": {[]string{"trace", "-n"}, []string{"--namespace wants a value: the namespace, such as models"}},
 		"a flag without its value":         {[]string{"report", "-", "--by"}, []string{"--by wants a value: group by this: endpoint, model"}},
 		"a number that is none":            {[]string{"phases", "--exit-code", "x", "-"}, []string{"--exit-code x: want a whole number, such as 3"}},
 		"a rate that is none":              {[]string{"sampling", "--requests", "many"}, []string{"--requests many: want a number, such as 2.5"}},
