@@ -15,6 +15,8 @@ import (
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 
 	"github.com/coldtrace/coldtrace/startup"
 )
@@ -38,6 +40,7 @@ type ExporterConfig struct {
 // Exporter sends spans and measurements to an OTLP endpoint, one attempt per call. It is safe for concurrent use.
 type Exporter struct {
 	cfg          ExporterConfig
+	client       otlptrace.Client
 	spans        *otlptrace.Exporter
 	metrics      sdkmetric.Exporter
 	spansBound   time.Duration // of one attempt
@@ -77,13 +80,22 @@ func NewExporter(ctx context.Context, cfg ExporterConfig) (*Exporter, error) {
 		}
 		e.connections = append(e.connections, second)
 	}
-	if e.spans, err = otlptrace.New(ctx, newSpanClient(traces, first, e.spansBound)); err != nil {
+	e.client = newSpanClient(traces, first)
+	if e.spans, err = otlptrace.New(ctx, e.client); err != nil {
 		return nil, fmt.Errorf("set up the span exporter: %w", errors.Join(err, e.disconnect()))
 	}
-	if e.metrics, err = newMetricExporter(ctx, metrics, second, e.metricsBound); err != nil {
+	if e.metrics, err = newMetricExporter(ctx, metrics, second); err != nil {
 		return nil, fmt.Errorf("set up the metric exporter: %w", errors.Join(err, e.disconnect()))
 	}
 	return e, nil
+}
+
+// As is the exporter under another service.name. Both send on the same connections, which the first one closes.
+func (e *Exporter) As(service string) *Exporter {
+	as := *e
+	as.cfg.Service = service
+	as.meters = metricResource(as.cfg)
+	return &as
 }
 
 func (e *Exporter) disconnect() (err error) {
@@ -107,6 +119,23 @@ func (e *Exporter) ExportSpans(ctx context.Context, subject startup.Subject, spa
 		return fmt.Errorf("export %d spans: %w", len(spans), throttled(err, *after))
 	}
 	return nil
+}
+
+// ExportRecorded makes one attempt to send spans that an SDK recorded, as they are. Nil means that the receiver accepted them.
+func (e *Exporter) ExportRecorded(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
+	ctx, cancel := context.WithTimeout(ctx, e.spansBound)
+	defer cancel()
+	if err := accepted(e.spans.ExportSpans(ctx, spans)); err != nil {
+		return fmt.Errorf("export %d recorded spans: %w", len(spans), err)
+	}
+	return nil
+}
+
+// Forward makes one attempt to pass spans on that another program made.
+func (e *Exporter) Forward(ctx context.Context, spans []*tracepb.ResourceSpans) error {
+	ctx, cancel := context.WithTimeout(ctx, e.spansBound)
+	defer cancel()
+	return e.client.UploadTraces(ctx, spans)
 }
 
 // Shutdown closes the connections. It does not flush anything: there is nothing but what callers hold.

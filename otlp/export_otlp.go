@@ -4,7 +4,6 @@ package otlp
 
 import (
 	"context"
-	"time"
 
 	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc"
 	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp"
@@ -15,59 +14,49 @@ import (
 )
 
 // The exporters' own retries are off: Queue retries, with bounds of its own, and a caller of ExportSpans asked for one
-// attempt. Their TLS settings are off too, the connection has them; with some, they refuse an endpoint in plain text.
-// Headers and compression they read from the environment themselves; headers are taken from them where the endpoint is not one
-// that the environment knows: they may hold a key.
+// attempt, whose context bounds it. Their TLS settings are off too, the connection has them; with some, they refuse an endpoint in
+// plain text. Headers and compression they read from the environment themselves.
 
-func newSpanClient(t target, c *connection, timeout time.Duration) otlptrace.Client {
+func newSpanClient(t target, c *connection) otlptrace.Client {
 	if t.protocol == ProtocolHTTP {
-		opts := []otlptracehttp.Option{
+		return otlptracehttp.NewClient(headed(t, otlptracehttp.WithHeaders(nil),
 			otlptracehttp.WithEndpointURL(t.url.String()),
 			otlptracehttp.WithRetry(otlptracehttp.RetryConfig{}),
 			otlptracehttp.WithEncoding(otlptracehttp.EncodingProtobuf),
 			otlptracehttp.WithTLSClientConfig(nil),
 			otlptracehttp.WithHTTPClient(c.http),
-			otlptracehttp.WithTimeout(timeout),
 			otlptracehttp.WithMaxResponseSize(maxAnswer),
-		}
-		if t.ours {
-			opts = append(opts, otlptracehttp.WithHeaders(nil))
-		}
-		return otlptracehttp.NewClient(opts...)
+		)...)
 	}
-	opts := []otlptracegrpc.Option{
+	return otlptracegrpc.NewClient(headed(t, otlptracegrpc.WithHeaders(nil),
 		otlptracegrpc.WithGRPCConn(c.grpc),
 		otlptracegrpc.WithRetry(otlptracegrpc.RetryConfig{}),
-		otlptracegrpc.WithTimeout(timeout),
-	}
-	if t.ours {
-		opts = append(opts, otlptracegrpc.WithHeaders(nil))
-	}
-	return otlptracegrpc.NewClient(opts...)
+		otlptracegrpc.WithTimeout(0),
+	)...)
 }
 
-func newMetricExporter(ctx context.Context, t target, c *connection, timeout time.Duration) (sdkmetric.Exporter, error) {
+func newMetricExporter(ctx context.Context, t target, c *connection) (sdkmetric.Exporter, error) {
 	if t.protocol == ProtocolHTTP {
-		opts := []otlpmetrichttp.Option{
+		return otlpmetrichttp.New(ctx, headed(t, otlpmetrichttp.WithHeaders(nil),
 			otlpmetrichttp.WithEndpointURL(t.url.String()),
 			otlpmetrichttp.WithRetry(otlpmetrichttp.RetryConfig{}),
 			otlpmetrichttp.WithTLSClientConfig(nil),
 			otlpmetrichttp.WithHTTPClient(c.http),
-			otlpmetrichttp.WithTimeout(timeout),
 			otlpmetrichttp.WithMaxResponseSize(maxAnswer),
-		}
-		if t.ours {
-			opts = append(opts, otlpmetrichttp.WithHeaders(nil))
-		}
-		return otlpmetrichttp.New(ctx, opts...)
+		)...)
 	}
-	opts := []otlpmetricgrpc.Option{
+	return otlpmetricgrpc.New(ctx, headed(t, otlpmetricgrpc.WithHeaders(nil),
 		otlpmetricgrpc.WithGRPCConn(c.grpc),
 		otlpmetricgrpc.WithRetry(otlpmetricgrpc.RetryConfig{}),
-		otlpmetricgrpc.WithTimeout(timeout),
-	}
+		otlpmetricgrpc.WithTimeout(0),
+	)...)
+}
+
+// headed adds to options that there are no headers, where the endpoint is not one that the environment knows: those there may hold
+// a key.
+func headed[O any](t target, none O, opts ...O) []O {
 	if t.ours {
-		opts = append(opts, otlpmetricgrpc.WithHeaders(nil))
+		return append(opts, none)
 	}
-	return otlpmetricgrpc.New(ctx, opts...)
+	return opts
 }
