@@ -3,10 +3,13 @@
 package certificate
 
 import (
+	"cmp"
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -18,7 +21,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
 // Config is what Keeper and Source share.
@@ -44,15 +49,9 @@ func (c *Config) complete() error {
 		return errors.New("certificate: a DNS name is needed")
 	}
 	d := DefaultTimes()
-	for _, t := range []struct{ value, fallback *time.Duration }{
-		{&c.Times.CA, &d.CA}, {&c.Times.Leaf, &d.Leaf}, {&c.Times.Overlap, &d.Overlap},
-	} {
-		if *t.value == 0 {
-			*t.value = *t.fallback
-		}
-		if *t.value < 0 {
-			return errors.New("certificate: times can't be negative")
-		}
+	c.Times.CA, c.Times.Leaf, c.Times.Overlap = cmp.Or(c.Times.CA, d.CA), cmp.Or(c.Times.Leaf, d.Leaf), cmp.Or(c.Times.Overlap, d.Overlap)
+	if min(c.Times.CA, c.Times.Leaf, c.Times.Overlap) < 0 {
+		return errors.New("certificate: times can't be negative")
 	}
 	// A CA is replaced at two thirds of its life; both overlaps must end before it does.
 	if c.Times.CA < 9*c.Times.Overlap || c.Times.CA <= c.Times.Leaf {
@@ -123,14 +122,11 @@ func (k *Keeper) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, er
 // current is the state to go on from, and whether it differs from what the Secret holds.
 func (k *Keeper) current(secret *corev1.Secret, published Bundle, now time.Time) (State, bool, error) {
 	state, err := Decode(secret.Data)
+	untrusted := func(c *x509.Certificate) bool { return !state.Trusted.Contains(c) }
 	switch {
-	case err == nil && len(published) > 0 && !published.Contains(state.Active.Cert) && !state.alreadyTrusts(published, now):
+	case err == nil && !published.Contains(state.Active.Cert) && slices.ContainsFunc(published.valid(now), untrusted):
 		// Someone put another CA in place. What the API server trusts stays trusted until replicas have moved.
-		for _, c := range published {
-			if now.Before(c.NotAfter) {
-				state.trust(&Pair{Cert: c})
-			}
-		}
+		state.trust(published.valid(now)...)
 		state.Promoted = now
 		return state, true, nil
 	case err == nil:
@@ -142,15 +138,6 @@ func (k *Keeper) current(secret *corev1.Secret, published Bundle, now time.Time)
 	k.config.Log.Info("Making a CA", "reason", err.Error())
 	state, err = newState(k.config.Secret.Name, published, secret.Annotations[RotateAnnotation], now, k.config.Times)
 	return state, true, err
-}
-
-func (s State) alreadyTrusts(published Bundle, now time.Time) bool {
-	for _, c := range published {
-		if now.Before(c.NotAfter) && !s.Trusted.Contains(c) {
-			return false
-		}
-	}
-	return true
 }
 
 func (k *Keeper) secret(ctx context.Context) (*corev1.Secret, bool, error) {
@@ -172,14 +159,13 @@ func (k *Keeper) write(ctx context.Context, secret *corev1.Secret, found bool, s
 		return err
 	}
 	secret.Data = data
-	if !found {
-		if err := k.config.Client.Create(ctx, secret); err != nil {
-			return fmt.Errorf("create CA secret: %w", err)
-		}
-		return nil
+	if found {
+		err = k.config.Client.Update(ctx, secret)
+	} else {
+		err = k.config.Client.Create(ctx, secret)
 	}
-	if err := k.config.Client.Update(ctx, secret); err != nil {
-		return fmt.Errorf("update CA secret: %w", err)
+	if err != nil {
+		return fmt.Errorf("write CA secret: %w", err)
 	}
 	return nil
 }
@@ -221,13 +207,7 @@ func publishedBundle(c *admissionv1.MutatingWebhookConfiguration) Bundle {
 			out = b
 			continue
 		}
-		var both Bundle
-		for _, cert := range out {
-			if b.Contains(cert) {
-				both = append(both, cert)
-			}
-		}
-		out = both
+		out = slices.DeleteFunc(out, func(c *x509.Certificate) bool { return !b.Contains(c) })
 	}
 	return out
 }
@@ -249,7 +229,7 @@ func retryConflict(err error) (ctrl.Result, error) {
 }
 
 // watchBoth runs the reconciler whenever the Secret or the webhook configuration changes.
-func watchBoth(mgr ctrl.Manager, name string, c Config, leader bool, r reconciler) error {
+func watchBoth(mgr ctrl.Manager, name string, c Config, leader bool, r reconcile.Reconciler) error {
 	one := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []ctrl.Request {
 		if o.GetName() != c.Secret.Name && o.GetName() != c.Webhook {
 			return nil
@@ -257,7 +237,7 @@ func watchBoth(mgr ctrl.Manager, name string, c Config, leader bool, r reconcile
 		return []ctrl.Request{{NamespacedName: c.Secret}}
 	})
 	return ctrl.NewControllerManagedBy(mgr).Named(name).
-		WithOptions(controllerOptions(leader)).
+		WithOptions(controller.Options{NeedLeaderElection: &leader, MaxConcurrentReconciles: 1}).
 		Watches(&corev1.Secret{}, one).
 		Watches(&admissionv1.MutatingWebhookConfiguration{}, one).
 		Complete(r)

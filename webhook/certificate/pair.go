@@ -3,7 +3,6 @@
 package certificate
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -14,6 +13,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -42,15 +42,20 @@ func NewCA(commonName string, now time.Time, lifetime time.Duration) (*Pair, err
 		IsCA:                  true,
 		MaxPathLenZero:        true,
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	cert, err := sign(template, key, &Pair{Cert: template, Key: key})
 	if err != nil {
-		return nil, fmt.Errorf("sign CA: %w", err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		return nil, fmt.Errorf("parse own CA: %w", err)
+		return nil, fmt.Errorf("make CA: %w", err)
 	}
 	return &Pair{Cert: cert, Key: key}, nil
+}
+
+// sign makes a certificate for a key.
+func sign(template *x509.Certificate, key crypto.Signer, by *Pair) (*x509.Certificate, error) {
+	der, err := x509.CreateCertificate(rand.Reader, template, by.Cert, key.Public(), by.Key)
+	if err != nil {
+		return nil, err
+	}
+	return x509.ParseCertificate(der)
 }
 
 // Leaf signs a serving certificate for the names, valid for the given time but never longer than its CA.
@@ -72,15 +77,11 @@ func (p *Pair) Leaf(dnsNames []string, now time.Time, lifetime time.Duration) (*
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		BasicConstraintsValid: true,
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, p.Cert, key.Public(), p.Key)
+	leaf, err := sign(template, key, p)
 	if err != nil {
-		return nil, fmt.Errorf("sign leaf: %w", err)
+		return nil, fmt.Errorf("make leaf: %w", err)
 	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		return nil, fmt.Errorf("parse own leaf: %w", err)
-	}
-	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, nil
+	return &tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}, nil
 }
 
 func (p *Pair) encode() (certPEM, keyPEM []byte, err error) {
@@ -88,7 +89,7 @@ func (p *Pair) encode() (certPEM, keyPEM []byte, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("encode CA key: %w", err)
 	}
-	return encodeBundle([]*x509.Certificate{p.Cert}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+	return Bundle{p.Cert}.PEM(), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }
 
 func decodePair(certPEM, keyPEM []byte) (*Pair, error) {
@@ -122,16 +123,20 @@ func DecodeBundle(b []byte) Bundle {
 }
 
 // PEM is the bundle as a webhook configuration holds it.
-func (b Bundle) PEM() []byte { return encodeBundle(b) }
+func (b Bundle) PEM() []byte {
+	var out []byte
+	for _, c := range b {
+		out = append(out, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})...)
+	}
+	return out
+}
 
 // Contains says whether the bundle holds exactly this certificate.
-func (b Bundle) Contains(cert *x509.Certificate) bool {
-	for _, c := range b {
-		if bytes.Equal(c.Raw, cert.Raw) {
-			return true
-		}
-	}
-	return false
+func (b Bundle) Contains(cert *x509.Certificate) bool { return slices.ContainsFunc(b, cert.Equal) }
+
+// valid is what of the bundle has not expired.
+func (b Bundle) valid(now time.Time) Bundle {
+	return slices.DeleteFunc(slices.Clone(b), func(c *x509.Certificate) bool { return !now.Before(c.NotAfter) })
 }
 
 // verifies says whether a client that trusts the bundle accepts the leaf for the name at the time.
@@ -142,12 +147,4 @@ func (b Bundle) verifies(leaf *x509.Certificate, name string, now time.Time) boo
 	}
 	_, err := leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: name, CurrentTime: now})
 	return err == nil
-}
-
-func encodeBundle(certs []*x509.Certificate) []byte {
-	var out []byte
-	for _, c := range certs {
-		out = append(out, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})...)
-	}
-	return out
 }

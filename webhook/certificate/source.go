@@ -13,15 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
-
-type reconciler = reconcile.Reconciler
-
-func controllerOptions(leader bool) controller.Options {
-	return controller.Options{NeedLeaderElection: &leader, MaxConcurrentReconciles: 1}
-}
 
 // Source is every replica's half: it signs a leaf with the Secret's CA and serves it.
 type Source struct {

@@ -3,6 +3,7 @@
 package certificate
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"time"
@@ -64,9 +65,9 @@ func Decode(data map[string][]byte) (State, error) {
 			s.Next = next
 		}
 	}
-	s.trust(s.Active)
+	s.trust(s.Active.Cert)
 	if s.Next != nil {
-		s.trust(s.Next)
+		s.trust(s.Next.Cert)
 	}
 	return s, nil
 }
@@ -100,13 +101,8 @@ func newState(name string, published Bundle, rotated string, now time.Time, time
 	if err != nil {
 		return State{}, err
 	}
-	s := State{Active: ca, Promoted: now, Rotated: rotated}
-	for _, c := range published {
-		if now.Before(c.NotAfter) {
-			s.Trusted = append(s.Trusted, c)
-		}
-	}
-	s.trust(ca)
+	s := State{Active: ca, Promoted: now, Rotated: rotated, Trusted: published.valid(now)}
+	s.trust(ca.Cert)
 	return s, nil
 }
 
@@ -132,7 +128,7 @@ func (s State) advance(name string, published Bundle, rotate string, now time.Ti
 			return s, stepNone, 0, fmt.Errorf("make next CA: %w", err)
 		}
 		s.Next, s.Published, s.Rotated = next, time.Time{}, rotate
-		s.trust(next)
+		s.trust(next.Cert)
 		return s, stepPrepare, 0, nil
 	case s.Next != nil && !published.Contains(s.Next.Cert):
 		s.Published = time.Time{}
@@ -162,8 +158,10 @@ func (s State) replaceAt() time.Time {
 	return s.Active.Cert.NotAfter.Add(-life / 3)
 }
 
-func (s *State) trust(p *Pair) {
-	if !s.Trusted.Contains(p.Cert) {
-		s.Trusted = append(s.Trusted[:len(s.Trusted):len(s.Trusted)], p.Cert)
+func (s *State) trust(certs ...*x509.Certificate) {
+	for _, c := range certs {
+		if !s.Trusted.Contains(c) {
+			s.Trusted = append(s.Trusted[:len(s.Trusted):len(s.Trusted)], c)
+		}
 	}
 }
