@@ -10,13 +10,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"k8s.io/apimachinery/pkg/util/cache"
 
 	"github.com/coldtrace/coldtrace/endpoint"
 )
@@ -31,41 +31,39 @@ type Command struct{ Entrypoint, Cmd []string }
 // it will be.
 var ErrPlatforms = errors.New("the image's platforms have different entrypoints and the pod does not select one")
 
+// Bounds of what is remembered.
+const (
+	maxImages = 1000
+	tagStays  = 5 * time.Minute      // how long what a tag points at is remembered, failures included
+	forGood   = 365 * 24 * time.Hour // what a digest stands for never changes
+)
+
 // Registries answers from memory where it can.
 type Registries struct {
 	keychain Keychain      // nil: anonymous
 	budget   time.Duration // for one look-up, the keychain's included
-	ttl      time.Duration // how long what a tag points at is remembered, failures included; a digest never changes
-	size     int           // images remembered
-	now      func() time.Time
-
-	mu    sync.Mutex
-	known map[key]entry
+	known    *cache.LRUExpireCache
 }
 
 // key is an image as a pod may see it: another namespace may not be allowed to.
 type key struct{ namespace, image, arch string }
 
-type entry struct {
+type answer struct {
 	command Command
 	err     error
-	until   time.Time // zero: for good
 }
 
 // New makes a memory of images, each look-up in which takes no longer than the budget. Without a keychain it asks as anybody.
 func New(keychain Keychain, budget time.Duration) *Registries {
-	return &Registries{keychain: keychain, budget: budget, ttl: 5 * time.Minute, size: 1000, now: time.Now, known: map[key]entry{}}
+	return &Registries{keychain: keychain, budget: budget, known: cache.NewLRUExpireCache(maxImages)}
 }
 
 // Lookup tells what an image runs. Concurrent calls for one image may each ask; the answers are the same.
 func (r *Registries) Lookup(ctx context.Context, namespace string, pod *endpoint.Pod, image string) (Command, error) {
 	k := key{namespace, image, pod.Spec.NodeSelector["kubernetes.io/arch"]}
-	now := r.now()
-	r.mu.Lock()
-	e, ok := r.known[k]
-	r.mu.Unlock()
-	if ok && (e.until.IsZero() || now.Before(e.until)) {
-		return e.command, e.err
+	if known, ok := r.known.Get(k); ok {
+		a := known.(answer) //nolint:forcetypeassert // nothing else is put in
+		return a.command, a.err
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.budget)
 	defer cancel()
@@ -73,26 +71,13 @@ func (r *Registries) Lookup(ctx context.Context, namespace string, pod *endpoint
 	if err != nil {
 		return Command{}, fmt.Errorf("parse image: %w", err)
 	}
-	e.command, e.err = r.ask(ctx, ref, namespace, pod, k.arch)
-	e.until = now.Add(r.ttl)
-	if _, byDigest := ref.(name.Digest); byDigest && e.err == nil {
-		e.until = time.Time{}
+	c, err := r.ask(ctx, ref, namespace, pod, k.arch)
+	stays := tagStays
+	if _, byDigest := ref.(name.Digest); byDigest && err == nil {
+		stays = forGood
 	}
-	r.remember(k, e)
-	return e.command, e.err
-}
-
-// remember makes room by forgetting any other: what is needed again is asked again.
-func (r *Registries) remember(k key, e entry) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for other := range r.known {
-		if len(r.known) < r.size {
-			break
-		}
-		delete(r.known, other)
-	}
-	r.known[k] = e
+	r.known.Add(k, answer{c, err}, stays)
+	return c, err
 }
 
 func (r *Registries) ask(ctx context.Context, ref name.Reference, namespace string, pod *endpoint.Pod, arch string) (Command, error) {

@@ -22,6 +22,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"k8s.io/apimachinery/pkg/util/cache"
+	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/coldtrace/coldtrace/endpoint"
 )
@@ -154,9 +156,9 @@ func TestAnImageTellsItsCommand(t *testing.T) {
 func TestATagIsAskedAgainAfterItsTimeAndADigestNever(t *testing.T) {
 	h := newHub(t)
 	digest := h.push(t, "a:1", image(t, []string{"one"}, nil))
-	now := time.Unix(0, 0)
+	clock := clocktesting.NewFakePassiveClock(time.Unix(0, 0))
 	r := patient(nil)
-	r.ttl, r.now = time.Minute, func() time.Time { return now }
+	r.known = cache.NewLRUExpireCacheWithClock(maxImages, clock)
 	ask := func(image string) (string, int32) {
 		before := h.requests.Load()
 		c, err := r.Lookup(t.Context(), "ns", podOn(""), image)
@@ -171,7 +173,7 @@ func TestATagIsAskedAgainAfterItsTimeAndADigestNever(t *testing.T) {
 	if got, requests := ask(h.host + "/a:1"); got != "one" || requests != 0 {
 		t.Errorf("within its time the tag says %s with %d requests", got, requests)
 	}
-	now = now.Add(2 * time.Minute)
+	clock.SetTime(clock.Now().Add(2 * tagStays))
 	if got, requests := ask(h.host + "/a:1"); got != "two" || requests == 0 {
 		t.Errorf("after its time the tag says %s with %d requests", got, requests)
 	}
@@ -230,14 +232,14 @@ func TestMemoryIsBounded(t *testing.T) {
 	h := newHub(t)
 	h.push(t, "a:1", image(t, []string{"x"}, nil))
 	r := patient(nil)
-	r.size = 3
+	r.known = cache.NewLRUExpireCache(3)
 	for _, ns := range []string{"a", "b", "c", "d", "e", "f"} {
 		if _, err := r.Lookup(t.Context(), ns, podOn(""), h.host+"/a:1"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if len(r.known) != 3 {
-		t.Errorf("%d images are remembered", len(r.known))
+	if n := len(r.known.Keys()); n != 3 {
+		t.Errorf("%d images are remembered", n)
 	}
 }
 
