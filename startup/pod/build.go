@@ -70,7 +70,7 @@ func (f *Facts) Build(now time.Time, timeout time.Duration) Timeline {
 	for i := range f.containers {
 		b.runs[i] = b.runsOf(i)
 	}
-	b.settleEnd()
+	b.moveEnd()
 	b.pending()
 	b.sandbox()
 	for i := range f.containers {
@@ -165,11 +165,11 @@ func (f *Facts) scheduledAt() edge {
 	return status(f.scheduled)
 }
 
-// settleEnd moves the end to the last thing known to have happened before it. Times of status lost up to a second, so
+// moveEnd moves the end to the last thing known to have happened before it. Times of status lost up to a second, so
 // that what ended the start seems to lie before what happened just then. What made the pod ready is the wrapper's to
 // know, not ours: there the whole second is given back, or its spans, whose times lost nothing, would end outside of
 // the root. When we first saw the pod ready would be closer, but another leader would see it at another time.
-func (b *builder) settleEnd() {
+func (b *builder) moveEnd() {
 	switch b.end.outcome {
 	case Open, TimedOut:
 		return
@@ -232,7 +232,7 @@ func (b *builder) finish() Timeline {
 	return t
 }
 
-// startsExact tells whether the first start of each container is known from its event. The end of a start is settled by
+// startsExact tells whether the first start of each container is known from its event. The end of a start moves by
 // them.
 func (b *builder) startsExact() bool {
 	for _, runs := range b.runs {

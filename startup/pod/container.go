@@ -59,7 +59,7 @@ func (b *builder) backoff(c *container, ended, next *run) {
 	after := b.end.outcome != Open && !b.end.mayRestart() && end.at > b.end.at
 	if next.known && ended.ended && !after && (end.known() || !next.replaced) {
 		why := c.waits.of(next)
-		waits := b.settled(cmp.Or(why.worst(true), why.worst(false)))
+		waits := b.waiting(cmp.Or(why.worst(true), why.worst(false)))
 		b.add(draft{
 			name: startup.SpanRestartBackoff, of: c.name, attempt: next.number,
 			start: ended.finished, end: end,
@@ -130,9 +130,9 @@ func exitCode(r *run) []attribute.KeyValue {
 func (b *builder) imagePull(of string, r *run, waits waiting, why causes) {
 	im := &r.image
 	d := draft{name: startup.SpanImagePull, of: of, attempt: r.number, start: im.pulling, end: im.there}
-	d.unfinished = b.settled(waits.worst(true))
+	d.unfinished = b.waiting(waits.worst(true))
 	if d.unfinished == "" && len(im.failures) > 0 {
-		d.unfinished = b.settled(errImagePull)
+		d.unfinished = b.waiting(errImagePull)
 	}
 	switch {
 	case im.there.known() && im.cached && !d.start.known():
@@ -165,8 +165,8 @@ func (b *builder) imagePull(of string, r *run, waits waiting, why causes) {
 	b.pullQueued(of, r, d.start)
 }
 
-// settled is the reason once the start is over. The kubelet says one of two by turns, and which was seen is chance.
-func (b *builder) settled(reason startup.Reason) startup.Reason {
+// waiting is the reason to tell once the start is over. The kubelet says one of two by turns, and which was seen is chance.
+func (b *builder) waiting(reason startup.Reason) startup.Reason {
 	if reason == errImagePull && b.end.outcome != Open {
 		return imagePullBackOff
 	}

@@ -42,21 +42,9 @@ func (b *builder) add(d draft) {
 	}
 	stopped := !d.end.known() // it goes on, or ended with the start
 	switch {
-	case !stopped:
-	case over:
-		d.end, s.Witnessed = status(b.end.at), s.Witnessed || b.end.witnessed
-		s.Exact = b.end.outcome != Ready && (d.start.src < byStatus || d.name == startup.SpanPodPending) &&
-			(d.name != startup.SpanImagePull || d.unfinished != "") // the event that says why may be on its way
-		d.failure = d.unfinished
-		if d.failure == "" {
-			d.failure, s.Cut = b.end.reason, b.end.outcome == Deleted
-		} else if b.end.reason != "" && d.name != startup.SpanRestartBackoff { // which follows a failure and is none
-			b.blocked, b.blockedBy = d.failure, d.causes
-		}
-		if b.end.reason == "" {
-			d.failure = ""
-		}
-	default:
+	case stopped && over:
+		b.endWithStart(&d, &s)
+	case stopped:
 		s.Open, s.Exact, d.end = true, false, status(b.now)
 		b.phase = d.name
 	}
@@ -79,6 +67,21 @@ func (b *builder) add(d draft) {
 		s.Attributes = append(s.Attributes, attribute.Float64(startup.AttrClockSkewSeconds, skew.seconds()))
 	}
 	b.spans = append(b.spans, s)
+}
+
+// endWithStart ends what went on when the start ended.
+func (b *builder) endWithStart(d *draft, s *Span) {
+	d.end, s.Witnessed = status(b.end.at), s.Witnessed || b.end.witnessed
+	s.Exact = b.end.outcome != Ready && (d.start.src < byStatus || d.name == startup.SpanPodPending) &&
+		(d.name != startup.SpanImagePull || d.unfinished != "") // the event that says why may be on its way
+	switch d.failure = d.unfinished; {
+	case b.end.reason == "":
+		d.failure = ""
+	case d.unfinished == "":
+		d.failure, s.Cut = b.end.reason, b.end.outcome == Deleted
+	case d.name != startup.SpanRestartBackoff: // which follows a failure and is none
+		b.blocked, b.blockedBy = d.failure, d.causes
+	}
 }
 
 func (d *draft) attributes(stopped, open bool) []attribute.KeyValue {

@@ -5,7 +5,6 @@ package pod
 import (
 	"cmp"
 	"hash/fnv"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -149,55 +148,6 @@ func (f *Facts) evict() {
 	f.events = slices.Delete(f.events, least, least+1)
 }
 
-// aggregation is what client-go's recorder puts in front of a text when an object got many events that differ only in it.
-const aggregation = "(combined from similar events): "
-
-// text is what an event says, whether or not the recorder combined it with others.
-func text(e *corev1.Event) string { return strings.TrimPrefix(e.Message, aggregation) }
-
-// probe is one of a container's.
-type probe uint8
-
-// probes are the kubelet's words for them, and ours.
-var probes = [...]string{1: "startup", 2: "liveness", 3: "readiness"}
-
-// probeTexts are how the kubelet tells that a probe failed, and that it ends a container for that.
-var probeTexts = map[kind]*regexp.Regexp{
-	kindProbeFailed: regexp.MustCompile(`^(?i)(startup|liveness|readiness) probe (?:failed|errored)`),
-	kindProbeKill:   regexp.MustCompile(`failed (startup|liveness) probe`),
-}
-
-func (k kind) probe(said string) probe {
-	m := probeTexts[k].FindStringSubmatch(said)
-	if m == nil {
-		return 0
-	}
-	return probe(slices.Index(probes[:], strings.ToLower(m[1]))) //nolint:gosec // few
-}
-
-// pullFailure is the beginning of the kubelet's text; what the registry answered follows it.
-var pullFailure = regexp.MustCompile(`^Failed to pull image "[^"]*"`)
-
-// Needed is the part of an event's text that the timeline reads, and whether it reads the event at all. What a registry
-// or a program said is never in it.
-func Needed(e *corev1.Event) (said string, ok bool) {
-	switch kinds[e.Reason] {
-	case kindNone:
-		return "", false
-	case kindPulling, kindPulled, kindUnschedulable:
-		return text(e), true
-	case kindPullFailed:
-		said = pullFailure.FindString(text(e))
-		return strings.TrimSpace(said + ": " + Cause(text(e))), said != ""
-	case kindVolumeFailed:
-		return Cause(text(e)), true
-	case kindProbeKill, kindProbeFailed:
-		said = probeTexts[kinds[e.Reason]].FindString(text(e))
-		return said, said != ""
-	}
-	return "", true
-}
-
 func (f *Facts) distil(e *corev1.Event) (event, bool) {
 	k, said := kinds[e.Reason], text(e)
 	fact := event{kind: k, container: -1, volume: -1, count: max(e.Count, 1)}
@@ -260,15 +210,6 @@ func (f *Facts) imageVolume(message string) int8 {
 		}
 	}
 	return -1
-}
-
-// containerOf reads spec.containers{NAME} and spec.initContainers{NAME}. The name is not always in the message.
-func containerOf(fieldPath string) string {
-	_, name, ok := strings.Cut(fieldPath, "{")
-	if !ok {
-		return ""
-	}
-	return strings.TrimSuffix(name, "}")
 }
 
 // firstSeen is when an event first happened. client-go's recorder names events OBJECT.HEX, the unix time in nanoseconds,

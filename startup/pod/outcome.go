@@ -54,7 +54,7 @@ func (f *Facts) ending(now, timeout nanos) ending {
 	} else {
 		consider(f.terminal, Completed, "")
 	}
-	if at, failure := f.through(); at != 0 && at+f.settled() < min(now, end.at) {
+	if at, failure := f.through(); at != 0 && at+f.explained() < min(now, end.at) {
 		end, ended = ending{at: at, outcome: Completed, by: byStatus}, true
 		if failure != "" {
 			end.outcome, end.reason = Failed, failure
@@ -90,14 +90,14 @@ func (f *Facts) through() (at nanos, failure startup.Reason) {
 	return last.finished, last.failure()
 }
 
-// settled is how long after the target's end an eviction or a deletion that caused it is known.
-func (f *Facts) settled() nanos { return f.grace + 2*second }
+// explained is how long after the target's end an eviction or a deletion that caused it is known.
+func (f *Facts) explained() nanos { return f.grace + 2*second }
 
 // Left is after how long the start is over if nothing else happens; it may be over already.
 func (f *Facts) Left(now time.Time, timeout time.Duration) time.Duration {
 	limit := f.created + nanos(timeout)
 	if at, _ := f.through(); at != 0 {
-		limit = min(limit, at+f.settled())
+		limit = min(limit, at+f.explained())
 	}
 	return time.Duration(limit - nanos(now.UnixNano()))
 }
@@ -150,24 +150,7 @@ func (f *Facts) target() int {
 // verdict settles how the start ended by the whole of it, and says so on the root: one that had failed before it was deleted
 // or given up has failed.
 func (b *builder) verdict(root *Span) Outcome {
-	attempts := 0
-	var failure, logged startup.Reason
-	var why causes
-	if i := b.f.target(); i < len(b.runs) {
-		last, failed := b.lastRuns(i)
-		if last != nil {
-			attempts = last.number - 1
-		}
-		if failed != nil {
-			failure, why = failed.failure, failed.causes
-			if failed.number == b.f.whyOf && failure.Kind() == startup.ReasonExitCode && b.f.why.Kind() != startup.ReasonExitCode {
-				logged = b.f.why
-			}
-			if failed == last {
-				attempts++
-			}
-		}
-	}
+	attempts, failure, logged, why := b.targetFailed()
 	outcome := b.end.outcome
 	root.Failure = b.end.reason
 	if attempts > 0 {
@@ -198,6 +181,28 @@ func (b *builder) verdict(root *Span) Outcome {
 		root.Attributes = append(root.Attributes, attribute.String(startup.AttrOutcome, string(outcome)))
 	}
 	return outcome
+}
+
+// targetFailed is how often the target failed, and why it did last: by the kubelet and, if that says more, by its log.
+func (b *builder) targetFailed() (attempts int, failure, logged startup.Reason, why causes) {
+	i := b.f.target()
+	if i >= len(b.runs) {
+		return 0, "", "", 0
+	}
+	last, failed := b.lastRuns(i)
+	if last != nil {
+		attempts = last.number - 1
+	}
+	if failed == nil {
+		return attempts, "", "", 0
+	}
+	if failed == last {
+		attempts++
+	}
+	if failed.number == b.f.whyOf && failed.failure.Kind() == startup.ReasonExitCode && b.f.why.Kind() != startup.ReasonExitCode {
+		logged = b.f.why
+	}
+	return attempts, failed.failure, logged, failed.causes
 }
 
 // down is why another container than the endpoint's had ended last and was not running again when the start ended.

@@ -106,22 +106,7 @@ func (b *builder) sandbox() {
 			notes = append(notes, *e)
 		}
 	}
-	condition := b.node(status(b.f.sandbox))
-	b.inside = first
-	// The kubelet turns to the first container at once, so its first event ends the sandbox better than the condition
-	// does, unless the first events were lost.
-	if condition.known() && (!first.known() || first.at >= condition.at+2*second) {
-		b.inside = condition
-	}
-	if !b.inside.known() {
-		for _, runs := range b.runs {
-			for _, r := range runs {
-				if r.number == 1 && r.started.known() && (!b.inside.known() || r.started.at < b.inside.at) {
-					b.inside = r.started
-				}
-			}
-		}
-	}
+	b.inside = b.firstInside(first)
 	d := draft{
 		name:  startup.SpanSandboxCreating,
 		start: b.scheduled,
@@ -132,6 +117,27 @@ func (b *builder) sandbox() {
 		b.sandboxNote(&d, &notes[i])
 	}
 	b.add(d)
+}
+
+// firstInside is the first thing that happened in the sandbox, given the first event of a container. The kubelet turns to the first
+// container at once, so that its first event ends the sandbox better than the condition does, unless the first events were lost.
+func (b *builder) firstInside(event edge) edge {
+	condition := b.node(status(b.f.sandbox))
+	switch {
+	case condition.known() && (!event.known() || event.at >= condition.at+2*second):
+		return condition
+	case event.known():
+		return event
+	}
+	var first edge
+	for _, runs := range b.runs {
+		for _, r := range runs {
+			if r.number == 1 && r.started.known() && (!first.known() || r.started.at < first.at) {
+				first = r.started
+			}
+		}
+	}
+	return first
 }
 
 // sandboxNotes are what the kinds of events are called on the span.

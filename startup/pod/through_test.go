@@ -7,18 +7,12 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/coldtrace/coldtrace/startup/pod"
 )
 
 // A container that ended for good ends the start of its pod, if it is the one whose start that is.
 func TestAStartIsOverWithItsContainerAlone(t *testing.T) {
-	dawn := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
-	at := func(s int64) metav1.Time { return metav1.NewTime(dawn.Add(time.Duration(s) * time.Second)) }
-	ended := func(name string, code int32) corev1.ContainerStatus {
-		return corev1.ContainerStatus{Name: name, State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code, StartedAt: at(2), FinishedAt: at(4)}}}
-	}
 	always := corev1.ContainerRestartPolicyAlways
 	for name, tc := range map[string]struct {
 		target      string
@@ -26,25 +20,21 @@ func TestAStartIsOverWithItsContainerAlone(t *testing.T) {
 		status      corev1.PodStatus
 		want        pod.Outcome
 	}{
-		"it is": {"helper", nil, []corev1.Container{{Name: "helper"}, {Name: "main"}}, corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{ended("helper", 0)}}, pod.Completed},
+		"it is": {"helper", nil, []corev1.Container{{Name: "helper"}, {Name: "main"}}, corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{ended("helper", "", 0)}}, pod.Completed},
 		"another is": {
-			"main", nil, []corev1.Container{{Name: "helper"}, {Name: "main"}}, corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{ended("helper", 0)}}, pod.Open,
+			"main", nil, []corev1.Container{{Name: "helper"}, {Name: "main"}}, corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{ended("helper", "", 0)}}, pod.Open,
 		},
-		"nobody said which": {"", nil, []corev1.Container{{Name: "helper"}, {Name: "main"}}, corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{ended("helper", 0)}}, pod.Open},
-		"there is no other": {"", nil, []corev1.Container{{Name: "main"}}, corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{ended("main", 0)}}, pod.Completed},
+		"nobody said which": {"", nil, []corev1.Container{{Name: "helper"}, {Name: "main"}}, corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{ended("helper", "", 0)}}, pod.Open},
+		"there is no other": {"", nil, []corev1.Container{{Name: "main"}}, corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{ended("main", "", 0)}}, pod.Completed},
 		"it is a sidecar, which the kubelet always starts again": {
 			"main", []corev1.Container{{Name: "main", RestartPolicy: &always}}, []corev1.Container{{Name: "job"}},
-			corev1.PodStatus{InitContainerStatuses: []corev1.ContainerStatus{ended("main", 1)}}, pod.Open,
+			corev1.PodStatus{InitContainerStatuses: []corev1.ContainerStatus{ended("main", "", 1)}}, pod.Open,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tc.status.Phase = corev1.PodRunning
 			f := &pod.Facts{Target: tc.target}
-			f.Pod(&corev1.Pod{
-				ObjectMeta: metav1.ObjectMeta{Name: "llama", Namespace: "models", UID: "5a0c2f0e-4b7e-4a2f-9d7a-1f6b3f0f9a01", CreationTimestamp: at(0)},
-				Spec:       corev1.PodSpec{NodeName: "gpu-1", RestartPolicy: corev1.RestartPolicyNever, InitContainers: tc.inits, Containers: tc.main},
-				Status:     tc.status,
-			}, dawn)
+			f.Pod(llama(corev1.PodSpec{RestartPolicy: corev1.RestartPolicyNever, InitContainers: tc.inits, Containers: tc.main}, tc.status), dawn)
 			if got := f.Build(dawn.Add(5*time.Minute), 0).Outcome; got != tc.want {
 				t.Errorf("%q, want %q", got, tc.want)
 			}

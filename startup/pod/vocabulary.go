@@ -7,15 +7,37 @@ import (
 	"strings"
 )
 
-// causes is a set of what the kubelet, a runtime or a registry gave as the cause of a failure. Position in causeTexts is
-// the bit.
-type causes uint32
-
-// causeTexts are the typed words for a cause, and how it is put. Of several that match the first is meant: it tells most.
-var causeTexts = []struct {
+// vocabulary are typed words for what others put in texts of theirs, and how it is put. A word's position is its bit in a set of
+// them. Of several that match the first is meant: it tells most.
+type vocabulary []struct {
 	name string
 	text *regexp.Regexp
-}{
+}
+
+// find is the set of the one word for a text, empty if there is none.
+func (v vocabulary) find(text string) uint32 {
+	for i, w := range v {
+		if w.text.MatchString(text) {
+			return 1 << i
+		}
+	}
+	return 0
+}
+
+func (v vocabulary) names(set uint32) []string {
+	var out []string
+	for i, w := range v {
+		if set&(1<<i) != 0 {
+			out = append(out, w.name)
+		}
+	}
+	return out
+}
+
+// causes is a set of what the kubelet, a runtime or a registry gave as the cause of a failure: of causeTexts.
+type causes uint32
+
+var causeTexts = vocabulary{
 	// CreateContainerConfigError, FailedMount: which object, or which key of it, is missing.
 	{"configmap_key_missing", regexp.MustCompile(`(?i)couldn't find key \S+ in configmap|configmap references non-existent config key`)},
 	{"secret_key_missing", regexp.MustCompile(`(?i)couldn't find key \S+ in secret|secret references non-existent secret key`)},
@@ -56,19 +78,60 @@ func cause(message string) causes {
 			return 1 << i
 		}
 	}
-	for i, c := range causeTexts {
-		if c.text.MatchString(message) {
-			return 1 << i
-		}
-	}
-	return 0
+	return causes(causeTexts.find(message))
 }
 
 func (c causes) first() string {
-	for i := range causeTexts {
-		if c&(1<<i) != 0 {
-			return causeTexts[i].name
-		}
+	if c == 0 {
+		return ""
 	}
-	return ""
+	return causeTexts.names(uint32(c))[0]
+}
+
+// unschedulable is a set of reasons why no node took the pod: of schedulerTexts.
+type unschedulable uint32
+
+// becauseGated is the only one of its event: the scheduler does not look further.
+const becauseGated unschedulable = 1
+
+// schedulerTexts are the reasons and how the scheduler's plugins put them in a clause.
+var schedulerTexts = vocabulary{
+	{"scheduling_gated", regexp.MustCompile(`scheduling gates`)},
+	{"pvc_missing", regexp.MustCompile(`(?i)persistentvolumeclaim "[^"]*" not found`)},
+	{"pvc_unbound", regexp.MustCompile(`(?i)unbound immediate persistentvolumeclaim|waiting for .*(provision|bind)`)},
+	{"volume_zone", regexp.MustCompile(`(?i)volume node affinity conflict|no available volume zone`)},
+	{"insufficient_gpu", regexp.MustCompile(`Insufficient \S*(gpu|mig-|neuron|gaudi|tpu|xe\b|i915)|cannot allocate all claims|resourceclaim`)},
+	{"insufficient_cpu", regexp.MustCompile(`Insufficient cpu`)},
+	{"insufficient_memory", regexp.MustCompile(`Insufficient memory`)},
+	{"insufficient_storage", regexp.MustCompile(`Insufficient ephemeral-storage`)},
+	{"too_many_pods", regexp.MustCompile(`Too many pods`)},
+	{"taints", regexp.MustCompile(`untolerated taint|had taint`)},
+	{"node_affinity", regexp.MustCompile(`node affinity|node selector|node\(s\) didn't match Pod's node`)},
+	{"pod_affinity", regexp.MustCompile(`pod affinity|pod anti-affinity|inter-pod`)},
+	{"topology_spread", regexp.MustCompile(`topology spread`)},
+	{"volume", regexp.MustCompile(`[Vv]olume|persistentvolumeclaim`)},
+	{"quota", regexp.MustCompile(`quota`)},
+	{"host_ports", regexp.MustCompile(`free ports`)},
+	{"node_unschedulable", regexp.MustCompile(`were unschedulable|node\(s\) were not ready`)},
+	{"no_nodes", regexp.MustCompile(`^0/0 nodes|no nodes available`)},
+}
+
+// preemption is the scheduler's second sentence, about nodes where evicting other pods would not help.
+var preemption = regexp.MustCompile(`\.? preemption: .*$`)
+
+func whyUnschedulable(message string) unschedulable {
+	message = preemption.ReplaceAllString(message, "")
+	var why unschedulable
+	for clause := range strings.SplitSeq(message, ", ") {
+		why |= unschedulable(schedulerTexts.find(clause))
+	}
+	return why
+}
+
+// names are the reasons in words; "other" for a text that no entry knows.
+func (u unschedulable) names() []string {
+	if u == 0 {
+		return []string{"other"}
+	}
+	return schedulerTexts.names(uint32(u))
 }
