@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/coldtrace/coldtrace/engine"
 	"github.com/coldtrace/coldtrace/startup/gpuname"
 )
@@ -46,7 +48,7 @@ func startsEngine(c *Container, opts *Options) bool {
 }
 
 // claimed is what a use of a claim is about: its request's name decides, then the names of the claim.
-func claimed(pod *Pod, used ClaimUse) meaning {
+func claimed(pod *Pod, used corev1.ResourceClaim) meaning {
 	if of := speaksOf(used.Request); of != unclear {
 		return of
 	}
@@ -54,13 +56,13 @@ func claimed(pod *Pod, used ClaimUse) meaning {
 }
 
 // claimNames are what a used claim is called in the pod, and the claim's or template's own name.
-func claimNames(pod *Pod, used ClaimUse) []string {
-	i := slices.IndexFunc(pod.Spec.ResourceClaims, func(c PodResourceClaim) bool { return c.Name == used.Name })
+func claimNames(pod *Pod, used corev1.ResourceClaim) []string {
+	i := slices.IndexFunc(pod.Spec.ResourceClaims, func(c corev1.PodResourceClaim) bool { return c.Name == used.Name })
 	if i < 0 {
 		return nil
 	}
 	c := &pod.Spec.ResourceClaims[i]
-	return []string{c.Name, c.ResourceClaimName, c.ResourceClaimTemplateName}
+	return []string{c.Name, value(c.ResourceClaimName), value(c.ResourceClaimTemplateName)}
 }
 
 // gpuTypeOfClaims is the GPU that one of a container's claims is called after: a h100 in single-h100.

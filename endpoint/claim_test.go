@@ -5,6 +5,7 @@ package endpoint
 import (
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 )
 
@@ -49,8 +50,8 @@ func TestAClaimIsAGPUsWhereItsNamesOrItsUserSaySo(t *testing.T) {
 
 func TestTheNodeKnowsBetterThanAClaimsName(t *testing.T) {
 	pod := &Pod{Spec: PodSpec{
-		Containers:     []Container{{Name: "main", Resources: Resources{Claims: []ClaimUse{{Name: "gpu"}}}}},
-		ResourceClaims: []PodResourceClaim{{Name: "gpu", ResourceClaimTemplateName: "h100-or-better"}},
+		Containers:     []Container{{Name: "main", Resources: Resources{Claims: []corev1.ResourceClaim{{Name: "gpu"}}}}},
+		ResourceClaims: []corev1.PodResourceClaim{{Name: "gpu", ResourceClaimTemplateName: new("h100-or-better")}},
 	}}
 	id := Identify(pod, Options{})
 	if id.GPUType != "h100" || id.NumGPUs != 0 || !id.Claimed {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/coldtrace/coldtrace/engine"
 	"github.com/coldtrace/coldtrace/engine/pid1"
 	"github.com/coldtrace/coldtrace/engine/server"
@@ -48,34 +50,34 @@ func (w *Word) start() string { return cmp.Or(w.Text, w.guess, w.prefix) }
 // Site is where an argument for the engine goes: right after its module or program token, where nothing that precedes
 // or follows can take it for its own.
 type Site struct {
-	Problem Problem
-	Word    int // index in command followed by args
-	Offset  int // in that word, if it is a shell string; -1: a word of its own after it
-	Front   int // in a shell string: where the command itself begins, behind its launchers
+	Problem Reason // why there is none; empty: there is one
+	Word    int    // index in command followed by args
+	Offset  int    // in that word, if it is a shell string; -1: a word of its own after it
+	Front   int    // in a shell string: where the command itself begins, behind its launchers
 }
 
-// Problem is why there is no Site.
-type Problem string
+// Reason is one word of docs/reasons.md: why something was done with a pod, or left.
+type Reason string
 
-// Problems. The flag is left out and the command stays as it is.
+// Reasons why there is no Site. The flag is left out and the command stays as it is.
 const (
-	NoProblem           Problem = ""
-	NoEngine            Problem = "engine-unknown"
-	FlagPresent         Problem = "flag-present"
-	PlaceholderPresent  Problem = "placeholder-present"
-	ShellSyntax         Problem = "shell-syntax"
-	TwoServers          Problem = "two-servers"
-	NestedShell         Problem = "nested-shell"
-	Eval                Problem = "eval"
-	DynamicCommand      Problem = "dynamic-command"
-	CommandSubstitution Problem = "command-substitution"
-	HereDocument        Problem = "here-document"
-	KubeletExpansion    Problem = "kubelet-expansion"
-	ScriptUnknown       Problem = "script-unknown"
-	ConfigFile          Problem = "config-file"
-	EntrypointUnknown   Problem = "entrypoint-unknown"
-	Xtrace              Problem = "shell-xtrace"
-	Confined            Problem = "shell-confined"
+	NoProblem           Reason = ""
+	NoEngine            Reason = "engine-unknown"
+	FlagPresent         Reason = "flag-present"
+	PlaceholderPresent  Reason = "placeholder-present"
+	ShellSyntax         Reason = "shell-syntax"
+	TwoServers          Reason = "two-servers"
+	NestedShell         Reason = "nested-shell"
+	Eval                Reason = "eval"
+	DynamicCommand      Reason = "dynamic-command"
+	CommandSubstitution Reason = "command-substitution"
+	HereDocument        Reason = "here-document"
+	KubeletExpansion    Reason = "kubelet-expansion"
+	ScriptUnknown       Reason = "script-unknown"
+	ConfigFile          Reason = "config-file"
+	EntrypointUnknown   Reason = "entrypoint-unknown"
+	Xtrace              Reason = "shell-xtrace"
+	Confined            Reason = "shell-confined"
 )
 
 // commandOf reads a container's command. entrypoint and cmd are the image's, if they are known.
@@ -127,7 +129,7 @@ func (l *Command) readsConfig(c *Container, argv []string) bool {
 		hidden = hidden || !w.Known && w.guess == ""
 	}
 	return hidden && (slices.ContainsFunc(argv, server.ReadsConfig) ||
-		slices.ContainsFunc(c.Env, func(e EnvVar) bool { return server.ReadsConfig(e.Value) }))
+		slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool { return server.ReadsConfig(e.Value) }))
 }
 
 // ImageCommand is what runs in a container without a command: the image's ENTRYPOINT and the pod's args or the image's
@@ -155,28 +157,20 @@ func read(argv []string, c *Container) Command {
 	if !ok || at >= len(all) {
 		return hint(argv, c, Command{Site: Site{Problem: DynamicCommand}})
 	}
-	l := Command{Site: Site{Problem: NoEngine}}
+	var l Command
 	sh := shellOf(all[at:])
-	if sh != nil && !slices.ContainsFunc(argv[:at], engine.Elsewhere) && !assigned(argv[:at]) {
-		l.Shell = argv[at]
-	}
 	if sh != nil && sh.script >= 0 {
 		script := at + sh.script
-		found := scan(argv[script], sh.language, c, all[script+1:])
-		if found.problem == NoProblem {
-			found.problem = sh.problem
+		l = scan(argv[script], sh.language, c, all[script+1:])
+		l.Site.Word, l.Site.Problem = script, cmp.Or(l.Site.Problem, sh.problem)
+		if l.Site.Problem == NoProblem && confines(texts, at) {
+			l.Site.Problem = Confined
 		}
-		if found.problem == NoProblem && confines(texts, at) {
-			found.problem = Confined
-		}
-		l.Engine, l.Role, l.Args, l.Source = found.engine, found.role, found.args, found.source
-		l.Site = Site{Problem: found.problem, Word: script, Offset: found.offset, Front: found.front}
-	} else if s := match(all, texts, at); s != nil {
-		l.Engine, l.Role, l.Args = s.engine.Called(), s.role, s.args
-		l.Site = Site{Word: s.token, Offset: -1}
-		if sh != nil {
-			l.Site = Site{Problem: ScriptUnknown}
-		}
+	} else if l = match(all, texts, at); sh != nil && l.Engine != "" {
+		l.Site = Site{Problem: ScriptUnknown}
+	}
+	if sh != nil && !slices.ContainsFunc(argv[:at], engine.Elsewhere) && !assigned(argv[:at]) {
+		l.Shell = argv[at]
 	}
 	return hint(argv, c, l)
 }
@@ -191,10 +185,7 @@ func assigned(launchers []string) bool {
 func hint(argv []string, c *Container, l Command) Command {
 	if l.Engine == "" {
 		if found := anywhere(argv, c); found.Engine != "" {
-			l.Engine, l.Role, l.Args = found.Engine, found.Role, found.Args
-			if l.Source == "" {
-				l.Source = found.Source
-			}
+			l.Engine, l.Role, l.Args, l.Source = found.Engine, found.Role, found.Args, cmp.Or(l.Source, found.Source)
 			if l.Site.Problem == NoProblem || l.Site.Problem == NoEngine {
 				l.Site.Problem = DynamicCommand
 			}
@@ -207,7 +198,7 @@ func hint(argv []string, c *Container, l Command) Command {
 }
 
 // anywhere looks for a command among the words of another, then in each word, then for words that only an engine's command
-// has.
+// has. Its Site is none.
 func anywhere(argv []string, c *Container) Command {
 	joined := strings.Join(argv, " ")
 	if !engine.Mentioned(joined) {
@@ -216,14 +207,14 @@ func anywhere(argv []string, c *Container) Command {
 	all := words(argv, c)
 	texts := textsOf(all)
 	for i := 1; i < len(all); i++ {
-		if s := match(all, texts, i); s != nil {
-			return Command{Engine: s.engine.Called(), Role: s.role, Args: s.args}
+		if l := match(all, texts, i); l.Engine != "" {
+			return l
 		}
 	}
 	for i, text := range argv {
 		if strings.ContainsAny(text, " \t\n") {
-			if f := scan(text, engine.POSIXOrBash, c, all[i+1:]); f.engine != "" {
-				return Command{Engine: f.engine, Role: f.role, Args: f.args, Source: f.source}
+			if l := scan(text, engine.POSIXOrBash, c, all[i+1:]); l.Engine != "" {
+				return l
 			}
 		}
 	}
@@ -268,17 +259,7 @@ func words(argv []string, c *Container) []Word {
 
 // mentionsFlag tells if the flag, in either spelling, is anywhere in the command or in a variable.
 func mentionsFlag(c *Container, argv []string) bool {
-	for _, s := range argv {
-		if hasFlag(s) {
-			return true
-		}
-	}
-	for i := range c.Env {
-		if hasFlag(c.Env[i].Value) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(argv, hasFlag) || slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool { return hasFlag(e.Value) })
 }
 
 func hasFlag(s string) bool {

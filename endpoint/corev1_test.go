@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"math/rand/v2"
 	"reflect"
+	"strconv"
 	"testing"
 	"time"
 
@@ -19,7 +20,10 @@ import (
 func TestATypedPodIsConvertedAsItsJSONIsDecoded(t *testing.T) {
 	fill := randfill.NewWithSeed(7).NilChance(0.3).NumElements(1, 3).MaxDepth(12).Funcs(
 		func(q *resource.Quantity, c randfill.Continue) {
-			*q = *resource.NewMilliQuantity(c.Int63n(1e9), resource.DecimalSI)
+			text := resource.NewMilliQuantity(1000*c.Int63n(1e6)+1, resource.DecimalSI).String() // of which there is one way to write it
+			if err := q.UnmarshalJSON([]byte(strconv.Quote(text))); err != nil {
+				t.Fatal(err)
+			}
 		},
 		func(s *intstr.IntOrString, c randfill.Continue) {
 			*s = intstr.FromInt32(8000)

@@ -11,36 +11,18 @@ import (
 	"github.com/coldtrace/coldtrace/startup"
 )
 
-// started is the engine that a command starts.
-type started struct {
-	engine  *engine.Engine
-	role    startup.Role // empty unless the command tells
-	program int          // the index of the command itself, behind its launchers
-	token   int          // the index of the word after which an argument may go
-	args    []Word       // what follows that
-}
-
-// start reads a command from its launchers on; nil: it starts no engine that is known.
-func start(words []Word) *started {
-	texts := textsOf(words)
-	at, ok := engine.Behind(texts)
-	if !ok || at >= len(words) {
-		return nil
-	}
-	return match(words, texts, at)
-}
-
-// match reads a command that begins at an index.
-func match(words []Word, texts []string, at int) *started {
+// match reads a command that begins at an index; without an Engine: it starts none that is known.
+func match(words []Word, texts []string, at int) Command {
 	e, token := engine.Program(texts[at:])
 	if e == nil {
-		return nil
+		return Command{Site: Site{Problem: NoEngine}}
 	}
-	s := &started{engine: e, role: startup.Role(e.Role), program: at, token: at + token, args: words[at+token+1:]}
-	if s.role == "" && follows(e.Called(), s.args) {
-		s.role = startup.RoleWorker
+	token += at
+	l := Command{Engine: e.Called(), Role: startup.Role(e.Role), Args: words[token+1:], Site: Site{Word: token, Offset: -1}}
+	if l.Role == "" && follows(l.Engine, l.Args) {
+		l.Role = startup.RoleWorker
 	}
-	return s
+	return l
 }
 
 // textsOf are the words as package engine reads them.

@@ -88,11 +88,8 @@ func expand(s string, c *Container) expanded {
 // variableOf is a variable that the kubelet can expand: whether it is set, and whether its value is known here.
 // The names in an envFrom and those of services cannot be seen; they are taken to be upper case, as no command is.
 func variableOf(c *Container, name string) (value string, known, set bool) {
-	for i := len(c.Env) - 1; i >= 0; i-- {
-		if e := &c.Env[i]; e.Name == name {
-			known = e.ValueFrom == nil && !strings.Contains(e.Value, "$")
-			return e.Value, known, true
-		}
+	if e := c.variable(name); e != nil {
+		return e.Value, e.ValueFrom == nil && !strings.Contains(e.Value, "$"), true
 	}
 	upper := name != "" && strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == ""
 	return "", false, upper && (len(c.EnvFrom) > 0 || strings.Contains(name, "_SERVICE_") || strings.Contains(name, "_PORT"))

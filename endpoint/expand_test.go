@@ -5,6 +5,8 @@ package endpoint
 import (
 	"strings"
 	"testing"
+
+	corev1 "k8s.io/api/core/v1"
 )
 
 // kubelet states the kubelet's rules anew: from the left, "$$" is a dollar, "$(NAME)" is NAME's value if it has one, and
@@ -31,7 +33,7 @@ func kubelet(s string, env map[string]string) string {
 	return head + "$(" + name + ")" + kubelet(rest, env)
 }
 
-var expandEnv = []EnvVar{{Name: "A", Value: "old"}, {Name: "A", Value: "a value"}, {Name: "EMPTY"}}
+var expandEnv = []corev1.EnvVar{{Name: "A", Value: "old"}, {Name: "A", Value: "a value"}, {Name: "EMPTY"}}
 
 func checkExpand(t *testing.T, s string) {
 	t.Helper()
@@ -57,7 +59,7 @@ func TestExpandDoesWhatTheKubeletDoes(t *testing.T) {
 }
 
 func TestValuesThatAdmissionCannotSeeAreUnknown(t *testing.T) {
-	c := &Container{Env: []EnvVar{{Name: "S", ValueFrom: []byte(`{}`)}, {Name: "R", Value: "$(S)"}}, EnvFrom: []EnvFrom{{}}}
+	c := &Container{Env: []corev1.EnvVar{{Name: "S", ValueFrom: &corev1.EnvVarSource{}}, {Name: "R", Value: "$(S)"}}, EnvFrom: []EnvFrom{{}}}
 	for s, want := range map[string]bool{"$(S)": true, "$(R)": true, "$(FROM_CONFIGMAP)": true, "$(hostname)": false, "$(date -u)": false, "plain": false, "$$(S)": false} {
 		x := expand(s, c)
 		if x.unknown() != want {

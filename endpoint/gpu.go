@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/coldtrace/coldtrace/startup/gpuname"
@@ -68,12 +69,10 @@ func amount(resource string) bool {
 
 // MatchAny tells if a name is one of the patterns; a trailing * matches any rest.
 func MatchAny(patterns []string, name string) bool {
-	for _, p := range patterns {
-		if prefix, wild := strings.CutSuffix(p, "*"); p == name || wild && strings.HasPrefix(name, prefix) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(patterns, func(p string) bool {
+		prefix, wild := strings.CutSuffix(p, "*")
+		return p == name || wild && strings.HasPrefix(name, prefix)
+	})
 }
 
 // Node labels that tell the GPU, the most telling first.
@@ -95,7 +94,7 @@ var (
 
 // Windows tells a pod that asks for a Windows node, in one of the ways there are.
 func Windows(spec *PodSpec) bool {
-	return spec.OS != nil && spec.OS.Name == "windows" || placement(spec, osKeys) == "windows"
+	return spec.OS != nil && spec.OS.Name == corev1.Windows || placement(spec, osKeys) == "windows"
 }
 
 // productLabel holds the driver's own name of the GPU: GPU feature discovery writes it.
@@ -132,11 +131,9 @@ func gpuTypeOf(spec *PodSpec) string {
 // ownKeys are the labels of a cluster's own making by which a pod picks nodes and that are called after GPUs, sorted.
 func ownKeys(spec *PodSpec) []string {
 	keys := slices.Collect(maps.Keys(spec.NodeSelector))
-	if a := spec.Affinity; a != nil && a.NodeAffinity != nil && a.NodeAffinity.Required != nil {
-		for _, term := range a.NodeAffinity.Required.NodeSelectorTerms {
-			for _, e := range term.MatchExpressions {
-				keys = append(keys, e.Key)
-			}
+	for _, term := range requiredTerms(spec) {
+		for _, e := range term.MatchExpressions {
+			keys = append(keys, e.Key)
 		}
 	}
 	keys = slices.DeleteFunc(keys, func(key string) bool {
@@ -163,14 +160,11 @@ func agreed(spec *PodSpec, key string, short func(string) string) string {
 	if v := spec.NodeSelector[key]; v != "" {
 		return short(v)
 	}
-	if spec.Affinity == nil || spec.Affinity.NodeAffinity == nil || spec.Affinity.NodeAffinity.Required == nil {
-		return ""
-	}
 	common := ""
-	for _, term := range spec.Affinity.NodeAffinity.Required.NodeSelectorTerms {
+	for _, term := range requiredTerms(spec) {
 		of := ""
 		for _, e := range term.MatchExpressions {
-			if e.Key != key || e.Operator != "In" || len(e.Values) == 0 {
+			if e.Key != key || e.Operator != corev1.NodeSelectorOpIn || len(e.Values) == 0 {
 				continue
 			}
 			of = short(e.Values[0])
@@ -184,4 +178,13 @@ func agreed(spec *PodSpec, key string, short func(string) string) string {
 		common = of
 	}
 	return common
+}
+
+// requiredTerms are those of the required node affinity.
+func requiredTerms(spec *PodSpec) []corev1.NodeSelectorTerm {
+	a := spec.Affinity
+	if a == nil || a.NodeAffinity == nil || a.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution == nil {
+		return nil
+	}
+	return a.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution.NodeSelectorTerms
 }

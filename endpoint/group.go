@@ -11,7 +11,7 @@ import (
 	"github.com/coldtrace/coldtrace/startup"
 )
 
-// Labels and annotations that tell which pods start as one, as their controllers write them.
+// Labels and annotations that tell which pods start as one, as their controllers write them. Those of workloads stand there.
 const (
 	lwsPrefix        = "leaderworkerset.sigs.k8s.io/"
 	lwsName          = lwsPrefix + "name"
@@ -21,22 +21,9 @@ const (
 	lwsLeader        = lwsPrefix + "leader-name"  // annotation of workers
 	rayCluster       = "ray.io/cluster"
 	rayNodeType      = "ray.io/node-type" // head | worker
-	groveScaling     = "grove.io/podcliquescalinggroup"
-	groveReplica     = "grove.io/podcliquescalinggroup-replica-index"
-	groveClique      = "grove.io/podclique"
-	groveIndex       = "grove.io/podclique-pod-index"
-	groveSize        = "GROVE_PCSG_TEMPLATE_NUM_PODS" // environment: the pods of one replica
 	kserveName       = "serving.kserve.io/inferenceservice"
 	kserveGeneration = "isvc.generation" // of those with workers alone
 	kserveSize       = "RAY_NODE_COUNT"  // environment, with Ray and without
-	podSetName       = "stormservice.orchestration.aibrix.ai/podset-name"
-	podSetIndex      = "stormservice.orchestration.aibrix.ai/pod-group-index"
-	podSetSize       = "POD_GROUP_SIZE" // environment
-	servingGroup     = "modelserving.volcano.sh/group-name"
-	servingRole      = "modelserving.volcano.sh/role-id"
-	servingRevision  = "modelserving.volcano.sh/revision"
-	servingSize      = "GROUP_SIZE"   // environment
-	servingIndex     = "WORKER_INDEX" // environment; 0: the entry
 	jobSetName       = "jobset.sigs.k8s.io/jobset-name"
 	jobSetPart       = "jobset.sigs.k8s.io/replicatedjob-name"
 	jobSetReplicas   = "jobset.sigs.k8s.io/replicatedjob-replicas" // of the part
@@ -52,40 +39,61 @@ func InLeaderWorkerSet(name string, worker int) map[string]string {
 	return map[string]string{lwsName: name, lwsGroupIndex: "0", lwsIndex: strconv.Itoa(worker)}
 }
 
-// numbered is a kind of workloads whose pods have numbers. Most are of replicas or shards: what starts a part of a server says so.
-type numbered struct {
-	kind   string // begins the group's key
-	name   string // label of the workload's name; empty: its pods' owner is it
-	owner  string // its kind
-	part   string // label of the part that a pod is of; empty: there is one, and its first pod leads
-	index  string // label or annotation
-	making string // likewise: which of several that the owner makes
-	size   string // likewise, where the command does not say
+// workload is a kind of workloads whose pods say by labels which of several they are. The other keys are of labels, annotations or
+// variables.
+type workload struct {
+	kind     string // begins the group's key
+	name     string // label of the workload's name; empty: its pods' owner is it
+	owner    string // its kind
+	replica  string // label of which of its replicas the pod is of, each a group of its own
+	part     string // label of the part that a pod is of; empty: there is one, and its first pod leads
+	index    string
+	making   string // which of several that the owner makes
+	size     string // where the command does not say
+	together bool   // its pods start together in any case; of others most are replicas or shards: what starts a part of a server says so
 }
 
-var series = [...]numbered{
-	{kind: "volcano", name: "volcano.sh/job-name", part: "volcano.sh/task-spec", index: "volcano.sh/task-index", making: "volcano.sh/job-version"},
-	{kind: "kubeflow", name: "training.kubeflow.org/job-name", part: "training.kubeflow.org/replica-type", index: "training.kubeflow.org/replica-index"},
-	{kind: "sts", owner: "StatefulSet", index: podIndex},
-	{kind: "job", owner: "Job", index: jobIndex},
-	{kind: "kueue", name: "kueue.x-k8s.io/pod-group-name", index: "kueue.x-k8s.io/pod-group-pod-index", size: "kueue.x-k8s.io/pod-group-total-count"},
+// grouping is a kind of groups. One that does not know the pod gives neither a group nor why there is none.
+type grouping struct {
+	by       string // what says so
+	of       func(*Pod, *Command, *Options) (g startup.Group, alone string)
+	workload *workload // in place of that
 }
 
-// groupings are the kinds of groups, the most telling first. A kind that does not know the pod gives neither a group nor why there
-// is none.
-var groupings = [...]struct {
-	by string // what says so
-	of func(*Pod, *Command, *Options) (g startup.Group, alone string)
-}{
-	{"annotation", declaredGroup},
-	{"LeaderWorkerSet", lwsGroup},
-	{"RayCluster", rayGroup},
-	{"Grove scaling group", groveGroup},
-	{"KServe workers", kserveGroup},
-	{"AIBrix PodSet", podSetGroup},
-	{"Kthena ModelServing", servingGroupOf},
-	{"JobSet and command", jobSetGroup},
-	{"index and command", numberedGroup},
+const byIndex = "index and command"
+
+// groupings are the kinds of groups, the most telling first.
+var groupings = [...]grouping{
+	{by: "annotation", of: declaredGroup},
+	{by: "LeaderWorkerSet", of: lwsGroup},
+	{by: "RayCluster", of: rayGroup},
+	{by: "Grove scaling group", workload: &workload{
+		// Cliques that serve one instance of a model together. Other cliques of a PodGang are scheduled together, and each of their
+		// pods may well serve alone.
+		kind: "grove", name: "grove.io/podcliquescalinggroup", replica: "grove.io/podcliquescalinggroup-replica-index", part: "grove.io/podclique",
+		index: "grove.io/podclique-pod-index", size: "GROVE_PCSG_TEMPLATE_NUM_PODS", together: true,
+	}},
+	{by: "KServe workers", of: kserveGroup},
+	{by: "AIBrix PodSet", workload: &workload{ // one replica of a StormService's role; those of other roles serve by themselves
+		kind: "podset", name: "stormservice.orchestration.aibrix.ai/podset-name", index: "stormservice.orchestration.aibrix.ai/pod-group-index",
+		size: "POD_GROUP_SIZE", together: true,
+	}},
+	{by: "Kthena ModelServing", workload: &workload{ // an entry and its workers
+		kind: "modelserving", name: "modelserving.volcano.sh/group-name", replica: "modelserving.volcano.sh/role-id",
+		index: "WORKER_INDEX", making: "modelserving.volcano.sh/revision", size: "GROUP_SIZE", together: true,
+	}},
+	{by: "JobSet and command", of: jobSetGroup},
+	{by: byIndex, workload: &workload{
+		kind: "volcano", name: "volcano.sh/job-name", part: "volcano.sh/task-spec", index: "volcano.sh/task-index", making: "volcano.sh/job-version",
+	}},
+	{by: byIndex, workload: &workload{
+		kind: "kubeflow", name: "training.kubeflow.org/job-name", part: "training.kubeflow.org/replica-type", index: "training.kubeflow.org/replica-index",
+	}},
+	{by: byIndex, workload: &workload{kind: "sts", owner: "StatefulSet", index: podIndex}},
+	{by: byIndex, workload: &workload{kind: "job", owner: "Job", index: jobIndex}},
+	{by: byIndex, workload: &workload{
+		kind: "kueue", name: "kueue.x-k8s.io/pod-group-name", index: "kueue.x-k8s.io/pod-group-pod-index", size: "kueue.x-k8s.io/pod-group-total-count",
+	}},
 }
 
 // Why pods start alone that could be of a group.
@@ -105,8 +113,13 @@ func group(pod *Pod, l *Command, opts *Options) (g startup.Group, by string) {
 		return startup.Group{}, aloneByWish
 	}
 	why := ""
-	for _, kind := range groupings {
-		g, alone := kind.of(pod, l, opts)
+	for i := range groupings {
+		kind := &groupings[i]
+		of := kind.of
+		if of == nil {
+			of = kind.workload.group
+		}
+		g, alone := of(pod, l, opts)
 		switch {
 		case !g.Is():
 			why = cmp.Or(why, alone)
@@ -192,20 +205,6 @@ func rayGroup(pod *Pod, _ *Command, _ *Options) (startup.Group, string) {
 	return g, ""
 }
 
-// groveGroup is a replica of a PodCliqueScalingGroup: cliques that serve one instance of a model together. Other cliques of a
-// PodGang are scheduled together, and each of their pods may well serve alone.
-func groveGroup(pod *Pod, _ *Command, _ *Options) (startup.Group, string) {
-	m := &pod.Metadata
-	name, replica := m.Labels[groveScaling], m.Labels[groveReplica]
-	if name == "" || replica == "" {
-		return startup.Group{}, ""
-	}
-	return sized(startup.Group{
-		Key: "grove/" + name + "/" + replica, Part: m.Labels[groveClique], Generation: owner(m), Index: index(m.Labels[groveIndex]),
-		Size: number(pod.literal(groveSize)),
-	})
-}
-
 // kserveGroup is an InferenceService with workers: a Deployment of its head, and one of its workers.
 func kserveGroup(pod *Pod, _ *Command, _ *Options) (startup.Group, string) {
 	m := &pod.Metadata
@@ -217,29 +216,6 @@ func kserveGroup(pod *Pod, _ *Command, _ *Options) (startup.Group, string) {
 		g.Part, g.Role, g.Index = "leader", startup.GroupLeader, new(int)
 	}
 	return sized(g)
-}
-
-// podSetGroup is one of AIBrix's StormService: the pods of one replica of a role. Those of other roles serve by themselves.
-func podSetGroup(pod *Pod, _ *Command, _ *Options) (startup.Group, string) {
-	m := &pod.Metadata
-	if m.Labels[podSetName] == "" {
-		return startup.Group{}, ""
-	}
-	return sized(ranked(startup.Group{
-		Key: "podset/" + m.Labels[podSetName], Generation: owner(m), Index: index(m.Labels[podSetIndex]), Size: number(pod.literal(podSetSize)),
-	}))
-}
-
-// servingGroupOf is a replica of a role of Kthena's ModelServing: an entry and its workers.
-func servingGroupOf(pod *Pod, _ *Command, _ *Options) (startup.Group, string) {
-	m := &pod.Metadata
-	if m.Labels[servingGroup] == "" || m.Labels[servingRole] == "" {
-		return startup.Group{}, ""
-	}
-	return sized(ranked(startup.Group{
-		Key: "modelserving/" + m.Labels[servingGroup] + "/" + m.Labels[servingRole], Generation: owner(m) + "/" + m.Labels[servingRevision],
-		Index: index(pod.literal(servingIndex)), Size: number(pod.literal(servingSize)),
-	}))
 }
 
 // jobSetGroup is a JobSet whose Jobs are the parts of one server, such as a leader's and one of workers. One Job is told as such, and
@@ -259,33 +235,37 @@ func jobSetGroup(pod *Pod, l *Command, _ *Options) (startup.Group, string) {
 	return sized(startup.Group{Key: "jobset/" + m.Labels[jobSetName], Part: m.Labels[jobSetPart], Generation: owner(m), Index: index(at), Size: nodes})
 }
 
-// numberedGroup is a workload whose pods have numbers, and say that they are one server.
-func numberedGroup(pod *Pod, l *Command, _ *Options) (startup.Group, string) {
+// group is the one that a pod's labels tell.
+func (w *workload) group(pod *Pod, l *Command, _ *Options) (startup.Group, string) {
 	m := &pod.Metadata
-	o := m.Controller()
-	for i := range series {
-		s := &series[i]
-		name, at := m.Labels[s.name], index(m.either(s.index))
-		if s.name == "" && o != nil && o.Kind == s.owner {
-			name = o.Name
-		}
-		if name == "" || at == nil {
-			continue
-		}
-		nodes, spread := spreads(l)
-		if !spread {
-			return startup.Group{}, aloneReplica
-		}
-		g := startup.Group{Key: s.kind + "/" + name, Part: m.Labels[s.part], Generation: owner(m), Index: at, Size: cmp.Or(nodes, number(m.either(s.size)))}
-		if making := m.either(s.making); making != "" {
-			g.Generation += "/" + making
-		}
-		if s.part == "" {
-			return ranked(g), ""
-		}
+	name, at := m.Labels[w.name], index(pod.said(w.index))
+	if o := m.Controller(); w.name == "" && o != nil && o.Kind == w.owner {
+		name = o.Name
+	}
+	if name == "" || w.replica != "" && m.Labels[w.replica] == "" || at == nil && !w.together {
+		return startup.Group{}, ""
+	}
+	nodes, spread := spreads(l)
+	switch {
+	case w.together:
+		nodes = 0
+	case !spread:
+		return startup.Group{}, aloneReplica
+	}
+	g := startup.Group{Key: w.kind + "/" + name, Part: m.Labels[w.part], Generation: owner(m), Index: at, Size: cmp.Or(nodes, number(pod.said(w.size)))}
+	if w.replica != "" {
+		g.Key += "/" + m.Labels[w.replica]
+	}
+	if making := pod.said(w.making); making != "" {
+		g.Generation += "/" + making
+	}
+	if w.part == "" {
+		g = ranked(g)
+	}
+	if w.part != "" || w.together {
 		return sized(g)
 	}
-	return startup.Group{}, ""
+	return g, ""
 }
 
 // sized leaves out a group of which nothing would tell when it is complete.
@@ -296,8 +276,13 @@ func sized(g startup.Group) (startup.Group, string) {
 	return g, ""
 }
 
-// either is a label's value, or an annotation's.
-func (m *Metadata) either(key string) string { return cmp.Or(m.Labels[key], m.Annotations[key]) }
+// said is what a label, an annotation or a variable says.
+func (p *Pod) said(key string) string {
+	if key == "" {
+		return ""
+	}
+	return cmp.Or(p.Metadata.Labels[key], p.Metadata.Annotations[key], p.literal(key))
+}
 
 // literal is what some container has in its environment under a name.
 func (p *Pod) literal(name string) string {
@@ -329,27 +314,13 @@ func among(g startup.Group, role startup.Role) startup.Group {
 	return g
 }
 
-// MayGroup tells cheaply whether a pod can be one of a group: most have nothing that would say so.
-func MayGroup(labels, annotations map[string]string) bool {
-	said := func(key string) bool { return labels[key] != "" || annotations[key] != "" }
-	return slices.ContainsFunc(groupKeys, said)
-}
-
 // Grouping tells annotations by which it is known what pods start together.
 func Grouping(annotation string) bool {
-	return strings.HasPrefix(annotation, lwsPrefix) || slices.ContainsFunc(series[:], func(s numbered) bool {
-		return annotation == s.index || annotation == s.making || annotation == s.size
+	return strings.HasPrefix(annotation, lwsPrefix) || slices.ContainsFunc(groupings[:], func(k grouping) bool {
+		w := k.workload
+		return w != nil && (annotation == w.index || annotation == w.making || annotation == w.size)
 	})
 }
-
-// groupKeys are labels and annotations of which each pod of a group has one.
-var groupKeys = func() []string {
-	keys := []string{"coldtrace.io/group", lwsName, rayCluster, groveScaling, kserveGeneration, podSetName, servingGroup}
-	for _, s := range series {
-		keys = append(keys, s.index)
-	}
-	return keys
-}()
 
 // owner is the UID of what made the pod and will make it again, with the revision of its template where the UID outlives that.
 func owner(m *Metadata) string {
@@ -358,9 +329,9 @@ func owner(m *Metadata) string {
 		return ""
 	}
 	if revision := m.Labels[podRevision]; revision != "" && o.Kind == "StatefulSet" {
-		return o.UID + "/" + revision
+		return string(o.UID) + "/" + revision
 	}
-	return o.UID
+	return string(o.UID)
 }
 
 // number is a positive one, else 0.

@@ -235,13 +235,6 @@ metadata: {labels: {ray.io/cluster: r, ray.io/node-type: head}}` + main, Options
 			if got := g.Text(); got != c.want {
 				t.Errorf("got  %s\nwant %s", got, c.want)
 			}
-			if pod.Metadata.Annotations == nil {
-				pod.Metadata.Annotations = map[string]string{}
-			}
-			pod.Metadata.Annotations["coldtrace.io/group"] = c.opts.Group
-			if cheap := MayGroup(pod.Metadata.Labels, pod.Metadata.Annotations); g.Is() && !cheap {
-				t.Error("MayGroup says that there can be none")
-			}
 			// What the wrapper is told is what the watcher will say, but for what admission can't know.
 			want := g
 			if want.Is() && want.Role == startup.GroupLeader && want.Part == "leader" {

@@ -6,8 +6,11 @@ import (
 	"cmp"
 	"encoding/json"
 	"regexp"
-	"strconv"
+	"slices"
 	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/coldtrace/coldtrace/engine"
 )
@@ -17,32 +20,32 @@ import (
 // open long before anybody answers, and exec.
 func healthURL(pod *Pod, c *Container, engineName string) string {
 	known := engine.ByName(engineName) != nil
-	for _, probe := range [...]*Probe{c.ReadinessProbe, c.StartupProbe} {
+	for _, probe := range [...]*corev1.Probe{c.ReadinessProbe, c.StartupProbe} {
 		if probe == nil {
 			continue
 		}
-		if strings.HasPrefix(probe.path(), istioPrefix) {
-			probe = istioOriginal(&pod.Spec, probe.path())
+		if get := probe.HTTPGet; get != nil && strings.HasPrefix(get.Path, istioPrefix) {
+			probe = istioOriginal(&pod.Spec, get.Path)
 		}
-		if a := probe.address(c.Ports, known); a != (engine.Address{}) {
+		if a := asked(probe, c.Ports, known); a != (engine.Address{}) {
 			return a.String()
 		}
 	}
 	return ""
 }
 
-// address is where a probe asks; empty if that is elsewhere or not to be told.
-func (p *Probe) address(names []Port, known bool) engine.Address {
+// asked is where a probe asks; empty if that is elsewhere or not to be told.
+func asked(p *corev1.Probe, names []corev1.ContainerPort, known bool) engine.Address {
 	a := engine.Address{}
 	switch {
 	case p.HTTPGet != nil && local(p.HTTPGet.Host):
-		a = engine.Address{Scheme: strings.ToLower(cmp.Or(p.HTTPGet.Scheme, "http")), Port: portNumber(p.HTTPGet.Port, names)}
+		a = engine.Address{Scheme: strings.ToLower(string(cmp.Or(p.HTTPGet.Scheme, corev1.URISchemeHTTP))), Port: portNumber(p.HTTPGet.Port, names)}
 		a.Path, _, _ = strings.Cut(p.HTTPGet.Path, "?") // a query may hold a token
 		if !strings.HasPrefix(a.Path, "/") {
 			a.Path = "/" + a.Path
 		}
 	case p.GRPC != nil:
-		a = engine.Address{Scheme: "grpc", Port: p.GRPC.Port, Path: p.GRPC.Service}
+		a = engine.Address{Scheme: "grpc", Port: int(p.GRPC.Port), Path: value(p.GRPC.Service)}
 	case p.TCPSocket != nil && local(p.TCPSocket.Host) && !known:
 		a = engine.Address{Scheme: "tcp", Port: portNumber(p.TCPSocket.Port, names)}
 	case p.Exec != nil && !known:
@@ -52,13 +55,6 @@ func (p *Probe) address(names []Port, known bool) engine.Address {
 		return engine.Address{}
 	}
 	return a
-}
-
-func (p *Probe) path() string {
-	if p.HTTPGet == nil {
-		return ""
-	}
-	return p.HTTPGet.Path
 }
 
 // local tells the container's own addresses from somebody else's health.
@@ -80,17 +76,16 @@ func executed(command []string) engine.Address {
 	return a
 }
 
-func portNumber(raw json.RawMessage, ports []Port) int {
-	if n, err := strconv.Atoi(strings.Trim(string(raw), `"`)); err == nil {
-		return n
+// portNumber is a probe's port, which may be the name of one of the container's, or a number in quotes; 0: there is none.
+func portNumber(port intstr.IntOrString, ports []corev1.ContainerPort) int {
+	if port.Type == intstr.Int || number(port.StrVal) > 0 {
+		return port.IntValue()
 	}
-	name := strings.Trim(string(raw), `"`)
-	for _, p := range ports {
-		if p.Name == name && name != "" {
-			return int(p.ContainerPort)
-		}
+	i := slices.IndexFunc(ports, func(p corev1.ContainerPort) bool { return p.Name == port.StrVal && p.Name != "" })
+	if i < 0 {
+		return 0
 	}
-	return 0
+	return int(ports[i].ContainerPort)
 }
 
 // istioPrefix begins the path of a probe that Istio has turned to its sidecar, which asks the container in the kubelet's
@@ -99,13 +94,13 @@ const istioPrefix = "/app-health/"
 
 // istioOriginal is such a probe as it was, from the sidecar's variable. The sidecar's answer is none of the container's, so
 // without that there is nothing to ask.
-func istioOriginal(spec *PodSpec, path string) *Probe {
+func istioOriginal(spec *PodSpec, path string) *corev1.Probe {
 	for _, c := range spec.All() {
-		probes := map[string]*Probe{}
+		probes := map[string]*corev1.Probe{}
 		value := c.Literal("ISTIO_KUBE_APP_PROBERS")
 		if value != "" && json.Unmarshal([]byte(value), &probes) == nil && probes[path] != nil {
 			return probes[path]
 		}
 	}
-	return &Probe{}
+	return &corev1.Probe{}
 }

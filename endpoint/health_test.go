@@ -24,13 +24,13 @@ func TestHealthIsWhatTheReadinessProbeAsks(t *testing.T) {
 		"a named open port":  {`{ports: [{name: http, containerPort: 80}], readinessProbe: {tcpSocket: {port: http}}}`, "tcp://localhost:80"},
 		"another's port":     {`readinessProbe: {tcpSocket: {port: 8000, host: example.com}}`, ""},
 		"an engine's port":   {`{command: [vllm, serve, m], readinessProbe: {tcpSocket: {port: 8000}}}`, ""},
-		"a program":          {`readinessProbe: {exec: {command: [true]}}`, ""},
+		"a program":          {`readinessProbe: {exec: {command: ["true"]}}`, ""},
 		"curl":               {`readinessProbe: {exec: {command: [curl, -sf, "http://localhost:8080/ping"]}}`, "http://localhost:8080/ping"},
 		"curl in a script":   {`readinessProbe: {exec: {command: [sh, -c, "curl -f 'http://127.0.0.1:8080/ping?key=x' || exit 1"]}}`, "http://localhost:8080/ping"},
 		"two questions":      {`readinessProbe: {exec: {command: [sh, -c, "curl localhost && curl http://[::1]:1/a && curl http://0.0.0.0:2/b"]}}`, ""},
 		"curl elsewhere":     {`readinessProbe: {exec: {command: [curl, "http://example.com:80/"]}}`, ""},
 		"an engine's curl":   {`{command: [vllm, serve, m, --uds, /s], readinessProbe: {exec: {command: [curl, --unix-socket, /s, "http://localhost/health"]}}}`, ""},
-		"exec, then HTTP":    {`{readinessProbe: {exec: {command: [true]}}, startupProbe: {httpGet: {path: /s, port: 2}}}`, "http://localhost:2/s"},
+		"exec, then HTTP":    {`{readinessProbe: {exec: {command: ["true"]}}, startupProbe: {httpGet: {path: /s, port: 2}}}`, "http://localhost:2/s"},
 		"no probe":           {`image: a`, ""},
 	} {
 		if got := identify(t, c.container).HealthURL; got != c.want {

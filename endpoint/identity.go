@@ -6,7 +6,6 @@ package endpoint
 
 import (
 	"cmp"
-	"strings"
 
 	"github.com/coldtrace/coldtrace/engine"
 	"github.com/coldtrace/coldtrace/startup"
@@ -184,17 +183,4 @@ func rank(name string, gpu bool, opts *Options) int {
 		return 1
 	}
 	return 0
-}
-
-// Literal is the value of a variable if it stands in the pod as such. The last entry of a name wins.
-func (c *Container) Literal(name string) string {
-	for i := len(c.Env) - 1; i >= 0; i-- {
-		if e := &c.Env[i]; e.Name == name {
-			if e.ValueFrom != nil || strings.Contains(e.Value, "$(") {
-				return ""
-			}
-			return e.Value
-		}
-	}
-	return ""
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
 	"github.com/coldtrace/coldtrace/startup"
@@ -153,10 +154,10 @@ func TestTheTargetContainer(t *testing.T) {
 
 func TestEndpointNames(t *testing.T) {
 	controller := true
-	owner := []OwnerReference{{Kind: "ReplicaSet", Name: "llama-66d9", Controller: &controller}}
+	owner := []metav1.OwnerReference{{Kind: "ReplicaSet", Name: "llama-66d9", Controller: &controller}}
 	for name, c := range map[string]struct {
 		labels map[string]string
-		owners []OwnerReference
+		owners []metav1.OwnerReference
 		want   string
 	}{
 		"model-engine":            {map[string]string{"endpoint_name": "a", "app": "b"}, owner, "a"},

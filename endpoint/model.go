@@ -119,12 +119,8 @@ func positional(args []Word) string {
 
 // isSwitch tells an option without a value by its name.
 func isSwitch(option string) bool {
-	for _, prefix := range [...]string{"--enable-", "--disable-", "--no-", "--trust-", "--trust_", "--enforce-", "--headless", "--async-scheduling", "--skip-"} {
-		if strings.HasPrefix(option, prefix) {
-			return true
-		}
-	}
-	return false
+	switches := []string{"--enable-", "--disable-", "--no-", "--trust-", "--trust_", "--enforce-", "--headless", "--async-scheduling", "--skip-"}
+	return slices.ContainsFunc(switches, func(prefix string) bool { return strings.HasPrefix(option, prefix) })
 }
 
 // genericNames are folders that models are put in; they name no model.

@@ -65,25 +65,28 @@ func Workload(labels map[string]string, kind, name string) (string, string) {
 	return kind, name
 }
 
+// SplitImage takes an image's name apart: repository, :tag, @digest.
+func SplitImage(image string) (repository, tag, digest string) {
+	repository, digest, _ = strings.Cut(image, "@")
+	if i := strings.LastIndexByte(repository, ':'); i > strings.LastIndexByte(repository, '/') {
+		repository, tag = repository[:i], repository[i+1:]
+	}
+	return repository, tag, digest
+}
+
 // imageTag is the tag of an image, else the start of its digest, else empty.
 func imageTag(image string) string {
-	ref, digest, _ := strings.Cut(image, "@")
-	if i := strings.LastIndexByte(ref, ':'); i > strings.LastIndexByte(ref, '/') {
-		return ref[i+1:]
-	}
-	if algorithm, hex, ok := strings.Cut(digest, ":"); ok && len(hex) >= 12 {
+	_, tag, digest := SplitImage(image)
+	if algorithm, hex, ok := strings.Cut(digest, ":"); tag == "" && ok && len(hex) >= 12 {
 		return algorithm + ":" + hex[:12]
 	}
-	return ""
+	return tag
 }
 
 // imageRepository is the image without tag and digest.
 func imageRepository(image string) string {
-	ref, _, _ := strings.Cut(image, "@")
-	if i := strings.LastIndexByte(ref, ':'); i > strings.LastIndexByte(ref, '/') {
-		return ref[:i]
-	}
-	return ref
+	repository, _, _ := SplitImage(image)
+	return repository
 }
 
 // role is what the container becomes. A sidecar of a job is none: it serves the container that is.

@@ -11,17 +11,13 @@ import (
 
 // shows tells if a script may write its own text: in a trap for errors, most likely.
 func shows(script string) bool {
-	for _, name := range [...]string{"BASH_COMMAND", "BASH_EXECUTION_STRING", "declare -f", "typeset -f"} {
-		if strings.Contains(script, name) {
-			return true
-		}
-	}
-	return false
+	texts := []string{"BASH_COMMAND", "BASH_EXECUTION_STRING", "declare -f", "typeset -f"}
+	return slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(script, text) })
 }
 
 // optionsProblem is why nothing may stand in front of a command under a shell's options: it shows what it reads or runs (set -ex,
 // set -o xtrace, bash -xc), or runs nothing whose name has a slash (bash -r).
-func optionsProblem(options []Word) Problem {
+func optionsProblem(options []Word) Reason {
 	for i, o := range options {
 		switch {
 		case len(o.Text) < 2 || o.Text[0] != '-' || o.Text == "--":

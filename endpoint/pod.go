@@ -5,11 +5,14 @@ package endpoint
 import (
 	"encoding/json"
 	"iter"
-	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Pod is the part of a pod that coldtrace reads. It decodes from a pod's JSON several times cheaper than corev1.Pod,
-// and nothing is ever encoded from it: changes are patch operations on the original bytes.
+// Pod is the part of a pod that coldtrace reads. It decodes from a pod's JSON several times cheaper than corev1.Pod, because what
+// is large there has types of its own here. Nothing is ever encoded from it: changes are patch operations on the original bytes.
 type Pod struct {
 	Metadata Metadata `json:"metadata"`
 	Spec     PodSpec  `json:"spec"`
@@ -17,18 +20,18 @@ type Pod struct {
 
 // Metadata is the part of ObjectMeta that coldtrace reads.
 type Metadata struct {
-	Name            string            `json:"name,omitempty"`
-	GenerateName    string            `json:"generateName,omitempty"`
-	Namespace       string            `json:"namespace,omitempty"`
-	UID             string            `json:"uid,omitempty"`
-	Labels          map[string]string `json:"labels,omitempty"`
-	Annotations     map[string]string `json:"annotations,omitempty"`
-	OwnerReferences []OwnerReference  `json:"ownerReferences,omitempty"`
-	ManagedFields   []ManagedFields   `json:"managedFields,omitempty"`
+	Name            string                  `json:"name,omitempty"`
+	GenerateName    string                  `json:"generateName,omitempty"`
+	Namespace       string                  `json:"namespace,omitempty"`
+	UID             string                  `json:"uid,omitempty"`
+	Labels          map[string]string       `json:"labels,omitempty"`
+	Annotations     map[string]string       `json:"annotations,omitempty"`
+	OwnerReferences []metav1.OwnerReference `json:"ownerReferences,omitempty"`
+	ManagedFields   []ManagedFields         `json:"managedFields,omitempty"`
 }
 
 // Controller is the owner that made the pod and makes it again; nil: the pod is a bare one.
-func (m *Metadata) Controller() *OwnerReference {
+func (m *Metadata) Controller() *metav1.OwnerReference {
 	for i := range m.OwnerReferences {
 		if o := &m.OwnerReferences[i]; o.Controller != nil && *o.Controller {
 			return o
@@ -48,31 +51,20 @@ type ManagedFields struct {
 	Operation string `json:"operation,omitempty"` // Apply or Update
 }
 
-// OwnerReference names an owner of a pod.
-type OwnerReference struct {
-	APIVersion string `json:"apiVersion"`
-	Kind       string `json:"kind"`
-	Name       string `json:"name"`
-	UID        string `json:"uid"`
-	Controller *bool  `json:"controller,omitempty"`
-}
-
 // PodSpec is the part of a pod's spec that coldtrace reads.
 type PodSpec struct {
-	InitContainers   []Container        `json:"initContainers,omitempty"`
-	Containers       []Container        `json:"containers"`
-	Volumes          []Volume           `json:"volumes,omitempty"`
-	NodeSelector     map[string]string  `json:"nodeSelector,omitempty"`
-	Affinity         *Affinity          `json:"affinity,omitempty"`
-	NodeName         string             `json:"nodeName,omitempty"`
-	ResourceClaims   []PodResourceClaim `json:"resourceClaims,omitempty"`
-	SecurityContext  *SecurityContext   `json:"securityContext,omitempty"`
-	ImagePullSecrets []NamedRef         `json:"imagePullSecrets,omitempty"`
-	OS               *struct {
-		Name string `json:"name"`
-	} `json:"os,omitempty"`
-	RuntimeClassName string `json:"runtimeClassName,omitempty"`
-	HostUsers        *bool  `json:"hostUsers,omitempty"` // false: the pod has a user namespace
+	InitContainers   []Container                   `json:"initContainers,omitempty"`
+	Containers       []Container                   `json:"containers"`
+	Volumes          []Volume                      `json:"volumes,omitempty"`
+	NodeSelector     map[string]string             `json:"nodeSelector,omitempty"`
+	Affinity         *corev1.Affinity              `json:"affinity,omitempty"`
+	NodeName         string                        `json:"nodeName,omitempty"`
+	ResourceClaims   []corev1.PodResourceClaim     `json:"resourceClaims,omitempty"`
+	SecurityContext  *corev1.PodSecurityContext    `json:"securityContext,omitempty"`
+	ImagePullSecrets []corev1.LocalObjectReference `json:"imagePullSecrets,omitempty"`
+	OS               *corev1.PodOS                 `json:"os,omitempty"`
+	RuntimeClassName string                        `json:"runtimeClassName,omitempty"`
+	HostUsers        *bool                         `json:"hostUsers,omitempty"` // false: the pod has a user namespace
 }
 
 // Position is where a container stands in a pod's spec.
@@ -119,76 +111,52 @@ func (s *PodSpec) Lasting() iter.Seq2[Position, *Container] {
 
 // Container is the part of a container that coldtrace reads.
 type Container struct {
-	Name           string        `json:"name"`
-	Image          string        `json:"image,omitempty"`
-	Command        []string      `json:"command,omitempty"`
-	Args           []string      `json:"args,omitempty"`
-	Env            []EnvVar      `json:"env,omitempty"`
-	EnvFrom        []EnvFrom     `json:"envFrom,omitempty"`
-	Ports          []Port        `json:"ports,omitempty"`
-	ReadinessProbe *Probe        `json:"readinessProbe,omitempty"`
-	StartupProbe   *Probe        `json:"startupProbe,omitempty"`
-	Resources      Resources     `json:"resources"`
-	RestartPolicy  string        `json:"restartPolicy,omitempty"` // Always: a native sidecar
-	VolumeMounts   []VolumeMount `json:"volumeMounts,omitempty"`
+	Name           string                 `json:"name"`
+	Image          string                 `json:"image,omitempty"`
+	Command        []string               `json:"command,omitempty"`
+	Args           []string               `json:"args,omitempty"`
+	Env            []corev1.EnvVar        `json:"env,omitempty"`
+	EnvFrom        []EnvFrom              `json:"envFrom,omitempty"`
+	Ports          []corev1.ContainerPort `json:"ports,omitempty"`
+	ReadinessProbe *corev1.Probe          `json:"readinessProbe,omitempty"`
+	StartupProbe   *corev1.Probe          `json:"startupProbe,omitempty"`
+	Resources      Resources              `json:"resources"`
+	RestartPolicy  string                 `json:"restartPolicy,omitempty"` // Always: a native sidecar
+	VolumeMounts   []corev1.VolumeMount   `json:"volumeMounts,omitempty"`
 }
 
 // Sidecar tells a restartable init container, which starts before the ordinary containers and stays.
 func (c *Container) Sidecar() bool { return c.RestartPolicy == "Always" }
 
-// Defines tells if the container's own list has a variable.
-func (c *Container) Defines(name string) bool {
-	return slices.ContainsFunc(c.Env, func(v EnvVar) bool { return v.Name == name })
+// variable is an entry of the container's own list; nil: there is none. The last one of a name wins.
+func (c *Container) variable(name string) *corev1.EnvVar {
+	for i := len(c.Env) - 1; i >= 0; i-- {
+		if e := &c.Env[i]; e.Name == name {
+			return e
+		}
+	}
+	return nil
 }
 
-// EnvVar is an environment entry. ValueFrom is set if the value comes from elsewhere.
-type EnvVar struct {
-	Name      string          `json:"name"`
-	Value     string          `json:"value,omitempty"`
-	ValueFrom json.RawMessage `json:"valueFrom,omitempty"`
+// Defines tells if the container's own list has a variable.
+func (c *Container) Defines(name string) bool { return c.variable(name) != nil }
+
+// Literal is the value of a variable if it stands in the pod as such.
+func (c *Container) Literal(name string) string {
+	if e := c.variable(name); e != nil && e.ValueFrom == nil && !strings.Contains(e.Value, "$(") {
+		return e.Value
+	}
+	return ""
 }
 
 // EnvFrom is a source of environment entries whose names admission cannot see.
 type EnvFrom struct{}
 
-// Port is a container's port.
-type Port struct {
-	Name          string `json:"name,omitempty"`
-	ContainerPort int32  `json:"containerPort"`
-}
-
-// Probe is what a probe asks.
-type Probe struct {
-	HTTPGet *struct {
-		Path   string          `json:"path,omitempty"`
-		Port   json.RawMessage `json:"port"` // a number or the name of a port
-		Host   string          `json:"host,omitempty"`
-		Scheme string          `json:"scheme,omitempty"`
-	} `json:"httpGet,omitempty"`
-	GRPC *struct {
-		Port    int    `json:"port"`
-		Service string `json:"service,omitempty"`
-	} `json:"grpc,omitempty"`
-	TCPSocket *struct {
-		Port json.RawMessage `json:"port"`
-		Host string          `json:"host,omitempty"`
-	} `json:"tcpSocket,omitempty"`
-	Exec *struct {
-		Command []string `json:"command,omitempty"`
-	} `json:"exec,omitempty"`
-}
-
 // Resources are requests and limits, as written.
 type Resources struct {
-	Requests map[string]Quantity `json:"requests,omitempty"`
-	Limits   map[string]Quantity `json:"limits,omitempty"`
-	Claims   []ClaimUse          `json:"claims,omitempty"`
-}
-
-// ClaimUse is a container's use of one of the pod's device claims, or of one request in it.
-type ClaimUse struct {
-	Name    string `json:"name"`
-	Request string `json:"request,omitempty"`
+	Requests map[string]Quantity    `json:"requests,omitempty"`
+	Limits   map[string]Quantity    `json:"limits,omitempty"`
+	Claims   []corev1.ResourceClaim `json:"claims,omitempty"`
 }
 
 // Quantity is a resource quantity as written; the API server writes a string, people also write numbers.
@@ -203,45 +171,7 @@ func (q *Quantity) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// SecurityContext is the part of a pod's security context that coldtrace reads.
-type SecurityContext struct {
-	RunAsUser *int64 `json:"runAsUser,omitempty"`
-}
-
 // Volume is a pod's volume.
 type Volume struct {
 	Name string `json:"name"`
-}
-
-// VolumeMount is a container's mount.
-type VolumeMount struct {
-	Name      string `json:"name"`
-	MountPath string `json:"mountPath"`
-}
-
-// NamedRef refers to an object by name.
-type NamedRef struct {
-	Name string `json:"name"`
-}
-
-// PodResourceClaim is a claim for a device (dynamic resource allocation).
-type PodResourceClaim struct {
-	Name                      string `json:"name"`
-	ResourceClaimName         string `json:"resourceClaimName,omitempty"`
-	ResourceClaimTemplateName string `json:"resourceClaimTemplateName,omitempty"`
-}
-
-// Affinity is the required node affinity.
-type Affinity struct {
-	NodeAffinity *struct {
-		Required *struct {
-			NodeSelectorTerms []struct {
-				MatchExpressions []struct {
-					Key      string   `json:"key"`
-					Operator string   `json:"operator"`
-					Values   []string `json:"values,omitempty"`
-				} `json:"matchExpressions,omitempty"`
-			} `json:"nodeSelectorTerms"`
-		} `json:"requiredDuringSchedulingIgnoredDuringExecution,omitempty"`
-	} `json:"nodeAffinity,omitempty"`
 }

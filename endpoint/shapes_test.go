@@ -12,7 +12,7 @@ import (
 func TestShapesOfTheField(t *testing.T) {
 	for name, c := range map[string]struct {
 		container, engine, role, model string
-		problem                        Problem
+		problem                        Reason
 	}{
 		// vLLM's own commands
 		"options before the model":             {`command: [vllm, serve, --port, "8000", Qwen/Qwen3-8B]`, VLLM, "server", "Qwen/Qwen3-8B", ""},

@@ -6,8 +6,8 @@ import (
 	"cmp"
 	"slices"
 	"strings"
-	"sync"
 
+	corev1 "k8s.io/api/core/v1"
 	"mvdan.cc/sh/v3/syntax"
 
 	"github.com/coldtrace/coldtrace/engine"
@@ -17,8 +17,8 @@ import (
 // invocation is a shell's command line.
 type invocation struct {
 	language engine.Language
-	script   int     // index of the string after -c; -1: it runs a file
-	problem  Problem // with anything in front of the commands in it
+	script   int    // index of the string after -c; -1: it runs a file
+	problem  Reason // with anything in front of the commands in it
 }
 
 // shellOf reads `bash -lc STRING`, `sh -euo pipefail -c STRING`, `bash -c -- STRING`, `bash FILE`; nil if it is not a
@@ -59,68 +59,55 @@ func shellOf(words []Word) *invocation {
 	return inv
 }
 
-// finding is what a shell string starts.
+// finding is a simple command of a shell string.
 type finding struct {
-	engine  string
-	role    startup.Role
-	args    []Word
-	offset  int    // in the original string
-	front   int    // likewise, where the command itself begins
+	Command
 	program string // its first word
-	source  string // what a download in the same string fetches
-	problem Problem
 	within  string // the function it is in
 }
 
-var parsers = sync.Pool{New: func() any { return syntax.NewParser() }}
-
 func parse(text string, language engine.Language) (*syntax.File, error) {
-	p := parsers.Get().(*syntax.Parser)
-	defer parsers.Put(p)
-	variant := syntax.LangBash
-	if language != engine.Bash {
-		variant = syntax.LangPOSIX
+	as := func(variant syntax.LangVariant) (*syntax.File, error) {
+		return syntax.NewParser(syntax.Variant(variant)).Parse(strings.NewReader(text), "")
 	}
-	syntax.Variant(variant)(p)
-	file, err := p.Parse(strings.NewReader(text), "")
+	if language == engine.Bash {
+		return as(syntax.LangBash)
+	}
+	file, err := as(syntax.LangPOSIX)
 	if err != nil && language == engine.POSIXOrBash {
-		syntax.Variant(syntax.LangBash)(p)
-		file, err = p.Parse(strings.NewReader(text), "")
+		file, err = as(syntax.LangBash)
 	}
 	return file, err
 }
 
 // scan finds the engine in a shell string that is given params, $0 first. A string without any engine's words is not parsed.
-func scan(text string, language engine.Language, c *Container, params []Word) finding {
+func scan(text string, language engine.Language, c *Container, params []Word) Command {
 	if !engine.Mentioned(text) && !refersToEngine(text, c, params) {
-		return finding{problem: NoEngine}
+		return Command{Site: Site{Problem: NoEngine}}
 	}
 	x := expand(text, c)
 	file, err := parse(x.text, language)
 	if err != nil {
-		return finding{problem: ShellSyntax}
+		return Command{Site: Site{Problem: ShellSyntax}}
 	}
-	w := walker{text: x.text, container: c, stack: make([]syntax.Node, 0, 16)}
-	w.given(params)
-	syntax.Walk(file, w.visit)
-	f := w.finding()
-	if f.problem != NoProblem {
-		return f
+	w := walker{text: x.text, container: c, vars: map[string]string{}}
+	l := w.walk(file, params)
+	site := &l.Site
+	if site.Problem != NoProblem {
+		return l
 	}
-	for _, u := range x.unknowns {
-		if u <= f.offset {
-			f.problem = KubeletExpansion
-			return f
-		}
+	if slices.ContainsFunc(x.unknowns, func(u int) bool { return u <= site.Offset }) {
+		site.Problem = KubeletExpansion
+		return l
 	}
-	f.offset, f.front = x.source(f.offset), x.source(f.front+1)-1
+	site.Offset, site.Front = x.source(site.Offset), x.source(site.Front+1)-1
 	switch {
-	case f.offset < 0 || f.front < 0:
-		f.problem = KubeletExpansion
+	case site.Offset < 0 || site.Front < 0:
+		site.Problem = KubeletExpansion
 	case strings.Contains(text, startup.VLLMExecPlaceholder):
-		f.problem = PlaceholderPresent
+		site.Problem = PlaceholderPresent
 	}
-	return f
+	return l
 }
 
 // refersToEngine tells if a string without any engine's words may get them from its parameters or variables.
@@ -129,7 +116,7 @@ func refersToEngine(text string, c *Container, params []Word) bool {
 		return false
 	}
 	return slices.ContainsFunc(params, func(w Word) bool { return engine.Mentioned(w.Text) }) ||
-		slices.ContainsFunc(c.Env, func(e EnvVar) bool { return strings.Contains(text, e.Name) && engine.Mentioned(e.Value) })
+		slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool { return strings.Contains(text, e.Name) && engine.Mentioned(e.Value) })
 }
 
 // walker collects the simple commands of a shell string that start an engine.
@@ -146,7 +133,17 @@ type walker struct {
 	found     []finding
 	workers   []finding
 	named     map[string]bool // functions and aliases
-	problem   Problem         // with anything in front of its commands
+	problem   Reason          // with anything in front of its commands
+}
+
+// walk visits a string that is given params, $0 first.
+func (w *walker) walk(file *syntax.File, params []Word) Command {
+	w.lists, w.named = map[string][]Word{}, map[string]bool{}
+	if len(params) > 0 {
+		w.zero, w.params = params[0], params[1:]
+	}
+	syntax.Walk(file, w.visit)
+	return w.sum()
 }
 
 func (w *walker) visit(node syntax.Node) bool {
@@ -163,24 +160,11 @@ func (w *walker) visit(node syntax.Node) bool {
 		w.assign(node)
 	case *syntax.FuncDecl:
 		if node.Name != nil {
-			w.name(node.Name.Value)
+			w.named[node.Name.Value] = true
 		}
 	}
 	w.stack = append(w.stack, node)
 	return true
-}
-
-func (w *walker) given(params []Word) {
-	if len(params) > 0 {
-		w.zero, w.params = params[0], params[1:]
-	}
-}
-
-func (w *walker) name(name string) {
-	if w.named == nil {
-		w.named = map[string]bool{}
-	}
-	w.named[name] = true
 }
 
 func (w *walker) call(call *syntax.CallExpr) {
@@ -192,27 +176,8 @@ func (w *walker) call(call *syntax.CallExpr) {
 			nodes = slices.Delete(slices.Clone(call.Args), i, i+1)
 		}
 	}
-	if len(words) == 0 {
+	if len(words) == 0 || w.builtin(words[0].Text, words[1:]) {
 		return
-	}
-	switch name := words[0].Text; {
-	case name == "set" && optionsProblem(words[1:]) != NoProblem:
-		w.problem = optionsProblem(words[1:])
-		return
-	case name == "alias":
-		for _, word := range words[1:] {
-			alias, _, _ := strings.Cut(word.start(), "=")
-			w.name(alias)
-		}
-		return
-	case name == "set" && len(words) > 1 && words[1].Text == "--":
-		w.params = w.spread(words[2:], w.params)
-		return
-	case name == "shift" && len(w.params) > 0:
-		w.params = w.params[1:]
-		return
-	case name != "":
-		w.called(name, words[1:])
 	}
 	texts := textsOf(words)
 	at, ok := engine.Behind(texts)
@@ -235,18 +200,42 @@ func (w *walker) call(call *syntax.CallExpr) {
 		w.nested(rest[sh.script:sh.script+1], sh.language, NestedShell, rest[sh.script+1:])
 		return
 	}
-	s := match(words, texts, at)
-	if s == nil {
+	l := match(words, texts, at)
+	if l.Engine == "" {
 		w.download(rest, nodes[at:])
 		w.guessCall(words)
 		return
 	}
-	f := s.finding(w.context())
-	f.offset, f.front, f.program = words[s.token].end, int(nodes[at].Pos().Offset()), rest[0].Text
-	if f.problem == NoProblem && f.engine == engine.VLLM && hidden(texts[:at], f.program) {
-		f.problem = DynamicCommand
+	l.Site = Site{Problem: w.context(), Offset: words[l.Site.Word].end, Front: int(nodes[at].Pos().Offset())}
+	if l.Site.Problem == NoProblem && l.Engine == engine.VLLM && hidden(texts[:at], rest[0].Text) {
+		l.Site.Problem = DynamicCommand
 	}
-	w.add(f)
+	w.add(l, rest[0].Text)
+}
+
+// builtin takes a command that changes the shell itself. Any other may call a function, whose server gets the arguments.
+func (w *walker) builtin(name string, args []Word) bool {
+	switch {
+	case name == "set" && optionsProblem(args) != NoProblem:
+		w.problem = optionsProblem(args)
+	case name == "set" && len(args) > 0 && args[0].Text == "--":
+		w.params = w.spread(args[1:], w.params)
+	case name == "shift" && len(w.params) > 0:
+		w.params = w.params[1:]
+	case name == "alias":
+		for _, word := range args {
+			alias, _, _ := strings.Cut(word.start(), "=")
+			w.named[alias] = true
+		}
+	default:
+		for i := range w.found {
+			if f := &w.found[i]; f.within == name && name != "" {
+				f.Args = w.spread(f.Args, w.spread(args, w.params))
+			}
+		}
+		return false
+	}
+	return true
 }
 
 // hidden tells if launchers look for the command where the wrapper would not, or give it another name: it cannot stand in
@@ -265,35 +254,29 @@ func (w *walker) guessCall(words []Word) {
 	if !slices.ContainsFunc(words, func(x Word) bool { return x.guess != "" || x.list != "" }) {
 		return
 	}
-	if s := start(guessed(w.spread(words, w.params))); s != nil {
-		w.add(s.finding(DynamicCommand))
+	words = guessed(w.spread(words, w.params))
+	texts := textsOf(words)
+	at, ok := engine.Behind(texts)
+	if !ok || at >= len(words) {
+		return
+	}
+	if l := match(words, texts, at); l.Engine != "" {
+		l.Site = Site{Problem: DynamicCommand}
+		w.add(l, "")
 	}
 }
 
-func (s *started) finding(p Problem) finding {
-	return finding{engine: s.engine.Called(), role: s.role, args: s.args, problem: p}
-}
-
-func (w *walker) add(f finding) {
-	params := w.params
-	if f.within = w.function(); f.within != "" {
+func (w *walker) add(l Command, program string) {
+	f, params := finding{Command: l, program: program, within: w.function()}, w.params
+	if f.within != "" {
 		params = []Word{{list: "@"}} // those of its calls, which follow
 	}
-	f.args = w.spread(f.args, params)
-	if f.role == startup.RoleWorker {
+	f.Args = w.spread(f.Args, params)
+	if f.Role == startup.RoleWorker {
 		w.workers = append(w.workers, f)
 		return
 	}
 	w.found = append(w.found, f)
-}
-
-// called gives a function's server the arguments of a call.
-func (w *walker) called(function string, args []Word) {
-	for i := range w.found {
-		if w.found[i].within == function {
-			w.found[i].args = w.spread(w.found[i].args, w.spread(args, w.params))
-		}
-	}
 }
 
 // function is the name of the function being visited.
@@ -308,7 +291,7 @@ func (w *walker) function() string {
 
 // nested looks into a string that another shell will read. What it finds can be named but not edited: its text is
 // quoted here.
-func (w *walker) nested(words []Word, language engine.Language, problem Problem, params []Word) {
+func (w *walker) nested(words []Word, language engine.Language, problem Reason, params []Word) {
 	words = w.spread(words, w.params)
 	texts := make([]string, len(words))
 	for i, word := range words {
@@ -325,16 +308,14 @@ func (w *walker) nested(words []Word, language engine.Language, problem Problem,
 		return
 	}
 	inner := walker{text: text, container: w.container, depth: w.depth + 1, vars: w.vars}
-	inner.given(params)
-	syntax.Walk(file, inner.visit)
-	if f := inner.finding(); f.engine != "" {
-		f.problem = problem
-		w.add(f)
+	if l := inner.walk(file, params); l.Engine != "" {
+		l.Site.Problem = problem
+		w.add(l, "")
 	}
 }
 
 // context is why the command being visited must not be edited.
-func (w *walker) context() Problem {
+func (w *walker) context() Reason {
 	for _, n := range w.stack {
 		switch n := n.(type) {
 		case *syntax.CmdSubst, *syntax.ProcSubst:
@@ -350,38 +331,30 @@ func (w *walker) context() Problem {
 	return NoProblem
 }
 
-// finding sums up, with what was downloaded.
-func (w *walker) finding() finding {
-	f := w.sum()
-	f.source = w.source
+// sum decides, with what was downloaded: one server is a server; two are ambiguous; a worker's join counts if there is no server.
+func (w *walker) sum() Command {
+	f := finding{Command: Command{Site: Site{Problem: NoEngine}}}
 	switch {
-	case f.problem != NoProblem:
-	case w.problem != NoProblem:
-		f.problem = w.problem
-	case shows(w.text):
-		f.problem = Xtrace
-	case w.named[f.program], strings.Contains(w.text, "%"+f.program): // a job's name, as in kill %vllm
-		f.problem = DynamicCommand
-	}
-	return f
-}
-
-// sum decides: one server is a server; two are ambiguous; a worker's join counts if there is no server.
-func (w *walker) sum() finding {
-	switch {
-	case len(w.found) == 1:
-		return w.found[0]
-	case len(w.found) > 1:
-		f := w.found[0]
-		for _, other := range w.found[1:] {
-			if other.engine != f.engine {
-				f.engine = ""
-			}
-		}
-		f.problem, f.args = TwoServers, nil
-		return f
+	case len(w.found) > 0:
+		f = w.found[0]
 	case len(w.workers) > 0:
-		return w.workers[0]
+		f = w.workers[0]
 	}
-	return finding{problem: NoEngine}
+	f.Source = w.source
+	if len(w.found) > 1 {
+		f.Site.Problem, f.Args = TwoServers, nil
+		if slices.ContainsFunc(w.found, func(other finding) bool { return other.Engine != f.Engine }) {
+			f.Engine = ""
+		}
+	}
+	switch {
+	case f.Site.Problem != NoProblem:
+	case w.problem != NoProblem:
+		f.Site.Problem = w.problem
+	case shows(w.text):
+		f.Site.Problem = Xtrace
+	case w.named[f.program], strings.Contains(w.text, "%"+f.program): // a job's name, as in kill %vllm
+		f.Site.Problem = DynamicCommand
+	}
+	return f.Command
 }

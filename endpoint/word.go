@@ -214,16 +214,10 @@ func (w *walker) assign(a *syntax.Assign) {
 		delete(w.vars, a.Name.Value)
 		return
 	}
-	if w.vars == nil {
-		w.vars = map[string]string{}
-	}
 	w.vars[a.Name.Value] = value
 }
 
 func (w *walker) assignList(a *syntax.Assign) {
-	if w.lists == nil {
-		w.lists = map[string][]Word{}
-	}
 	if !a.Append {
 		delete(w.lists, a.Name.Value)
 	}

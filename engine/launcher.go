@@ -2,7 +2,10 @@
 
 package engine
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // launcher is a program that runs the command given to it: how to find where that begins.
 type launcher struct {
@@ -135,13 +138,8 @@ func (l *launcher) skip(argv []string, at int) (int, bool) {
 
 // takesNext tells if an option's value is the next word.
 func (l *launcher) takesNext(option string) bool {
-	for name := range strings.FieldsSeq(l.long) {
-		if option == name {
-			return true
-		}
-	}
-	if strings.HasPrefix(option, "--") {
-		return false
+	if long := slices.Contains(strings.Fields(l.long), option); long || strings.HasPrefix(option, "--") {
+		return long
 	}
 	// In a cluster of letters the first that takes a value takes the rest of the cluster, or the next word.
 	i := strings.IndexAny(option[1:], l.valued)

@@ -2,6 +2,8 @@
 
 package inject
 
+import "github.com/coldtrace/coldtrace/endpoint"
+
 // Outcome is what was decided for a pod.
 type Outcome string
 
@@ -24,8 +26,8 @@ const (
 	FeatureSampling Feature = "request-sampling"
 )
 
-// Reason is one word of the documented vocabulary: why something was done or left.
-type Reason string
+// Reason is why something was done or left.
+type Reason = endpoint.Reason
 
 // Note is a reason with what it was about.
 type Note struct {

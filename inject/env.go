@@ -112,7 +112,7 @@ func (p *patch) endpointEnv(env *envPlan) {
 	case r == "":
 		env.add = append(env.add, corev1.EnvVar{Name: startup.EnvOTLPEndpoint, Value: p.sel.Settings.OTLP.Endpoint})
 	case r == ReasonEnvFrom && p.wrap != nil: // wrapperEnv
-	case !slices.ContainsFunc(p.decision.Notes, func(n Note) bool { return n.Reason == r && n.Detail != sampler }):
+	case !slices.ContainsFunc(p.decision.Notes, func(n Note) bool { return n.Reason == r && n.Detail != startup.EnvSampler }):
 		p.note(r, startup.EnvOTLPEndpoint)
 	}
 }
@@ -145,10 +145,15 @@ func (p *patch) endpointProblem() Reason {
 	return ""
 }
 
+// wrapperSends tells that the container itself gets no endpoint, and the wrapper has a variable of its own.
+func (p *patch) wrapperSends() bool {
+	return p.noEndpoint == ReasonEnvFrom || p.noEndpoint == ReasonOwnHeaders
+}
+
 // strayHeaders tells if the container has headers for OTLP endpoints that it does not name. Whoever names one for the pod, in an
 // annotation, means them for it; the operator, who names one for all pods, knows nothing of them.
 func strayHeaders(c *endpoint.Container) bool {
-	return slices.ContainsFunc(c.Env, func(v endpoint.EnvVar) bool {
+	return slices.ContainsFunc(c.Env, func(v corev1.EnvVar) bool {
 		of, headers := strings.CutSuffix(v.Name, "HEADERS")
 		return headers && strings.HasPrefix(of, "OTEL_EXPORTER_OTLP_") && !c.Defines(of+"ENDPOINT")
 	})
@@ -175,8 +180,6 @@ func resolvable(c *endpoint.Container, value string) bool {
 	}
 }
 
-const sampler, arg = "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"
-
 // samplerProblem is why vLLM may have no sampler where the policy wants one, empty if that is not so. With the flag and no
 // sampler it traces every request.
 func (p *patch) samplerProblem() Reason {
@@ -184,7 +187,7 @@ func (p *patch) samplerProblem() Reason {
 	switch {
 	case !p.req.Policy.Features.RequestSampling || p.sel.Settings.RequestSampling.Sampler == "off":
 		return ""
-	case c.Defines(sampler), c.Defines(arg):
+	case c.Defines(startup.EnvSampler), c.Defines(startup.EnvSamplerArg):
 		return ""
 	case !p.req.Policy.Features.Env:
 		return ReasonDisabled
@@ -201,7 +204,7 @@ func (p *patch) sampling(env *envPlan, flag *flagEdit) {
 	set := &p.sel.Settings
 	name, ratio := startup.EnvVLLMSampler, startup.EnvVLLMSamplerArg
 	if p.wrap == nil {
-		name, ratio = sampler, arg
+		name, ratio = startup.EnvSampler, startup.EnvSamplerArg
 	}
 	switch {
 	case p.sel.Identity.Engine != engine.VLLM || p.sel.Identity.Role != startup.RoleServer || set.VLLMFlag == config.VLLMFlagOff:
@@ -209,7 +212,7 @@ func (p *patch) sampling(env *envPlan, flag *flagEdit) {
 		p.note(ReasonDisabled, string(FeatureSampling))
 	case p.req.Pod.Metadata.Annotations[config.StatusAnnotation] != "" && env.has(name):
 		env.sampling = true // ours
-	case env.has(sampler), env.has(arg):
+	case env.has(startup.EnvSampler), env.has(startup.EnvSamplerArg):
 		p.note(ReasonUserSampling, "")
 	case flag == nil: // and that was noted
 	default:
@@ -228,7 +231,7 @@ func otherTracer(pod *endpoint.Pod, c *endpoint.Container) bool {
 			return true
 		}
 	}
-	return tracer.InCommand(c.Command) || tracer.InCommand(c.Args) || slices.ContainsFunc(c.Env, func(v endpoint.EnvVar) bool {
+	return tracer.InCommand(c.Command) || tracer.InCommand(c.Args) || slices.ContainsFunc(c.Env, func(v corev1.EnvVar) bool {
 		value := v.Value
 		if v.ValueFrom != nil {
 			value = "somebody sets it"
@@ -258,7 +261,7 @@ func (p *patch) wrapperEnv(env *envPlan) {
 	if n := set.SamplingPriority(); n != startup.KeepPriority {
 		env.value(startup.EnvSamplePriority, strconv.Itoa(n))
 	}
-	if p.noEndpoint.wrapperSends() && !env.has(startup.EnvFallbackEndpoint) {
+	if p.wrapperSends() && !env.has(startup.EnvFallbackEndpoint) {
 		env.add = append(env.add, corev1.EnvVar{Name: startup.EnvFallbackEndpoint, Value: set.OTLP.Endpoint})
 	}
 	for name, text := range id.Variables() {
@@ -271,7 +274,7 @@ func (p *patch) wrapperEnv(env *envPlan) {
 	env.value(startup.EnvHealthURL, id.HealthURL)
 	if set.OTLP.Protocol != config.GRPC && !p.ownEndpoint() {
 		name := "OTEL_EXPORTER_OTLP_PROTOCOL"
-		if p.noEndpoint.wrapperSends() {
+		if p.wrapperSends() {
 			name = startup.EnvFallbackProtocol
 		}
 		env.value(name, string(set.OTLP.Protocol))
@@ -281,7 +284,7 @@ func (p *patch) wrapperEnv(env *envPlan) {
 // flagMode is what the wrapper is told to do about the flag: nothing where the command must not be touched, or where
 // neither the endpoint nor a sampler may be set, since every request would be traced then.
 func (p *patch) flagMode() config.VLLMFlag {
-	if r := p.noEndpoint; r != "" && !r.wrapperSends() || p.noSampler != "" || p.tracer {
+	if p.noEndpoint != "" && !p.wrapperSends() || p.noSampler != "" || p.tracer {
 		return config.VLLMFlagOff
 	}
 	switch p.sel.Identity.Command.Site.Problem {
@@ -289,15 +292,4 @@ func (p *patch) flagMode() config.VLLMFlag {
 		return p.sel.Settings.VLLMFlag
 	}
 	return config.VLLMFlagOff
-}
-
-// isTrue reads a variable of the pod's own.
-func isTrue(c *endpoint.Container, name string) bool {
-	for i := range c.Env {
-		if c.Env[i].Name == name {
-			v, err := strconv.ParseBool(c.Env[i].Value)
-			return err == nil && v
-		}
-	}
-	return false
 }

@@ -7,19 +7,20 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/coldtrace/coldtrace/endpoint"
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/coldtrace/coldtrace/inject"
 )
 
 // A protocol beside an endpoint that is not ours would turn the container's own exporters to one that is not spoken there.
 func TestWhoSaysWhereTelemetryGoesSaysHow(t *testing.T) {
 	for name, c := range map[string]struct {
-		env  []endpoint.EnvVar
+		env  []corev1.EnvVar
 		want bool
 	}{
 		"our endpoint":                  {nil, true},
-		"the pod's own":                 {[]endpoint.EnvVar{{Name: "OTEL_EXPORTER_OTLP_ENDPOINT", Value: "http://agent:4317"}}, false},
-		"the pod's own, from elsewhere": {[]endpoint.EnvVar{{Name: "OTEL_EXPORTER_OTLP_ENDPOINT", ValueFrom: []byte(`{"configMapKeyRef":{"name":"a","key":"b"}}`)}}, false},
+		"the pod's own":                 {[]corev1.EnvVar{{Name: "OTEL_EXPORTER_OTLP_ENDPOINT", Value: "http://agent:4317"}}, false},
+		"the pod's own, from elsewhere": {[]corev1.EnvVar{{Name: "OTEL_EXPORTER_OTLP_ENDPOINT", ValueFrom: &corev1.EnvVarSource{ConfigMapKeyRef: &corev1.ConfigMapKeySelector{Key: "b"}}}}, false},
 	} {
 		pod := gpuPod([]string{"vllm", "serve", "m"}, nil)
 		pod.Spec.Containers[0].Env = c.env

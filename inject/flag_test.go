@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/coldtrace/coldtrace/endpoint"
 	"github.com/coldtrace/coldtrace/inject"
 	"github.com/coldtrace/coldtrace/startup"
@@ -159,32 +161,32 @@ func TestTheCommandIsLeftAloneAndTheReasonGiven(t *testing.T) {
 		script string
 		want   inject.Reason
 	}{
-		"the flag is there":                      {`vllm serve m --otlp-traces-endpoint http://otel:4317`, inject.ReasonFlagPresent},
-		"the flag is there with =":               {`vllm serve m --otlp-traces-endpoint=http://otel:4317`, inject.ReasonFlagPresent},
-		"the flag is there with underscores":     {`vllm serve m --otlp_traces_endpoint http://otel:4317`, inject.ReasonFlagPresent},
-		"the flag is in a variable":              {`A="--otlp-traces-endpoint http://x"; vllm serve m $A`, inject.ReasonFlagPresent},
-		"two servers":                            {`vllm serve a --port 1 & vllm serve b --port 2`, inject.ReasonTwoServers},
-		"either of two servers":                  {`if [ -n "$X" ]; then vllm serve a; else vllm serve b; fi`, inject.ReasonTwoServers},
-		"a server of another kind beside it":     {`python -m sglang.launch_server & vllm serve b`, inject.ReasonTwoServers},
-		"eval":                                   {`eval "vllm serve m"`, inject.ReasonEval},
-		"eval of words":                          {`eval vllm serve m`, inject.ReasonEval},
-		"a file of arguments":                    {`vllm serve m --config /etc/vllm.yaml`, inject.ReasonConfigFile},
-		"a file of arguments in a variable":      {`ARGS="--config=/etc/vllm.yaml"; vllm serve m $ARGS`, inject.ReasonConfigFile},
-		"the shell's own arguments are the call": {`set -- vllm serve m; exec "$@"`, inject.ReasonDynamicCommand},
-		"one server plain and one in a variable": {`CMD="vllm serve a"; $CMD & vllm serve b`, inject.ReasonTwoServers},
-		"a nested shell":                         {`bash -c 'vllm serve m'`, inject.ReasonNestedShell},
-		"a variable holds the command":           {`CMD="vllm serve m"; $CMD`, inject.ReasonDynamicCommand},
-		"an array holds the command":             {`args=(vllm serve m); "${args[@]}"`, inject.ReasonDynamicCommand},
-		"an unknown program runs it":             {`mywrapper vllm serve m`, inject.ReasonDynamicCommand},
-		"the module is in a variable":            {`M=vllm_server; python -m $M --port 1`, inject.ReasonDynamicCommand},
-		"a command substitution runs it":         {`X=$(vllm serve m)`, inject.ReasonCommandSubst},
-		"a process substitution runs it":         {`tee log < <(vllm serve m)`, inject.ReasonCommandSubst},
-		"a here-document holds it":               {"bash <<EOF\nvllm serve m\nEOF", inject.ReasonDynamicCommand},
-		"a here-document's substitution runs it": {"cat <<EOF\n$(vllm serve m)\nEOF", inject.ReasonHereDocument},
-		"not a shell string at all":              {`vllm serve "m`, inject.ReasonShellSyntax},
-		"unbalanced":                             {`if true; then vllm serve m`, inject.ReasonShellSyntax},
-		"a script in the image":                  {`cat > run.sh <<'X'` + "\nvllm serve m\nX\nsh run.sh", inject.ReasonDynamicCommand},
-		"an echo of the command":                 {`echo vllm serve m`, inject.ReasonDynamicCommand},
+		"the flag is there":                      {`vllm serve m --otlp-traces-endpoint http://otel:4317`, endpoint.FlagPresent},
+		"the flag is there with =":               {`vllm serve m --otlp-traces-endpoint=http://otel:4317`, endpoint.FlagPresent},
+		"the flag is there with underscores":     {`vllm serve m --otlp_traces_endpoint http://otel:4317`, endpoint.FlagPresent},
+		"the flag is in a variable":              {`A="--otlp-traces-endpoint http://x"; vllm serve m $A`, endpoint.FlagPresent},
+		"two servers":                            {`vllm serve a --port 1 & vllm serve b --port 2`, endpoint.TwoServers},
+		"either of two servers":                  {`if [ -n "$X" ]; then vllm serve a; else vllm serve b; fi`, endpoint.TwoServers},
+		"a server of another kind beside it":     {`python -m sglang.launch_server & vllm serve b`, endpoint.TwoServers},
+		"eval":                                   {`eval "vllm serve m"`, endpoint.Eval},
+		"eval of words":                          {`eval vllm serve m`, endpoint.Eval},
+		"a file of arguments":                    {`vllm serve m --config /etc/vllm.yaml`, endpoint.ConfigFile},
+		"a file of arguments in a variable":      {`ARGS="--config=/etc/vllm.yaml"; vllm serve m $ARGS`, endpoint.ConfigFile},
+		"the shell's own arguments are the call": {`set -- vllm serve m; exec "$@"`, endpoint.DynamicCommand},
+		"one server plain and one in a variable": {`CMD="vllm serve a"; $CMD & vllm serve b`, endpoint.TwoServers},
+		"a nested shell":                         {`bash -c 'vllm serve m'`, endpoint.NestedShell},
+		"a variable holds the command":           {`CMD="vllm serve m"; $CMD`, endpoint.DynamicCommand},
+		"an array holds the command":             {`args=(vllm serve m); "${args[@]}"`, endpoint.DynamicCommand},
+		"an unknown program runs it":             {`mywrapper vllm serve m`, endpoint.DynamicCommand},
+		"the module is in a variable":            {`M=vllm_server; python -m $M --port 1`, endpoint.DynamicCommand},
+		"a command substitution runs it":         {`X=$(vllm serve m)`, endpoint.CommandSubstitution},
+		"a process substitution runs it":         {`tee log < <(vllm serve m)`, endpoint.CommandSubstitution},
+		"a here-document holds it":               {"bash <<EOF\nvllm serve m\nEOF", endpoint.DynamicCommand},
+		"a here-document's substitution runs it": {"cat <<EOF\n$(vllm serve m)\nEOF", endpoint.HereDocument},
+		"not a shell string at all":              {`vllm serve "m`, endpoint.ShellSyntax},
+		"unbalanced":                             {`if true; then vllm serve m`, endpoint.ShellSyntax},
+		"a script in the image":                  {`cat > run.sh <<'X'` + "\nvllm serve m\nX\nsh run.sh", endpoint.DynamicCommand},
+		"an echo of the command":                 {`echo vllm serve m`, endpoint.DynamicCommand},
 		"SGLang":                                 {`python3 -m sglang.launch_server --model-path m`, inject.ReasonNotVLLM},
 		"TGI":                                    {`text-generation-launcher --model-id m`, inject.ReasonNotVLLM},
 		"model-engine's worker":                  {`./s5cmd cp "s3://b/*" m;/workspace/init_ray.sh worker --ray_address=$L`, inject.ReasonNotServer},
@@ -192,32 +194,32 @@ func TestTheCommandIsLeftAloneAndTheReasonGiven(t *testing.T) {
 		"a headless vLLM":                        {`vllm serve m --headless --data-parallel-address $A`, inject.ReasonNotServer},
 		"vLLM batch":                             {`ddtrace-run python vllm_batch.py`, inject.ReasonNotServer},
 		"vLLM's own batch":                       {`vllm run-batch -i a -o b --model m`, inject.ReasonNotServer},
-		"sudo, which allows certain commands":    {`sudo -E HF_HOME=/x vllm serve m`, inject.ReasonDynamicCommand},
-		"uv, which looks elsewhere":              {`uv run --with ray vllm serve m`, inject.ReasonDynamicCommand},
-		"another name for the process":           {`exec -a server vllm serve m`, inject.ReasonDynamicCommand},
-		"a function of the program's name":       {`vllm() { command vllm "$@" --port 1; }; vllm serve m`, inject.ReasonDynamicCommand},
-		"an alias of the program's name":         {`shopt -s expand_aliases; alias python=python3.11` + "\npython -m vllm_server", inject.ReasonDynamicCommand},
-		"a trace of what runs":                   {`set -ex; vllm serve m`, inject.ReasonXtrace},
-		"a trace by its long name":               {`set -o pipefail -o xtrace; vllm serve m`, inject.ReasonXtrace},
-		"a trap that tells what failed":          {`trap 'echo "failed: $BASH_COMMAND"' ERR; vllm serve m`, inject.ReasonXtrace},
-		"a function that is printed":             {`run() { vllm serve m; }; declare -f run; run`, inject.ReasonXtrace},
-		"a shell that becomes restricted":        {`set -r; vllm serve m`, inject.ReasonConfined},
-		"it does among other options":            {`set -eur -o pipefail; vllm serve m`, inject.ReasonConfined},
-		"a limit of the address space":           {`ulimit -c 0 -v 800000; vllm serve m`, inject.ReasonConfined},
-		"a soft one":                             {`ulimit -Sv 800000 && vllm serve m`, inject.ReasonConfined},
-		"one of the server alone":                {`prlimit --nofile=65536 --as=800000000 vllm serve m`, inject.ReasonConfined},
-		"one of the shell itself":                {`prlimit --pid $$ --as=800000000; exec vllm serve m`, inject.ReasonConfined},
-		"one of the shell itself, in letters":    {`prlimit -p $$ -v800000000 && vllm serve m`, inject.ReasonConfined},
-		"one of another process":                 {`prlimit --pid 1 --as=800000000 && vllm serve m`, inject.ReasonConfined},
-		"one in a subshell":                      {`(command ulimit -v 800000; vllm serve m)`, inject.ReasonConfined},
-		"a job that goes by its command's name":  {`vllm serve m & sleep 60; kill %vllm`, inject.ReasonDynamicCommand},
-		"a file of arguments beside its format":  {`vllm serve m --config-format hf --config=/etc/vllm.yaml`, inject.ReasonConfigFile},
+		"sudo, which allows certain commands":    {`sudo -E HF_HOME=/x vllm serve m`, endpoint.DynamicCommand},
+		"uv, which looks elsewhere":              {`uv run --with ray vllm serve m`, endpoint.DynamicCommand},
+		"another name for the process":           {`exec -a server vllm serve m`, endpoint.DynamicCommand},
+		"a function of the program's name":       {`vllm() { command vllm "$@" --port 1; }; vllm serve m`, endpoint.DynamicCommand},
+		"an alias of the program's name":         {`shopt -s expand_aliases; alias python=python3.11` + "\npython -m vllm_server", endpoint.DynamicCommand},
+		"a trace of what runs":                   {`set -ex; vllm serve m`, endpoint.Xtrace},
+		"a trace by its long name":               {`set -o pipefail -o xtrace; vllm serve m`, endpoint.Xtrace},
+		"a trap that tells what failed":          {`trap 'echo "failed: $BASH_COMMAND"' ERR; vllm serve m`, endpoint.Xtrace},
+		"a function that is printed":             {`run() { vllm serve m; }; declare -f run; run`, endpoint.Xtrace},
+		"a shell that becomes restricted":        {`set -r; vllm serve m`, endpoint.Confined},
+		"it does among other options":            {`set -eur -o pipefail; vllm serve m`, endpoint.Confined},
+		"a limit of the address space":           {`ulimit -c 0 -v 800000; vllm serve m`, endpoint.Confined},
+		"a soft one":                             {`ulimit -Sv 800000 && vllm serve m`, endpoint.Confined},
+		"one of the server alone":                {`prlimit --nofile=65536 --as=800000000 vllm serve m`, endpoint.Confined},
+		"one of the shell itself":                {`prlimit --pid $$ --as=800000000; exec vllm serve m`, endpoint.Confined},
+		"one of the shell itself, in letters":    {`prlimit -p $$ -v800000000 && vllm serve m`, endpoint.Confined},
+		"one of another process":                 {`prlimit --pid 1 --as=800000000 && vllm serve m`, endpoint.Confined},
+		"one in a subshell":                      {`(command ulimit -v 800000; vllm serve m)`, endpoint.Confined},
+		"a job that goes by its command's name":  {`vllm serve m & sleep 60; kill %vllm`, endpoint.DynamicCommand},
+		"a file of arguments beside its format":  {`vllm serve m --config-format hf --config=/etc/vllm.yaml`, endpoint.ConfigFile},
 		"another tracer":                         {`ddtrace-run python -m vllm_server --port 1`, inject.ReasonTracer},
-		"a value the kubelet puts in front":      {`export A=$(PREFIX); vllm serve m`, inject.ReasonKubeletExpansion},
+		"a value the kubelet puts in front":      {`export A=$(PREFIX); vllm serve m`, endpoint.KubeletExpansion},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pod := gpuPod([]string{"bash", "-c", c.script}, nil)
-			pod.Spec.Containers[0].Env = []endpoint.EnvVar{{Name: "PREFIX", ValueFrom: []byte(`{"fieldRef":{"fieldPath":"metadata.name"}}`)}}
+			pod.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "PREFIX", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.name"}}}}
 			got, decision := edited(t, pod, "")
 			if last := got[len(got)-1]; last != c.script {
 				t.Errorf("the command became %s", last)
@@ -267,7 +269,7 @@ func TestAlwaysGivesNothingToAParserThatDoesNotKnowIt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			pod := gpuPod(c.command, nil)
 			if c.rust != "" {
-				pod.Spec.Containers[0].Env = []endpoint.EnvVar{{Name: "VLLM_USE_RUST_FRONTEND", Value: c.rust}}
+				pod.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "VLLM_USE_RUST_FRONTEND", Value: c.rust}}
 			}
 			got, d := edited(t, pod, "vllmFlag: always")
 			if !slices.Equal(got, c.command) || !slices.ContainsFunc(d.Notes, func(n inject.Note) bool { return n.Reason == inject.ReasonOtherParser }) {

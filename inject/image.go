@@ -37,11 +37,9 @@ func (s *Selection) image(of func(image string) (entrypoint, cmd []string), spec
 
 // matchImage compares an image without its tag, or with it where the pattern has one; * stands for any run.
 func matchImage(pattern, image string) bool {
-	image, _, _ = strings.Cut(image, "@")
-	if i := strings.LastIndexByte(image, ':'); i > strings.LastIndexByte(image, '/') {
-		if j := strings.LastIndexByte(pattern, ':'); j <= strings.LastIndexByte(pattern, '/') {
-			image = image[:i]
-		}
+	image, tag, _ := endpoint.SplitImage(image)
+	if _, wanted, _ := endpoint.SplitImage(pattern); wanted != "" && tag != "" {
+		image += ":" + tag
 	}
 	// path.Match's * stops at a slash; ours does not.
 	ok, err := path.Match(strings.ReplaceAll(pattern, "/", "\x00"), strings.ReplaceAll(image, "/", "\x00"))

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/coldtrace/coldtrace/config"
 	"github.com/coldtrace/coldtrace/endpoint"
 )
@@ -72,7 +74,7 @@ func TestARegistryIsAskedOnlyWhereNothingElseTells(t *testing.T) {
 // A command that is another image's would end the pod.
 func TestAContainerGetsTheCommandOfItsOwnImage(t *testing.T) {
 	gpu := endpoint.Resources{Limits: map[string]endpoint.Quantity{"nvidia.com/gpu": "1"}}
-	claim := endpoint.Resources{Claims: []endpoint.ClaimUse{{Name: "device"}}}
+	claim := endpoint.Resources{Claims: []corev1.ResourceClaim{{Name: "device"}}}
 	policy := config.Default()
 	policy.OTLP.Endpoint, policy.Wrapper.Image = "http://collector:4317", "wrapper"
 	policy.KnownImages = []config.KnownImage{{Image: "proxy", Entrypoint: []string{"/proxy"}}, {Image: "server", Entrypoint: []string{"vllm", "serve"}}}
@@ -88,7 +90,7 @@ func TestAContainerGetsTheCommandOfItsOwnImage(t *testing.T) {
 	} {
 		pod := &endpoint.Pod{
 			Metadata: endpoint.Metadata{Labels: map[string]string{"managed-by": "model-engine"}},
-			Spec:     endpoint.PodSpec{Containers: c.containers, ResourceClaims: []endpoint.PodResourceClaim{{Name: "device"}}},
+			Spec:     endpoint.PodSpec{Containers: c.containers, ResourceClaims: []corev1.PodResourceClaim{{Name: "device"}}},
 		}
 		ops, d := Pod(Request{Pod: pod, Policy: policy, ImageVolumes: true})
 		var got []string

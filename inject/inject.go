@@ -110,7 +110,7 @@ func choose(req Request, s *Selection) (Reason, bool) {
 	case sel.RequireLabel && !labelled:
 		return ReasonNoLabel, false
 	case sel.RequireEngine && id.Engine == "":
-		return ReasonEngineUnknown, false
+		return endpoint.NoEngine, false
 	case labelled:
 		return ReasonLabel, true
 	case id.Engine != "":
@@ -174,7 +174,7 @@ func inCanary(req Request) bool {
 	}
 	key := req.Namespace + "/" + req.Pod.Metadata.Name + req.Pod.Metadata.GenerateName
 	if o := req.Pod.Metadata.Controller(); o != nil {
-		key = o.UID
+		key = string(o.UID)
 	}
 	h := fnv.New32a()
 	h.Write([]byte(key))

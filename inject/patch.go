@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"gomodules.xyz/jsonpatch/v2"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/coldtrace/coldtrace/config"
 	"github.com/coldtrace/coldtrace/endpoint"
@@ -43,11 +44,6 @@ func (p *patch) replace(path string, value any) {
 
 func (p *patch) note(r Reason, detail string) {
 	p.decision.Notes = append(p.decision.Notes, Note{Reason: r, Detail: detail})
-}
-
-func (p *patch) feature(f Feature) {
-	p.decision.Features = append(p.decision.Features, f)
-	p.decision.Outcome = Injected
 }
 
 func (p *patch) annotate(key, value string) {
@@ -88,17 +84,13 @@ func (p *patch) at(field string) string {
 
 // plan decides the features, each on its own: what cannot be done is noted, the rest is.
 func (p *patch) plan() {
-	p.ops = make([]Operation, 0, 40)
-	p.annotations = make([]annotation, 0, 2)
-	p.decision.Features = make([]Feature, 0, 4)
 	env := newEnvPlan(p.container())
 	id, mode := &p.sel.Identity, p.sel.Settings.VLLMFlag
 	p.tracer = id.Engine == engine.VLLM && id.Role == startup.RoleServer && mode != config.VLLMFlagOff && otherTracer(p.req.Pod, p.container())
 	p.noEndpoint = p.endpointProblem()
-	wrap := p.planWrapper(env)
-	p.wrap = wrap
+	p.wrap = p.planWrapper(env)
 	p.noSampler = p.samplerProblem()
-	flag := p.planFlag(wrap)
+	flag := p.planFlag()
 	if p.req.Policy.Features.Env {
 		p.identity(env)
 		p.endpointEnv(env)
@@ -106,24 +98,25 @@ func (p *patch) plan() {
 	} else {
 		p.note(ReasonDisabled, string(FeatureEnv))
 	}
-	if wrap != nil {
+	if p.wrap != nil {
 		if len(p.container().EnvFrom) > 0 {
 			p.note(ReasonEnvFrom, string(FeatureWrapper))
 		}
 		p.wrapperEnv(env)
-		flag.editImageCommand(wrap)
-		wrap.write(p)
+		flag.editImageCommand(p.wrap)
+		p.wrap.write(p)
 	}
-	flag.write(p, wrap)
+	flag.write(p)
 	env.write(p)
 	for _, f := range []struct {
 		feature Feature
 		on      bool
 	}{
-		{FeatureEnv, env.identity}, {FeatureWrapper, wrap != nil}, {FeatureVLLMFlag, flag != nil}, {FeatureSampling, env.sampling},
+		{FeatureEnv, env.identity}, {FeatureWrapper, p.wrap != nil}, {FeatureVLLMFlag, flag != nil}, {FeatureSampling, env.sampling},
 	} {
 		if f.on {
-			p.feature(f.feature)
+			p.decision.Features = append(p.decision.Features, f.feature)
+			p.decision.Outcome = Injected
 		}
 	}
 }
@@ -151,7 +144,7 @@ func (f *flagEdit) apply(s string) string {
 func (f *flagEdit) none() bool { return f == nil || *f == flagEdit{} }
 
 // planFlag decides how vLLM gets the flag; nil: not at all.
-func (p *patch) planFlag(wrap *wrapping) *flagEdit {
+func (p *patch) planFlag() *flagEdit {
 	var (
 		id   = &p.sel.Identity
 		mode = p.sel.Settings.VLLMFlag
@@ -169,44 +162,44 @@ func (p *patch) planFlag(wrap *wrapping) *flagEdit {
 	case applied(&p.req.Pod.Metadata) && !id.Command.Wrapped:
 		p.note(ReasonApplied, string(FeatureVLLMFlag))
 	case site.Problem != endpoint.NoProblem:
-		p.note(Reason(site.Problem), string(FeatureVLLMFlag))
+		p.note(site.Problem, string(FeatureVLLMFlag))
 	case p.tracer:
 		p.note(ReasonTracer, string(FeatureVLLMFlag))
 	case mode == config.VLLMFlagAlways && p.otherParser():
 		p.note(ReasonOtherParser, string(FeatureVLLMFlag))
-	case p.noEndpoint.wrapperSends() && wrap != nil && mode == config.VLLMFlagAuto && p.noSampler == "":
-		return p.autoFlag(wrap)
+	case p.wrapperSends() && p.wrap != nil && mode == config.VLLMFlagAuto && p.noSampler == "":
+		return p.autoFlag()
 	case p.noEndpoint != "":
 		p.note(p.noEndpoint, string(FeatureVLLMFlag))
 	case p.noSampler != "":
 		p.note(p.noSampler, string(FeatureVLLMFlag))
-	case wrap == nil && (mode == config.VLLMFlagAuto || len(p.container().Command) == 0):
+	case p.wrap == nil && (mode == config.VLLMFlagAuto || len(p.container().Command) == 0):
 		p.note(ReasonNoWrapper, string(FeatureVLLMFlag))
 	case mode == config.VLLMFlagAlways && site.Offset < 0:
 		return &flagEdit{word: site.Word, text: literalFlag}
 	case mode == config.VLLMFlagAlways:
-		f := frontEdit(site, wrap)
+		f := p.frontEdit(site)
 		f.back.text = ` "` + literalFlag + `"` // quoted: a bracketed IPv6 address is a pattern to the shell
 		return f
 	default:
-		return p.autoFlag(wrap)
+		return p.autoFlag()
 	}
 	return nil
 }
 
 // autoFlag leaves it to the wrapper, which a shell string has to name.
-func (p *patch) autoFlag(wrap *wrapping) *flagEdit {
+func (p *patch) autoFlag() *flagEdit {
 	site := p.sel.Identity.Command.Site
 	if site.Offset < 0 {
 		p.note(ReasonFlagNeedsShell, string(FeatureVLLMFlag))
 		return &flagEdit{}
 	}
-	return frontEdit(site, wrap)
+	return p.frontEdit(site)
 }
 
-func frontEdit(site endpoint.Site, wrap *wrapping) *flagEdit {
+func (p *patch) frontEdit(site endpoint.Site) *flagEdit {
 	f := &flagEdit{word: site.Word, front: insert{offset: site.Front}, back: insert{offset: site.Offset}}
-	if wrap != nil {
+	if p.wrap != nil {
 		f.front.text = startup.VLLMExecPlaceholder + " "
 	}
 	return f
@@ -219,7 +212,7 @@ func (p *patch) otherParser() bool {
 	args := p.sel.Identity.Command.Args
 	return slices.ContainsFunc(c.Command, names) || slices.ContainsFunc(c.Args, names) ||
 		slices.ContainsFunc(args, func(w endpoint.Word) bool { return server.OtherParser(w.Text) }) ||
-		slices.ContainsFunc(c.Env, func(v endpoint.EnvVar) bool { return v.Name == server.Rust && server.RustFrontEnd(v.Value) })
+		slices.ContainsFunc(c.Env, func(v corev1.EnvVar) bool { return v.Name == server.Rust && server.RustFrontEnd(v.Value) })
 }
 
 const literalFlag = startup.VLLMTracesFlag + "=$(" + startup.EnvOTLPEndpoint + ")"
@@ -238,7 +231,7 @@ func (f *flagEdit) editImageCommand(w *wrapping) {
 }
 
 // write edits the one word, after the wrapper's prefix was put in front of the command.
-func (f *flagEdit) write(p *patch, wrap *wrapping) {
+func (f *flagEdit) write(p *patch) {
 	if f.none() {
 		return
 	}
@@ -247,13 +240,13 @@ func (f *flagEdit) write(p *patch, wrap *wrapping) {
 	index := f.word
 	if index < len(c.Command) {
 		text, path = c.Command[index], p.at("command/")
-		if wrap != nil {
-			index += wrap.added
+		if p.wrap != nil {
+			index += len(p.wrap.prefix)
 		}
 	} else {
 		index -= len(c.Command)
-		if wrap != nil {
-			index -= len(wrap.command)
+		if p.wrap != nil {
+			index -= len(p.wrap.command)
 		}
 		text, path = c.Args[index], p.at("args/")
 	}

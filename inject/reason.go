@@ -8,75 +8,60 @@ import (
 	"github.com/coldtrace/coldtrace/endpoint"
 )
 
-// Reasons. Each is documented in Vocabulary, which docs/reasons.md is made of.
+// Reasons beside those of package endpoint. Each is documented in Vocabulary, which docs/reasons.md is made of.
 const (
-	ReasonOptedOut         Reason = "opted-out"
-	ReasonNoGPU            Reason = "no-gpu"
-	ReasonClaim            Reason = "gpu-by-claim"
-	ReasonUnknownClaim     Reason = "claim-unknown"
-	ReasonAnnotation       Reason = "annotation-ignored"
-	ReasonContainer        Reason = "container-not-found"
-	ReasonAmbiguous        Reason = "several-gpu-containers"
-	ReasonNotAnEndpoint    Reason = "not-an-endpoint"
-	ReasonNoLabel          Reason = "label-missing"
-	ReasonCanary           Reason = "outside-canary"
-	ReasonWindows          Reason = "windows"
-	ReasonStatic           Reason = "static-pod"
-	ReasonForced           Reason = "forced-by-annotation"
-	ReasonLabel            Reason = "selected-by-label"
-	ReasonEngine           Reason = "selected-by-engine"
-	ReasonNoEndpoint       Reason = "no-otlp-endpoint"
-	ReasonUnresolved       Reason = "otlp-endpoint-unresolved"
-	ReasonEnvFrom          Reason = "env-from"
-	ReasonOwnHeaders       Reason = "own-otlp-headers"
-	ReasonReferenced       Reason = "variable-referenced"
-	ReasonUserSampling     Reason = "own-sampling"
-	ReasonUpstream         Reason = "upstream-startup-metrics"
-	ReasonTracer           Reason = "other-tracer"
-	ReasonOtherParser      Reason = "other-parser"
-	ReasonDisabled         Reason = "disabled-by-policy"
-	ReasonNoWrapperImage   Reason = "no-wrapper-image"
-	ReasonImageVolumes     Reason = "image-volumes-unsupported"
-	ReasonNoCommand               = Reason(endpoint.EntrypointUnknown)
-	ReasonKnownImage       Reason = "known-image"
-	ReasonInit             Reason = "needs-pid-1"
-	ReasonTaken            Reason = "name-taken"
-	ReasonFootprint        Reason = "footprint-too-small"
-	ReasonBreaker          Reason = "circuit-breaker"
-	ReasonApplied          Reason = "bare-pod-applied"
-	ReasonRuntimeClass     Reason = "runtime-class"
-	ReasonUserNamespace    Reason = "user-namespace"
-	ReasonRefused          Reason = "image-volume-refused"
-	ReasonNotVLLM          Reason = "not-vllm"
-	ReasonNotServer        Reason = "not-a-server"
-	ReasonFlagMode         Reason = "flag-off"
-	ReasonFlagNeedsShell   Reason = "wrapper-decides"
-	ReasonNoWrapper        Reason = "needs-wrapper"
-	ReasonPanic            Reason = "internal-error"
-	ReasonUnreadable       Reason = "pod-unreadable"
-	ReasonEngineUnknown           = Reason(endpoint.NoEngine)
-	ReasonFlagPresent             = Reason(endpoint.FlagPresent)
-	ReasonShellSyntax             = Reason(endpoint.ShellSyntax)
-	ReasonTwoServers              = Reason(endpoint.TwoServers)
-	ReasonNestedShell             = Reason(endpoint.NestedShell)
-	ReasonEval                    = Reason(endpoint.Eval)
-	ReasonDynamicCommand          = Reason(endpoint.DynamicCommand)
-	ReasonCommandSubst            = Reason(endpoint.CommandSubstitution)
-	ReasonHereDocument            = Reason(endpoint.HereDocument)
-	ReasonKubeletExpansion        = Reason(endpoint.KubeletExpansion)
-	ReasonScriptUnknown           = Reason(endpoint.ScriptUnknown)
-	ReasonConfigFile              = Reason(endpoint.ConfigFile)
-	ReasonXtrace                  = Reason(endpoint.Xtrace)
-	ReasonConfined                = Reason(endpoint.Confined)
-	ReasonWrapperTells     Reason = "wrapper-tells"
-	ReasonLogTells         Reason = "log-tells"
-	ReasonLogsAlways       Reason = "log-compared"
-	ReasonLogsOff          Reason = "logs-off"
-	ReasonLogsForbidden    Reason = "logs-not-granted"
-	ReasonTooLarge         Reason = "body-too-large"
-	ReasonOverloaded       Reason = "overloaded"
-	ReasonStarting         Reason = "starting"
-	ReasonDeadline         Reason = "deadline"
+	ReasonOptedOut       Reason = "opted-out"
+	ReasonNoGPU          Reason = "no-gpu"
+	ReasonClaim          Reason = "gpu-by-claim"
+	ReasonUnknownClaim   Reason = "claim-unknown"
+	ReasonAnnotation     Reason = "annotation-ignored"
+	ReasonContainer      Reason = "container-not-found"
+	ReasonAmbiguous      Reason = "several-gpu-containers"
+	ReasonNotAnEndpoint  Reason = "not-an-endpoint"
+	ReasonNoLabel        Reason = "label-missing"
+	ReasonCanary         Reason = "outside-canary"
+	ReasonWindows        Reason = "windows"
+	ReasonStatic         Reason = "static-pod"
+	ReasonForced         Reason = "forced-by-annotation"
+	ReasonLabel          Reason = "selected-by-label"
+	ReasonEngine         Reason = "selected-by-engine"
+	ReasonNoEndpoint     Reason = "no-otlp-endpoint"
+	ReasonUnresolved     Reason = "otlp-endpoint-unresolved"
+	ReasonEnvFrom        Reason = "env-from"
+	ReasonOwnHeaders     Reason = "own-otlp-headers"
+	ReasonReferenced     Reason = "variable-referenced"
+	ReasonUserSampling   Reason = "own-sampling"
+	ReasonUpstream       Reason = "upstream-startup-metrics"
+	ReasonTracer         Reason = "other-tracer"
+	ReasonOtherParser    Reason = "other-parser"
+	ReasonDisabled       Reason = "disabled-by-policy"
+	ReasonNoWrapperImage Reason = "no-wrapper-image"
+	ReasonImageVolumes   Reason = "image-volumes-unsupported"
+	ReasonKnownImage     Reason = "known-image"
+	ReasonInit           Reason = "needs-pid-1"
+	ReasonTaken          Reason = "name-taken"
+	ReasonFootprint      Reason = "footprint-too-small"
+	ReasonBreaker        Reason = "circuit-breaker"
+	ReasonApplied        Reason = "bare-pod-applied"
+	ReasonRuntimeClass   Reason = "runtime-class"
+	ReasonUserNamespace  Reason = "user-namespace"
+	ReasonRefused        Reason = "image-volume-refused"
+	ReasonNotVLLM        Reason = "not-vllm"
+	ReasonNotServer      Reason = "not-a-server"
+	ReasonFlagMode       Reason = "flag-off"
+	ReasonFlagNeedsShell Reason = "wrapper-decides"
+	ReasonNoWrapper      Reason = "needs-wrapper"
+	ReasonPanic          Reason = "internal-error"
+	ReasonUnreadable     Reason = "pod-unreadable"
+	ReasonWrapperTells   Reason = "wrapper-tells"
+	ReasonLogTells       Reason = "log-tells"
+	ReasonLogsAlways     Reason = "log-compared"
+	ReasonLogsOff        Reason = "logs-off"
+	ReasonLogsForbidden  Reason = "logs-not-granted"
+	ReasonTooLarge       Reason = "body-too-large"
+	ReasonOverloaded     Reason = "overloaded"
+	ReasonStarting       Reason = "starting"
+	ReasonDeadline       Reason = "deadline"
 )
 
 // Explanation is the documented meaning of a reason.
@@ -115,7 +100,7 @@ var Vocabulary = []Explanation{
 	{ReasonDisabled, "The policy or an annotation switches this off.", ""},
 	{ReasonNoWrapperImage, "The policy names no wrapper image.", "Set `wrapper.image`."},
 	{ReasonImageVolumes, "Image volumes were asked for and not every GPU node can mount them.", "Use `delivery: auto` or `init-container`."},
-	{ReasonNoCommand, "The container has no command and its image's ENTRYPOINT is not known; setting a command would replace it.", "Give the container a command, annotate it with `coldtrace.io/entrypoint`, or add the image to the policy's `knownImages`."},
+	{endpoint.EntrypointUnknown, "The container has no command and its image's ENTRYPOINT is not known; setting a command would replace it.", "Give the container a command, annotate it with `coldtrace.io/entrypoint`, or add the image to the policy's `knownImages`."},
 	{ReasonKnownImage, "The image's ENTRYPOINT comes from an annotation, the policy or the registry.", ""},
 	{ReasonInit, "The command is an init system (systemd, s6-overlay's `/init`, …) that works only as the container's first process, which it would not be behind the wrapper.", "If it is not, say `coldtrace.io/inject: \"true\"`: then the wrapper looks into the image, and becomes the command if it is."},
 	{ReasonTaken, "The pod already uses the volume name, container name or path that coldtrace needs.", "Rename the pod's own, or live with the watcher's spans."},
@@ -132,20 +117,20 @@ var Vocabulary = []Explanation{
 	{ReasonNoWrapper, "In mode auto the flag is decided by the wrapper, which this pod does not get.", "See why there is no wrapper; or `coldtrace.io/vllm-flag: always` if the image has the OpenTelemetry packages."},
 	{ReasonPanic, "coldtrace failed; the pod was admitted as it came.", "Report it with the webhook's log."},
 	{ReasonUnreadable, "The pod could not be read; it was admitted as it came.", "Report it with the webhook's log."},
-	{ReasonEngineUnknown, "No engine is recognised in the command, so there is nothing in the container to observe.", "Set `coldtrace.io/engine`, or the policy's `wrapper.unknownEngines`."},
-	{ReasonFlagPresent, "The command or a variable already holds the flag.", ""},
-	{ReasonXtrace, "The shell shows what it runs (`set -x`): what stands in front of the server would be in its output.", ""},
-	{ReasonConfined, "The shell is a restricted one (`bash -r`, `set -r`), or limits the address space (`ulimit -v`, `prlimit --as`): what stands in front of the server might not run.", ""},
-	{ReasonShellSyntax, "The shell string can't be parsed.", ""},
-	{ReasonTwoServers, "The shell string starts more than one server.", ""},
-	{ReasonNestedShell, "The server is started by a shell string inside a shell string.", ""},
-	{ReasonEval, "The server is started by eval.", ""},
-	{ReasonDynamicCommand, "The server's command is in a variable or behind a program that is not known.", ""},
-	{ReasonCommandSubst, "The server is started in a command substitution.", ""},
-	{ReasonHereDocument, "The server's command is in a here-document.", ""},
-	{ReasonKubeletExpansion, "A $(NAME) before the server's command has a value that can't be seen at admission.", ""},
-	{ReasonScriptUnknown, "The server is started by a script in the image.", ""},
-	{ReasonConfigFile, "The server reads a file of arguments, which may hold the flag, and with which vLLM takes the word after `serve` for the model.", "Put `otlp-traces-endpoint` into that file if request traces are wanted."},
+	{endpoint.NoEngine, "No engine is recognised in the command, so there is nothing in the container to observe.", "Set `coldtrace.io/engine`, or the policy's `wrapper.unknownEngines`."},
+	{endpoint.FlagPresent, "The command or a variable already holds the flag.", ""},
+	{endpoint.Xtrace, "The shell shows what it runs (`set -x`): what stands in front of the server would be in its output.", ""},
+	{endpoint.Confined, "The shell is a restricted one (`bash -r`, `set -r`), or limits the address space (`ulimit -v`, `prlimit --as`): what stands in front of the server might not run.", ""},
+	{endpoint.ShellSyntax, "The shell string can't be parsed.", ""},
+	{endpoint.TwoServers, "The shell string starts more than one server.", ""},
+	{endpoint.NestedShell, "The server is started by a shell string inside a shell string.", ""},
+	{endpoint.Eval, "The server is started by eval.", ""},
+	{endpoint.DynamicCommand, "The server's command is in a variable or behind a program that is not known.", ""},
+	{endpoint.CommandSubstitution, "The server is started in a command substitution.", ""},
+	{endpoint.HereDocument, "The server's command is in a here-document.", ""},
+	{endpoint.KubeletExpansion, "A $(NAME) before the server's command has a value that can't be seen at admission.", ""},
+	{endpoint.ScriptUnknown, "The server is started by a script in the image.", ""},
+	{endpoint.ConfigFile, "The server reads a file of arguments, which may hold the flag, and with which vLLM takes the word after `serve` for the model.", "Put `otlp-traces-endpoint` into that file if request traces are wanted."},
 	{ReasonWrapperTells, "The wrapper is in the container and tells what happens there. Where logs may be read, the log of an attempt that failed says why.", ""},
 	{ReasonLogTells, "The wrapper is not in the container: the watcher reads the container's log for what happens there.", ""},
 	{ReasonLogsAlways, "The wrapper is in the container, and the watcher reads the log as well, for comparing.", ""},
@@ -156,9 +141,6 @@ var Vocabulary = []Explanation{
 	{ReasonStarting, "coldtrace had not finished starting in time; the pod was admitted as it came.", ""},
 	{ReasonDeadline, "The decision took longer than the API server waits; the pod was admitted as it came.", "Report it with the webhook's log."},
 }
-
-// wrapperSends tells reasons for which the container itself gets no endpoint, and the wrapper has a variable of its own.
-func (r Reason) wrapperSends() bool { return r == ReasonEnvFrom || r == ReasonOwnHeaders }
 
 // Explain is a reason's row of Vocabulary; not known: it has none.
 func Explain(r Reason) (e Explanation, known bool) {

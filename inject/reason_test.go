@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/coldtrace/coldtrace/endpoint"
 	"github.com/coldtrace/coldtrace/inject"
 	"github.com/coldtrace/coldtrace/startup"
 )
@@ -21,9 +22,15 @@ func TestEveryReasonIsDocumentedOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	sites, err := os.ReadFile(filepath.Join("..", "endpoint", "command.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	head, table, _ := strings.Cut(string(source), "var Vocabulary")
-	for _, m := range regexp.MustCompile(`(?m)^\t(Reason[A-Za-z]+) `).FindAllStringSubmatch(head, -1) {
-		if n := strings.Count(table, "{"+m[1]+","); n != 1 {
+	constants := regexp.MustCompile(`(?m)^\t([A-Za-z]+) +Reason += "[^"]`)
+	for _, m := range slices.Concat(constants.FindAllStringSubmatch(head, -1), constants.FindAllStringSubmatch(string(sites), -1)) {
+		n := strings.Count(table, "{"+m[1]+",") + strings.Count(table, "{endpoint."+m[1]+",")
+		if n != 1 && m[1] != "PlaceholderPresent" { // which is ours, and no reason for anything
 			t.Errorf("%s is documented %d times", m[1], n)
 		}
 	}
@@ -46,9 +53,9 @@ func TestFixturesGiveEveryReasonThatAPodCanHave(t *testing.T) {
 	}
 	// Given by the webhook, or covered by the tables of shell strings.
 	elsewhere := []inject.Reason{
-		inject.ReasonPanic, inject.ReasonUnreadable, inject.ReasonBreaker, inject.ReasonNestedShell, inject.ReasonEval, inject.ReasonShellSyntax,
-		inject.ReasonDynamicCommand, inject.ReasonCommandSubst, inject.ReasonHereDocument, inject.ReasonKubeletExpansion, inject.ReasonScriptUnknown,
-		inject.ReasonXtrace, inject.ReasonConfined, inject.ReasonOtherParser, inject.ReasonTooLarge, inject.ReasonOverloaded, inject.ReasonStarting, inject.ReasonDeadline,
+		inject.ReasonPanic, inject.ReasonUnreadable, inject.ReasonBreaker, endpoint.NestedShell, endpoint.Eval, endpoint.ShellSyntax,
+		endpoint.DynamicCommand, endpoint.CommandSubstitution, endpoint.HereDocument, endpoint.KubeletExpansion, endpoint.ScriptUnknown,
+		endpoint.Xtrace, endpoint.Confined, inject.ReasonOtherParser, inject.ReasonTooLarge, inject.ReasonOverloaded, inject.ReasonStarting, inject.ReasonDeadline,
 		inject.ReasonWrapperTells, inject.ReasonLogTells, inject.ReasonLogsAlways, inject.ReasonLogsOff, inject.ReasonLogsForbidden, // of what happens later
 	}
 	for _, e := range inject.Vocabulary {

@@ -26,7 +26,6 @@ type wrapping struct {
 	delivery config.Delivery
 	prefix   []string // empty: it is there already
 	command  []string // what follows it where the pod has no command; nil: the pod's own stays
-	added    int      // words in front of what was the command
 	wrapped  bool
 
 	resources corev1.ResourceRequirements // of the init container
@@ -40,6 +39,7 @@ func (p *patch) planWrapper(env *envPlan) *wrapping {
 		set = &p.sel.Settings
 	)
 	no := func(r Reason, detail string) *wrapping { p.note(r, detail); return nil }
+	upstream, _ := strconv.ParseBool(c.Literal("ENABLE_STARTUP_METRICS"))
 	if id.Command.Wrapped && p.mounted() {
 		return &wrapping{wrapped: true}
 	}
@@ -50,17 +50,17 @@ func (p *patch) planWrapper(env *envPlan) *wrapping {
 		return no(p.req.NoWrapper, string(FeatureWrapper))
 	case p.req.Policy.Wrapper.Image == "":
 		return no(ReasonNoWrapperImage, "")
-	case isTrue(c, "ENABLE_STARTUP_METRICS"):
+	case upstream:
 		return no(ReasonUpstream, "")
 	case applied(&p.req.Pod.Metadata):
 		return no(ReasonApplied, string(FeatureWrapper))
 	case !id.Command.Known:
-		return no(ReasonNoCommand, c.Name)
+		return no(endpoint.EntrypointUnknown, c.Name)
 	case id.Command.Init && set.Inject != "true":
 		return no(ReasonInit, c.Name)
 	case id.Engine == "" && !p.req.Policy.Wrapper.UnknownEngines && set.Inject != "true":
-		return no(ReasonEngineUnknown, string(FeatureWrapper))
-	case p.noEndpoint != "" && !p.noEndpoint.wrapperSends():
+		return no(endpoint.NoEngine, string(FeatureWrapper))
+	case p.noEndpoint != "" && !p.wrapperSends():
 		return no(p.noEndpoint, string(FeatureWrapper))
 	case !env.has(startup.EnvPodUID) && !p.req.Policy.Features.Env:
 		return no(ReasonDisabled, string(FeatureEnv))
@@ -73,7 +73,6 @@ func (p *patch) planWrapper(env *envPlan) *wrapping {
 	w := &wrapping{}
 	if !id.Command.Wrapped { // a command copied from an injected pod, without its volume
 		w.prefix = endpoint.Prefix(id.Command.Shell)
-		w.added = len(w.prefix)
 	}
 	switch w.delivery = p.delivery(); w.delivery {
 	case config.DeliveryImageVolume:
@@ -87,22 +86,15 @@ func (p *patch) planWrapper(env *envPlan) *wrapping {
 		}
 	}
 	if len(c.Command) == 0 {
-		w.command = endpoint.ImageCommand(&endpoint.Container{}, set.Entrypoint, imageCmd(c, set.Cmd))
+		command := endpoint.ImageCommand(c, set.Entrypoint, set.Cmd)
+		w.command = command[:len(command)-len(c.Args)] // which stay where they are
 	}
 	return w
 }
 
-// imageCmd is the image's CMD where the pod's args do not replace it.
-func imageCmd(c *endpoint.Container, cmd []string) []string {
-	if len(c.Args) > 0 {
-		return nil
-	}
-	return cmd
-}
-
 // mounted tells if the target has the wrapper's mount.
 func (p *patch) mounted() bool {
-	return slices.ContainsFunc(p.container().VolumeMounts, func(m endpoint.VolumeMount) bool {
+	return slices.ContainsFunc(p.container().VolumeMounts, func(m corev1.VolumeMount) bool {
 		return m.Name == VolumeName && m.MountPath == startup.MountPath
 	})
 }
@@ -116,7 +108,7 @@ func (p *patch) taken() string {
 		return "volume " + VolumeName
 	case slices.ContainsFunc(spec.InitContainers, named), slices.ContainsFunc(spec.Containers, named):
 		return "container " + InstallName
-	case slices.ContainsFunc(p.container().VolumeMounts, func(m endpoint.VolumeMount) bool { return under(m.MountPath, startup.MountPath) }):
+	case slices.ContainsFunc(p.container().VolumeMounts, func(m corev1.VolumeMount) bool { return under(m.MountPath, startup.MountPath) }):
 		return "path " + startup.MountPath
 	}
 	return ""

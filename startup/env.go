@@ -5,6 +5,7 @@ package startup
 import (
 	"slices"
 	"strings"
+	"time"
 )
 
 // Environment that the webhook adds to the target container and the wrapper reads. None replaces one that is there.
@@ -47,6 +48,10 @@ const (
 	EnvStatusFile     = "COLDTRACE_STATUS_FILE"       // path of the status file; absent: none
 	EnvSamplePriority = "COLDTRACE_SAMPLING_PRIORITY" // 2 | -1; absent: 2
 
+	// How a program samples, as OpenTelemetry has it.
+	EnvSampler    = "OTEL_TRACES_SAMPLER"
+	EnvSamplerArg = "OTEL_TRACES_SAMPLER_ARG"
+
 	// EnvVLLMSampler and EnvVLLMSamplerArg are how vLLM samples requests. The wrapper hands them to vLLM with the flag.
 	EnvVLLMSampler    = "COLDTRACE_VLLM_SAMPLER"
 	EnvVLLMSamplerArg = "COLDTRACE_VLLM_SAMPLER_ARG"
@@ -57,6 +62,15 @@ const (
 	EnvVLLMExec         = "COLDTRACE_VLLM_EXEC"
 	VLLMExecPlaceholder = `${COLDTRACE_VLLM_EXEC:+"$COLDTRACE_VLLM_EXEC"}`
 	VLLMTracesFlag      = "--otlp-traces-endpoint"
+)
+
+// Defaults of the wrapper's environment.
+const (
+	// DefaultTimeout ends a start that never got ready: above the longest published one (vllm#16961: 11,629 s is an
+	// outlier of hours; model-engine waits 20 minutes for Ray alone).
+	DefaultTimeout = time.Hour
+	// DefaultFlushTimeout bounds how long the wrapper's exit waits for a collector.
+	DefaultFlushTimeout = 2 * time.Second
 )
 
 // Role is what a container is expected to become, the value of EnvRole.

@@ -11,7 +11,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/coldtrace/coldtrace/endpoint"
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/startup/group"
 	"github.com/coldtrace/coldtrace/startup/pod"
@@ -65,9 +64,6 @@ func (w *Watcher) rememberPart(namespace, key string, p group.Part, by time.Time
 // joinOver puts a pod into its group whose own start is none to tell any more. What is older than any start can be is of a group
 // that was told. The caller holds the lock.
 func (w *Watcher) joinOver(n *namespace, p *corev1.Pod, t pod.Timeline, unwatched bool) {
-	if !endpoint.MayGroup(p.Labels, p.Annotations) {
-		return
-	}
 	s, _ := w.candidate(n, p)
 	if !s.subject.Group.Is() {
 		return
@@ -83,9 +79,6 @@ func (w *Watcher) joinOver(n *namespace, p *corev1.Pod, t pod.Timeline, unwatche
 
 // leaveGroup takes that a pod is gone whose start was told. The caller holds the lock.
 func (w *Watcher) leaveGroup(n *namespace, p *corev1.Pod) {
-	if !endpoint.MayGroup(p.Labels, p.Annotations) {
-		return
-	}
 	s, _ := w.candidate(n, p)
 	if g := s.subject.Group; g.Is() && w.groups.Gone(n.name, g.Key, string(p.UID)) {
 		w.queue.Add(groupID(n.name, g.Key))
@@ -187,7 +180,7 @@ func (w *Watcher) tell(s *group.Start) {
 		"pods", len(s.Members), "size", s.Size, "missing", s.Missing, "notReady", late)
 }
 
-// link adds to the root what leads to the starts of the other pods of its group. The links are settled once: a repeat has the
+// link adds to the root what leads to the starts of the other pods of its group. They are found once: a repeat has the
 // same. The caller holds the lock.
 func (w *Watcher) link(s *start, spans []startup.Span) {
 	for i := range spans {

@@ -119,7 +119,7 @@ func TestPullSecretsAreReadInTheNamespacesNamedAndNowhereElse(t *testing.T) {
 	client := fake.NewClientset(secret("named"), secret("other"))
 	e := NewEntrypoints(client, []string{"named"}, logr.Discard())
 	// The kubelet does without a secret that is not there, too.
-	p := &endpoint.Pod{Spec: endpoint.PodSpec{ImagePullSecrets: []endpoint.NamedRef{{Name: "gone"}, {Name: "pull"}}}}
+	p := &endpoint.Pod{Spec: endpoint.PodSpec{ImagePullSecrets: []corev1.LocalObjectReference{{Name: "gone"}, {Name: "pull"}}}}
 	if entrypoint, cmd := e.Lookup(t.Context(), "other", p, image); entrypoint != nil || cmd != nil || len(client.Actions()) != 0 {
 		t.Errorf("elsewhere: %q after %v", entrypoint, client.Actions())
 	}

@@ -354,7 +354,7 @@ func candidateOf(req *request) Candidate {
 		s.Pod = meta.GenerateName
 	}
 	if o := meta.Controller(); o != nil {
-		s.Owner = Owner{APIVersion: o.APIVersion, Kind: o.Kind, Name: o.Name, UID: o.UID}
+		s.Owner = Owner{APIVersion: o.APIVersion, Kind: o.Kind, Name: o.Name, UID: string(o.UID)}
 		s.Workload = breaker.NameOf(req.Namespace, meta.Labels, o.Kind, o.Name)
 	}
 	return s

@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/kubernetes/scheme"
 	kjson "sigs.k8s.io/json"
@@ -149,7 +150,7 @@ func (m *manifest) own(pod *endpoint.Pod, i int) {
 	if m.Name == "" || m.Kind == "Pod" || m.Kind == "PodTemplate" {
 		return
 	}
-	pod.Metadata.OwnerReferences = append(pod.Metadata.OwnerReferences, endpoint.OwnerReference{
+	pod.Metadata.OwnerReferences = append(pod.Metadata.OwnerReferences, metav1.OwnerReference{
 		Kind: cmp.Or(controllers[m.Kind], m.Kind), Name: m.Name, Controller: new(true),
 	})
 	if m.Kind == "LeaderWorkerSet" {

@@ -4,7 +4,10 @@
 // the command starts.
 package tracer
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Signs of another tracer in a container. One that is there reads OpenTelemetry's variables too, or has set up what
 // vLLM's own tracing would set up again: it is left alone with them. That a pod names Datadog's agent or service is no
@@ -60,23 +63,10 @@ func ends(s string, at int) bool {
 
 // Variable tells whether a variable loads or asks for a tracer.
 func Variable(name, value string) bool {
-	for _, l := range loaders {
-		if name == l {
-			value = strings.ToLower(value)
-			for _, p := range paths {
-				if strings.Contains(value, p) {
-					return true
-				}
-			}
-			return false
-		}
+	if slices.Contains(loaders, name) {
+		return slices.ContainsFunc(paths, func(p string) bool { return strings.Contains(strings.ToLower(value), p) })
 	}
-	for _, s := range switches {
-		if name == s {
-			return !off[strings.ToLower(value)]
-		}
-	}
-	return false
+	return slices.Contains(switches, name) && !off[strings.ToLower(value)]
 }
 
 // Annotation tells whether a pod's annotation asks for a tracer.

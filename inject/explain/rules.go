@@ -44,7 +44,7 @@ var reasonRules = map[inject.Reason]string{
 	inject.ReasonAnnotation:     ruleAnnotations,
 	inject.ReasonKnownImage:     ruleCommand,
 	inject.ReasonClaim:          ruleGPU,
-	inject.ReasonNoWrapperImage: ruleWrapper, inject.ReasonUpstream: ruleWrapper, inject.ReasonNoCommand: ruleWrapper,
+	inject.ReasonNoWrapperImage: ruleWrapper, inject.ReasonUpstream: ruleWrapper, endpoint.EntrypointUnknown: ruleWrapper,
 	inject.ReasonTaken: ruleWrapper, inject.ReasonInit: ruleWrapper, inject.ReasonFootprint: ruleWrapper, inject.ReasonImageVolumes: ruleWrapper,
 	inject.ReasonBreaker: ruleWrapper, inject.ReasonRuntimeClass: ruleWrapper, inject.ReasonUserNamespace: ruleWrapper,
 	inject.ReasonRefused: ruleWrapper,
@@ -56,7 +56,7 @@ var reasonRules = map[inject.Reason]string{
 // detailRules are the details by which a reason that several rules give is told apart.
 var detailRules = map[string]string{
 	string(inject.FeatureWrapper): ruleWrapper, string(inject.FeatureVLLMFlag): ruleFlag, string(inject.FeatureSampling): ruleSampling,
-	string(inject.FeatureEnv): ruleEnv, "OTEL_TRACES_SAMPLER": ruleSampling,
+	string(inject.FeatureEnv): ruleEnv, startup.EnvSampler: ruleSampling,
 }
 
 // ruleOf is the rule that gave the i-th note: selection speaks first, and alone if it says no.

@@ -14,6 +14,10 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/coldtrace/coldtrace/endpoint"
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/startup/group"
@@ -141,17 +145,17 @@ func (p pod) member() (group.Member, bool) {
 	yes := true
 	read := &endpoint.Pod{Metadata: endpoint.Metadata{
 		Name: p.name, Namespace: "models", UID: "uid-" + p.name, Labels: p.labels, Annotations: p.annotations,
-		OwnerReferences: []endpoint.OwnerReference{{Kind: p.kind, Name: p.owner, UID: p.uid, Controller: &yes}},
+		OwnerReferences: []metav1.OwnerReference{{Kind: p.kind, Name: p.owner, UID: types.UID(p.uid), Controller: &yes}},
 	}}
 	c := endpoint.Container{Name: "main", Command: append([]string{"vllm", "serve"}, p.args...)}
 	if p.probed {
-		c.ReadinessProbe = &endpoint.Probe{}
+		c.ReadinessProbe = &corev1.Probe{}
 	}
 	if !p.noGPU {
 		c.Resources.Limits = map[string]endpoint.Quantity{"nvidia.com/gpu": "8"}
 	}
 	for name, value := range p.env {
-		c.Env = append(c.Env, endpoint.EnvVar{Name: name, Value: value})
+		c.Env = append(c.Env, corev1.EnvVar{Name: name, Value: value})
 	}
 	read.Spec.Containers = []endpoint.Container{c}
 	id := endpoint.Identify(read, endpoint.Options{

@@ -20,7 +20,7 @@ import (
 
 // variables are a container's, and how the kubelet has them when it expands command and args.
 var (
-	variables = []endpoint.EnvVar{{Name: "A", Value: "old"}, {Name: "A", Value: "a value"}, {Name: "B.b-1", Value: ")("}, {Name: "EMPTY"}}
+	variables = []corev1.EnvVar{{Name: "A", Value: "old"}, {Name: "A", Value: "a value"}, {Name: "B.b-1", Value: ")("}, {Name: "EMPTY"}}
 	values    = map[string]string{"A": "a value", "B.b-1": ")(", "EMPTY": ""}
 )
 

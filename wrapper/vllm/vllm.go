@@ -20,8 +20,6 @@ const (
 const (
 	envTracesEndpoint = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 	envTracesProtocol = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"
-	envSampler        = "OTEL_TRACES_SAMPLER"
-	envSamplerArg     = "OTEL_TRACES_SAMPLER_ARG"
 	envService        = "OTEL_SERVICE_NAME"
 	envAttributes     = "OTEL_RESOURCE_ATTRIBUTES"
 
@@ -97,12 +95,12 @@ func Prepare(argv, env []string, o Offer) Plan {
 // user's would change the user's.
 func (p *Plan) sample(o Offer) {
 	p.describe(o)
-	if e := environment(p.Env); o.Sampler == "" || e.Has(envSampler) || e.Has(envSamplerArg) {
+	if e := environment(p.Env); o.Sampler == "" || e.Has(startup.EnvSampler) || e.Has(startup.EnvSamplerArg) {
 		return
 	}
-	p.set(envSampler, o.Sampler)
+	p.set(startup.EnvSampler, o.Sampler)
 	if o.SamplerArg != "" {
-		p.set(envSamplerArg, o.SamplerArg)
+		p.set(startup.EnvSamplerArg, o.SamplerArg)
 	}
 }
 
