@@ -3,7 +3,6 @@
 package webhook
 
 import (
-	"container/list"
 	"context"
 	"crypto/tls"
 	"net"
@@ -27,95 +26,76 @@ type connections struct {
 	most int
 	last atomic.Int64 // when one came, in Unix nanoseconds
 
-	mu     sync.Mutex
-	open   map[net.Conn]*connection
-	silent *list.List // that have asked nothing yet, oldest first
-	asked  *list.List // the others, longest ago first
-	from   map[string]int
+	mu   sync.Mutex
+	open map[net.Conn]*connection
 }
 
-// connection is in one of the lists.
 type connection struct {
-	conn net.Conn
-	host string // that it comes from
-	at   *list.Element
-	in   *list.List
-	busy bool // a handler works for it
+	conn  net.Conn
+	host  string    // that it comes from
+	since time.Time // it came, or asked last
+	asked bool      // it has sent a whole header
+	busy  bool      // a handler works for it
 }
 
 func newConnections(most int) *connections {
-	return &connections{most: most, open: map[net.Conn]*connection{}, silent: list.New(), asked: list.New(), from: map[string]int{}}
+	return &connections{most: most, open: map[net.Conn]*connection{}}
 }
 
 type connectionKey struct{}
 
 // accept is for http.Server's ConnContext.
 func (c *connections) accept(ctx context.Context, conn net.Conn) context.Context {
-	c.last.Store(time.Now().UnixNano())
+	now := time.Now()
+	c.last.Store(now.UnixNano())
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.open) >= c.most {
 		c.evict()
 	}
-	n := &connection{conn: conn, host: conn.RemoteAddr().String(), in: c.silent}
+	n := &connection{conn: conn, host: conn.RemoteAddr().String(), since: now}
 	if host, _, err := net.SplitHostPort(n.host); err == nil {
 		n.host = host
 	}
-	n.at = c.silent.PushBack(n)
-	c.from[n.host]++
 	c.open[conn] = n
 	return context.WithValue(ctx, connectionKey{}, n)
 }
 
 // evict closes one. The caller holds the lock.
 func (c *connections) evict() {
-	most := 0
-	for _, n := range c.from {
-		most = max(most, n)
-	}
-	for _, l := range []*list.List{c.silent, c.asked} {
-		for e := l.Front(); e != nil; e = e.Next() {
-			n := e.Value.(*connection) //nolint:forcetypeassert // the lists hold nothing else
-			if n.busy || l == c.silent && c.from[n.host] < most {
-				continue
-			}
-			c.forget(n)
-			evictions.Inc()
-			conn := n.conn
-			if t, ok := conn.(*tls.Conn); ok {
-				conn = t.NetConn() // without the farewell, which can take seconds
-			}
-			_ = conn.Close() // it is to be gone; http.Server sees that it is
-			return
+	silent, most := map[string]int{}, 0
+	for _, n := range c.open {
+		if !n.asked {
+			silent[n.host]++
+			most = max(most, silent[n.host])
 		}
 	}
-}
-
-func (c *connections) forget(n *connection) {
-	c.leave(n)
-	delete(c.open, n.conn)
-}
-
-// leave takes a connection out of its list.
-func (c *connections) leave(n *connection) {
-	n.in.Remove(n.at)
-	if n.in != c.silent {
+	var out *connection
+	for _, n := range c.open {
+		switch {
+		case n.busy, !n.asked && silent[n.host] < most:
+		case out == nil, out.asked && !n.asked, out.asked == n.asked && n.since.Before(out.since):
+			out = n
+		}
+	}
+	if out == nil {
 		return
 	}
-	if c.from[n.host]--; c.from[n.host] == 0 {
-		delete(c.from, n.host)
+	delete(c.open, out.conn)
+	evictions.Inc()
+	conn := out.conn
+	if t, ok := conn.(*tls.Conn); ok {
+		conn = t.NetConn() // without the farewell, which can take seconds
 	}
+	_ = conn.Close() // it is to be gone; http.Server sees that it is
 }
 
 // state is for http.Server's ConnState.
 func (c *connections) state(conn net.Conn, s http.ConnState) {
-	if s != http.StateClosed && s != http.StateHijacked {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if n := c.open[conn]; n != nil {
-		c.forget(n)
+	if s == http.StateClosed || s == http.StateHijacked {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.open, conn)
 	}
 }
 
@@ -133,10 +113,5 @@ func (c *connections) serving(next http.Handler) http.Handler {
 func (c *connections) busy(n *connection, busy bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	n.busy = busy
-	if c.open[n.conn] != n {
-		return
-	}
-	c.leave(n)
-	n.in, n.at = c.asked, c.asked.PushBack(n)
+	n.since, n.asked, n.busy = time.Now(), true, busy
 }

@@ -4,6 +4,7 @@ package webhook
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,7 +14,6 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,7 +23,6 @@ import (
 	"github.com/coldtrace/coldtrace/config"
 	"github.com/coldtrace/coldtrace/endpoint"
 	"github.com/coldtrace/coldtrace/inject"
-	"github.com/coldtrace/coldtrace/webhook/breaker"
 )
 
 // Path is where the API server sends pods.
@@ -65,7 +64,7 @@ type Candidate struct {
 	Pod       string // its name, or its generated name's beginning
 	DryRun    bool
 	Owner     Owner
-	Workload  string // see breaker.NameOf; empty for a bare pod
+	Labels    map[string]string
 	Policy    string // the digest of the policy that decided
 }
 
@@ -77,7 +76,6 @@ type Handler struct {
 	config   Config
 	slots    chan struct{} // one for each review that is worked on
 	large    chan struct{} // one for each long body that is being read
-	buffers  sync.Pool     // of *bytes.Buffer, for bodies
 	draining atomic.Bool
 	served   atomic.Int64 // unix nanoseconds of the last request
 }
@@ -90,26 +88,15 @@ func NewHandler(c Config) (*Handler, error) {
 	case c.MaxBodyBytes < 0 || c.MaxConcurrent < 0 || c.Timeout < 0:
 		return nil, errors.New("webhook: limits can't be negative")
 	}
-	if c.MaxBodyBytes == 0 {
-		c.MaxBodyBytes = 4 << 20
-	}
-	if c.MaxConcurrent == 0 {
-		c.MaxConcurrent = 64
-	}
-	if c.Timeout == 0 {
-		c.Timeout = 1500 * time.Millisecond
-	}
+	c.MaxBodyBytes = cmp.Or(c.MaxBodyBytes, 4<<20)
+	c.MaxConcurrent = cmp.Or(c.MaxConcurrent, 64)
+	c.Timeout = cmp.Or(c.Timeout, 1500*time.Millisecond)
 	if c.Started == nil {
 		started := make(chan struct{})
 		close(started)
 		c.Started = started
 	}
-	return &Handler{
-		config:  c,
-		slots:   make(chan struct{}, c.MaxConcurrent),
-		large:   make(chan struct{}, largeSlots),
-		buffers: sync.Pool{New: func() any { return new(bytes.Buffer) }},
-	}, nil
+	return &Handler{config: c, slots: make(chan struct{}, c.MaxConcurrent), large: make(chan struct{}, largeSlots)}, nil
 }
 
 // ServeHTTP reads a review, decides and answers.
@@ -124,10 +111,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// A client that sends its body slowly is not waited for longer than the API server would wait.
 	_ = http.NewResponseController(w).SetReadDeadline(deadline) // a test's recorder has no deadlines
 
-	buf := h.buffers.Get().(*bytes.Buffer) //nolint:forcetypeassert // the pool holds nothing else
-	buf.Reset()
-	defer h.recycle(buf)
-	tooLarge, late, err := h.read(buf, r, deadline)
+	var buf bytes.Buffer
+	tooLarge, late, err := h.read(&buf, r, deadline)
 	if err != nil && late == "" {
 		late = inject.ReasonDeadline // a body that came too slowly, or not whole: what came may tell whom to answer
 	}
@@ -229,15 +214,6 @@ func (h *Handler) read(buf *bytes.Buffer, r *http.Request, deadline time.Time) (
 	}
 	more, err := buf.ReadFrom(io.LimitReader(r.Body, h.config.MaxBodyBytes+1-n))
 	return n+more > h.config.MaxBodyBytes, "", err
-}
-
-// keepBytes is the largest buffer that is used again: a rare giant must not stay in a pool.
-const keepBytes = 256 << 10
-
-func (h *Handler) recycle(buf *bytes.Buffer) {
-	if buf.Cap() <= keepBytes {
-		h.buffers.Put(buf)
-	}
 }
 
 // review decides about one body; not ok: it holds no request to answer.
@@ -349,13 +325,9 @@ var jsonContentType = []string{"application/json"}
 
 func candidateOf(req *request) Candidate {
 	meta := &req.Object.Metadata
-	s := Candidate{Namespace: req.Namespace, Pod: meta.Name, DryRun: req.DryRun}
-	if s.Pod == "" {
-		s.Pod = meta.GenerateName
-	}
+	s := Candidate{Namespace: req.Namespace, Pod: cmp.Or(meta.Name, meta.GenerateName), Labels: meta.Labels, DryRun: req.DryRun}
 	if o := meta.Controller(); o != nil {
 		s.Owner = Owner{APIVersion: o.APIVersion, Kind: o.Kind, Name: o.Name, UID: string(o.UID)}
-		s.Workload = breaker.NameOf(req.Namespace, meta.Labels, o.Kind, o.Name)
 	}
 	return s
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/coldtrace/coldtrace/inject"
 )
 
-// The admission metrics, registered once per process. No label holds anything that a user can name.
+// The metrics of admission and of what an operator wants to be alarmed by, registered once per process. No label holds anything that a user can name.
 var (
 	decisions = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "coldtrace_admission_decisions_total",
@@ -30,6 +30,14 @@ var (
 		Name:    "coldtrace_admission_patch_bytes",
 		Help:    "Size of the JSON patches, of pods that were changed.",
 		Buckets: prometheus.ExponentialBuckets(256, 2, 8),
+	})
+	leafExpiry = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "coldtrace_certificate_expiry_timestamp_seconds",
+		Help: "When the serving certificate expires, in seconds since 1970; 0 without one.",
+	})
+	policyGood = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "coldtrace_policy_good",
+		Help: "1 if the policy file was good when last read, 0 if an older one is in use because it was not.",
 	})
 )
 
@@ -57,4 +65,22 @@ func answered(patchBytes int, took time.Duration) {
 	if patchBytes > 0 {
 		patchSize.Observe(float64(patchBytes))
 	}
+}
+
+// ObserveExpiry sets the certificate's metric.
+func ObserveExpiry(notAfter time.Time) {
+	if notAfter.IsZero() {
+		leafExpiry.Set(0)
+		return
+	}
+	leafExpiry.Set(float64(notAfter.Unix()))
+}
+
+// ObservePolicy sets the policy's metric.
+func ObservePolicy(err error) {
+	if err != nil {
+		policyGood.Set(0)
+		return
+	}
+	policyGood.Set(1)
 }

@@ -5,12 +5,9 @@ package webhook
 import (
 	"context"
 	"fmt"
-	"maps"
-	"sync"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -29,50 +26,24 @@ func NamespaceCache() cache.ByObject {
 
 // Namespaces knows the annotations of labelled namespaces.
 type Namespaces struct {
-	mu          sync.RWMutex
-	annotations map[string]map[string]string
+	cache    cache.Cache
+	informer cache.Informer
 }
 
 // NewNamespaces watches them through the cache.
 func NewNamespaces(ctx context.Context, c cache.Cache) (*Namespaces, error) {
-	n := &Namespaces{annotations: map[string]map[string]string{}}
 	informer, err := c.GetInformer(ctx, NamespaceKind(), cache.BlockUntilSynced(false))
 	if err != nil {
 		return nil, fmt.Errorf("watch namespaces: %w", err)
 	}
-	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
-		AddFunc:    n.set,
-		UpdateFunc: func(_, o any) { n.set(o) },
-		DeleteFunc: n.drop,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("watch namespaces: %w", err)
-	}
-	return n, nil
+	return &Namespaces{c, informer}, nil
 }
 
-// Annotations are those of a labelled namespace. They must not be changed.
+// Annotations are those of a labelled namespace. Nobody is waited for: until all are known there are none.
 func (n *Namespaces) Annotations(name string) map[string]string {
-	n.mu.RLock()
-	defer n.mu.RUnlock()
-	return n.annotations[name]
-}
-
-func (n *Namespaces) set(o any) {
-	if ns, ok := o.(client.Object); ok {
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		n.annotations[ns.GetName()] = maps.Clone(ns.GetAnnotations())
+	namespace := NamespaceKind()
+	if !n.informer.HasSynced() || n.cache.Get(context.Background(), client.ObjectKey{Name: name}, namespace) != nil {
+		return nil
 	}
-}
-
-func (n *Namespaces) drop(o any) {
-	if d, ok := o.(toolscache.DeletedFinalStateUnknown); ok {
-		o = d.Obj
-	}
-	if ns, ok := o.(client.Object); ok {
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		delete(n.annotations, ns.GetName())
-	}
+	return namespace.Annotations
 }

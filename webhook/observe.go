@@ -5,6 +5,10 @@ package webhook
 import (
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/record"
+
 	"github.com/coldtrace/coldtrace/inject"
 )
 
@@ -25,6 +29,27 @@ func (h *Handler) observe(s *Candidate, d *inject.Decision) {
 	}
 	if h.config.Observe != nil {
 		h.config.Observe(s, d)
+	}
+}
+
+// Events writes decisions to the pods' owners, behind the admission path: kubectl describe shows them there, where the
+// person looks who misses a trace. The recorder counts repeats, and lets one owner have 25 Events at once and one in five
+// minutes after that.
+func Events(recorder record.EventRecorder) func(*Candidate, *inject.Decision) {
+	return func(s *Candidate, d *inject.Decision) {
+		if s.DryRun || s.Owner.UID == "" || d.Outcome == inject.Already {
+			return
+		}
+		reason, kind, text := "ColdtraceInjected", corev1.EventTypeNormal, "Pods are traced from creation to ready: "
+		switch d.Outcome {
+		case inject.Skipped:
+			reason, text = "ColdtraceSkipped", "Pods are left as they are: "
+		case inject.Failed:
+			reason, kind, text = "ColdtraceFailed", corev1.EventTypeWarning, "A pod was admitted unchanged: "
+		}
+		recorder.Event(&corev1.ObjectReference{
+			APIVersion: s.Owner.APIVersion, Kind: s.Owner.Kind, Name: s.Owner.Name, UID: types.UID(s.Owner.UID), Namespace: s.Namespace,
+		}, kind, reason, text+reasons(d))
 	}
 }
 
@@ -71,9 +96,9 @@ func warnings(d *inject.Decision) []string {
 func audit(d *inject.Decision) map[string]string {
 	out := map[string]string{"outcome": string(d.Outcome), "reasons": reasons(d)}
 	if len(d.Features) > 0 {
-		features := make([]string, len(d.Features))
-		for i, f := range d.Features {
-			features[i] = string(f)
+		var features []string
+		for _, f := range d.Features {
+			features = append(features, string(f))
 		}
 		out["features"] = strings.Join(features, ",")
 	}
@@ -81,15 +106,13 @@ func audit(d *inject.Decision) map[string]string {
 }
 
 func reasons(d *inject.Decision) string {
-	var b strings.Builder
-	for i, n := range d.Notes {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteString(string(n.Reason))
+	var out []string
+	for _, n := range d.Notes {
+		text := string(n.Reason)
 		if n.Detail != "" {
-			b.WriteString("(" + n.Detail + ")")
+			text += "(" + n.Detail + ")"
 		}
+		out = append(out, text)
 	}
-	return b.String()
+	return strings.Join(out, ",")
 }

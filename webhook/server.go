@@ -89,22 +89,9 @@ func (s *Server) StartedChecker() healthz.Checker {
 func (s *Server) Start(ctx context.Context) error {
 	conf := s.config.TLS.Clone()
 	if s.config.CertDir != "" {
-		watcher, err := certwatcher.New(s.config.CertDir+"/tls.crt", s.config.CertDir+"/tls.key")
-		if err != nil {
-			return fmt.Errorf("read serving certificate: %w", err)
+		if err := s.watchFiles(ctx, conf); err != nil {
+			return err
 		}
-		watcher.RegisterCallback(func(c tls.Certificate) {
-			if c.Leaf != nil {
-				ObserveExpiry(c.Leaf.NotAfter)
-				s.config.Log.Info("Read the serving certificate", "notAfter", c.Leaf.NotAfter)
-			}
-		})
-		conf.GetCertificate = watcher.GetCertificate
-		go func() {
-			if err := watcher.Start(ctx); err != nil {
-				s.config.Log.Error(err, "The serving certificate's files are no longer watched")
-			}
-		}()
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort("", strconv.Itoa(s.config.Port)))
 	if err != nil {
@@ -136,5 +123,26 @@ func (s *Server) Start(ctx context.Context) error {
 		s.config.Log.V(1).Info("Connections were cut", "error", err.Error())
 		return server.Close()
 	}
+	return nil
+}
+
+// watchFiles has the certificate of the folder served, and read again when it changes.
+func (s *Server) watchFiles(ctx context.Context, conf *tls.Config) error {
+	watcher, err := certwatcher.New(s.config.CertDir+"/tls.crt", s.config.CertDir+"/tls.key")
+	if err != nil {
+		return fmt.Errorf("read serving certificate: %w", err)
+	}
+	watcher.RegisterCallback(func(c tls.Certificate) {
+		if c.Leaf != nil {
+			ObserveExpiry(c.Leaf.NotAfter)
+			s.config.Log.Info("Read the serving certificate", "notAfter", c.Leaf.NotAfter)
+		}
+	})
+	conf.GetCertificate = watcher.GetCertificate
+	go func() {
+		if err := watcher.Start(ctx); err != nil {
+			s.config.Log.Error(err, "The serving certificate's files are no longer watched")
+		}
+	}()
 	return nil
 }

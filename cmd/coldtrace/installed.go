@@ -113,9 +113,6 @@ func readAt(ctx context.Context, client kubernetes.Interface, namespace, policy 
 func (in *installed) apply(req *inject.Request, m manifest) {
 	req.Policy, req.ImageVolumes = in.policy, in.imageVolumes
 	req.LogsForbidden = !slices.Contains(in.logs, "*") && !slices.Contains(in.logs, req.Namespace)
-	if in.breaker.IsRefused(req.Namespace) {
-		req.NoImageVolume = inject.ReasonRefused
-	}
 	kind, name := m.Kind, m.Name
 	if m.Kind == "Pod" {
 		name = ""
@@ -123,7 +120,5 @@ func (in *installed) apply(req *inject.Request, m manifest) {
 			kind, name = owner.Kind, owner.Name
 		}
 	}
-	if in.breaker.IsOpen(breaker.NameOf(req.Namespace, req.Pod.Metadata.Labels, kind, name)) {
-		req.NoWrapper = inject.ReasonBreaker
-	}
+	req.NoWrapper, req.NoImageVolume = in.breaker.NoWrapper(req.Namespace, req.Pod.Metadata.Labels, kind, name), in.breaker.NoImageVolume(req.Namespace)
 }

@@ -142,9 +142,9 @@ func (r *instance) admission(ctx context.Context) (*webhook.Handler, error) {
 		ImageVolumes: r.imageVolumesFunc(nodes),
 		Entrypoint:   webhook.NewEntrypoints(r.clients, r.pullSecrets, r.log.WithName("registry")).Lookup,
 		NoWrapper: func(s *webhook.Candidate) inject.Reason {
-			return gate.NoWrapper(s.Workload, s.Namespace, s.Owner.Kind, s.Owner.Name)
+			return gate.State().NoWrapper(s.Namespace, s.Labels, s.Owner.Kind, s.Owner.Name)
 		},
-		NoImageVolume: gate.NoImageVolume,
+		NoImageVolume: func(namespace string) inject.Reason { return gate.State().NoImageVolume(namespace) },
 		Observe:       webhook.Events(r.events),
 		Tracer:        r.self.tracer("webhook"),
 		Connected:     r.server.Connected,

@@ -54,6 +54,7 @@ type Gate struct {
 // NewGate watches the ConfigMap through the cache, which must hold it.
 func NewGate(ctx context.Context, c cache.Cache, log logr.Logger) (*Gate, error) {
 	g := &Gate{log: log}
+	g.state.Store(&State{})
 	informer, err := c.GetInformer(ctx, &corev1.ConfigMap{}, cache.BlockUntilSynced(false))
 	if err != nil {
 		return nil, fmt.Errorf("watch breaker: %w", err)
@@ -69,22 +70,8 @@ func NewGate(ctx context.Context, c cache.Cache, log logr.Logger) (*Gate, error)
 	return g, nil
 }
 
-// NoWrapper is the reason for which a pod goes without: because of its workload (see NameOf), or of its controller, of whom
-// alone an event speaks; empty: none.
-func (g *Gate) NoWrapper(workload, namespace, kind, name string) inject.Reason {
-	if s := g.state.Load(); s != nil && (s.IsOpen(workload) || s.IsOpen(NameOf(namespace, nil, kind, name))) {
-		return inject.ReasonBreaker
-	}
-	return ""
-}
-
-// NoImageVolume is the reason for which a pod of the namespace can't have an image volume; empty: none.
-func (g *Gate) NoImageVolume(namespace string) inject.Reason {
-	if s := g.state.Load(); s != nil && s.IsRefused(namespace) {
-		return inject.ReasonRefused
-	}
-	return ""
-}
+// State is what the ConfigMap says now.
+func (g *Gate) State() *State { return g.state.Load() }
 
 func (g *Gate) set(o any) {
 	c, ok := o.(*corev1.ConfigMap)
@@ -119,14 +106,6 @@ type Keeper struct {
 	counted   map[string]bool // what was reported, so that closing by hand is not undone by a pod that still fails
 }
 
-type report struct {
-	Report
-	owner   metav1.OwnerReference
-	ns      string
-	refused bool   // a pod of the owner, for its volume
-	id      string // the same report twice counts once
-}
-
 // NewKeeper makes a keeper; the leader runs it. What it writes belongs to owners, if there are any at the time.
 func NewKeeper(
 	client kubernetes.Interface, namespace string, owners func() []metav1.OwnerReference, events record.EventRecorder, log logr.Logger,
@@ -145,10 +124,8 @@ func (k *Keeper) Observe(pod *corev1.Pod) {
 		return
 	}
 	k.report(report{
-		Report: Report{
-			Owner: NameOf(pod.Namespace, pod.Labels, owner.Kind, owner.Name), PodUID: string(pod.UID), Verdict: verdict,
-		},
-		owner: *owner, ns: pod.Namespace, id: string(pod.UID) + string(verdict),
+		workload: nameOf(pod.Namespace, pod.Labels, owner.Kind, owner.Name), pod: string(pod.UID), verdict: verdict,
+		owner: corev1.ObjectReference{APIVersion: owner.APIVersion, Kind: owner.Kind, Name: owner.Name, UID: owner.UID, Namespace: pod.Namespace},
 	})
 }
 
@@ -158,11 +135,11 @@ func (k *Keeper) ObserveEvent(e *corev1.Event) {
 	if !volume && !refusesWrapper(e) {
 		return
 	}
-	o, id := &e.InvolvedObject, e.Namespace+"/"+e.Name+"#"+strconv.Itoa(int(e.Count))
+	o := e.InvolvedObject
 	k.report(report{
-		Report: Report{Owner: NameOf(e.Namespace, nil, o.Kind, o.Name), PodUID: id, Verdict: Refused},
-		owner:  metav1.OwnerReference{APIVersion: o.APIVersion, Kind: o.Kind, Name: o.Name, UID: o.UID}, ns: e.Namespace,
-		refused: volume, id: id,
+		workload: nameOf(e.Namespace, nil, o.Kind, o.Name), pod: e.Namespace + "/" + e.Name + "#" + strconv.Itoa(int(e.Count)), verdict: Refused,
+		owner:  corev1.ObjectReference{APIVersion: o.APIVersion, Kind: o.Kind, Name: o.Name, UID: o.UID, Namespace: e.Namespace},
+		volume: volume,
 	})
 }
 
@@ -183,7 +160,7 @@ func (k *Keeper) Start(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case got := <-k.reports:
-			if k.counted[got.id] {
+			if k.counted[got.id()] {
 				continue
 			}
 			r = &got
@@ -199,34 +176,27 @@ func (k *Keeper) Start(ctx context.Context) error {
 func (k *Keeper) update(ctx context.Context, r *report) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	maps := k.client.CoreV1().ConfigMaps(k.namespace)
-	object, err := maps.Get(ctx, Name, metav1.GetOptions{})
-	missing := apierrors.IsNotFound(err)
-	if err != nil && !missing {
-		return fmt.Errorf("get breaker: %w", err)
-	}
+	object, err := k.client.CoreV1().ConfigMaps(k.namespace).Get(ctx, Name, metav1.GetOptions{})
 	state := State{}
-	if !missing {
-		state, err = Read(object)
-		if err != nil {
+	switch {
+	case apierrors.IsNotFound(err):
+		object = nil
+	case err != nil:
+		return fmt.Errorf("get breaker: %w", err)
+	default:
+		if state, err = Read(object); err != nil {
 			k.log.Error(err, "The breaker's state was damaged; it begins again")
 		}
 	}
 	changed := state.expire(k.now())
 	opened, all := false, false
-	switch {
-	case r == nil:
-	case r.refused && state.Refuse(r.ns, k.now()):
-		opened = true
-	case r.refused && k.now().Sub(state.Refused[r.ns]) < time.Minute: // tried again before every replica knew
-	default: // without an image volume, too
-		r.refused = false
-		var observed bool
-		observed, opened, all = state.Observe(r.Report, k.now())
-		changed = changed || observed
+	if r != nil {
+		var news bool
+		news, opened, all = k.take(&state, r)
+		changed = changed || news
 	}
-	if changed || opened {
-		if err := k.write(ctx, object, missing, state); err != nil {
+	if changed {
+		if err := k.write(ctx, object, state); err != nil {
 			return err
 		}
 	}
@@ -234,7 +204,7 @@ func (k *Keeper) update(ctx context.Context, r *report) error {
 		if len(k.counted) > 10*maxOwners {
 			clear(k.counted)
 		}
-		k.counted[r.id] = true
+		k.counted[r.id()] = true
 	}
 	if opened {
 		k.tell(r, all)
@@ -242,18 +212,32 @@ func (k *Keeper) update(ctx context.Context, r *report) error {
 	return nil
 }
 
-func (k *Keeper) write(ctx context.Context, object *corev1.ConfigMap, missing bool, state State) error {
+// take takes a report in and tells whether the state changed, whether it opened, and whether for all.
+func (k *Keeper) take(state *State, r *report) (changed, opened, all bool) {
+	now := k.now()
+	if r.volume && state.refuse(r.owner.Namespace, now) {
+		return true, true, false
+	}
+	if r.volume && now.Sub(state.Refused[r.owner.Namespace]) < time.Minute { // tried again before every replica knew
+		return false, false, false
+	}
+	r.volume = false // without an image volume, too
+	return state.observe(r, now)
+}
+
+// write writes the state over an object; nil: there is none yet.
+func (k *Keeper) write(ctx context.Context, object *corev1.ConfigMap, state State) error {
 	text, err := json.Marshal(state)
 	if err != nil {
 		return fmt.Errorf("encode breaker: %w", err)
 	}
 	maps := k.client.CoreV1().ConfigMaps(k.namespace)
-	if missing {
-		object = &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: Name, Namespace: k.namespace, OwnerReferences: k.owners()}}
-		object.Data = map[string]string{stateKey: string(text)}
-		_, err = maps.Create(ctx, object, metav1.CreateOptions{})
+	data := map[string]string{stateKey: string(text)}
+	if object == nil {
+		meta := metav1.ObjectMeta{Name: Name, Namespace: k.namespace, OwnerReferences: k.owners()}
+		_, err = maps.Create(ctx, &corev1.ConfigMap{ObjectMeta: meta, Data: data}, metav1.CreateOptions{})
 	} else {
-		object.Data = map[string]string{stateKey: string(text)}
+		object.Data = data
 		_, err = maps.Update(ctx, object, metav1.UpdateOptions{})
 	}
 	if err != nil {
@@ -267,23 +251,21 @@ func (k *Keeper) tell(r *report, all bool) {
 	reason, message := "ColdtraceBreakerOpen", fmt.Sprintf(
 		"Pods with coldtrace's wrapper failed to start (%s): %s. New pods of this workload go without it for %s, or until ConfigMap %s/%s is deleted. "+
 			"Pods that wait are not made anew by themselves: `kubectl rollout restart` or delete them.",
-		r.Verdict, advice[r.Verdict], reset, k.namespace, Name)
+		r.verdict, advice[r.verdict], reset, k.namespace, Name)
 	switch {
-	case r.Verdict == Refused && !r.refused:
+	case r.verdict == Refused && !r.volume:
 		message = fmt.Sprintf("A pod was refused, it may be for coldtrace's wrapper: %s. The next pods are tried without it for %s, or until ConfigMap "+
-			"%s/%s is deleted.", advice[r.Verdict], reset, k.namespace, Name)
-		k.log.Info("A pod was refused: the next of its owner go without the wrapper", "workload", r.Owner)
-	case r.refused:
+			"%s/%s is deleted.", advice[r.verdict], reset, k.namespace, Name)
+		k.log.Info("A pod was refused: the next of its owner go without the wrapper", "workload", r.workload)
+	case r.volume:
 		reason = "ColdtraceImageVolumeRefused"
 		message = fmt.Sprintf("A pod was refused for a volume. With delivery auto, new pods of this namespace get coldtrace's wrapper "+
 			"by init container until ConfigMap %s/%s is deleted.", k.namespace, Name)
-		k.log.Info("A pod was refused for a volume: no image volumes in its namespace", "namespace", r.ns, "owner", r.owner.Name)
+		k.log.Info("A pod was refused for a volume: no image volumes in its namespace", "namespace", r.owner.Namespace, "owner", r.owner.Name)
 	default:
-		k.log.Info("The breaker opened: pods go without the wrapper", "workload", r.Owner, "verdict", r.Verdict, "all", all)
+		k.log.Info("The breaker opened: pods go without the wrapper", "workload", r.workload, "verdict", r.verdict, "all", all)
 	}
-	k.events.Event(&corev1.ObjectReference{
-		APIVersion: r.owner.APIVersion, Kind: r.owner.Kind, Name: r.owner.Name, UID: r.owner.UID, Namespace: r.ns,
-	}, corev1.EventTypeWarning, reason, message)
+	k.events.Event(&r.owner, corev1.EventTypeWarning, reason, message)
 }
 
 // advice is what to look into.

@@ -3,10 +3,14 @@
 package breaker
 
 import (
+	"maps"
 	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/coldtrace/coldtrace/endpoint"
+	"github.com/coldtrace/coldtrace/inject"
 )
 
 // The breaker opens within three failed pods, for all at five owners, and tries again after an hour.
@@ -21,15 +25,15 @@ const maxOwners = 1000
 
 // State is what the ConfigMap holds.
 type State struct {
-	Owners map[string]Owner `json:"owners,omitempty"` // by NameOf
+	Owners map[string]Owner `json:"owners,omitempty"` // by nameOf
 	All    time.Time        `json:"all,omitzero"`     // since when it is open for all
 	// Refused are the namespaces in which a pod was refused for a volume, since when. They stay: a policy does, and to try
 	// again would cost a pod.
 	Refused map[string]time.Time `json:"refused,omitempty"`
 }
 
-// Refuse notes that pods of a namespace can't have an image volume, and tells if that is news.
-func (s *State) Refuse(namespace string, now time.Time) bool {
+// refuse notes that pods of a namespace can't have an image volume, and tells if that is news.
+func (s *State) refuse(namespace string, now time.Time) bool {
 	if _, known := s.Refused[namespace]; known || len(s.Refused) >= maxOwners {
 		return false
 	}
@@ -40,11 +44,25 @@ func (s *State) Refuse(namespace string, now time.Time) bool {
 	return true
 }
 
-// IsRefused tells if pods of a namespace can't have an image volume.
-func (s *State) IsRefused(namespace string) bool { return !s.Refused[namespace].IsZero() }
+// NoImageVolume is the reason for which a pod of the namespace can't have an image volume; empty: none.
+func (s *State) NoImageVolume(namespace string) inject.Reason {
+	if s.Refused[namespace].IsZero() {
+		return ""
+	}
+	return inject.ReasonRefused
+}
 
-// NameOf names a workload, as the owner of its pods, the same through all rollouts: namespace/Kind/name. Empty for a bare pod.
-func NameOf(namespace string, labels map[string]string, kind, name string) string {
+// NoWrapper is the reason for which a controller's pod goes without: because of its workload, or of the controller, of whom alone
+// an event speaks; empty: none.
+func (s *State) NoWrapper(namespace string, labels map[string]string, kind, name string) inject.Reason {
+	if s.isOpen(nameOf(namespace, labels, kind, name)) || s.isOpen(nameOf(namespace, nil, kind, name)) {
+		return inject.ReasonBreaker
+	}
+	return ""
+}
+
+// nameOf names a workload, as the owner of its pods, the same through all rollouts: namespace/Kind/name. Empty for a bare pod.
+func nameOf(namespace string, labels map[string]string, kind, name string) string {
 	if name == "" {
 		return ""
 	}
@@ -61,41 +79,47 @@ type Owner struct {
 	Cleared bool      `json:"cleared,omitempty"`
 }
 
-// Report is one pod's verdict.
-type Report struct {
-	Owner   string // see NameOf
-	PodUID  string
-	Verdict Verdict
+// report is one pod's verdict. The same twice counts once.
+type report struct {
+	workload string // see nameOf
+	pod      string // its UID, or what stands for it
+	verdict  Verdict
+	owner    corev1.ObjectReference
+	volume   bool // it was refused for its volume
 }
 
-// Observe takes a report in and tells whether the state changed, and whether it opened for the owner and for all.
-func (s *State) Observe(r Report, now time.Time) (changed, opened, openedAll bool) {
+func (r *report) id() string { return r.pod + string(r.verdict) }
+
+// observe takes a report in and tells whether the state changed, and whether it opened for the owner and for all.
+func (s *State) observe(r *report, now time.Time) (changed, opened, openedAll bool) {
 	if s.Owners == nil {
 		s.Owners = map[string]Owner{}
 	}
-	o, known := s.Owners[r.Owner]
+	o, known := s.Owners[r.workload]
 	switch {
-	case r.Verdict == Fine, r.Owner == "":
+	case r.verdict == Fine, r.workload == "":
 		return false, false, false
-	case r.Verdict == SameBare:
+	case r.verdict == SameBare:
 		// Only of interest where crashes made us suspect ourselves: they go on without us, so it was not us.
 		if !known || o.Verdict != Crashing || o.Cleared {
 			return false, false, false
 		}
 		o.Cleared, o.Open, o.Seen = true, time.Time{}, now
-		s.Owners[r.Owner] = o
+		s.Owners[r.workload] = o
 		return true, false, false
-	case r.Verdict == Crashing && o.Cleared, slices.Contains(o.Pods, r.PodUID), !o.Open.IsZero():
+	case r.verdict == Crashing && o.Cleared, slices.Contains(o.Pods, r.pod), !o.Open.IsZero():
 		return false, false, false
 	}
-	o.Verdict, o.Seen = r.Verdict, now
-	o.Pods = append(o.Pods, r.PodUID)
-	if r.Verdict != Crashing || len(o.Pods) >= crashingPods {
+	o.Verdict, o.Seen = r.verdict, now
+	o.Pods = append(o.Pods, r.pod)
+	if r.verdict != Crashing || len(o.Pods) >= crashingPods {
 		o.Open, opened = now, true
 	}
-	s.Owners[r.Owner] = o
-	s.bound()
-	if opened && r.Verdict != Refused && s.All.IsZero() && s.open() >= openFor {
+	s.Owners[r.workload] = o
+	if len(s.Owners) > maxOwners { // who was seen longest ago is forgotten
+		delete(s.Owners, slices.MinFunc(slices.Collect(maps.Keys(s.Owners)), func(a, b string) int { return s.Owners[a].Seen.Compare(s.Owners[b].Seen) }))
+	}
+	if opened && r.verdict != Refused && s.All.IsZero() && s.open() >= openFor {
 		s.All, openedAll = now, true
 	}
 	return true, opened, openedAll
@@ -103,20 +127,17 @@ func (s *State) Observe(r Report, now time.Time) (changed, opened, openedAll boo
 
 // expire closes what has been open for long enough, and forgets.
 func (s *State) expire(now time.Time) (changed bool) {
-	for name, o := range s.Owners {
-		if now.Sub(o.Seen) >= reset {
-			delete(s.Owners, name)
-			changed = true
-		}
-	}
+	before := len(s.Owners)
+	maps.DeleteFunc(s.Owners, func(_ string, o Owner) bool { return now.Sub(o.Seen) >= reset })
+	changed = len(s.Owners) < before
 	if !s.All.IsZero() && now.Sub(s.All) >= reset {
 		s.All, changed = time.Time{}, true
 	}
 	return changed
 }
 
-// IsOpen tells if pods of the owner must go without the wrapper.
-func (s *State) IsOpen(owner string) bool {
+// isOpen tells if pods of the owner must go without the wrapper.
+func (s *State) isOpen(owner string) bool {
 	return !s.All.IsZero() || !s.Owners[owner].Open.IsZero()
 }
 
@@ -128,17 +149,4 @@ func (s *State) open() int {
 		}
 	}
 	return n
-}
-
-// bound forgets who was seen longest ago.
-func (s *State) bound() {
-	for len(s.Owners) > maxOwners {
-		oldest, at := "", time.Time{}
-		for name, o := range s.Owners {
-			if oldest == "" || o.Seen.Before(at) {
-				oldest, at = name, o.Seen
-			}
-		}
-		delete(s.Owners, oldest)
-	}
 }

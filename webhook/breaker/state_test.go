@@ -16,13 +16,13 @@ import (
 
 var begin = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 
-func report1(owner string, pod int, v Verdict) Report {
-	return Report{Owner: owner, PodUID: fmt.Sprintf("%s-%d", owner, pod), Verdict: v}
+func report1(owner string, pod int, v Verdict) *report {
+	return &report{workload: owner, pod: fmt.Sprintf("%s-%d", owner, pod), verdict: v}
 }
 
 func TestAnImageThatCannotBePulledOpensAtTheFirstPod(t *testing.T) {
 	var s State
-	if _, opened, _ := s.Observe(report1("a", 1, NoImage), begin); !opened || !s.IsOpen("a") || s.IsOpen("b") {
+	if _, opened, _ := s.observe(report1("a", 1, NoImage), begin); !opened || !s.isOpen("a") || s.isOpen("b") {
 		t.Errorf("%+v", s)
 	}
 }
@@ -30,13 +30,13 @@ func TestAnImageThatCannotBePulledOpensAtTheFirstPod(t *testing.T) {
 func TestCrashesOpenAtTheThirdPodAndTheSamePodCountsOnce(t *testing.T) {
 	var s State
 	for range 10 {
-		s.Observe(report1("a", 1, Crashing), begin)
+		s.observe(report1("a", 1, Crashing), begin)
 	}
-	s.Observe(report1("a", 2, Crashing), begin)
-	if s.IsOpen("a") {
+	s.observe(report1("a", 2, Crashing), begin)
+	if s.isOpen("a") {
 		t.Fatal("two pods opened it")
 	}
-	if _, opened, _ := s.Observe(report1("a", 3, Crashing), begin); !opened {
+	if _, opened, _ := s.observe(report1("a", 3, Crashing), begin); !opened {
 		t.Error("three pods did not")
 	}
 }
@@ -44,13 +44,13 @@ func TestCrashesOpenAtTheThirdPodAndTheSamePodCountsOnce(t *testing.T) {
 func TestCrashesThatGoOnWithoutTheWrapperAreNotOurs(t *testing.T) {
 	var s State
 	for i := range 3 {
-		s.Observe(report1("a", i, Crashing), begin)
+		s.observe(report1("a", i, Crashing), begin)
 	}
-	if changed, _, _ := s.Observe(report1("a", 9, SameBare), begin); !changed || s.IsOpen("a") {
+	if changed, _, _ := s.observe(report1("a", 9, SameBare), begin); !changed || s.isOpen("a") {
 		t.Error("it stays open for what is not ours")
 	}
 	for i := range 9 {
-		if _, opened, _ := s.Observe(report1("a", 10+i, Crashing), begin); opened {
+		if _, opened, _ := s.observe(report1("a", 10+i, Crashing), begin); opened {
 			t.Error("it opened again")
 		}
 	}
@@ -59,18 +59,18 @@ func TestCrashesThatGoOnWithoutTheWrapperAreNotOurs(t *testing.T) {
 func TestItOpensForAllAtAThresholdAndClosesByItself(t *testing.T) {
 	var s State
 	for i := range openFor {
-		_, _, all := s.Observe(report1(strconv.Itoa(i), 1, NoImage), begin)
+		_, _, all := s.observe(report1(strconv.Itoa(i), 1, NoImage), begin)
 		if all != (i == openFor-1) {
 			t.Errorf("owner %d: all %v", i, all)
 		}
 	}
-	if !s.IsOpen("someone else") {
+	if !s.isOpen("someone else") {
 		t.Error("not open for all")
 	}
 	if s.expire(begin.Add(reset - time.Second)) {
 		t.Error("closed too soon")
 	}
-	if !s.expire(begin.Add(reset)) || s.IsOpen("0") || s.IsOpen("someone else") {
+	if !s.expire(begin.Add(reset)) || s.isOpen("0") || s.isOpen("someone else") {
 		t.Error("it does not close")
 	}
 }
@@ -78,7 +78,7 @@ func TestItOpensForAllAtAThresholdAndClosesByItself(t *testing.T) {
 func TestWhatIsRememberedIsBounded(t *testing.T) {
 	var s State
 	for i := range maxOwners + 100 {
-		s.Observe(report1(strconv.Itoa(i), 1, Crashing), begin.Add(time.Duration(i)*time.Second))
+		s.observe(report1(strconv.Itoa(i), 1, Crashing), begin.Add(time.Duration(i)*time.Second))
 	}
 	if len(s.Owners) > maxOwners {
 		t.Errorf("%d owners", len(s.Owners))
@@ -195,31 +195,31 @@ func TestAControllersEventTellsThatAPodWasRefusedForTheWrapper(t *testing.T) {
 func TestARefusalIsForItsOwnerAlone(t *testing.T) {
 	var s State
 	for i := range 2 * openFor {
-		owner := NameOf("ns", nil, "ReplicaSet", strconv.Itoa(i))
-		if _, opened, all := s.Observe(Report{Owner: owner, PodUID: "event", Verdict: Refused}, begin); !opened || all || !s.IsOpen(owner) {
+		owner := nameOf("ns", nil, "ReplicaSet", strconv.Itoa(i))
+		if _, opened, all := s.observe(&report{workload: owner, pod: "event", verdict: Refused}, begin); !opened || all || !s.isOpen(owner) {
 			t.Errorf("%d: opened %t, for all %t", i, opened, all)
 		}
 	}
-	if s.IsOpen("ns/ReplicaSet/another") {
+	if s.isOpen("ns/ReplicaSet/another") {
 		t.Error("open for others")
 	}
 	s.expire(begin.Add(reset))
-	if s.IsOpen("ns/ReplicaSet/0") {
+	if s.isOpen("ns/ReplicaSet/0") {
 		t.Error("not tried again")
 	}
 }
 
 func TestANamespaceWithoutImageVolumesIsKnownUntilSomebodyForgetsIt(t *testing.T) {
 	var s State
-	if !s.Refuse("a", begin) || s.Refuse("a", begin) || !s.IsRefused("a") || s.IsRefused("b") {
+	if !s.refuse("a", begin) || s.refuse("a", begin) || s.NoImageVolume("a") == "" || s.NoImageVolume("b") != "" {
 		t.Errorf("%+v", s)
 	}
 	s.expire(begin.Add(30 * 24 * time.Hour))
-	if !s.IsRefused("a") {
+	if s.NoImageVolume("a") == "" {
 		t.Error("the policy is there still: to try again would cost a pod")
 	}
 	for i := range maxOwners + 10 {
-		s.Refuse(strconv.Itoa(i), begin)
+		s.refuse(strconv.Itoa(i), begin)
 	}
 	if len(s.Refused) > maxOwners {
 		t.Errorf("%d namespaces", len(s.Refused))
