@@ -25,10 +25,6 @@ type envPlan struct {
 	sampling  bool
 }
 
-func newEnvPlan(c *endpoint.Container) *envPlan {
-	return &envPlan{container: c, add: make([]corev1.EnvVar, 0, 24)}
-}
-
 // has tells if the container defines a name. A second entry would win with the kubelet and lose with others.
 func (e *envPlan) has(name string) bool {
 	return e.container.Defines(name) ||

@@ -84,7 +84,7 @@ func (p *patch) at(field string) string {
 
 // plan decides the features, each on its own: what cannot be done is noted, the rest is.
 func (p *patch) plan() {
-	env := newEnvPlan(p.container())
+	env := &envPlan{container: p.container()}
 	id, mode := &p.sel.Identity, p.sel.Settings.VLLMFlag
 	p.tracer = id.Engine == engine.VLLM && id.Role == startup.RoleServer && mode != config.VLLMFlagOff && otherTracer(p.req.Pod, p.container())
 	p.noEndpoint = p.endpointProblem()

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -157,14 +158,6 @@ func (q *Queue) Close(ctx context.Context) error {
 	return err
 }
 
-// signalIdle releases those who wait for an empty queue. The caller holds mu.
-func (q *Queue) signalIdle() {
-	if q.size == 0 && q.idle != nil {
-		close(q.idle)
-		q.idle = nil
-	}
-}
-
 // work exports batch after batch. Between a failure and the next attempt lies a pause that doubles up to lastRetry.
 func (q *Queue) work(ctx context.Context) {
 	defer close(q.done)
@@ -213,16 +206,14 @@ func (q *Queue) export(ctx context.Context, b batch) (err error) {
 	return q.exporter.ExportMeasurements(ctx, b.measures)
 }
 
-func (q *Queue) take() (batch, bool) {
+func (q *Queue) take() (b batch, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.batches) == 0 {
-		return batch{}, false
+	if len(q.batches) > 0 {
+		b, ok = q.batches[0], true
+		q.batches = slices.Delete(q.batches, 0, 1)
 	}
-	b := q.batches[0]
-	q.batches[0] = batch{}
-	q.batches = q.batches[1:]
-	return b, true
+	return b, ok
 }
 
 func (q *Queue) putBack(b batch) {
@@ -239,7 +230,10 @@ func (q *Queue) finish(b batch, drop bool) {
 	if !q.closed {
 		q.size -= b.items()
 	}
-	q.signalIdle()
+	if q.size == 0 && q.idle != nil {
+		close(q.idle)
+		q.idle = nil
+	}
 	q.mu.Unlock()
 	if drop {
 		q.dropped(b.items())

@@ -19,6 +19,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/coldtrace/coldtrace/config"
 	"github.com/coldtrace/coldtrace/endpoint"
@@ -91,6 +92,9 @@ func NewHandler(c Config) (*Handler, error) {
 	c.MaxBodyBytes = cmp.Or(c.MaxBodyBytes, 4<<20)
 	c.MaxConcurrent = cmp.Or(c.MaxConcurrent, 64)
 	c.Timeout = cmp.Or(c.Timeout, 1500*time.Millisecond)
+	if c.Tracer == nil {
+		c.Tracer = noop.NewTracerProvider().Tracer("")
+	}
 	if c.Started == nil {
 		started := make(chan struct{})
 		close(started)

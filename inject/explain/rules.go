@@ -77,10 +77,13 @@ func ruleOf(i int, n inject.Note) string {
 // inject.Pod made of the request.
 func Rules(req inject.Request, ops []inject.Operation, d *inject.Decision) []Rule {
 	sel := new(inject.Selected(req))
-	id := &sel.Identity
+	id, containers := &sel.Identity, 0
+	for range req.Pod.Spec.Lasting() {
+		containers++
+	}
 	out := []Rule{
 		{Name: ruleSelection, Saw: sawSelection(req)},
-		{Name: "container", Saw: count(lasting(req), "container") + ", " + strconv.Itoa(id.WithGPU) + " with a GPU", Decided: cmp.Or(id.Container, "none")},
+		{Name: "container", Saw: count(containers, "container") + ", " + strconv.Itoa(id.WithGPU) + " with a GPU", Decided: cmp.Or(id.Container, "none")},
 	}
 	if len(sel.Warnings) > 0 {
 		out = append(out, Rule{Name: ruleAnnotations, Saw: count(len(sel.Warnings), "annotation") + " without effect", Decided: "the rest applies"})
@@ -139,13 +142,6 @@ func groupRule(id *endpoint.Identity, template bool) Rule {
 		r.Decided += ", of " + count(g.Size, "pod")
 	}
 	return r
-}
-
-func lasting(req inject.Request) (n int) {
-	for range req.Pod.Spec.Lasting() {
-		n++
-	}
-	return n
 }
 
 // identityRules are the lines about what a container is.
