@@ -6,12 +6,12 @@
 // A pod's way through it:
 //
 //	stream, namespace.go  versions of pods, and events, as the API server sends them
-//	start.go              facts: one start for each pod that the policy selects
-//	delivery.go           a look at a start: its facts make a timeline, what of it is final goes out
-//	choose.go             which spans are final and were not delivered
-//	inside.go, listen.go  what its container's log tells, where the wrapper does not
-//	group.go              what it means for the pods that it starts with
-//	gate.go, outbox.go    spans wait for a receiver that is away, values for a checkpoint
+//	facts.go              what they say of each pod that start.go takes for one to trace
+//	inside.go, listen.go  and what its container's log says, where the wrapper does not
+//	spans.go              facts make a timeline; what of it is final and was not delivered is a parcel
+//	group.go              what the start means for the pods that it starts with
+//	delivery.go           parcels go to the receiver, past a gate while that is away
+//	outbox.go             values wait for a checkpoint
 //	checkpoint.go, save.go  what was delivered, for the next leader
 //	notice.go, metrics.go what people see of it
 package watch

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/coldtrace/coldtrace/inject"
 	"github.com/coldtrace/coldtrace/podlog"
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/startup/container"
@@ -57,15 +58,14 @@ const (
 //	├───────────┼────────────┼──────────────────────┼───────┤
 //	            30 s         1 m                            2 s, of one that ended 0.3 s
 type inside struct {
-	target  podlog.Target
-	compare bool // beside the wrapper: spans get keys of their own
-	why     bool // beside the wrapper too, which does not tell the watcher why a run failed: nothing but that is read
-	runs    []*reading
-	job     *job // that waits for a reader, or is with one
-	asked   int  // requests
-	said    pod.Said
-	unseen  string // the last reason why a run was told coarser
-	phase   string // that goes on, by the last look
+	target podlog.Target
+	by     inject.Inside // the wrapper does not tell the watcher why a run failed: where it tells the rest, nothing but that is read
+	runs   []*reading
+	job    *job // that waits for a reader, or is with one
+	asked  int  // requests
+	said   pod.Said
+	unseen string // the last reason why a run was told coarser
+	phase  string // that goes on, by the last look
 }
 
 // reading is how far the log of a run is read.
@@ -111,7 +111,7 @@ func (in *inside) next(now time.Time, runs []container.Run, awaited bool, told f
 	}
 	for i := range runs {
 		run := &runs[i]
-		if in.why && (!unexplained(run) || run.Attempt <= in.said.WhyOf) {
+		if in.by == inject.InsideWrapper && (!unexplained(run) || run.Attempt <= in.said.WhyOf) {
 			continue
 		}
 		r := in.of(run.Attempt)
@@ -214,10 +214,10 @@ func (in *inside) close(r *reading, run container.Run, now time.Time) {
 			in.said.Why, in.said.WhyOf = s.Failure, r.attempt
 		}
 	}
-	switch {
-	case in.why:
+	switch in.by {
+	case inject.InsideWrapper:
 		r.spans = nil
-	case in.compare:
+	case inject.InsideBoth:
 		for i := range r.spans {
 			r.spans[i] = compared(r.spans[i])
 		}
@@ -239,7 +239,7 @@ func compared(s startup.Span) startup.Span {
 // toldKey is the key of the span that goes last of a run.
 func (in *inside) toldKey(attempt int) string {
 	key := startup.Key(startup.SpanStartup, "", attempt)
-	if in.compare {
+	if in.by == inject.InsideBoth {
 		return comparedKey + key
 	}
 	return key

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coldtrace/coldtrace/inject"
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/startup/container"
 )
@@ -70,7 +71,7 @@ func TestWhenALogIsRead(t *testing.T) {
 		"nothing more, if it was read to its end":                    {runs: []container.Run{aRun(1, 0, ready(20*s))}, age: 40 * s, before: func(in *inside) { in.of(1).heard = created.Add(30 * s) }, unseen: unseenSilent, told: []string{"in_container_startup"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			in := &inside{}
+			in := &inside{by: inject.InsideLog}
 			if tc.before != nil {
 				tc.before(in)
 			}
@@ -100,7 +101,7 @@ func TestWhenALogIsRead(t *testing.T) {
 }
 
 func TestARunThatWasDeliveredIsNotReadAgain(t *testing.T) {
-	in := &inside{}
+	in := &inside{by: inject.InsideLog}
 	next, _, pending := in.next(created.Add(time.Minute), []container.Run{aRun(1, 0, ready(20*time.Second))}, false, func(attempt int) bool { return attempt == 1 })
 	if next != nil || pending {
 		t.Errorf("%+v %v", next, pending)
@@ -109,7 +110,7 @@ func TestARunThatWasDeliveredIsNotReadAgain(t *testing.T) {
 
 // A log that is read beside the wrapper has a tree of its own.
 func TestWhatIsComparedHasKeysOfItsOwn(t *testing.T) {
-	in := &inside{compare: true}
+	in := &inside{by: inject.InsideBoth}
 	in.giveUp(in.of(1), aRun(1, 0, ready(20*time.Second)), unseenGone, created.Add(time.Minute))
 	spans := in.undelivered(&ledger{})
 	if len(spans) != 1 || spans[0].Key != "log:in_container_startup" || spans[0].ParentKey != "pod_startup" || in.toldKey(1) != spans[0].Key {
@@ -179,7 +180,7 @@ func TestAStartWhoseKubeletNeverAnswersHasABoundOfRequests(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, _ := aTerm(t, 0, newRecord())
-			s := &start{inside: &inside{}}
+			s := &start{inside: &inside{by: inject.InsideLog}}
 			requests := 0
 			for now := time.Duration(0); now < time.Hour; now += time.Second {
 				next, _, _ := s.inside.next(created.Add(now), tc.runs(now), false, func(int) bool { return false })

@@ -39,22 +39,20 @@ func (w *Watcher) mayRead(namespace string) bool {
 
 // listensTo decides who tells what happens inside of a start. The caller holds the lock.
 func (w *Watcher) listensTo(s *start, p *corev1.Pod, sel *inject.Selection) {
-	var by inject.Inside
 	if s.quiet {
 		s.insideBy = inject.ReasonNotAnEndpoint
 		return
 	}
-	by, s.insideBy = inject.InsideOf(sel.Settings.Logs, inject.Wrapped(p.Annotations), w.mayRead(p.Namespace))
-	why := by == inject.InsideWrapper && sel.Settings.Logs != config.LogsOff && w.mayRead(p.Namespace)
-	if by != inject.InsideLog && by != inject.InsideBoth && !why {
+	logs, mayRead := sel.Settings.Logs, w.mayRead(p.Namespace)
+	by, reason := inject.InsideOf(logs, inject.Wrapped(p.Annotations), mayRead)
+	s.insideBy = reason
+	if by == inject.InsideNobody || logs == config.LogsOff || !mayRead {
 		return
 	}
-	t, ok := podlog.TargetOf(p, sel.Identity)
-	if !ok {
-		return
+	if t, ok := podlog.TargetOf(p, sel.Identity); ok {
+		s.inside = &inside{target: t, by: by}
+		s.inside.adopt(s.facts)
 	}
-	s.inside = &inside{target: t, compare: by == inject.InsideBoth, why: why}
-	s.inside.adopt(s.facts)
 }
 
 // adopt lets facts wait for what the log says, where nothing else says it. What it said to a leader before, or before the facts were
@@ -68,7 +66,7 @@ func (in *inside) adopt(facts *pod.Facts) {
 }
 
 // tells whether what happened inside is told by the log and by nothing else.
-func (in *inside) tells() bool { return in != nil && !in.compare && !in.why }
+func (in *inside) tells() bool { return in != nil && in.by == inject.InsideLog }
 
 // plan looks what there is to read of a start, and reports when there is more and whether a run that is over is not told. The caller
 // holds the lock.
@@ -77,11 +75,9 @@ func (w *Watcher) plan(id types.UID, s *start, t *pod.Timeline, now time.Time) (
 	if in == nil {
 		return 0, false
 	}
-	w.held -= in.holding()
 	next, again, pending := in.next(now, in.target.Runs(t.Spans, s.facts), s.facts.Awaited(), func(attempt int) bool {
 		return s.isDelivered(hashKey(in.toldKey(attempt)))
 	})
-	w.held += in.holding()
 	s.facts.Hear(in.said)
 	if next == nil {
 		return again, pending
@@ -117,9 +113,7 @@ func (w *Watcher) hear(ctx context.Context, id types.UID) {
 	}
 	in, j := s.inside, s.inside.job
 	r := in.of(j.run.Attempt)
-	w.held -= in.holding()
 	j.begun = true
-	w.held += in.holding()
 	in.asked++
 	w.mu.Unlock()
 
@@ -130,10 +124,6 @@ func (w *Watcher) hear(ctx context.Context, id types.UID) {
 	defer w.mu.Unlock()
 	now := w.cfg.Clock.Now()
 	w.metrics.heard(answer, err)
-	known := w.starts[id] == s
-	if known {
-		w.held -= in.holding()
-	}
 	in.job = nil
 	delete(w.silent, j.node)
 	if why := whyUnread(err); why != "" {
@@ -141,18 +131,27 @@ func (w *Watcher) hear(ctx context.Context, id types.UID) {
 	} else {
 		w.understood(s, r, j, answer, asked, now)
 	}
-	if !known {
+	if w.starts[id] != s {
 		return
 	}
-	if !r.done && w.held >= maxHeld {
+	if !r.done && w.held() > maxHeld {
 		r.Log, r.heard = nil, time.Time{}
 	}
-	w.held += in.holding()
 	w.queue.Add(id)
 }
 
-// holding is how many logs are known in part, but for that which a reader has.
+// held is how many logs are known in part, but for those which a reader has. The caller holds the lock.
+func (w *Watcher) held() (n int) {
+	for _, s := range w.starts {
+		n += s.inside.holding()
+	}
+	return n
+}
+
 func (in *inside) holding() (n int) {
+	if in == nil {
+		return 0
+	}
 	for _, r := range in.runs {
 		if in.job != nil && in.job.begun && in.job.run.Attempt == r.attempt {
 			continue // not even to be looked at: its reader does not hold the lock

@@ -52,6 +52,9 @@ func newMetrics(w *Watcher) *metrics {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "coldtrace_watch_" + name, Help: help}, labels)
 	}
+	count := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Name: "coldtrace_watch_" + name, Help: help})
+	}
 	m := &metrics{
 		watcher: w,
 		starts:  counter("starts_total", "Starts that ended, by outcome.", "outcome"),
@@ -66,13 +69,9 @@ func newMetrics(w *Watcher) *metrics {
 		}, []string{"phase", "endpoint_name", "result"}),
 		spans:        counter("spans_total", "Spans, by what became of them: exported, refused by the receiver for good, dropped because their pod was gone after an outage.", "result"),
 		measurements: counter("measurements_total", "Histogram values, by what became of them: exported, refused, dropped for want of memory.", "result"),
-		retries: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "coldtrace_watch_export_retries_total", Help: "Exports that failed and were tried again.",
-		}),
-		rederived: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "coldtrace_watch_rederived_total", Help: "Starts read again from the API after an outage of the receiver.",
-		}),
-		apiErrors: counter("api_errors_total", "Requests to the API server that failed.", "resource", "verb"),
+		retries:      count("export_retries_total", "Exports that failed and were tried again."),
+		rederived:    count("rederived_total", "Starts read again from the API after an outage of the receiver."),
+		apiErrors:    counter("api_errors_total", "Requests to the API server that failed.", "resource", "verb"),
 		lag: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "coldtrace_watch_lag_seconds",
 			Help:    "From the end of a phase to the receiver's acceptance of its span.",
@@ -92,11 +91,9 @@ func newMetrics(w *Watcher) *metrics {
 		}, []string{"reason"}),
 		logRequests: counter("log_requests_total", "Requests for the logs of containers, by what came of them: ok, or why not.", "result"),
 		notices:     counter("pod_events_total", "Events on pods of how their starts went: written, limited because there were too many.", "result"),
-		logBytes: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "coldtrace_watch_log_bytes_total", Help: "Bytes of logs that were read.",
-		}),
-		inFlight: prometheus.NewDesc("coldtrace_watch_starts_in_flight", "Starts going on now, by phase.", []string{"phase"}, nil),
-		oldest:   prometheus.NewDesc("coldtrace_watch_oldest_start_seconds", "Age of the oldest start going on now, by phase.", []string{"phase"}, nil),
+		logBytes:    count("log_bytes_total", "Bytes of logs that were read."),
+		inFlight:    prometheus.NewDesc("coldtrace_watch_starts_in_flight", "Starts going on now, by phase.", []string{"phase"}, nil),
+		oldest:      prometheus.NewDesc("coldtrace_watch_oldest_start_seconds", "Age of the oldest start going on now, by phase.", []string{"phase"}, nil),
 	}
 	m.zero()
 	return m
@@ -109,24 +106,20 @@ func (m *metrics) zero() {
 		m.groups.WithLabelValues(string(o))
 	}
 	m.groups.WithLabelValues("dropped")
-	for _, result := range []string{"exported", "refused", "dropped"} {
-		m.spans.WithLabelValues(result)
-		m.measurements.WithLabelValues(result)
-	}
-	for _, result := range []string{"ok", "failed", "truncated"} {
-		m.checkpoint.WithLabelValues(result)
-	}
-	for _, reason := range []string{
-		string(inject.ReasonLogsOff), string(inject.ReasonLogsForbidden), unseenUnanswered, unseenGone, unseenForbidden, unseenRotated,
-		unseenSilent, unseenCut, unseenEngine, unseenRequests,
+	for counter, values := range map[*prometheus.CounterVec][]string{
+		m.spans:        {"exported", "refused", "dropped"},
+		m.measurements: {"exported", "refused", "dropped"},
+		m.checkpoint:   {"ok", "failed", "truncated"},
+		m.notices:      {"written", "limited"},
+		m.logRequests:  {"ok", unseenUnanswered, unseenGone, unseenForbidden},
+		m.unseen: {
+			string(inject.ReasonLogsOff), string(inject.ReasonLogsForbidden), unseenUnanswered, unseenGone, unseenForbidden, unseenRotated,
+			unseenSilent, unseenCut, unseenEngine, unseenRequests,
+		},
 	} {
-		m.unseen.WithLabelValues(reason)
-	}
-	for _, result := range []string{"written", "limited"} {
-		m.notices.WithLabelValues(result)
-	}
-	for _, result := range []string{"ok", unseenUnanswered, unseenGone, unseenForbidden} {
-		m.logRequests.WithLabelValues(result)
+		for _, value := range values {
+			counter.WithLabelValues(value)
+		}
 	}
 	for resource, verbs := range map[string][]string{
 		"namespaces": {"list", "watch"}, "pods": {"list", "watch", "get"}, "events": {"list", "watch"}, "nodes": {"get"},

@@ -9,6 +9,7 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 
+	"github.com/coldtrace/coldtrace/inject"
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/startup/pod"
 )
@@ -31,12 +32,11 @@ func TestWhatAnEventSaysOfAStart(t *testing.T) {
 	for name, tc := range map[string]struct {
 		parcel parcel
 		inside []startup.Span
-		reads  bool
-		beside bool // the wrapper
+		reads  inject.Inside
 		want   string
 	}{
 		"ready, told inside": {
-			parcel: parcel{choice: choice{whole: true}, timeline: pod.Timeline{Outcome: pod.Ready, Spans: outside}}, inside: told, reads: true,
+			parcel: parcel{choice: choice{whole: true}, timeline: pod.Timeline{Outcome: pod.Ready, Spans: outside}}, inside: told, reads: inject.InsideLog,
 			want: "Normal ready after 1m59s: torch_compile 25.8 s, image_pull 24.0 s, cuda_graph_capture 19.3 s; trace " + trace,
 		},
 		"ready, and the wrapper tells the rest": {
@@ -45,7 +45,7 @@ func TestWhatAnEventSaysOfAStart(t *testing.T) {
 		},
 		"failed, as its log says why": {
 			parcel: parcel{choice: choice{whole: true}, timeline: pod.Timeline{Outcome: pod.Failed, Spans: []pod.Span{aSpan("pod_startup", "", 0, 40*s, failed("exit_code=1"))}}},
-			inside: []startup.Span{aSpan("startup", "pod_startup", 30*s, 40*s, failed("cuda_out_of_memory")).Span, aSpan("model_load", "vllm_init", 31*s, 40*s, failed("cuda_out_of_memory")).Span}, reads: true,
+			inside: []startup.Span{aSpan("startup", "pod_startup", 30*s, 40*s, failed("cuda_out_of_memory")).Span, aSpan("model_load", "vllm_init", 31*s, 40*s, failed("cuda_out_of_memory")).Span}, reads: inject.InsideLog,
 			want: "Warning failed after 40.0 s (cuda_out_of_memory): model_load 9.0 s; trace " + trace,
 		},
 		"deleted before anything happened": {
@@ -61,7 +61,7 @@ func TestWhatAnEventSaysOfAStart(t *testing.T) {
 				aSpan("startup", "pod_startup", 30*s, 40*s, failed("cuda_out_of_memory"), exited, attempt(2)).Span,
 				aSpan("model_load", "vllm_init", 31*s, 40*s, failed("cuda_out_of_memory"), attempt(2)).Span,
 			}}},
-			reads: true, want: "Warning attempt 2 failed after 10.0 s (cuda_out_of_memory): model_load 9.0 s; trace " + trace,
+			reads: inject.InsideLog, want: "Warning attempt 2 failed after 10.0 s (cuda_out_of_memory): model_load 9.0 s; trace " + trace,
 		},
 		"an attempt that failed, which the wrapper tells more of": {
 			parcel: parcel{choice: choice{spans: []startup.Span{aSpan("pod_ready", "pod_startup", 30*s, 40*s, failed("OOMKilled"), exited).Span}}},
@@ -71,17 +71,17 @@ func TestWhatAnEventSaysOfAStart(t *testing.T) {
 			parcel: parcel{choice: choice{spans: []startup.Span{aSpan("image_pull", "pod_startup", 4*s, 28*s).Span}}},
 		},
 		"of an attempt whose log is read, when it is": {
-			parcel: parcel{choice: choice{spans: []startup.Span{aSpan("pod_ready", "pod_startup", 30*s, 40*s, failed("OOMKilled"), exited).Span}}}, reads: true,
+			parcel: parcel{choice: choice{spans: []startup.Span{aSpan("pod_ready", "pod_startup", 30*s, 40*s, failed("OOMKilled"), exited).Span}}}, reads: inject.InsideLog,
 		},
 		"of an attempt whose log is read beside the wrapper, as if it were not": {
-			parcel: parcel{choice: choice{spans: []startup.Span{aSpan("pod_ready", "pod_startup", 30*s, 40*s, failed("OOMKilled"), exited).Span}}}, reads: true, beside: true,
+			parcel: parcel{choice: choice{spans: []startup.Span{aSpan("pod_ready", "pod_startup", 30*s, 40*s, failed("OOMKilled"), exited).Span}}}, reads: inject.InsideBoth,
 			want: "Warning attempt 1 failed after 10.0 s (OOMKilled): pod_ready 10.0 s; trace " + trace,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			st := &start{subject: startup.Subject{PodUID: "uid"}}
-			if tc.reads {
-				st.inside = &inside{compare: tc.beside, runs: []*reading{{attempt: 1, done: true, spans: tc.inside}}}
+			if tc.reads != "" {
+				st.inside = &inside{by: tc.reads, runs: []*reading{{attempt: 1, done: true, spans: tc.inside}}}
 			}
 			n := noticeOf(st, &tc.parcel)
 			if got := strings.TrimSpace(n.kind + " " + n.text); got != tc.want {

@@ -33,7 +33,7 @@ func aTerm(t *testing.T, age time.Duration, r *record) (*Watcher, *namespace) {
 	}
 	w.begin()
 	t.Cleanup(w.queue.ShutDown)
-	w.adopt(r)
+	w.resume(r)
 	n := &namespace{name: "models", podsListed: true, eventsListed: true, marks: map[uid]uint8{}}
 	w.namespaces[n.name] = n
 	return w, n

@@ -26,7 +26,7 @@ func (w *Watcher) restore(ctx context.Context) error {
 		object, err := w.client.CoreV1().ConfigMaps(w.cfg.Namespace).Get(ctx, Checkpoint, metav1.GetOptions{})
 		switch {
 		case apierrors.IsNotFound(err):
-			w.adopt(newRecord())
+			w.resume(newRecord())
 			return nil
 		case err == nil:
 			r, err := decodeRecord(object.BinaryData)
@@ -36,7 +36,7 @@ func (w *Watcher) restore(ctx context.Context) error {
 				r = newRecord()
 			}
 			w.version = object.ResourceVersion
-			w.adopt(r)
+			w.resume(r)
 			return nil
 		case ctx.Err() != nil:
 			return fmt.Errorf("read the checkpoint: %w", err)
@@ -46,7 +46,8 @@ func (w *Watcher) restore(ctx context.Context) error {
 	}
 }
 
-func (w *Watcher) adopt(r *record) {
+// resume takes what a checkpoint says for this term.
+func (w *Watcher) resume(r *record) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.restored = r

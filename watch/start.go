@@ -3,8 +3,10 @@
 package watch
 
 import (
+	"crypto/sha256"
 	"time"
 
+	"github.com/google/uuid"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -33,58 +35,8 @@ type start struct {
 	noticed    int           // attempts that failed of which an Event tells
 	generation uint8         // of the list of pods it was last seen in
 	phase      string
-	linked     bool           // links are settled
+	linked     bool           // links are known
 	links      []startup.Link // of the root
-}
-
-// pod takes a version of a pod.
-func (w *Watcher) pod(n *namespace, p *corev1.Pod) {
-	if w.cfg.OnPod != nil {
-		w.cfg.OnPod(p)
-	}
-	now := w.cfg.Clock.Now()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	id := parseUID(p.UID)
-	if _, done := n.marks[id]; done {
-		n.marks[id] = n.generation
-		return
-	}
-	s := w.starts[p.UID]
-	if s == nil {
-		if s = w.consider(n, p, now); s == nil {
-			n.marks[id] = n.generation
-			return
-		}
-		w.starts[p.UID] = s
-		w.dirty = true
-	}
-	if s.parked && s.facts != nil {
-		w.join(s, pod.Timeline{})
-	}
-	s.generation, s.parked = n.generation, false
-	if s.facts == nil {
-		return // it will be read again anyhow
-	}
-	s.facts.Pod(p, now)
-	if s.insideBy == "" { // it is from the checkpoint
-		sel := w.selected(n, p)
-		w.listensTo(s, p, &sel)
-	}
-	w.orphans.adopt(p.UID, s.facts)
-	w.gather(p.UID, s)
-}
-
-// gatherTime is for how long news of one pod is gathered before it is looked at: the kubelet pulls, creates and starts in a breath,
-// with an event and a version of the pod for each. It is much less than anybody waits for a span.
-const gatherTime = 25 * time.Millisecond
-
-// gather has a start looked at of which there is news. The caller holds the lock.
-func (w *Watcher) gather(id types.UID, s *start) {
-	if !s.gathering {
-		s.gathering = true
-		w.queue.AddAfter(id, gatherTime)
-	}
 }
 
 // consider decides whether a pod that was never seen before is one to trace. Nil: it is not, or its start was delivered
@@ -115,6 +67,11 @@ func (w *Watcher) consider(n *namespace, p *corev1.Pod, now time.Time) *start {
 	return s
 }
 
+// justOver is how long ago a start may have ended that was over before its namespace was first listed. What ended within
+// it is told: a namespace that got its label while no watcher was there, or a moment before its first pods, misses
+// nothing. What ended before is none of ours: installing coldtrace must not tell of every pod that runs.
+const justOver = 10 * time.Minute
+
 // candidate is what a pod's start would be. One that the policy does not select is quiet.
 func (w *Watcher) candidate(n *namespace, p *corev1.Pod) (*start, inject.Selection) {
 	selection := w.selected(n, p)
@@ -133,103 +90,6 @@ func (w *Watcher) selected(n *namespace, p *corev1.Pod) inject.Selection {
 	})
 }
 
-// justOver is how long ago a start may have ended that was over before its namespace was first listed. What ended within
-// it is told: a namespace that got its label while no watcher was there, or a moment before its first pods, misses
-// nothing. What ended before is none of ours: installing coldtrace must not tell of every pod that runs.
-const justOver = 10 * time.Minute
-
-// podGone takes the deletion of a pod, with its last version.
-func (w *Watcher) podGone(n *namespace, p *corev1.Pod) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if _, done := n.marks[parseUID(p.UID)]; done {
-		delete(n.marks, parseUID(p.UID))
-		w.leaveGroup(n, p)
-		return
-	}
-	s := w.starts[p.UID]
-	if s == nil {
-		return
-	}
-	s.gone = true
-	if s.facts != nil {
-		s.facts.Pod(p, w.cfg.Clock.Now())
-		s.facts.Gone(w.cfg.Clock.Now())
-		w.queue.Add(p.UID)
-	}
-}
-
-func (w *Watcher) beginPods(n *namespace) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	n.generation++
-}
-
-// podsListed drops the marks of pods that are gone and ends the starts of those that went while nobody watched.
-func (w *Watcher) podsListed(n *namespace) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if !n.podsListed {
-		n.podsListed = true
-		close(n.podsKnown)
-	}
-	for id, generation := range n.marks {
-		if generation != n.generation {
-			delete(n.marks, id)
-		}
-	}
-	for id, s := range w.starts {
-		if s.facts == nil || s.facts.Namespace != n.name {
-			continue
-		}
-		if s.generation != n.generation {
-			if s.parked { // nobody saw it end
-				w.forget(id, s)
-				continue
-			}
-			if s.facts.Created().IsZero() { // shed before the restart: there is nothing left to tell it from
-				w.metrics.spans.WithLabelValues("dropped").Inc()
-				w.forget(id, s)
-				continue
-			}
-			s.gone = true
-			s.facts.Gone(w.cfg.Clock.Now())
-		}
-		w.queue.Add(id)
-	}
-	w.groupsListed(n)
-}
-
-func (w *Watcher) eventsListed(n *namespace) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	n.eventsListed = true
-	for id, s := range w.starts {
-		if s.facts != nil && s.facts.Namespace == n.name {
-			w.queue.Add(id)
-		}
-	}
-	w.groupsListed(n)
-}
-
-// event takes an event of a pod. One that comes before its pod waits a little.
-func (w *Watcher) event(e *corev1.Event) {
-	id := e.InvolvedObject.UID
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	s := w.starts[id]
-	switch {
-	case s == nil:
-		if n := w.namespaces[e.Namespace]; n != nil && id != "" {
-			if _, done := n.marks[parseUID(id)]; !done {
-				w.orphans.add(e, w.cfg.Clock.Now())
-			}
-		}
-	case s.facts != nil && s.facts.Event(e):
-		w.gather(id, s)
-	}
-}
-
 // finish turns a start into a mark. The caller holds the lock.
 func (w *Watcher) finish(id types.UID, s *start) {
 	if n := w.namespaces[s.subject.Namespace]; n != nil && !s.gone {
@@ -243,9 +103,17 @@ func (w *Watcher) forget(id types.UID, s *start) {
 	if s.ended {
 		w.waiting--
 	}
-	if s.inside != nil {
-		w.held -= s.inside.holding()
-	}
 	delete(w.starts, id)
 	w.dirty = true
+}
+
+// uid is a pod's UID in 16 bytes.
+type uid [16]byte
+
+func parseUID(id types.UID) uid {
+	if u, err := uuid.Parse(string(id)); err == nil {
+		return uid(u)
+	}
+	sum := sha256.Sum256([]byte(id)) // static pods have UIDs of other shapes
+	return uid(sum[:16])
 }

@@ -3,6 +3,7 @@
 package watch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -84,7 +85,7 @@ type Config struct {
 	Clock      clock.WithTicker // the real one if nil
 }
 
-// Watcher exports the phases of starts that the API server can tell about. It is a manager.Runnable for the leader.
+// Watcher exports the phases of starts that the API server can tell about. The leader starts it.
 type Watcher struct {
 	cfg     Config
 	client  kubernetes.Interface
@@ -104,7 +105,6 @@ type Watcher struct {
 	orphans    orphans
 	groups     group.Table
 	silent     map[string]time.Time // nodes whose kubelet did not answer, until when they are not asked
-	held       int                  // logs that are known in part
 	restored   *record              // what the checkpoint said when this watcher began
 	dirty      bool                 // there is news for the checkpoint
 
@@ -127,15 +127,11 @@ func New(cfg Config) (*Watcher, error) {
 	case cfg.Exporter == nil:
 		return nil, errors.New("watcher: an exporter is required")
 	}
-	setDefault(&cfg.Timeout, pod.DefaultTimeout)
-	setDefault(&cfg.MaxWaiting, defaultMaxWaiting)
-	setDefault(&cfg.LogAnswer, defaultLogAnswer)
-	if cfg.Inside == nil {
-		cfg.Inside = cfg.Exporter
-	}
-	if cfg.Clock == nil {
-		cfg.Clock = clock.RealClock{}
-	}
+	cfg.Timeout = cmp.Or(cfg.Timeout, pod.DefaultTimeout)
+	cfg.MaxWaiting = cmp.Or(cfg.MaxWaiting, defaultMaxWaiting)
+	cfg.LogAnswer = cmp.Or(cfg.LogAnswer, defaultLogAnswer)
+	cfg.Inside = cmp.Or(cfg.Inside, cfg.Exporter)
+	cfg.Clock = cmp.Or[clock.WithTicker](cfg.Clock, clock.RealClock{})
 	// Pods come as protobuf, several times cheaper to decode, and streams must not wait for each other's tokens.
 	proto := rest.CopyConfig(cfg.REST)
 	proto.ContentType = "application/vnd.kubernetes.protobuf"
@@ -159,16 +155,6 @@ func New(cfg Config) (*Watcher, error) {
 	return w, nil
 }
 
-func setDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
-}
-
-// NeedLeaderElection keeps all but one replica from exporting.
-func (w *Watcher) NeedLeaderElection() bool { return true }
-
 // begin is a term's empty state: what there is to know is in the checkpoint and with the API server.
 func (w *Watcher) begin() {
 	w.mu.Lock()
@@ -176,7 +162,7 @@ func (w *Watcher) begin() {
 	w.namespaces, w.namespacesListed = map[string]*namespace{}, false
 	w.starts, w.waiting, w.orphans = map[types.UID]*start{}, 0, orphans{}
 	w.groups = group.Table{}
-	w.silent, w.held = map[string]time.Time{}, 0
+	w.silent = map[string]time.Time{}
 	w.restored, w.dirty, w.version, w.term = nil, false, "", uuid.NewString()
 	w.gate.reset()
 	w.queue = workqueue.NewTypedDelayingQueue[types.UID]()
