@@ -222,3 +222,15 @@ func TestAnotherContainersRequestsAreNoPartOfALine(t *testing.T) {
 		t.Errorf("%v %v, alone %v %v", got.Figures, edges(got), alone.Figures, edges(alone))
 	}
 }
+
+func TestAProgramThatIsNoPythonsImportsNothing(t *testing.T) {
+	r, end := live(t, "llama_cpp", "system info: n_threads = 8, n_threads_batch = 8, total_threads = 16\nmain: loading model\nsrv    load_model: loading model 'm'\n"+
+		"srv    load_model: initializing slots, n_slots = 1\nmain: model loaded\nmain: server is listening on http://0.0.0.0:8080\n")
+	if !r.MayServe() {
+		t.Error("its health does not count")
+	}
+	want := map[string]string{"llama_cpp_init": "-3.00-4.00", "engine_config": "-3.00-2.00", "model_load": "2.00-3.00", "kv_cache_init": "3.00-4.00", "api_server_init": "4.00-5.00"}
+	if got := edges(r.Result(nil, end)); !reflect.DeepEqual(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}

@@ -43,7 +43,7 @@ func (r *Reader) phases(died startup.Reason, end time.Time) []startup.Span {
 	known := init.Start // from here on the log tells what is going on
 	head, unheard := s.head(), false
 	var out []startup.Span
-	if first := s.first; !r.options.Start.IsZero() && first.After(known) {
+	if first := s.first; !r.options.Start.IsZero() && first.After(known) && !r.recipe.native {
 		if s.spoke && !s.drew && (r.working.IsZero() || !r.working.Before(first)) {
 			out = append(out, startup.Span{Name: startup.SpanPythonImport, Start: known, End: first})
 		} else {

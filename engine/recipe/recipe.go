@@ -25,6 +25,7 @@ type Recipe struct {
 	id          string // its file's name: batch programs share the name of their engine
 	sources     string // versions of the engine in whose sources the texts were looked up
 	serveMarker mark
+	native      bool
 	figures     map[string]aggregate
 	rules       []rule
 
@@ -51,6 +52,7 @@ type file struct {
 	Sources     string               `yaml:"sources"`
 	Include     []string             `yaml:"include"`
 	ServeMarker mark                 `yaml:"serve_marker"`
+	Native      bool                 `yaml:"native"` // it is no Python program
 	Figures     map[string]aggregate `yaml:"figures"`
 	Lines       []rule               `yaml:"lines"`
 }
@@ -108,7 +110,7 @@ func load() ([]*Recipe, error) {
 			continue // shared lines
 		}
 		r := &Recipe{
-			name: f.Name, id: id, sources: f.Sources, serveMarker: f.ServeMarker, figures: f.Figures, rules: f.Lines,
+			name: f.Name, id: id, sources: f.Sources, serveMarker: f.ServeMarker, native: f.Native, figures: f.Figures, rules: f.Lines,
 		}
 		if f.Like != "" {
 			r.rules, r.figures = files[f.Like].Lines, files[f.Like].Figures
