@@ -73,13 +73,8 @@ func (n *Node) attemptOf(target string) (number int, ok bool) {
 // judge says whether the attempt failed, and what is to blame. A wrapper that waited in vain for a server that the
 // kubelet has found ready did not see it.
 func (a *attempt) judge() {
-	ready := false
-	for _, n := range a.nodes {
-		ready = ready || n.Name == startup.SpanPodReady && !n.Failed && !n.Open
-	}
-	for _, n := range a.nodes {
-		a.failed = a.failed || n.Failed && (!ready || n.Reason() != string(stateTimedOut))
-	}
+	ready := slices.ContainsFunc(a.nodes, func(n *Node) bool { return n.Name == startup.SpanPodReady && !n.Failed && !n.Open })
+	a.failed = slices.ContainsFunc(a.nodes, func(n *Node) bool { return n.Failed && (!ready || n.Reason() != string(stateTimedOut)) })
 	if a.failed {
 		a.culprit = culprit(a.nodes)
 	}

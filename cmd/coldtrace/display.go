@@ -91,8 +91,15 @@ func writeJSON(out io.Writer, document any) error {
 	return nil
 }
 
-// writePage writes an HTML page to a file, or to out in place of anything else: then that is done.
-func writePage(out io.Writer, file string, page []byte) (done bool, err error) {
+// writePage writes an HTML page to a file, or to out in place of anything else: then that is done. Without a file there is no page.
+func writePage(out io.Writer, file string, render func() ([]byte, error)) (done bool, err error) {
+	if file == "" {
+		return false, nil
+	}
+	page, err := render()
+	if err != nil {
+		return false, fmt.Errorf("render HTML page: %w", err)
+	}
 	if file == "-" {
 		_, err = out.Write(page)
 	} else {

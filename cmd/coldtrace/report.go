@@ -80,16 +80,10 @@ func runReport(cmd *cobra.Command, args []string, flags reportFlags) error {
 		return noStarts(readErr)
 	}
 	r := report.New(starts, flags.by)
-	var err error
 	out := cmd.OutOrStdout()
-	if flags.html != "" {
-		page, err := r.Page()
-		if err != nil {
-			return fmt.Errorf("render HTML page: %w", err)
-		}
-		if done, err := writePage(out, flags.html, page); done || err != nil {
-			return errors.Join(err, readErr)
-		}
+	done, err := writePage(out, flags.html, r.Page)
+	if done || err != nil {
+		return errors.Join(err, readErr)
 	}
 	switch {
 	case flags.json:

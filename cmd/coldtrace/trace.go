@@ -119,15 +119,12 @@ func runTrace(cmd *cobra.Command, args []string, flags traceFlags) error {
 	if flags.selection.TraceID == "" && flags.selection.PodUID == "" {
 		traces = trace.Collapse(traces)
 	}
-	if flags.html != "" {
+	done, err := writePage(out, flags.html, func() ([]byte, error) {
 		peers := advice.Of(traces)
-		page, err := trace.Page(traces, traces[0], func(t *trace.Trace) []trace.Advised { return advice.Advised(t, peers, mostAdvice) })
-		if err != nil {
-			return fmt.Errorf("render HTML page: %w", err)
-		}
-		if done, err := writePage(out, flags.html, page); done || err != nil {
-			return errors.Join(err, readErr)
-		}
+		return trace.Page(traces, traces[0], func(t *trace.Trace) []trace.Advised { return advice.Advised(t, peers, mostAdvice) })
+	})
+	if done || err != nil {
+		return errors.Join(err, readErr)
 	}
 	if err := draw(out, traces, others, flags); err != nil {
 		return fmt.Errorf("write the drawing: %w", err)

@@ -187,10 +187,8 @@ const Page = "https://github.com/coldtrace/coldtrace/blob/main/docs/advice.md"
 
 // Advised is what a page says under the drawing of a start: the most of it that saves most.
 func Advised(t *trace.Trace, peers *Peers, most int) (out []trace.Advised) {
-	for _, a := range For(t, peers) {
-		if len(out) == most {
-			break
-		}
+	all := For(t, peers)
+	for _, a := range all[:min(len(all), most)] {
 		said := trace.Advised{Seen: a.Seen, Change: a.Change, Rule: a.Rule, Link: Page + "#" + a.Rule}
 		if a.Saves > 0 {
 			said.Saves = text.Seconds(a.Saves)
