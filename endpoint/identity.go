@@ -125,9 +125,7 @@ func (id Identity) Subject(podUID, podName, nodeName, clusterName string, hash s
 
 // WithNode fills what only the node's labels tell.
 func (id Identity) WithNode(labels map[string]string) Identity {
-	for _, key := range instanceTypeKeys {
-		id.InstanceType = cmp.Or(id.InstanceType, labels[key])
-	}
+	id.InstanceType = cmp.Or(id.InstanceType, firstOf(labels, instanceTypeKeys))
 	if id.GPUType == "" || id.typeGuessed {
 		named := ""
 		for _, key := range gpuTypeKeys {
@@ -135,9 +133,7 @@ func (id Identity) WithNode(labels map[string]string) Identity {
 		}
 		id.GPUType = cmp.Or(named, gpuTypeOfInstance(id.InstanceType), id.GPUType)
 	}
-	for _, key := range regionKeys {
-		id.Region = cmp.Or(id.Region, labels[key])
-	}
+	id.Region = cmp.Or(id.Region, firstOf(labels, regionKeys))
 	if id.MIG == "" {
 		id.MIG = migProfile(labels[productLabel])
 	}

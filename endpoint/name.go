@@ -33,17 +33,19 @@ var endpointLabels = []string{
 
 // endpointName is the endpoint's, else the owner's, without what its controllers appended.
 func endpointName(pod *Pod) string {
-	for _, label := range endpointLabels {
-		if v := pod.Metadata.Labels[label]; v != "" {
-			return v
-		}
+	name := firstOf(pod.Metadata.Labels, endpointLabels)
+	if o := pod.Metadata.Controller(); name == "" && o != nil {
+		_, name = Workload(pod.Metadata.Labels, o.Kind, o.Name)
 	}
-	o := pod.Metadata.Controller()
-	if o == nil {
-		return ""
-	}
-	_, name := Workload(pod.Metadata.Labels, o.Kind, o.Name)
 	return name
+}
+
+// firstOf is the value of the first of some labels that has one.
+func firstOf(labels map[string]string, keys []string) (value string) {
+	for _, key := range keys {
+		value = cmp.Or(value, labels[key])
+	}
+	return value
 }
 
 // Workload is what a person made of which a pod's controller, of the kind and name, is a part: a Deployment rather than one of

@@ -110,7 +110,7 @@ func (b *builder) behind() nanos {
 	var first nanos
 	first.earliest(b.f.sandbox)
 	for i := range b.f.events {
-		if e := &b.f.events[i]; e.kind.onNode() {
+		if e := &b.f.events[i]; slices.Contains(onNode, e.kind) {
 			first.earliest(e.first)
 		}
 	}
@@ -140,13 +140,8 @@ func (f *Facts) latest() nanos {
 	return last
 }
 
-func (k kind) onNode() bool {
-	switch k {
-	case kindPulling, kindPulled, kindCached, kindCreated, kindStarted, kindPullFailed, kindSandboxFailed:
-		return true
-	}
-	return false
-}
+// onNode are the kinds of events that have the time of the node's clock.
+var onNode = []kind{kindPulling, kindPulled, kindCached, kindCreated, kindStarted, kindPullFailed, kindSandboxFailed}
 
 // node is an edge by the node's clock.
 func (b *builder) node(e edge) edge {

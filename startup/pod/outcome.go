@@ -220,7 +220,7 @@ func (f *Facts) whyDeleted() startup.Reason {
 	if f.disruption != "" {
 		return startup.Reason(f.disruption)
 	}
-	if f.has(kindPreempted) {
+	if slices.ContainsFunc(f.events, func(e event) bool { return e.kind == kindPreempted }) {
 		return "PreemptionByScheduler"
 	}
 	return startup.Reason(Deleted)
@@ -259,13 +259,4 @@ func (a attempt) failure() startup.Reason {
 // probed says whether the Ready condition tells more than that the containers run.
 func (f *Facts) probed() bool {
 	return len(f.readyGates) > 0 || slices.ContainsFunc(f.containers, func(c container) bool { return c.has(traitProbed) })
-}
-
-func (f *Facts) has(k kind) bool {
-	for i := range f.events {
-		if f.events[i].kind == k {
-			return true
-		}
-	}
-	return false
 }

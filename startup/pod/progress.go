@@ -22,7 +22,7 @@ var progressMarks = []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minu
 func (t *Timeline) InProgress(now time.Time) (spans []startup.Span, next time.Duration) {
 	for i := range t.Spans {
 		s := &t.Spans[i]
-		if !s.Open || t.hasOpenChild(s.Key) {
+		if !s.Open || slices.ContainsFunc(t.Spans, func(c Span) bool { return c.Open && c.ParentKey == s.Key }) {
 			continue
 		}
 		age := now.Sub(s.Start)
@@ -37,10 +37,6 @@ func (t *Timeline) InProgress(now time.Time) (spans []startup.Span, next time.Du
 		}
 	}
 	return spans, next
-}
-
-func (t *Timeline) hasOpenChild(key string) bool {
-	return slices.ContainsFunc(t.Spans, func(c Span) bool { return c.Open && c.ParentKey == key })
 }
 
 func (s *Span) inProgress(mark time.Duration) startup.Span {

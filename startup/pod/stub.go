@@ -3,6 +3,7 @@
 package pod
 
 import (
+	"slices"
 	"time"
 
 	"github.com/coldtrace/coldtrace/startup"
@@ -130,10 +131,10 @@ func (f *Facts) Ended(name string, run int) (exit int, at time.Time, ok bool) {
 	if i < 0 {
 		return 0, time.Time{}, false
 	}
-	for _, a := range f.containers[i].attempts {
-		if a.ended && int(a.number) == run {
-			return int(a.exit), a.finished.time(), true
-		}
+	n := slices.IndexFunc(f.containers[i].attempts, func(a attempt) bool { return a.ended && int(a.number) == run })
+	if n < 0 {
+		return 0, time.Time{}, false
 	}
-	return 0, time.Time{}, false
+	a := &f.containers[i].attempts[n]
+	return int(a.exit), a.finished.time(), true
 }
