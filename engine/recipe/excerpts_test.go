@@ -107,6 +107,12 @@ func TestWhatEnginesPrintIsToldAsItHappened(t *testing.T) {
 			engine: "vllm", outcome: OutcomeReady, figures: map[string]any{"kv_cache_tokens": int64(16000), "cuda_graph_capture_seconds": 14.0},
 			edges: map[string]string{"engine_config": "0.00-3.00", "model_load": "3.00-25.00", "cuda_graph_capture": "26.00-40.00"},
 		},
+		"a vLLM that captures no graphs": {
+			log: "INFO 03-01 12:00:00 [api_server.py:981] vLLM API server version 0.8.2\nINFO 03-01 12:00:05 [llm_engine.py:241] Initializing a V0 LLM engine (v0.8.2) with config: model='m', enforce_eager=True, x\n" +
+				"INFO 03-01 12:00:06 [model_runner.py:1110] Starting to load model m...\nINFO 03-01 12:00:20 [model_runner.py:1146] Model loading took 6.7403 GB and 14.000000 seconds\n" +
+				"INFO 03-01 12:00:40 [executor_base.py:116] Maximum concurrency for 8192 tokens per request: 8.00x\nINFO 03-01 12:00:47 [llm_engine.py:447] init engine (profile, create kv cache, warmup model) took 27.00 seconds\n",
+			engine: "vllm", version: "0.8.2", outcome: OutcomeEngineReady, edges: map[string]string{"kernel_warmup": "40.00-47.00", "cuda_graph_capture": ""},
+		},
 		"an old vLLM that makes embeddings, and has no cache": {
 			log: "INFO 03-01 12:00:00 api_server.py:177] vLLM API server version 0.5.0\nINFO 03-01 12:00:00 llm_engine.py:161] Initializing an LLM engine (v0.5.0) with config: model='m', x\n" +
 				"INFO 03-01 12:00:05 model_runner.py:160] Loading model weights took 13.2524 GB\nINFO:     Started server process [1]\nINFO:     Application startup complete.\n" +
