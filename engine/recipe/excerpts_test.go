@@ -113,6 +113,13 @@ func TestWhatEnginesPrintIsToldAsItHappened(t *testing.T) {
 				"INFO 03-01 12:00:40 [executor_base.py:116] Maximum concurrency for 8192 tokens per request: 8.00x\nINFO 03-01 12:00:47 [llm_engine.py:447] init engine (profile, create kv cache, warmup model) took 27.00 seconds\n",
 			engine: "vllm", version: "0.8.2", outcome: OutcomeEngineReady, edges: map[string]string{"kernel_warmup": "40.00-47.00", "cuda_graph_capture": ""},
 		},
+		"a V0 engine, which says when it captures graphs": {
+			log: "INFO 03-01 12:00:00 [api_server.py:981] vLLM API server version 0.8.2\nINFO 03-01 12:00:05 [llm_engine.py:241] Initializing a V0 LLM engine (v0.8.2) with config: model='m', enforce_eager=False, x\n" +
+				"INFO 03-01 12:00:06 [model_runner.py:1110] Starting to load model m...\nINFO 03-01 12:00:20 [model_runner.py:1146] Model loading took 6.7403 GB and 14.000000 seconds\n" +
+				"INFO 03-01 12:00:40 [executor_base.py:116] Maximum concurrency for 8192 tokens per request: 8.00x\nINFO 03-01 12:00:45 [model_runner.py:1442] Capturing cudagraphs for decoding. This may lead to unexpected consequences\n" +
+				"INFO 03-01 12:00:53 [model_runner.py:1570] Graph capturing finished in 8 secs, took 0.13 GiB\n",
+			engine: "vllm", version: "0.8.2", outcome: OutcomeTruncated, edges: map[string]string{"kernel_warmup": "40.00-45.00", "cuda_graph_capture": "45.00-53.00"},
+		},
 		"an old vLLM that makes embeddings, and has no cache": {
 			log: "INFO 03-01 12:00:00 api_server.py:177] vLLM API server version 0.5.0\nINFO 03-01 12:00:00 llm_engine.py:161] Initializing an LLM engine (v0.5.0) with config: model='m', x\n" +
 				"INFO 03-01 12:00:05 model_runner.py:160] Loading model weights took 13.2524 GB\nINFO:     Started server process [1]\nINFO:     Application startup complete.\n" +

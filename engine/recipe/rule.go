@@ -60,7 +60,7 @@ const (
 	markReady       mark = "ready"        // the server answers
 	markEngineSeen  mark = "engine_seen"  // a line of the engine's own logger
 	markHeadless    mark = "headless"     // its engine, or its server, is on another node
-	markEager       mark = "eager"        // no graphs will be captured
+	markEager       mark = "eager"        // no graphs will be captured but by its own word
 	markPartReady   mark = "part_ready"   // a rank has done the last of its part that its log tells
 	markClient      mark = "client"       // a client of a server speaks: what it says of an engine before one introduces itself is quoted
 	markPrompt      mark = "prompt"       // a first line of a process, which may begin a new launch
