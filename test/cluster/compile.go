@@ -17,6 +17,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // buildAll makes what is missing or out of date, one row at a time: a link of Kubernetes takes all the
@@ -50,12 +51,28 @@ func buildAll(ctx context.Context, l layout, out *progress, names ...string) err
 	if len(todo) > 1 {
 		fmt.Fprintf(out.w, "  to build, once, in %d steps: %s\n", len(todo), strings.Join(lists, "; "))
 	}
+	defer download(ctx, l, todo[min(1, len(todo)):])()
 	for i, o := range todo {
 		if err := out.step(fmt.Sprintf("built %s (%d of %d)", lists[i], i+1, len(todo)), func() error { return o.fill(ctx, l) }); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// download gets what rows are made of while one before them is compiled, until it is told to stop: half a minute of waiting for the
+// network. What it cannot get the row's own build asks for, and says so.
+func download(ctx context.Context, l layout, todo []order) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var under sync.WaitGroup
+	under.Go(func() {
+		for _, o := range todo {
+			cmd := exec.CommandContext(ctx, "go", append([]string{"list", "-deps", "-tags", o.tags}, o.packages(o.stale)...)...)
+			cmd.Dir = filepath.Join(l.checkout, o.module)
+			_ = cmd.Run() // see above
+		}
+	})
+	return func() { cancel(); under.Wait() }
 }
 
 // order is what is missing or out of date of a row.
