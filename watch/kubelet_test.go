@@ -4,6 +4,7 @@ package watch_test
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -23,6 +24,7 @@ type kubelet struct {
 	logs  map[string]string // by NAMESPACE/POD, with a trailing "?previous" for the attempt before
 	fault map[string]fault  // by NAMESPACE/POD
 	asked map[string]int    // likewise
+	known map[string]int    // likewise, when most was called
 }
 
 // fault answers a pod's n-th request in its own way, if it reports true.
@@ -30,7 +32,7 @@ type fault func(n int, w http.ResponseWriter, r *http.Request, log string) bool
 
 func newKubelet(t testing.TB) *kubelet {
 	t.Helper()
-	k := &kubelet{logs: map[string]string{}, fault: map[string]fault{}, asked: map[string]int{}}
+	k := &kubelet{logs: map[string]string{}, fault: map[string]fault{}, asked: map[string]int{}, known: map[string]int{}}
 	server := httptest.NewTLSServer(k)
 	t.Cleanup(server.Close)
 	host, port, err := net.SplitHostPort(server.Listener.Addr().String())
@@ -96,6 +98,17 @@ func (k *kubelet) requests(s *scripted) int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.asked[s.key()]
+}
+
+// most is how often the log that was asked for most was, since the last call.
+func (k *kubelet) most() (most int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for pod, n := range k.asked {
+		most = max(most, n-k.known[pod])
+	}
+	maps.Copy(k.known, k.asked)
+	return most
 }
 
 func (k *kubelet) fails(s *scripted, f fault) {
