@@ -47,6 +47,19 @@ func TestALineThatRayRepeatedIsOfAllItsRanks(t *testing.T) {
 	}
 }
 
+func TestTheEndThatRaySwallowedIsThatOfTheOtherRanks(t *testing.T) {
+	got := readText(t, `
+(APIServer pid=1) INFO 03-01 12:00:00 [api_server.py:1] vLLM API server version 0.11.0
+(EngineCore_DP0 pid=9) (RayWorkerWrapper pid=20) INFO 03-01 12:00:10 [gpu_model_runner.py:1] Starting to load model m...
+(EngineCore_DP0 pid=9) (RayWorkerWrapper pid=21) INFO 03-01 12:00:10 [gpu_model_runner.py:1] Starting to load model m...
+(EngineCore_DP0 pid=9) (RayWorkerWrapper pid=21) INFO 03-01 12:00:40 [gpu_model_runner.py:1] Model loading took 9.0 GiB and 29.000000 seconds [repeated 3x across cluster]
+(EngineCore_DP0 pid=9) INFO 03-01 12:02:10 [kv_cache_utils.py:1] GPU KV cache size: 100,000 tokens
+`)
+	if at := edges(got); at["model_load"] != "10.00-40.00" || at["memory_profiling"] != "40.00-130.00" {
+		t.Error(at)
+	}
+}
+
 // unstamped is a log without any time of its own: of a container whose logger's format was changed.
 func unstamped(log string) string {
 	for _, second := range slices.Sorted(maps.Keys(map[string]bool{"0": true, "1": true, "2": true, "3": true, "4": true, "5": true, "6": true, "7": true})) {

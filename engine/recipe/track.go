@@ -229,8 +229,12 @@ func (s *launch) loaded(rank string, all bool, at time.Time) {
 				continue
 			}
 			delete(t.open, of)
+			end := at
+			if said := t.end(at); said.Before(at) && said.After(o.start) {
+				end = said // of another, and of this one, too: Ray swallows a line that many say
+			}
 			if !o.bar {
-				t.stretches[of] = append(t.stretches[of], stretch{start: o.start, end: startup.Later(at, o.start), presumed: true})
+				t.stretches[of] = append(t.stretches[of], stretch{start: o.start, end: startup.Later(end, o.start), presumed: true})
 			}
 		}
 	}
