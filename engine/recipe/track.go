@@ -192,7 +192,7 @@ func (s *launch) opens(r *rule, at time.Time) {
 	if s.began(r.Opens).IsZero() && s.loads() && isLoading(s.stage().name) {
 		begin := at
 		if t := s.tracks[startup.SpanWeightsLoad]; t != nil {
-			begin = startup.Earlier(begin, t.end(at))
+			begin = startup.Earlier(begin, t.end(at, true))
 		}
 		s.loaded("", true, begin)
 		s.stages = append(s.stages, stage{r.Opens, begin})
@@ -201,12 +201,14 @@ func (s *launch) opens(r *rule, at time.Time) {
 	s.enter(r.Opens, at)
 }
 
-// end is when the last rank was through with a phase, otherwise if none was.
-func (t *track) end(otherwise time.Time) time.Time {
+// end is when the last rank was through with a phase, as a line told or as may be presumed, otherwise if none was.
+func (t *track) end(otherwise time.Time, presumed bool) time.Time {
 	var last time.Time
 	for _, done := range t.stretches {
 		for _, sp := range done {
-			last = startup.Later(last, sp.end)
+			if presumed || !sp.presumed {
+				last = startup.Later(last, sp.end)
+			}
 		}
 	}
 	return cmp.Or(last, otherwise)
@@ -224,14 +226,15 @@ func (s *launch) loaded(rank string, all bool, at time.Time) {
 		if t == nil {
 			continue
 		}
+		said := t.end(at, false)
 		for of, o := range t.open {
 			if of != rank && !all {
 				continue
 			}
 			delete(t.open, of)
 			end := at
-			if said := t.end(at); said.Before(at) && said.After(o.start) {
-				end = said // of another, and of this one, too: Ray swallows a line that many say
+			if said.After(o.start) {
+				end = startup.Earlier(said, at) // of another, and of this one, too: Ray swallows a line that many say
 			}
 			if !o.bar {
 				t.stretches[of] = append(t.stretches[of], stretch{start: o.start, end: startup.Later(end, o.start), presumed: true})
