@@ -45,8 +45,12 @@ func (w *Watcher) joinAs(s *start, created time.Time, t pod.Timeline) {
 	case !fits:
 		w.metrics.groups.WithLabelValues("dropped").Inc()
 	case news:
+		p := group.PartOf(&m)
+		if w.partKnown(m.Namespace, m.Group.Key, p) {
+			w.groups.Done(m.Namespace, m.Group.Key, p)
+		}
 		if w.groups.Told(&m) {
-			w.rememberPart(m.Namespace, m.Group.Key, group.PartOf(&m), created)
+			w.rememberPart(m.Namespace, m.Group.Key, p, created)
 		}
 		w.dirty = true
 		w.queue.Add(groupID(m.Namespace, m.Group.Key))
@@ -150,12 +154,12 @@ func (w *Watcher) unplaced(s *group.Start) bool {
 
 // groupKnown tells whether a start was told, by this leader or one before. The caller holds the lock.
 func (w *Watcher) groupKnown(s *group.Start) bool {
-	for _, p := range s.Parts {
-		if _, ok := w.restored.recent[uid(p.ID(s.Namespace, s.Key))]; ok {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.Parts, func(p group.Part) bool { return w.partKnown(s.Namespace, s.Key, p) })
+}
+
+func (w *Watcher) partKnown(namespace, key string, p group.Part) bool {
+	_, known := w.restored.recent[uid(p.ID(namespace, key))]
+	return known
 }
 
 // tell measures a start that is over. What was over before its namespace was first watched, what has no endpoint, and what may go

@@ -51,7 +51,8 @@ type generation struct {
 //	of a LeaderWorkerSet:   leader₁  workers₁            leader₂  workers₂
 //	of two cliques:         prefill₁ decode₁   decode₂   prefill₂
 //
-// A leader that owns its workers came before them. Else a part that is there already begins the next making.
+// A leader that owns its workers came before them. Else a part that is there already begins the next making. The API tells the second
+// in which a pod was created: of parts of the same one, what is done with came before what goes on.
 func generations(members []*Member, done []Part) []*generation {
 	parts := slices.Clone(done)
 	for _, m := range members {
@@ -68,14 +69,19 @@ func generations(members []*Member, done []Part) []*generation {
 			parts[i].leaders = append(slices.Clone(parts[i].leaders), p.leaders...)
 		}
 	}
+	isDone := func(p Part) bool { return slices.ContainsFunc(done, p.is) }
 	slices.SortFunc(parts, func(a, b Part) int {
-		first := func(p Part) int {
-			if p.Leads {
+		first := func(a, b bool) int {
+			switch {
+			case a == b:
 				return 0
+			case a:
+				return -1
 			}
 			return 1
 		}
-		return cmp.Or(a.First.Compare(b.First), cmp.Compare(first(a), first(b)), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Generation, b.Generation))
+		return cmp.Or(a.First.Compare(b.First), first(isDone(a), isDone(b)), first(a.Leads, b.Leads),
+			cmp.Compare(a.Name, b.Name), cmp.Compare(a.Generation, b.Generation))
 	})
 	var out []*generation
 	for _, p := range parts {
@@ -84,7 +90,7 @@ func generations(members []*Member, done []Part) []*generation {
 		}
 		g := out[len(out)-1]
 		g.parts = append(g.parts, p)
-		g.done = g.done || slices.ContainsFunc(done, p.is)
+		g.done = g.done || isDone(p)
 	}
 	for _, m := range members {
 		p := PartOf(m)

@@ -75,6 +75,29 @@ func TestPodsThatFailByTheThousandAreLookedAtOnceEach(t *testing.T) {
 	}
 }
 
+// The API tells the second in which a pod was created, and a group may be made anew within one.
+func TestTwoMakingsOfOneSecondAreToldApartByWhatIsDone(t *testing.T) {
+	for _, makings := range [][2]string{{"a", "b"}, {"b", "a"}} {
+		var table group.Table
+		put := func(pods ...pod) (key string) {
+			for _, p := range pods {
+				m, _ := p.member()
+				key = m.Group.Key
+				table.Put(m)
+			}
+			return key
+		}
+		key := put(lws(0, 2, makings[0]).ready(0, 0.1, 0.2), lws(1, 2, makings[0]).started(0, 0.1))
+		for _, s := range table.Starts("models", key, second(later)) {
+			table.Done(s.Namespace, s.Key, s.Parts...)
+		}
+		put(lws(0, 2, makings[1]).ready(0, 0.8, 0.9), lws(1, 2, makings[1]).started(0, 0.8))
+		if again := table.Starts("models", key, second(later)); len(again) != 1 || len(again[0].Members) != 2 || len(again[0].Parts) != 2 {
+			t.Errorf("%s after %s: %+v, want one start of two pods", makings[1], makings[0], again)
+		}
+	}
+}
+
 func TestGroupsThatAreOverAreForgottenWhenThereAreTooMany(t *testing.T) {
 	var table group.Table
 	const many = 30000
