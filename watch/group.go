@@ -41,20 +41,25 @@ func (w *Watcher) joinAs(s *start, created time.Time, t pod.Timeline) {
 		}
 		m.Outcome, m.Ended, m.Failure = string(t.Outcome), t.Spans[0].End, t.Spans[0].Failure
 	}
-	switch fits, news := w.groups.Put(m); {
+	switch fits, news := w.putMember(m); {
 	case !fits:
 		w.metrics.groups.WithLabelValues("dropped").Inc()
 	case news:
-		p := group.PartOf(&m)
-		if w.partKnown(m.Namespace, m.Group.Key, p) {
-			w.groups.Done(m.Namespace, m.Group.Key, p)
-		}
 		if w.groups.Told(&m) {
-			w.rememberPart(m.Namespace, m.Group.Key, p, created)
+			w.rememberPart(m.Namespace, m.Group.Key, group.PartOf(&m), created)
 		}
 		w.dirty = true
 		w.queue.Add(groupID(m.Namespace, m.Group.Key))
 	}
+}
+
+// putMember takes what is known of a member. That its part was told by a leader before is known at once. The caller holds the lock.
+func (w *Watcher) putMember(m group.Member) (fits, news bool) {
+	fits, news = w.groups.Put(m)
+	if p := group.PartOf(&m); news && w.partKnown(m.Namespace, m.Group.Key, p) {
+		w.groups.Done(m.Namespace, m.Group.Key, p)
+	}
+	return fits, news
 }
 
 // rememberPart notes that a part is done with, for leaders to come, until pods that were created by then are older than any start

@@ -63,7 +63,7 @@ func (w *Watcher) resume(r *record) {
 		w.queue.AddAfter(id, s.timeout-now.Sub(s.facts.Created()))
 	}
 	for i := range r.Members {
-		w.groups.Put(r.Members[i])
+		w.putMember(r.Members[i])
 	}
 	r.Starts, r.Members = nil, nil
 }
