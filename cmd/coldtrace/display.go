@@ -4,7 +4,6 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -78,15 +77,6 @@ func (d display) terminal(out io.Writer) trace.Options {
 func screen(out io.Writer) *os.File {
 	if file, ok := out.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
 		return file
-	}
-	return nil
-}
-
-func writeJSON(out io.Writer, document any) error {
-	encoder := json.NewEncoder(out)
-	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(document); err != nil {
-		return fmt.Errorf("write JSON: %w", err)
 	}
 	return nil
 }

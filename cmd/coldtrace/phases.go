@@ -142,7 +142,7 @@ func printPhasesJSON(w io.Writer, r recipe.Result) error {
 		}
 		doc.Phases = append(doc.Phases, d)
 	}
-	return writeJSON(w, doc)
+	return text.WriteJSON(w, doc)
 }
 
 // lengthOf is how many seconds a phase took, if that is known.

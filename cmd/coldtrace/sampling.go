@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/coldtrace/coldtrace/sampling"
+	"github.com/coldtrace/coldtrace/trace/text"
 )
 
 func newSamplingCommand() *cobra.Command {
@@ -98,7 +99,7 @@ func writeSamplingJSON(w io.Writer, classes []sampling.Class) error {
 	for i, c := range classes {
 		lines[i] = line{c.Name, round(c.Requests), round(c.Traced), round(c.Kept), c.PerDay(), round(c.Dropped())}
 	}
-	return writeJSON(w, lines)
+	return text.WriteJSON(w, lines)
 }
 
 // round to a millionth: what is behind it is noise of the arithmetic.

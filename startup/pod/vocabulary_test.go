@@ -39,21 +39,14 @@ var saidOfCauses = map[string][]string{
 }
 
 func TestEachCauseIsKnownByWhatIsSaid(t *testing.T) {
-	for _, c := range causeTexts {
-		if len(saidOfCauses[c.name]) == 0 {
-			t.Errorf("nothing is tried of %s", c.name)
+	eachText(t, causeTexts, saidOfCauses, func(name, text string) {
+		if got := Cause(text); got != name {
+			t.Errorf("%q is %s, want %s", text, got, name)
 		}
-	}
-	for name, said := range saidOfCauses {
-		for _, text := range said {
-			if got := Cause(text); got != name {
-				t.Errorf("%q is %s, want %s", text, got, name)
-			}
-			if got := Cause("Failed: " + Cause(text)); got != name {
-				t.Errorf("%s is not known again: %s", name, got)
-			}
+		if got := Cause("Failed: " + Cause(text)); got != name {
+			t.Errorf("%s is not known again: %s", name, got)
 		}
-	}
+	})
 	for _, text := range []string{"", "back-off 5m0s restarting failed container", "context canceled"} {
 		if got := Cause(text); got != "" {
 			t.Errorf("%q is %s", text, got)
@@ -85,20 +78,28 @@ var saidOfNodes = map[string][]string{
 }
 
 func TestEachReasonOfTheSchedulerIsKnownByWhatItSays(t *testing.T) {
-	for _, r := range schedulerTexts {
-		if len(saidOfNodes[r.name]) == 0 {
-			t.Errorf("nothing is tried of %s", r.name)
+	eachText(t, schedulerTexts, saidOfNodes, func(name, clause string) {
+		text := "0/5 nodes are available: " + clause + ". preemption: 0/5 nodes are available: 5 Insufficient cpu."
+		if name == "no_nodes" {
+			text = clause
+		}
+		if got := whyUnschedulable(text).names(); !slices.Equal(got, []string{name}) {
+			t.Errorf("%q is %v, want %s", text, got, name)
+		}
+	})
+}
+
+// eachText tries what others say of each word of a vocabulary.
+func eachText(t *testing.T, words vocabulary, said map[string][]string, try func(name, text string)) {
+	t.Helper()
+	for _, w := range words {
+		if len(said[w.name]) == 0 {
+			t.Errorf("nothing is tried of %s", w.name)
 		}
 	}
-	for name, said := range saidOfNodes {
-		for _, clause := range said {
-			text := "0/5 nodes are available: " + clause + ". preemption: 0/5 nodes are available: 5 Insufficient cpu."
-			if name == "no_nodes" {
-				text = clause
-			}
-			if got := whyUnschedulable(text).names(); !slices.Equal(got, []string{name}) {
-				t.Errorf("%q is %v, want %s", text, got, name)
-			}
+	for name, texts := range said {
+		for _, text := range texts {
+			try(name, text)
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/perf/benchmath"
 
 	"github.com/coldtrace/coldtrace/trace/advice"
+	"github.com/coldtrace/coldtrace/trace/text"
 )
 
 type reportJSON struct {
@@ -77,16 +78,7 @@ func (r *Report) JSON(w io.Writer) error {
 	for i := range r.Groups {
 		out.Groups = append(out.Groups, r.Groups[i].json())
 	}
-	return writeJSON(w, out)
-}
-
-func writeJSON(w io.Writer, document any) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(document); err != nil {
-		return fmt.Errorf("write JSON: %w", err)
-	}
-	return nil
+	return text.WriteJSON(w, out)
 }
 
 // CSV writes a line for the total and for each phase of each group, durations in seconds.
@@ -173,7 +165,7 @@ func (c *Comparison) JSON(w io.Writer) error {
 	for _, r := range c.Phases {
 		out.Phases = append(out.Phases, r.json())
 	}
-	return writeJSON(w, out)
+	return text.WriteJSON(w, out)
 }
 
 func (r *Row) json() rowJSON {

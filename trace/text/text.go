@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package text says durations, shares and sizes as a person does, and fits text into the cells of a terminal.
+// Package text says durations, shares and sizes as a person does, and fits text into the cells of a terminal. For programs it writes
+// JSON.
 package text
 
 import (
+	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 	"unicode"
@@ -12,6 +15,16 @@ import (
 
 	"github.com/mattn/go-runewidth"
 )
+
+// WriteJSON writes a document as one object, indented.
+func WriteJSON(w io.Writer, document any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(document); err != nil {
+		return fmt.Errorf("write JSON: %w", err)
+	}
+	return nil
+}
 
 // Printable replaces what would move the cursor or hide text on a terminal: a span's strings come from anywhere.
 func Printable(s string) string {
