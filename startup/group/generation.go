@@ -18,6 +18,7 @@ type Part struct {
 	First      time.Time // when the first of its pods was created
 	Leads      bool      // it is the owner of the rest
 	leaders    []leader
+	done       bool // with it, as generations were told
 }
 
 type leader struct{ uid, name string }
@@ -55,6 +56,9 @@ type generation struct {
 // in which a pod was created: of parts of the same one, what is done with came before what goes on.
 func generations(members []*Member, done []Part) []*generation {
 	parts := slices.Clone(done)
+	for i := range parts {
+		parts[i].done = true
+	}
 	for _, m := range members {
 		p := PartOf(m)
 		i := slices.IndexFunc(parts, p.is)
@@ -69,18 +73,14 @@ func generations(members []*Member, done []Part) []*generation {
 			parts[i].leaders = append(slices.Clone(parts[i].leaders), p.leaders...)
 		}
 	}
-	isDone := func(p Part) bool { return slices.ContainsFunc(done, p.is) }
-	slices.SortFunc(parts, func(a, b Part) int {
-		first := func(a, b bool) int {
-			switch {
-			case a == b:
-				return 0
-			case a:
-				return -1
-			}
+	later := func(is bool) int {
+		if is {
 			return 1
 		}
-		return cmp.Or(a.First.Compare(b.First), first(isDone(a), isDone(b)), first(a.Leads, b.Leads),
+		return 0
+	}
+	slices.SortFunc(parts, func(a, b Part) int {
+		return cmp.Or(a.First.Compare(b.First), later(!a.done)-later(!b.done), later(!a.Leads)-later(!b.Leads),
 			cmp.Compare(a.Name, b.Name), cmp.Compare(a.Generation, b.Generation))
 	})
 	var out []*generation
@@ -90,7 +90,7 @@ func generations(members []*Member, done []Part) []*generation {
 		}
 		g := out[len(out)-1]
 		g.parts = append(g.parts, p)
-		g.done = g.done || isDone(p)
+		g.done = g.done || p.done
 	}
 	for _, m := range members {
 		p := PartOf(m)
