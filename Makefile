@@ -23,7 +23,8 @@ help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: export CGO_ENABLED := 0 # as the images' binaries, so that nothing is compiled twice
+# As the images' binaries are compiled, so that nothing is compiled twice.
+demo: export CGO_ENABLED := 0
 demo: ## Boot a real Kubernetes, trace one cold start (KEEP=1 keeps it); or on yours: KUBECONFIG=FILE REGISTRY=HOST/PATH
 	@go run ./test/demo $(if $(filter command,$(origin REGISTRY)),-kubeconfig "$(KUBECONFIG)" -registry "$(REGISTRY)" -pull "$(PULL_REGISTRY)")
 
