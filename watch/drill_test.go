@@ -212,6 +212,9 @@ func TestEveryStartIsDeliveredHoweverLeadersEnd(t *testing.T) {
 			}
 			requests += a.logs.requests(s)
 		}
+		if groups := drillGroups(starts); signal == syscall.SIGTERM && !r.wait(within(t, 30*time.Second), func() bool { return r.times(startup.MetricGroupDuration) >= groups }) {
+			t.Errorf("%d groups were not measured", groups) // a group is told after the last of its pods
+		}
 		most = max(most, a.logs.most())
 		standby.end(syscall.SIGTERM)
 		current.end(syscall.SIGTERM)

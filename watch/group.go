@@ -128,7 +128,7 @@ func (w *Watcher) tellGroup(item types.UID) time.Duration {
 	for _, s := range w.groups.Starts(namespace, key, now.Add(-afterLimit)) {
 		switch left := max(time.Second, s.Limit.Add(afterLimit).Sub(now)); {
 		case w.groupKnown(&s):
-		case s.Outcome == "" || w.unplaced(&s):
+		case s.Outcome == "" || w.awaited(&s):
 			if s.Outcome != "" {
 				left = time.Second
 			}
@@ -148,12 +148,19 @@ func (w *Watcher) tellGroup(item types.UID) time.Duration {
 	return again
 }
 
-// unplaced tells whether a member's node is still to be asked for its GPU: a head without one can be ready before. The caller holds
-// the lock.
-func (w *Watcher) unplaced(s *group.Start) bool {
+// awaited tells whether a start that is over has to wait for one of its members. One may have ended and not be delivered: once a checkpoint
+// has the group as told, its members are in none, and a leader that comes then would tell that start without its links. Of another the
+// node is still to be asked for its GPU: a head without one can be ready before. The caller holds the lock.
+func (w *Watcher) awaited(s *group.Start) bool {
 	return slices.ContainsFunc(s.Members, func(m *group.Member) bool {
-		of := w.starts[types.UID(m.UID)]
-		return m.GPU == "" && !m.Untraced && of != nil && !of.node && of.facts != nil && of.facts.Node != ""
+		switch of := w.starts[types.UID(m.UID)]; {
+		case of == nil:
+			return false
+		case m.Outcome != "":
+			return true
+		default:
+			return m.GPU == "" && !m.Untraced && !of.node && of.facts != nil && of.facts.Node != ""
+		}
 	})
 }
 

@@ -165,6 +165,34 @@ func TestAGroupIsToldOnceWhoeverLeads(t *testing.T) {
 	})
 }
 
+// A group counts as told when its pods' starts are: the leader who tells one of those later has to know the others.
+func TestAStartThatIsToldByTheNextLeaderIsLinkedWithItsGroup(t *testing.T) {
+	a, r, metrics := startAPI(t), newReceiver(t), prometheus.NewRegistry()
+	stop := run(t, newWatcher(t, a.rest, r.address, metrics))
+	leader, one, two := a.mustCreate(t, lwsPod("llama", 0, 3, "a")), a.mustCreate(t, lwsPod("llama", 1, 3, "a")), a.mustCreate(t, lwsPod("llama", 2, 3, "a"))
+	mustPlay(t, one, two)
+	for _, s := range []*scripted{one, two} {
+		if !r.wait(within(t, 20*time.Second), r.complete(s.trace())) {
+			t.Fatal("a worker's spans are missing")
+		}
+	}
+	r.broken.Store(true)
+	mustPlay(t, leader)
+	await(t, "an export that fails", func() bool { return metric(t, metrics, "coldtrace_watch_export_retries_total") > 0 })
+	pause(3 * time.Second) // a checkpoint and the queue of groups had their turn
+	stop()
+	r.broken.Store(false)
+	stop = run(t, newWatcher(t, a.rest, r.address, nil))
+	if !r.wait(within(t, 20*time.Second), r.complete(leader.trace())) {
+		t.Fatal("the leader's spans are missing")
+	}
+	if got := r.linked(t, leader); !slices.Equal(got, traces(one, two)) {
+		t.Errorf("the leader leads to %v, want its workers %v", got, traces(one, two))
+	}
+	r.measured(t, startup.MetricGroupDuration, map[string]uint64{"endpoint_name=llama-3-8b gpu_type=h100 group_size=3 model_name=llama outcome=ready": 1})
+	stop()
+}
+
 func TestAGroupWhoseLeaderIsNoEndpointIsToldByItsWorkers(t *testing.T) {
 	a := startAPI(t)
 	r := newReceiver(t)

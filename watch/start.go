@@ -98,13 +98,16 @@ func (w *Watcher) finish(id types.UID, s *start) {
 	w.forget(id, s)
 }
 
-// forget drops a start. The caller holds the lock.
+// forget drops a start, for which its group may have waited. The caller holds the lock.
 func (w *Watcher) forget(id types.UID, s *start) {
 	if s.ended {
 		w.waiting--
 	}
 	delete(w.starts, id)
 	w.dirty = true
+	if g := s.subject.Group; g.Is() {
+		w.queue.Add(groupID(s.subject.Namespace, g.Key))
+	}
 }
 
 // uid is a pod's UID in 16 bytes.
