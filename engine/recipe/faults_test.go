@@ -268,6 +268,21 @@ func TestAStartOnTPUsIsNamed(t *testing.T) {
 	}
 }
 
+func TestACoreThatOnlyIntroducesItselfWasLaunchedSinceTheServersLastWord(t *testing.T) {
+	const server = "(APIServer pid=1) INFO 03-01 12:00:"
+	const configured = server + "00 [utils.py:1] vLLM API server version 0.25.1\n" + server + "05 [model.py:1] Using max model len 4096\n" + server + "08 [vllm.py:1] Asynchronous scheduling is enabled.\n"
+	const core = "23 [core.py:1] Initializing a V1 LLM engine (v0.25.1) with config: model='m'\n"
+	const loads = "26 [parallel_state.py:1] world_size=1 rank=0 local_rank=0 backend=nccl\n(EngineCore pid=9) INFO 03-01 12:00:30 [gpu_model_runner.py:1] Starting to load model m...\n"
+	for name, c := range map[string]struct{ log, config, launch string }{
+		"a process of its own":     {configured + "(EngineCore pid=9) INFO 03-01 12:00:" + core + "(EngineCore pid=9) INFO 03-01 12:00:" + loads, "0.00-8.00", "8.00-26.00"},
+		"the server's own process": {configured + "INFO 03-01 12:00:" + core + "INFO 03-01 12:00:" + loads, "0.00-23.00", "23.00-26.00"},
+	} {
+		if at := edges(readText(t, c.log)); at["engine_config"] != c.config || at["worker_launch"] != c.launch {
+			t.Errorf("%s: %v", name, at)
+		}
+	}
+}
+
 func TestProfilingComesAgainWhereAnotherModelIsProfiled(t *testing.T) {
 	const core = "(EngineCore pid=9) INFO 03-01 12:00:"
 	got := readText(t, start+core+"10 [gpu_worker.py:1] Available KV cache memory: 50.0 GiB\n"+core+"20 [gpu_worker.py:1] Profiling CUDA graph memory: PIECEWISE=51\n"+

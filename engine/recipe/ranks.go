@@ -48,6 +48,8 @@ func (s *launch) saidBy(whom, rank string) bool {
 		return !apiServer(s.server) || apiServer(rank)
 	case "api_server":
 		return apiServer(rank)
+	case "core":
+		return strings.HasPrefix(rank, "EngineCore")
 	case "nobody": // but whoever started it
 		return !strings.Contains(rank, "pid=")
 	}

@@ -16,7 +16,7 @@ import (
 
 var marks = []mark{
 	"", markLaunch, markEngine, markDraft, markNoDraft, markCapacity, markEngineReady, markEngineUp, markServing, markReady, markPrompt, markClient, markEngineSeen,
-	markWorking, markWaiting, markGaveUp, markInterrupted, markException, markChained, markHeadless, markEager, markPartReady,
+	markWorking, markWaiting, markGaveUp, markInterrupted, markException, markChained, markHeadless, markConfigured, markEager, markPartReady,
 }
 
 // phases are the spans that a recipe may produce: those of the contract, and TGI's and LMDeploy's warm-up.
@@ -61,7 +61,7 @@ func (r *rule) check() error {
 	switch {
 	case err != nil:
 		return err
-	case !slices.Contains([]string{"", "server", "api_server", "nobody"}, r.By):
+	case !slices.Contains([]string{"", "server", "api_server", "core", "nobody"}, r.By):
 		return fmt.Errorf("unknown by %q", r.By)
 	case !slices.Contains(marks, r.Mark) || !slices.Contains(marks, r.Needs):
 		return fmt.Errorf("unknown mark %q or %q", r.Mark, r.Needs)

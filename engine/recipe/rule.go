@@ -29,7 +29,7 @@ type rule struct {
 	Mark       mark              `yaml:"mark"`
 	Needs      mark              `yaml:"needs"`
 	Unless     mark              `yaml:"unless"`
-	By         string            `yaml:"by"` // whose line it is: server, api_server, nobody
+	By         string            `yaml:"by"` // whose line it is: server, api_server, core, nobody
 	Since      string            `yaml:"since"`
 	Before     string            `yaml:"before"`
 	Figures    map[string]string `yaml:"figures"`
@@ -60,6 +60,7 @@ const (
 	markReady       mark = "ready"        // the server answers
 	markEngineSeen  mark = "engine_seen"  // a line of the engine's own logger
 	markHeadless    mark = "headless"     // its engine, or its server, is on another node
+	markConfigured  mark = "configured"   // the server has read its configuration
 	markEager       mark = "eager"        // no graphs will be captured but by its own word
 	markPartReady   mark = "part_ready"   // a rank has done the last of its part that its log tells
 	markClient      mark = "client"       // a client of a server speaks: what it says of an engine before one introduces itself is quoted

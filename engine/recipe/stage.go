@@ -67,6 +67,9 @@ func (s *launch) silent(name string, at, since time.Time) {
 	if _, isEarly := early[s.stage().name]; !isEarly || s.loads() || since.IsZero() || at.Before(since) || len(s.stages) >= maxStages {
 		return
 	}
+	if k := len(s.stages) - 1; k >= 0 && s.stages[k] == (stage{name, at}) {
+		s.stages = s.stages[:k] // the same line, or one of its second, opened it, and it began before
+	}
 	if since = startup.Later(since, s.stage().at); s.stage().name != name {
 		s.stages = append(s.stages, stage{name, since})
 	}
