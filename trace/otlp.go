@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math/big"
 	"slices"
 	"strconv"
 	"strings"
@@ -132,8 +133,8 @@ func newOTLPReader(without []string) *otlpReader {
 			return err //nolint:wrapcheck // says where it is
 		}),
 		json.UnmarshalFromFunc(value),
-		number(func(text []byte) (uint64, error) { return strconv.ParseUint(string(text), 10, 64) }),
-		number(func(text []byte) (int64, error) { return strconv.ParseInt(string(text), 10, 64) }),
+		number(func(text []byte) (uint64, error) { return whole(strconv.ParseUint, (*big.Float).Uint64, string(text)) }),
+		number(func(text []byte) (int64, error) { return whole(strconv.ParseInt, (*big.Float).Int64, string(text)) }),
 		number(func(text []byte) (float64, error) { return strconv.ParseFloat(string(text), 64) }),
 	)))
 	return r
@@ -148,6 +149,21 @@ func number[T any](parse func(text []byte) (T, error)) *json.Unmarshalers {
 		}
 		return err //nolint:wrapcheck // says where it is
 	})
+}
+
+// whole reads an integer, also one that went through a language in which all numbers are floats: 1.7953488e+18.
+func whole[T any](parse func(string, int, int) (T, error), of func(*big.Float) (T, big.Accuracy), text string) (T, error) {
+	n, err := parse(text, 10, 64)
+	if err == nil {
+		return n, nil
+	}
+	const bits = 128 // more than nanoseconds have
+	if f, _, wrong := big.ParseFloat(text, 10, bits, big.ToZero); wrong == nil {
+		if n, exact := of(f); exact == big.Exact {
+			return n, nil
+		}
+	}
+	return n, err
 }
 
 // fromOTLP reads a list of ResourceSpans.

@@ -63,38 +63,41 @@ func TestALineIsReadQuicklyHoweverItIsWrittenAndElseLeftToTheReaderThatJudges(t 
 		old, new      string
 		quickly, same bool
 	}{
-		"ordinary":                       {"", "", true, true},
-		"a link":                         {`"events":[`, `"links":[{"traceId":"5a44de008fd208065638a802730aea79","spanId":"22a736ca8f593796","attributes":[{"key":"k","value":{"stringValue":"p"}}],"flags":256}],"events":[`, true, false},
-		"a link with protobuf's own ids": {`"events":[`, `"links":[{"traceId":"WkTeAI/SCAZWOKgCcwrqeQ==","spanId":"Iqc2yo9Zd5Y="}],"events":[`, true, false},
-		"no status":                      {`,"status":{"code":2,"message":"m"}`, "", true, false},
-		"ends before it starts":          {`"1763735632000000000"`, `"1"`, false, false},
-		"an empty value":                 {`{"intValue":"7"}`, `{}`, true, false},
-		"a number as a number":           {`"7"`, `7`, true, true},
-		"a time as a number":             {`"1763735632000000000"`, `1763735632000000000`, true, true},
-		"upper case":                     {"5a44de", "5A44DE", true, true},
-		"protobuf's own ids":             {"5a44de008fd208065638a802730aea79", "WkTeAI/SCAZWOKgCcwrqeQ==", true, true},
-		"protobuf's own names":           {"startTimeUnixNano", "start_time_unix_nano", true, true},
-		"no id":                          {`"spanId":"22a736ca8f593796",`, "", false, false},
-		"an id of zeros":                 {"22a736ca8f593796", "0000000000000000", false, false},
-		"an id that is too short":        {"22a736ca8f593796", "22a736ca8f5937", false, false},
-		"a parent that is none":          {`"parentSpanId":""`, `"parentSpanId":"x"`, false, false},
-		"no start":                       {`"startTimeUnixNano":"1763735630000000000",`, "", false, false},
-		"a status in words":              {`"code":2`, `"code":"STATUS_CODE_ERROR"`, true, true},
-		"a number beyond all numbers":    {"1.5", `"Infinity"`, true, false},
-		"a list of keys":                 {`{"stringValue":"b"}`, `{"kvlistValue":{"values":[]}}`, true, false},
-		"an escape":                      {`"x"`, `"\u0078"`, true, true},
-		"a field that is new":            {`"name":"x"`, `"name":"x","colour":1`, true, true},
-		"a field that comes twice":       {`"name":"x"`, `"name":"x","name":"y"`, false, false},
-		"a field that is null":           {`"parentSpanId":""`, `"parentSpanId":null`, true, true},
-		"an attribute that is null":      {`{"key":"i","value":{"intValue":"7"}}`, `null`, false, false},
-		"two values of one":              {`{"intValue":"7"}`, `{"intValue":"7","boolValue":true}`, false, false},
-		"no value":                       {`{"intValue":"7"}`, `null`, true, false},
-		"logs beside it":                 {`{"resourceSpans"`, `{"resourceLogs":[],"resourceSpans"`, false, false},
-		"logs behind it":                 {`]}]}]}`, `]}]}],"resourceLogs":[]}`, false, false},
-		"more after it":                  {`]}]}]}`, `]}]}]} {}`, false, false},
-		"cut off":                        {`]}]}]}`, `]}]`, false, false},
-		"text that is no UTF-8":          {`"stringValue":"b"`, "\"stringValue\":\"\xff\"", false, false},
-		"an integer beyond all integers": {`"7"`, `"77777777777777777777777"`, false, false},
+		"ordinary":                          {"", "", true, true},
+		"a link":                            {`"events":[`, `"links":[{"traceId":"5a44de008fd208065638a802730aea79","spanId":"22a736ca8f593796","attributes":[{"key":"k","value":{"stringValue":"p"}}],"flags":256}],"events":[`, true, false},
+		"a link with protobuf's own ids":    {`"events":[`, `"links":[{"traceId":"WkTeAI/SCAZWOKgCcwrqeQ==","spanId":"Iqc2yo9Zd5Y="}],"events":[`, true, false},
+		"no status":                         {`,"status":{"code":2,"message":"m"}`, "", true, false},
+		"ends before it starts":             {`"1763735632000000000"`, `"1"`, false, false},
+		"an empty value":                    {`{"intValue":"7"}`, `{}`, true, false},
+		"a number as a number":              {`"7"`, `7`, true, true},
+		"a time as other languages' floats": {`"1763735632000000000"`, `1.763735632e18`, true, true},
+		"an integer as a float in quotes":   {`"7"`, `"7.0"`, true, true},
+		"an integer with a fraction":        {`"7"`, `7.5`, false, false},
+		"a time as a number":                {`"1763735632000000000"`, `1763735632000000000`, true, true},
+		"upper case":                        {"5a44de", "5A44DE", true, true},
+		"protobuf's own ids":                {"5a44de008fd208065638a802730aea79", "WkTeAI/SCAZWOKgCcwrqeQ==", true, true},
+		"protobuf's own names":              {"startTimeUnixNano", "start_time_unix_nano", true, true},
+		"no id":                             {`"spanId":"22a736ca8f593796",`, "", false, false},
+		"an id of zeros":                    {"22a736ca8f593796", "0000000000000000", false, false},
+		"an id that is too short":           {"22a736ca8f593796", "22a736ca8f5937", false, false},
+		"a parent that is none":             {`"parentSpanId":""`, `"parentSpanId":"x"`, false, false},
+		"no start":                          {`"startTimeUnixNano":"1763735630000000000",`, "", false, false},
+		"a status in words":                 {`"code":2`, `"code":"STATUS_CODE_ERROR"`, true, true},
+		"a number beyond all numbers":       {"1.5", `"Infinity"`, true, false},
+		"a list of keys":                    {`{"stringValue":"b"}`, `{"kvlistValue":{"values":[]}}`, true, false},
+		"an escape":                         {`"x"`, `"\u0078"`, true, true},
+		"a field that is new":               {`"name":"x"`, `"name":"x","colour":1`, true, true},
+		"a field that comes twice":          {`"name":"x"`, `"name":"x","name":"y"`, false, false},
+		"a field that is null":              {`"parentSpanId":""`, `"parentSpanId":null`, true, true},
+		"an attribute that is null":         {`{"key":"i","value":{"intValue":"7"}}`, `null`, false, false},
+		"two values of one":                 {`{"intValue":"7"}`, `{"intValue":"7","boolValue":true}`, false, false},
+		"no value":                          {`{"intValue":"7"}`, `null`, true, false},
+		"logs beside it":                    {`{"resourceSpans"`, `{"resourceLogs":[],"resourceSpans"`, false, false},
+		"logs behind it":                    {`]}]}]}`, `]}]}],"resourceLogs":[]}`, false, false},
+		"more after it":                     {`]}]}]}`, `]}]}]} {}`, false, false},
+		"cut off":                           {`]}]}]}`, `]}]`, false, false},
+		"text that is no UTF-8":             {`"stringValue":"b"`, "\"stringValue\":\"\xff\"", false, false},
+		"an integer beyond all integers":    {`"7"`, `"77777777777777777777777"`, false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			line := []byte(strings.Replace(ordinary, c.old, c.new, 1) + "\n")
@@ -125,6 +128,12 @@ func TestAttributesThatNobodyAsksForAreLeftOutInEveryLayout(t *testing.T) {
 	array := asked("[" + ordinary + ",\n " + ordinary + "]\n")
 	if want := []string{"l", "l"}; !reflect.DeepEqual(whole, want) || !reflect.DeepEqual(array, want) {
 		t.Errorf("lines have %q and an array %q, want %q", whole, array, want)
+	}
+	// Of one request, lists that are equal are kept once.
+	before, span, _ := strings.Cut(ordinary, `"spans":[`)
+	span, after := strings.TrimSuffix(span, "]}]}]}"), "]}]}]}"
+	if got := asked(before + "\n" + `"spans":[` + span + "," + span + after); !reflect.DeepEqual(got, whole) {
+		t.Errorf("two spans with one list have %q, want %q", got, whole)
 	}
 }
 
