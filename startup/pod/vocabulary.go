@@ -82,10 +82,10 @@ func cause(message string) causes {
 }
 
 func (c causes) first() string {
-	if c == 0 {
-		return ""
+	if names := causeTexts.names(uint32(c)); len(names) > 0 { // a newer version's checkpoint may have one that is none here
+		return names[0]
 	}
-	return causeTexts.names(uint32(c))[0]
+	return ""
 }
 
 // unschedulable is a set of reasons why no node took the pod: of schedulerTexts.
@@ -130,8 +130,8 @@ func whyUnschedulable(message string) unschedulable {
 
 // names are the reasons in words; "other" for a text that no entry knows.
 func (u unschedulable) names() []string {
-	if u == 0 {
-		return []string{"other"}
+	if names := schedulerTexts.names(uint32(u)); len(names) > 0 {
+		return names
 	}
-	return schedulerTexts.names(uint32(u))
+	return []string{"other"}
 }

@@ -89,6 +89,16 @@ func TestEachReasonOfTheSchedulerIsKnownByWhatItSays(t *testing.T) {
 	})
 }
 
+// A checkpoint that a newer version wrote may have words that this one does not.
+func TestAWordOfANewerVersionIsNone(t *testing.T) {
+	if got := causes(1 << len(causeTexts)).first(); got != "" {
+		t.Errorf("a cause that is not known is %q", got)
+	}
+	if got := unschedulable(1 << len(schedulerTexts)).names(); !slices.Equal(got, []string{"other"}) {
+		t.Errorf("a reason that is not known is %q", got)
+	}
+}
+
 // eachText tries what others say of each word of a vocabulary.
 func eachText(t *testing.T, words vocabulary, said map[string][]string, try func(name, text string)) {
 	t.Helper()
