@@ -35,6 +35,7 @@ type ExporterConfig struct {
 	// ClusterName is k8s.cluster.name on metrics; spans take it from their subject.
 	ClusterName string
 	Timeout     time.Duration // of one attempt; 0: DefaultExportTimeout
+	SpansAlone  bool          // no measurements will be sent: where they would go need not be right
 }
 
 // Exporter sends spans and measurements to an OTLP endpoint, one attempt per call. It is safe for concurrent use.
@@ -55,39 +56,50 @@ var quiet = sync.OnceFunc(func() { otel.SetLogger(logr.Discard()) })
 // NewExporter makes an exporter. It does not connect: an endpoint that is not there yet is no error.
 func NewExporter(ctx context.Context, cfg ExporterConfig) (*Exporter, error) {
 	quiet()
-	traces, err := tracesSignal.target(cfg)
-	if err != nil {
-		return nil, fmt.Errorf("find where spans go: %w", err)
-	}
-	metrics, err := metricsSignal.target(cfg)
-	if err != nil {
-		return nil, fmt.Errorf("find where metrics go: %w", err)
-	}
 	e := &Exporter{
 		cfg: cfg, meters: metricResource(cfg),
 		spansBound: tracesSignal.timeout(cfg), metricsBound: metricsSignal.timeout(cfg),
 	}
-	spansBy, metricsBy := tracesSignal.means(traces), metricsSignal.means(metrics)
-	first, err := spansBy.connect()
+	to, err := tracesSignal.target(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("find where spans go: %w", err)
+	}
+	by := tracesSignal.means(to)
+	c, err := by.connect()
 	if err != nil {
 		return nil, fmt.Errorf("set up the connection for spans: %w", err)
 	}
-	e.connections = []*connection{first}
-	second := first
-	if spansBy != metricsBy {
-		if second, err = metricsBy.connect(); err != nil {
-			return nil, fmt.Errorf("set up the connection for metrics: %w", errors.Join(err, first.close()))
-		}
-		e.connections = append(e.connections, second)
-	}
-	e.client = newSpanClient(traces, first)
+	e.connections = []*connection{c}
+	e.client = newSpanClient(to, c)
 	if e.spans, err = otlptrace.New(ctx, e.client); err != nil {
 		return nil, fmt.Errorf("set up the span exporter: %w", errors.Join(err, e.disconnect()))
 	}
-	if e.metrics, err = newMetricExporter(ctx, metrics, second); err != nil {
-		return nil, fmt.Errorf("set up the metric exporter: %w", errors.Join(err, e.disconnect()))
+	if cfg.SpansAlone {
+		return e, nil
+	}
+	if err := e.addMetrics(ctx, by); err != nil {
+		return nil, errors.Join(err, e.disconnect())
 	}
 	return e, nil
+}
+
+// addMetrics adds where metrics go, on the connection that spans have where that is the same.
+func (e *Exporter) addMetrics(ctx context.Context, spansBy means) error {
+	to, err := metricsSignal.target(e.cfg)
+	if err != nil {
+		return fmt.Errorf("find where metrics go: %w", err)
+	}
+	c := e.connections[0]
+	if by := metricsSignal.means(to); by != spansBy {
+		if c, err = by.connect(); err != nil {
+			return fmt.Errorf("set up the connection for metrics: %w", err)
+		}
+		e.connections = append(e.connections, c)
+	}
+	if e.metrics, err = newMetricExporter(ctx, to, c); err != nil {
+		return fmt.Errorf("set up the metric exporter: %w", err)
+	}
+	return nil
 }
 
 // As is the exporter under another service.name. Both send on the same connections, which the first one closes.
@@ -140,7 +152,11 @@ func (e *Exporter) Forward(ctx context.Context, spans []*tracepb.ResourceSpans) 
 
 // Shutdown closes the connections. It does not flush anything: there is nothing but what callers hold.
 func (e *Exporter) Shutdown(ctx context.Context) error {
-	return errors.Join(e.spans.Shutdown(ctx), e.metrics.Shutdown(ctx), e.disconnect())
+	err := e.spans.Shutdown(ctx)
+	if e.metrics != nil {
+		err = errors.Join(err, e.metrics.Shutdown(ctx))
+	}
+	return errors.Join(err, e.disconnect())
 }
 
 // Resource is that of a service's spans of a subject.

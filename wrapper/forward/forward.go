@@ -39,7 +39,7 @@ func Run(listener, end *os.File) int {
 	if err != nil {
 		return 1
 	}
-	f, err := otlp.NewExporter(ctx, otlp.ExporterConfig{Service: "vllm"})
+	f, err := otlp.NewExporter(ctx, otlp.ExporterConfig{Service: "vllm", SpansAlone: true})
 	if err != nil {
 		return 1 // the wrapper's own telemetry has the same destination, and nobody reads our output
 	}

@@ -110,6 +110,7 @@ func post(t *testing.T, url string, request *collector.ExportTraceServiceRequest
 
 func TestWhatIsToBeTracedArrivesAndOtherTracesOfLoadingDoNot(t *testing.T) {
 	r := otlptest.New(t)
+	t.Setenv("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "none of these") // of what is not sent from here
 	url, stop := serve(t, "http://"+r.GRPC)
 	now := time.Now()
 	post(t, url, request("vllm.tracing.otel", span("llm_request", tracepb.Span_SPAN_KIND_SERVER, false, now)), false)
