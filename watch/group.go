@@ -126,15 +126,15 @@ func (w *Watcher) tellGroup(item types.UID) time.Duration {
 	now := w.cfg.Clock.Now()
 	var again time.Duration
 	for _, s := range w.groups.Starts(namespace, key, now.Add(-afterLimit)) {
-		switch left := max(time.Second, s.Limit.Add(afterLimit).Sub(now)); {
+		switch {
 		case w.groupKnown(&s):
-		case s.Outcome == "" || w.awaited(&s):
-			if s.Outcome != "" {
-				left = time.Second
-			}
-			if again == 0 || left < again {
-				again = left
-			}
+		case s.Outcome == "":
+			again = sooner(again, max(time.Second, s.Limit.Add(afterLimit).Sub(now)))
+			continue
+		case w.undelivered(&s):
+			continue // forget puts the group into the queue
+		case w.unplaced(&s):
+			again = sooner(again, time.Second)
 			continue
 		default:
 			w.tell(&s)
@@ -148,19 +148,18 @@ func (w *Watcher) tellGroup(item types.UID) time.Duration {
 	return again
 }
 
-// awaited tells whether a start that is over has to wait for one of its members. One may have ended and not be delivered: once a checkpoint
-// has the group as told, its members are in none, and a leader that comes then would tell that start without its links. Of another the
-// node is still to be asked for its GPU: a head without one can be ready before. The caller holds the lock.
-func (w *Watcher) awaited(s *group.Start) bool {
+// undelivered tells whether a member has ended whose own start is not delivered. Once a checkpoint has the group as told its members are
+// in none, and a leader that comes then would tell that start without its links. The caller holds the lock.
+func (w *Watcher) undelivered(s *group.Start) bool {
+	return slices.ContainsFunc(s.Members, func(m *group.Member) bool { return m.Outcome != "" && w.starts[types.UID(m.UID)] != nil })
+}
+
+// unplaced tells whether a member's node is still to be asked for its GPU: a head without one can be ready before. The caller holds
+// the lock.
+func (w *Watcher) unplaced(s *group.Start) bool {
 	return slices.ContainsFunc(s.Members, func(m *group.Member) bool {
-		switch of := w.starts[types.UID(m.UID)]; {
-		case of == nil:
-			return false
-		case m.Outcome != "":
-			return true
-		default:
-			return m.GPU == "" && !m.Untraced && !of.node && of.facts != nil && of.facts.Node != ""
-		}
+		of := w.starts[types.UID(m.UID)]
+		return m.GPU == "" && !m.Untraced && of != nil && !of.node && of.facts != nil && of.facts.Node != ""
 	})
 }
 

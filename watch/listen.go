@@ -134,18 +134,21 @@ func (w *Watcher) hear(ctx context.Context, id types.UID) {
 	if w.starts[id] != s {
 		return
 	}
-	if !r.done && w.held() > maxHeld {
+	if !r.done && w.crowded() {
 		r.Log, r.heard = nil, time.Time{}
 	}
 	w.queue.Add(id)
 }
 
-// held is how many logs are known in part, but for those which a reader has. The caller holds the lock.
-func (w *Watcher) held() (n int) {
+// crowded tells whether more logs are known in part than there is room for, but for those which a reader has. The caller holds the lock.
+func (w *Watcher) crowded() bool {
+	n := 0
 	for _, s := range w.starts {
-		n += s.inside.holding()
+		if n += s.inside.holding(); n > maxHeld {
+			return true
+		}
 	}
-	return n
+	return false
 }
 
 func (in *inside) holding() (n int) {
