@@ -198,7 +198,7 @@ func hint(argv []string, c *Container, l Command) Command {
 }
 
 // anywhere looks for a command among the words of another, then in each word, then for words that only an engine's command
-// has. Its Site is none.
+// has. Its Site is of no use: what is found stands in another command.
 func anywhere(argv []string, c *Container) Command {
 	joined := strings.Join(argv, " ")
 	if !engine.Mentioned(joined) {

@@ -4,6 +4,7 @@ package endpoint
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -307,7 +308,7 @@ func (w *walker) nested(words []Word, language engine.Language, problem Reason, 
 	if err != nil {
 		return
 	}
-	inner := walker{text: text, container: w.container, depth: w.depth + 1, vars: w.vars}
+	inner := walker{text: text, container: w.container, depth: w.depth + 1, vars: maps.Clone(w.vars)}
 	if l := inner.walk(file, params); l.Engine != "" {
 		l.Site.Problem = problem
 		w.add(l, "")

@@ -11,7 +11,8 @@ import (
 	"github.com/coldtrace/coldtrace/inject"
 )
 
-// The metrics of admission and of what an operator wants to be alarmed by, registered once per process. No label holds anything that a user can name.
+// The metrics of admission and of what an operator wants to be alarmed by, registered once per process. No label holds anything that a
+// user can name.
 var (
 	decisions = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "coldtrace_admission_decisions_total",
