@@ -3,7 +3,6 @@
 package recipe
 
 import (
-	"cmp"
 	"time"
 
 	"github.com/coldtrace/coldtrace/startup"
@@ -74,7 +73,7 @@ func (c *clock) of(at time.Time, h head, text []byte, telling bool) (time.Time, 
 	case of == formNone && !c.timed():
 		return at, false
 	case of == formNone:
-		return cmp.Or(c.latest, c.late), false
+		return c.reached(), false
 	case h.ray:
 		c.late = t
 	default:
@@ -83,6 +82,9 @@ func (c *clock) of(at time.Time, h head, text []byte, telling bool) (time.Time, 
 	c.fine = c.fine || t.Nanosecond() != 0
 	return t, true
 }
+
+// reached is how far the log has come: what Ray repeats was written before.
+func (c *clock) reached() time.Time { return startup.Later(c.latest, c.late) }
 
 // timed says whether any line had a time.
 func (c *clock) timed() bool { return !c.latest.IsZero() || !c.late.IsZero() }

@@ -283,6 +283,22 @@ func TestACoreThatOnlyIntroducesItselfWasLaunchedSinceTheServersLastWord(t *test
 	}
 }
 
+func TestALogHasComeAsFarAsTheWorkersLinesThatRayRepeats(t *testing.T) {
+	const driver, worker = "(EngineCore pid=9) ", "(EngineCore pid=9) (RayWorkerProc pid=11) "
+	got := readText(t, "(APIServer pid=1) INFO 03-01 12:00:00 [utils.py:1] vLLM API server version 0.18.0\n"+
+		driver+"INFO 03-01 12:00:10 [core.py:1] Initializing a V1 LLM engine (v0.18.0) with config: model='m'\n"+
+		driver+"INFO 03-01 12:00:12 [ray_utils.py:1] Creating a new placement group\n"+
+		worker+"INFO 03-01 12:00:40 [parallel_state.py:1] world_size=2 rank=0 local_rank=0 backend=nccl\n"+
+		worker+"INFO 03-01 12:00:50 [gpu_model_runner.py:1] Starting to load model m...\n"+
+		worker+"Loading safetensors checkpoint shards:   0% Completed | 0/4 [00:00<?, ?it/s]\n"+
+		worker+"INFO 03-01 12:01:10 [weight_utils.py:1] No model.safetensors.index.json found in remote.\n")
+	for key, want := range map[string]string{"worker_launch": "10.00-40.00", "distributed_init": "40.00-50.00", "model_load": "50.00-70.00", "weights_load": "50.00-70.00"} {
+		if at := edges(got); got.Outcome != OutcomeTruncated || at[key] != want {
+			t.Errorf("%s %s: %v, want %s", got.Outcome, key, at, want)
+		}
+	}
+}
+
 func TestProfilingComesAgainWhereAnotherModelIsProfiled(t *testing.T) {
 	const core = "(EngineCore pid=9) INFO 03-01 12:00:"
 	got := readText(t, start+core+"10 [gpu_worker.py:1] Available KV cache memory: 50.0 GiB\n"+core+"20 [gpu_worker.py:1] Profiling CUDA graph memory: PIECEWISE=51\n"+

@@ -59,7 +59,7 @@ func ReadLog(from io.Reader, o LogOptions) (Result, error) {
 	if !best.Recognised() && (o.Engine == "" || len(best.start.failures) == 0) {
 		return Result{}, errors.Join(ErrNoEngine, lines.err)
 	}
-	out := best.concluded(o.Exit, cmp.Or(p.clock.latest, p.clock.late, o.Now), o.Ended, !cut && !lines.cutOff())
+	out := best.concluded(o.Exit, cmp.Or(p.clock.reached(), o.Now), o.Ended, !cut && !lines.cutOff())
 	out.Cut = cut
 	return out, nil
 }
