@@ -9,14 +9,16 @@ import (
 	"hash/fnv"
 	"slices"
 
-	"gomodules.xyz/jsonpatch/v2"
-
 	"github.com/coldtrace/coldtrace/config"
 	"github.com/coldtrace/coldtrace/endpoint"
 )
 
-// Operation is a patch operation (RFC 6902).
-type Operation = jsonpatch.Operation
+// Operation is a patch operation (RFC 6902). A library's own type marshals each value twice.
+type Operation struct {
+	Operation string `json:"op"`
+	Path      string `json:"path"`
+	Value     any    `json:"value"`
+}
 
 // Request is a pod to decide about.
 type Request struct {
@@ -120,7 +122,7 @@ func choose(req Request, s *Selection) (Reason, bool) {
 }
 
 // Pod decides what a pod gets. No operations: it stays as it came.
-func Pod(req Request) ([]jsonpatch.Operation, Decision) {
+func Pod(req Request) ([]Operation, Decision) {
 	s := Selected(req)
 	d := Decision{Version: req.Version, Outcome: Skipped, Container: s.Identity.Container, Notes: s.Notes, Warnings: s.Warnings}
 	if r := left(req); r != "" && s.Selected {

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"gomodules.xyz/jsonpatch/v2"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/coldtrace/coldtrace/config"
@@ -23,7 +22,7 @@ type patch struct {
 	req         Request
 	sel         *Selection
 	decision    *Decision
-	ops         []jsonpatch.Operation
+	ops         []Operation
 	annotations []annotation
 	inserted    int       // init containers that were put before the target
 	wrap        *wrapping // nil: no wrapper
@@ -35,11 +34,11 @@ type patch struct {
 type annotation struct{ key, value string }
 
 func (p *patch) add(path string, value any) {
-	p.ops = append(p.ops, jsonpatch.Operation{Operation: "add", Path: path, Value: value})
+	p.ops = append(p.ops, Operation{"add", path, value})
 }
 
 func (p *patch) replace(path string, value any) {
-	p.ops = append(p.ops, jsonpatch.Operation{Operation: "replace", Path: path, Value: value})
+	p.ops = append(p.ops, Operation{"replace", path, value})
 }
 
 func (p *patch) note(r Reason, detail string) {

@@ -128,7 +128,7 @@ func TestEveryGoldenPodIsAcceptedByTheAPIServerAndStaysAsItIs(t *testing.T) {
 			continue // made under another policy
 		}
 		if ops := injectAgain(t, created, policy); len(ops) > 0 {
-			t.Errorf("%s comes back with more to do: %s", filepath.Base(path), ops[0].Json())
+			t.Errorf("%s comes back with more to do: %v", filepath.Base(path), ops[0])
 		}
 		// What a webhook sees has its defaults written out already.
 		if ops := injectAgain(t, defaulted, policy); len(ops) == 0 && string(before) != string(after) {
