@@ -44,8 +44,11 @@ func Read(source string, r io.Reader, without ...string) ([]*Span, []Problem, er
 		}
 		first := len(spans)
 		cut.line(l.text, take)
-		for _, s := range spans[first:] { // several may have one list
-			s.Attributes = slices.DeleteFunc(slices.Clone(s.Attributes), func(a Attribute) bool { return slices.Contains(without, a.Key) })
+		unwanted := func(a Attribute) bool { return slices.Contains(without, a.Key) }
+		for _, s := range spans[first:] {
+			if slices.ContainsFunc(s.Attributes, unwanted) { // several may have one list
+				s.Attributes = slices.DeleteFunc(slices.Clone(s.Attributes), unwanted)
+			}
 		}
 	})
 	if err != nil {

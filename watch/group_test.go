@@ -112,6 +112,19 @@ func traces(of ...*scripted) (out []string) {
 	return out
 }
 
+// groupWithoutLeader makes a group of three, whose workers are told and whose leader is not ready.
+func groupWithoutLeader(t *testing.T, a *api, r *receiver) (leader, one, two *scripted) {
+	t.Helper()
+	leader, one, two = a.mustCreate(t, lwsPod("llama", 0, 3, "a")), a.mustCreate(t, lwsPod("llama", 1, 3, "a")), a.mustCreate(t, lwsPod("llama", 2, 3, "a"))
+	mustPlay(t, one, two)
+	for _, s := range []*scripted{one, two} {
+		if !r.wait(within(t, 20*time.Second), r.complete(s.trace())) {
+			t.Fatal("a worker's spans are missing")
+		}
+	}
+	return leader, one, two
+}
+
 func TestAGroupIsToldOnceWhoeverLeads(t *testing.T) {
 	a := startAPI(t)
 	r := newReceiver(t)
@@ -120,12 +133,8 @@ func TestAGroupIsToldOnceWhoeverLeads(t *testing.T) {
 	}
 	metrics := prometheus.NewRegistry()
 	stop := run(t, newWatcher(t, a.rest, r.address, metrics))
-	leader, one, two := a.mustCreate(t, lwsPod("llama", 0, 3, "a")), a.mustCreate(t, lwsPod("llama", 1, 3, "a")), a.mustCreate(t, lwsPod("llama", 2, 3, "a"))
-	mustPlay(t, one, two)
+	leader, one, two := groupWithoutLeader(t, a, r)
 	for _, s := range []*scripted{one, two} {
-		if !r.wait(within(t, 20*time.Second), r.complete(s.trace())) {
-			t.Fatal("a worker's spans are missing")
-		}
 		if got := r.linked(t, s); !slices.Equal(got, traces(leader)) {
 			t.Errorf("a worker leads to %v, want its leader %v", got, traces(leader))
 		}
@@ -169,17 +178,11 @@ func TestAGroupIsToldOnceWhoeverLeads(t *testing.T) {
 func TestAStartThatIsToldByTheNextLeaderIsLinkedWithItsGroup(t *testing.T) {
 	a, r, metrics := startAPI(t), newReceiver(t), prometheus.NewRegistry()
 	stop := run(t, newWatcher(t, a.rest, r.address, metrics))
-	leader, one, two := a.mustCreate(t, lwsPod("llama", 0, 3, "a")), a.mustCreate(t, lwsPod("llama", 1, 3, "a")), a.mustCreate(t, lwsPod("llama", 2, 3, "a"))
-	mustPlay(t, one, two)
-	for _, s := range []*scripted{one, two} {
-		if !r.wait(within(t, 20*time.Second), r.complete(s.trace())) {
-			t.Fatal("a worker's spans are missing")
-		}
-	}
+	leader, one, two := groupWithoutLeader(t, a, r)
 	r.broken.Store(true)
 	mustPlay(t, leader)
 	await(t, "an export that fails", func() bool { return metric(t, metrics, "coldtrace_watch_export_retries_total") > 0 })
-	pause(3 * time.Second) // a checkpoint and the queue of groups had their turn
+	pause(3 * time.Second) // that the group is not told announces nothing
 	stop()
 	r.broken.Store(false)
 	stop = run(t, newWatcher(t, a.rest, r.address, nil))
