@@ -17,6 +17,7 @@ import (
 
 	"github.com/coldtrace/coldtrace/otlp"
 	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/test/freeport"
 	"github.com/coldtrace/coldtrace/test/otlptest"
 )
 
@@ -129,12 +130,7 @@ func newQueue(t *testing.T, endpoint string, dropped func(int)) *otlp.Queue {
 }
 
 func TestACollectorThatComesUpLateGetsEverything(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	_ = l.Close()
+	address := "127.0.0.1:" + freeport.Of(t)
 	var dropped atomic.Int64
 	q := newQueue(t, "http://"+address, counting(&dropped))
 	for range 5 {

@@ -28,6 +28,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/test/freeport"
 	"github.com/coldtrace/coldtrace/watch"
 )
 
@@ -622,12 +623,11 @@ func TestNoStartIsStuckWhateverAKubeletDoes(t *testing.T) {
 // closedPort is one at which nobody listens.
 func closedPort(t *testing.T) int32 {
 	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	port, err := freeport.Find()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
-	return int32(listener.Addr().(*net.TCPAddr).Port) //nolint:gosec // a port
+	return int32(port) //nolint:gosec // a port
 }
 
 // plainPort is that of a server that has no certificate.

@@ -26,6 +26,7 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/test/freeport"
 	"github.com/coldtrace/coldtrace/test/otlptest"
 )
 
@@ -118,7 +119,7 @@ func TestAServerIsReadyWhereverItAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r, dir := otlptest.New(t), t.TempDir()
-			where := freePort(t)
+			where := freeport.Of(t)
 			address := net.JoinHostPort(c.host, where)
 			switch c.host {
 			case "/":
@@ -176,7 +177,7 @@ func TestAnEngineIsAskedWhereItsOwnCommandLineSays(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r, dir, port := otlptest.New(t), t.TempDir(), freePort(t)
+			r, dir, port := otlptest.New(t), t.TempDir(), freeport.Of(t)
 			for _, program := range []string{"vllm", "text-generation-launcher", "llama-server"} {
 				if err := os.Symlink(os.Args[0], filepath.Join(dir, program)); err != nil {
 					t.Fatal(err)
@@ -199,7 +200,7 @@ func TestWhereNobodyCanTellWhoseSocketAnswersThatIsSaid(t *testing.T) {
 	if exec.Command("setpriv", append(slices.Clone(powerless), "true")...).Run() != nil {
 		t.Skip("drops a capability, for which it must be root")
 	}
-	r, dir, port := otlptest.New(t), t.TempDir(), freePort(t)
+	r, dir, port := otlptest.New(t), t.TempDir(), freeport.Of(t)
 	argv := append(slices.Clone(powerless), wrapped(os.Args[0], "serve", "http", "127.0.0.1:"+port, filepath.Join(dir, "ready"))...)
 	cmd := exec.Command("setpriv", argv...)
 	cmd.Env = traced(dir, "http://"+r.GRPC, roleEnv+"=1", hideEnv+"=1", "COLDTRACE_HEALTH_URL=http://localhost:"+port+"/health")
@@ -252,7 +253,7 @@ func TestANeighboursAnswerIsNobodysReadiness(t *testing.T) {
 
 func TestWhereASidecarAnswersTheServerItselfIsAsked(t *testing.T) {
 	t.Parallel()
-	dir, r, port, sidecar := image(t), otlptest.New(t), freePort(t), neighbour(t, "127.0.0.1:0")
+	dir, r, port, sidecar := image(t), otlptest.New(t), freeport.Of(t), neighbour(t, "127.0.0.1:0")
 	begin(t, traced(dir, "http://"+r.GRPC, "COLDTRACE_HEALTH_URL=http://localhost:"+sidecar+"/app-health/main/readyz"),
 		"python -m vllm_server --model m --port "+port)
 	s, ok := r.WaitSpan(60*time.Second, startup.SpanStartup)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/test/freeport"
 	"github.com/coldtrace/coldtrace/test/otlptest"
 )
 
@@ -38,7 +39,7 @@ func TestASilentLogDelaysNothing(t *testing.T) {
 			t.Run(name+", "+log, func(t *testing.T) {
 				r, truth := otlptest.New(t), filepath.Join(t.TempDir(), "truth.json")
 				begin(t, traced(dir, "http://"+r.GRPC, "SIM_SPEED=40", "SIM_TRUTH="+truth, "SIM_LOG="+log, "SIM_VERSION="+c.env),
-					strings.ReplaceAll(c.script, "PORT", freePort(t)))
+					strings.ReplaceAll(c.script, "PORT", freeport.Of(t)))
 				s, ok := r.WaitSpan(60*time.Second, startup.SpanStartup)
 				if !ok || s.Error != "" {
 					t.Fatalf("%+v", r.Spans())

@@ -22,6 +22,7 @@ import (
 	grpcstatus "google.golang.org/grpc/status"
 
 	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/test/freeport"
 	"github.com/coldtrace/coldtrace/test/otlptest"
 	"github.com/coldtrace/coldtrace/test/program"
 )
@@ -52,20 +53,6 @@ func traced(dir, endpoint string, more ...string) []string {
 		"SIM_TRUTH="+dir+"/truth.json", "COLDTRACE_CONTAINER="+strings.ReplaceAll(filepath.Base(filepath.Dir(dir)), "/", "-")+"-test",
 		"COLDTRACE_ENDPOINT_NAME=llama", "COLDTRACE_NUM_GPUS=2",
 	)[2:], more...)
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
 }
 
 // begin starts a wrapped script and ends it with the test.
@@ -116,7 +103,7 @@ func eventually(within time.Duration, yes func() bool) bool {
 }
 
 func TestAStartIsToldAsItWas(t *testing.T) {
-	dir, r, port := image(t), otlptest.New(t), freePort(t)
+	dir, r, port := image(t), otlptest.New(t), freeport.Of(t)
 	begin(t, traced(dir, "http://"+r.GRPC), "set -e; s5cmd cp s3://bucket/key model; python -m vllm_server --model m --port "+port+" --host ::")
 	if _, ok := r.WaitSpan(60*time.Second, startup.SpanStartup); !ok {
 		t.Fatalf("no start in %+v", r.Spans())
@@ -228,7 +215,7 @@ func TestTerminationBeforeReadyIsTold(t *testing.T) {
 	dir, r := image(t), otlptest.New(t)
 	file := filepath.Join(dir, "status.json")
 	cmd := begin(t, traced(dir, "http://"+r.GRPC, "SIM_SPEED=1", "COLDTRACE_STATUS_FILE="+file),
-		"python -m vllm_server --model m --port "+freePort(t))
+		"python -m vllm_server --model m --port "+freeport.Of(t))
 	if !eventually(30*time.Second, func() bool {
 		b, err := os.ReadFile(file)
 		return err == nil && bytes.Contains(b, []byte(`"phase":"vllm_init"`))
@@ -251,7 +238,7 @@ func TestAStartThatGoesOnAfterSIGTERMIsReadyInTheEnd(t *testing.T) {
 	dir, r := image(t), otlptest.New(t)
 	file := filepath.Join(dir, "status.json")
 	cmd := beginAs(t, traced(dir, "http://"+r.GRPC, "SIM_SPEED=5", "COLDTRACE_STATUS_FILE="+file), firstProcess(t,
-		wrapped("bash", "-c", "python -m vllm_server --model m --port "+freePort(t)+"; exit $?")))
+		wrapped("bash", "-c", "python -m vllm_server --model m --port "+freeport.Of(t)+"; exit $?")))
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
 	says := func(text string) func() bool {
 		return func() bool {
@@ -286,7 +273,7 @@ func TestAStartThatGoesOnAfterSIGTERMIsReadyInTheEnd(t *testing.T) {
 
 func TestAStartThatTakesTooLongIsTold(t *testing.T) {
 	dir, r := image(t), otlptest.New(t)
-	begin(t, traced(dir, "http://"+r.GRPC, "SIM_FAIL=hang", "COLDTRACE_TIMEOUT=3s"), "python -m vllm_server --model m --port "+freePort(t))
+	begin(t, traced(dir, "http://"+r.GRPC, "SIM_FAIL=hang", "COLDTRACE_TIMEOUT=3s"), "python -m vllm_server --model m --port "+freeport.Of(t))
 	s, ok := r.WaitSpan(30*time.Second, startup.SpanStartup)
 	if !ok || s.Error != "timed_out" || s.End.Sub(s.Start) < 2900*time.Millisecond {
 		t.Errorf("%+v", r.Spans())
@@ -312,7 +299,7 @@ func TestACollectorThatIsNotThereCostsAFailedCommandTheFlushTimeoutAtMost(t *tes
 
 // A scale-down does not wait for a collector that is away: its server had all the time to send what is left.
 func TestACollectorThatIsNotThereDoesNotHoldUpTheEndOfAServerThatWasReady(t *testing.T) {
-	dir, port := image(t), freePort(t)
+	dir, port := image(t), freeport.Of(t)
 	file := filepath.Join(dir, "status.json")
 	cmd := begin(t, traced(dir, "http://127.0.0.1:1", "COLDTRACE_STATUS_FILE="+file, "COLDTRACE_FLUSH_TIMEOUT=10s"), "exec python -m vllm_server --model m --port "+port)
 	ready := func() bool {
@@ -333,7 +320,7 @@ func TestACollectorThatIsNotThereDoesNotHoldUpTheEndOfAServerThatWasReady(t *tes
 }
 
 func TestTheLiveState(t *testing.T) {
-	dir, r, port, startupz := image(t), otlptest.New(t), freePort(t), freePort(t)
+	dir, r, port, startupz := image(t), otlptest.New(t), freeport.Of(t), freeport.Of(t)
 	file := filepath.Join(dir, "status.json")
 	begin(t, traced(dir, "http://"+r.GRPC, "COLDTRACE_STATUS_FILE="+file, "COLDTRACE_STARTUPZ=127.0.0.1:"+startupz),
 		"python -m vllm_server --model m --port "+port)
@@ -361,7 +348,7 @@ func TestTheLiveState(t *testing.T) {
 }
 
 func TestWhatTheReceiverRefusesIsCounted(t *testing.T) {
-	dir, r, port := image(t), otlptest.New(t), freePort(t)
+	dir, r, port := image(t), otlptest.New(t), freeport.Of(t)
 	file := filepath.Join(dir, "status.json")
 	var asked atomic.Int32
 	r.Answers(func() error {

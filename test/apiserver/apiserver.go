@@ -9,8 +9,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -27,6 +29,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/coldtrace/coldtrace/test/assets"
+	"github.com/coldtrace/coldtrace/test/freeport"
 )
 
 // Server asks kubelets for logs at their internal address.
@@ -67,6 +70,22 @@ func Of(t testing.TB) *Server {
 	return &shared
 }
 
+// Environment is a control plane that is not started yet, at ports that nobody else is given.
+func Environment() (*envtest.Environment, error) {
+	var ports [2]int
+	for i := range ports {
+		var err error
+		if ports[i], err = freeport.Find(); err != nil {
+			return nil, err
+		}
+	}
+	// It is killed after the grace: with watches open it would use up any.
+	e := &envtest.Environment{ControlPlaneStartTimeout: 2 * time.Minute, ControlPlaneStopTimeout: 3 * time.Second}
+	e.ControlPlane.GetAPIServer().SecurePort = ports[0]
+	e.ControlPlane.Etcd = &envtest.Etcd{URL: &url.URL{Scheme: "http", Host: "127.0.0.1:" + strconv.Itoa(ports[1])}}
+	return e, nil
+}
+
 const auditEverything = `apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
@@ -83,7 +102,9 @@ func (s *Server) start() (err error) {
 	}
 	log.SetLogger(logr.Discard())
 	s.Audit = filepath.Join(s.dir, "audit.log")
-	s.Environment = &envtest.Environment{ControlPlaneStartTimeout: 2 * time.Minute, ControlPlaneStopTimeout: 3 * time.Second}
+	if s.Environment, err = Environment(); err != nil {
+		return err
+	}
 	flags := s.ControlPlane.GetAPIServer().Configure()
 	flags.Append("kubelet-preferred-address-types", "InternalIP")
 	flags.Append("audit-log-path", s.Audit)

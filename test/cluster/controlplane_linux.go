@@ -7,13 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -175,16 +175,20 @@ func (w *waiter) wait() error {
 func (w *waiter) ended() <-chan struct{} { return w.done }
 func (w *waiter) exitCode() int          { return w.cmd.ProcessState.ExitCode() }
 
-// freePorts asks the kernel for ports; all are held until the last is known, so that they differ.
+// freePorts are ports that the kernel gives no client before the servers listen there: they lie below Linux's ip_local_port_range
+// (32768) and Kubernetes' node ports (30000). All are held until the last is known, so that they differ.
 func freePorts(ctx context.Context, n int) ([]string, error) {
 	var ports []string
-	for range n {
-		ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	for range 1000 {
+		port := strconv.Itoa(20_000 + rand.IntN(10_000)) //nolint:gosec // no secret
+		ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:"+port)
 		if err != nil {
-			return nil, fmt.Errorf("find a free port: %w", err)
+			continue
 		}
 		defer ln.Close()
-		ports = append(ports, strconv.Itoa(ln.Addr().(*net.TCPAddr).Port))
+		if ports = append(ports, port); len(ports) == n {
+			return ports, nil
+		}
 	}
-	return slices.Clip(ports), nil
+	return nil, fmt.Errorf("%d free ports of 20000 to 29999 could not be found", n)
 }

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -154,16 +155,20 @@ func eventually(t *testing.T, what string, done func() bool) {
 	}
 }
 
-func freePorts(t *testing.T, n int) []string {
+// freePorts are ports that the kernel gives no client before the collector listens there: below Linux's ip_local_port_range.
+func freePorts(t *testing.T, n int) (free []string) {
 	t.Helper()
-	var free []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	for range 1000 {
+		port := strconv.Itoa(20_000 + rand.IntN(10_000))
+		l, err := net.Listen("tcp", "127.0.0.1:"+port)
 		if err != nil {
-			t.Fatal(err)
+			continue
 		}
 		defer l.Close()
-		free = append(free, strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+		if free = append(free, port); len(free) == n {
+			return free
+		}
 	}
-	return free
+	t.Fatalf("%d free ports of 20000 to 29999 could not be found", n)
+	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -169,10 +168,7 @@ func injected(t *testing.T, coldtrace, annotation string) map[string]string {
 // the whole start: the wrapper delivers what it has before it ends.
 func run(t *testing.T, wrapper, uid string, env map[string]string, c *collector) {
 	t.Helper()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	address := free.Addr().String()
-	must(t, free.Close())
+	address := "127.0.0.1:" + freePorts(t, 1)[0]
 	status := filepath.Join(t.TempDir(), "status.json")
 	env["POD_UID"], env["POD_NAME"], env["NODE_NAME"] = uid, "endpoint", node
 	env["COLDTRACE_HEALTH_URL"], env[serveEnv] = "http://"+address, address

@@ -14,19 +14,17 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
-	"sigs.k8s.io/controller-runtime/pkg/log"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/yaml"
 
 	"github.com/coldtrace/coldtrace/config"
 	"github.com/coldtrace/coldtrace/endpoint"
 	"github.com/coldtrace/coldtrace/inject"
-	"github.com/coldtrace/coldtrace/test/assets"
+	"github.com/coldtrace/coldtrace/test/apiserver"
 )
 
 // The policy that the goldens without directives were made under.
@@ -36,21 +34,12 @@ otlp: {endpoint: "http://collector.coldtrace.svc:4317"}
 wrapper: {image: registry.example/coldtrace-wrapper:1}
 `
 
-// apiServer starts a control plane with a namespace per Pod Security level.
+func TestMain(m *testing.M) { os.Exit(apiserver.Main(m)) }
+
+// apiServer is one with a namespace per Pod Security level.
 func apiServer(t *testing.T) *kubernetes.Clientset {
 	t.Helper()
-	assets.Need(t)
-	log.SetLogger(logr.Discard())
-	env := &envtest.Environment{}
-	cfg, err := env.Start()
-	if err != nil {
-		t.Fatalf("start API server: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := env.Stop(); err != nil {
-			t.Log(err)
-		}
-	})
+	cfg := rest.CopyConfig(apiserver.Of(t).Config)
 	cfg.QPS, cfg.Burst = 500, 1000
 	client, err := kubernetes.NewForConfig(cfg)
 	if err != nil {

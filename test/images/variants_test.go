@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/test/assets"
+	"github.com/coldtrace/coldtrace/test/freeport"
 )
 
 // script runs in the image: the wrapper and a server as the webhook leaves them, stopped once the server is healthy.
@@ -47,7 +47,7 @@ func TestTheServerStartsUnderTheWrapperWhateverItsImageLacks(t *testing.T) {
 	for i, v := range all {
 		install(t, root, v)
 		t.Run(v.Tag(), func(t *testing.T) {
-			port := freePort(t)
+			port := freeport.Of(t)
 			command := []string{"python3", "-m", "vllm.entrypoints.openai.api_server", "--model", "model_files", "--port", port}
 			if (i+i/4)%2 == 0 { // in turns, over versions and packages
 				command = []string{"/bin/bash", "-c", "set -euo pipefail;" + startup.VLLMExecPlaceholder + " python -m vllm_server" +
@@ -161,14 +161,4 @@ func inside(t *testing.T, root, port string, command []string) string {
 		t.Fatalf("unshare: %v\n%s", err, out)
 	}
 	return string(out)
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -25,6 +24,7 @@ import (
 
 	"github.com/coldtrace/coldtrace/otlp"
 	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/test/freeport"
 )
 
 const source = "../collector"
@@ -49,7 +49,7 @@ func start(t *testing.T) collector {
 	if err != nil {
 		t.Fatal(err)
 	}
-	free := ports(t)
+	free := [4]string{freeport.Of(t), freeport.Of(t), freeport.Of(t), freeport.Of(t)}
 	cmd := exec.Command(binary, "--config", filepath.Join(source, "config.yaml")) //nolint:gosec // built above
 	cmd.Env = append(os.Environ(), "COLLECTOR_FILE="+filepath.Join(t.TempDir(), "otlp.jsonl"),
 		"COLLECTOR_GRPC_PORT="+free[0], "COLLECTOR_HTTP_PORT="+free[1], "COLLECTOR_HEALTH_PORT="+free[2], "COLLECTOR_PROMETHEUS_PORT="+free[3])
@@ -71,20 +71,6 @@ func start(t *testing.T) collector {
 		return resp.StatusCode == http.StatusOK
 	})
 	return collector{otlp: "http://127.0.0.1:" + free[1], prometheus: "http://127.0.0.1:" + free[3] + "/metrics"}
-}
-
-// ports are four that nobody listens on.
-func ports(t *testing.T) (free [4]string) {
-	t.Helper()
-	for i := range free {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		_, free[i], _ = net.SplitHostPort(l.Addr().String())
-	}
-	return free
 }
 
 // measured is the request that coldtrace's exporter makes of a span.

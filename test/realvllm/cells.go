@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/test/freeport"
 	"github.com/coldtrace/coldtrace/test/otlptest"
 )
 
@@ -51,7 +52,7 @@ func (b *bench) wrapped(ctx context.Context, name string, p pod, ask bool) (*try
 
 // pod is a pod of an engine. Its port comes first among the arguments, numbers that are none after it.
 func (b *bench) pod(e engine, sh shape, model string, more ...string) (pod, error) {
-	port, err := freePort()
+	port, err := freeport.Find()
 	if err != nil {
 		return pod{}, err
 	}

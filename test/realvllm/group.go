@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/test/freeport"
 )
 
 // workerLine is where a worker's own engine is initialised; it serves nothing that could be asked.
@@ -33,7 +34,7 @@ func groupCells() (out []cell) {
 func (b *bench) pair(ctx context.Context, name string, e engine) (o outcome) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	rpc, err := freePort()
+	rpc, err := freeport.Find()
 	if err != nil {
 		return failed(err)
 	}
@@ -93,7 +94,7 @@ func (b *bench) pair(ctx context.Context, name string, e engine) (o outcome) {
 func otherCells() []cell {
 	e := newest()
 	return []cell{{name: "other/transformers serve", short: true, engine: e, run: func(ctx context.Context, b *bench) outcome {
-		port, err := freePort()
+		port, err := freeport.Find()
 		if err != nil {
 			return failed(err)
 		}

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/coldtrace/coldtrace/test/freeport"
 	wrapped "github.com/coldtrace/coldtrace/wrapper/vllm"
 )
 
@@ -166,7 +167,7 @@ func asked(t *testing.T, version, port string, enough bool, modules []string) (a
 // starts waits until a simulated vLLM serves.
 func starts(t *testing.T, version string, enough bool, modules []string) {
 	t.Helper()
-	port := freePort(t)
+	port := freeport.Of(t)
 	argv, env := asked(t, version, port, enough, modules)
 	p := program(t, nil, argv...)
 	p.Env = env
@@ -215,7 +216,7 @@ func TestTracingWithoutItsPackagesStopsTheServer(t *testing.T) {
 			t.Parallel()
 			site := filepath.Join(installation(t, c.version, c.modules...), "lib/python3.12/site-packages")
 			env := []string{"SIM_SITE_PACKAGES=" + site, "SIM_VERSION=" + c.version, "SIM_FAIL=exit3", c.env}
-			p := program(t, env, "python", "-m", "vllm_server", "--model", "/", "--otlp-traces-endpoint=http://x:4317", "--port", freePort(t))
+			p := program(t, env, "python", "-m", "vllm_server", "--model", "/", "--otlp-traces-endpoint=http://x:4317", "--port", freeport.Of(t))
 			exit := p.finish(t)
 			if c.says == "" && exit.Code != 3 || c.says != "" && (exit.Code != 1 || !strings.Contains(p.log.String(), c.says)) {
 				t.Errorf("%+v\n%s", exit, p.log.String())

@@ -7,13 +7,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,6 +18,7 @@ import (
 
 	"github.com/coldtrace/coldtrace/engine/recipe"
 	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/test/freeport"
 )
 
 // TestMain lets the test binary be the program: no build, and links work as they do in an image.
@@ -71,20 +69,6 @@ func (p *process) finish(t *testing.T) recipe.Exit {
 	return recipe.Exit{Code: status.ExitStatus()}
 }
 
-// freePort is one that nobody is given by the kernel before the program listens there: others of this machine's tests connect all the time.
-func freePort(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		port := strconv.Itoa(20_000 + rand.IntN(10_000)) // below Linux's ip_local_port_range
-		if l, err := net.Listen("tcp", ":"+port); err == nil {
-			defer l.Close()
-			return port
-		}
-	}
-	t.Fatal("no port is free")
-	return ""
-}
-
 // awaitOK polls until the URL answers 200.
 func awaitOK(t *testing.T, url string) {
 	t.Helper()
@@ -121,7 +105,7 @@ func TestServersServeTellTheTruthAndStopOnSIGTERM(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			port := freePort(t)
+			port := freeport.Of(t)
 			for i := range c.argv {
 				c.argv[i] = strings.Replace(c.argv[i], "PORT", port, 1)
 			}
@@ -181,7 +165,7 @@ func TestEveryFailureEndsAsItShouldAndIsRecognised(t *testing.T) {
 		for _, version := range []string{"0.6.6", "0.13.0", "0.19.0"} {
 			t.Run(name+" "+version, func(t *testing.T) {
 				t.Parallel()
-				p := program(t, []string{"SIM_FAIL=" + name, "SIM_VERSION=" + version}, "python", "-m", "vllm_server", "--model", "/", "--port", freePort(t))
+				p := program(t, []string{"SIM_FAIL=" + name, "SIM_VERSION=" + version}, "python", "-m", "vllm_server", "--model", "/", "--port", freeport.Of(t))
 				exit := p.finish(t)
 				if exit != c.exit {
 					t.Errorf("ended with %+v, want %+v\n%s", exit, c.exit, p.log.String())
@@ -251,7 +235,7 @@ func TestBatchEndsWithStatus0AfterItsPrompts(t *testing.T) {
 }
 
 func TestForwarderIsReadyOnceTheServerHasAnswered(t *testing.T) {
-	port, main := freePort(t), freePort(t)
+	port, main := freeport.Of(t), freeport.Of(t)
 	forwarder := program(t, []string{"SIM_FORWARD_URL=http://localhost:" + main + "/health"}, "ddtrace-run", "python", "-m",
 		"model_engine_server.inference.forwarding.http_forwarder", "--config", "/c.yaml", "--port", port, "--num-workers", "2",
 		"--set", "forwarder.sync.healthcheck_route=/health", "--set", "forwarder.sync.routes=['/predict']")

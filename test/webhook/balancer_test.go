@@ -170,16 +170,6 @@ func (b *balancer) lose(client net.Conn, address string) {
 	}
 }
 
-func freePort(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	must(t, err)
-	return port
-}
-
 func randomName() string { return strings.SplitN(uuid.NewString(), "-", 2)[0] }
 
 func must(t testing.TB, err error) {

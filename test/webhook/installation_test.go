@@ -27,6 +27,8 @@ import (
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
+
+	"github.com/coldtrace/coldtrace/test/freeport"
 )
 
 // installation is coldtrace, installed: the objects of the chart that the API server needs, replicas, and a balancer in
@@ -163,7 +165,7 @@ type replica struct {
 // start starts a replica and waits until it is ready.
 func (in *installation) start() *replica {
 	in.t.Helper()
-	webhook, health, metrics := freePort(in.t), freePort(in.t), freePort(in.t)
+	webhook, health, metrics := freeport.Of(in.t), freeport.Of(in.t), freeport.Of(in.t)
 	log, err := os.CreateTemp(suite.dir, "replica-*.log")
 	must(in.t, err)
 	r := &replica{

@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"github.com/coldtrace/coldtrace/test/apiserver"
 	"github.com/coldtrace/coldtrace/test/assets"
 	"github.com/coldtrace/coldtrace/test/program"
 )
@@ -57,7 +58,9 @@ func run(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	suite.dir, suite.binary = dir, programs[0]
-	suite.env = &envtest.Environment{ControlPlaneStartTimeout: 90 * time.Second, ControlPlaneStopTimeout: apiServerGrace}
+	if suite.env, err = apiserver.Environment(); err != nil {
+		return 1, err
+	}
 	// With a folder of its own the API server keeps its certificates through a restart.
 	suite.env.ControlPlane.GetAPIServer().CertDir = filepath.Join(dir, "apiserver")
 	if err := os.Mkdir(filepath.Join(dir, "apiserver"), 0o700); err != nil {
@@ -84,9 +87,6 @@ func run(m *testing.M) (code int, err error) {
 	}
 	return m.Run(), nil
 }
-
-// apiServerGrace is short: an API server with watches open would use up any.
-const apiServerGrace = 3 * time.Second
 
 const auditPolicy = `apiVersion: audit.k8s.io/v1
 kind: Policy

@@ -20,6 +20,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/test/freeport"
 	"github.com/coldtrace/coldtrace/test/otlptest"
 )
 
@@ -139,14 +140,7 @@ func TestNobodyWaitsForTheCollector(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer hole.Close()
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	away := closed.Addr().String()
-	if err := closed.Close(); err != nil {
-		t.Fatal(err)
-	}
+	away := "127.0.0.1:" + freeport.Of(t)
 	for name, endpoint := range map[string]string{
 		"away": "http://" + away, "silent": "http://" + hole.Addr().String(), "silent HTTP": "http://" + hole.Addr().String() + "/v1/traces",
 	} {
