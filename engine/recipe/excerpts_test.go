@@ -310,7 +310,7 @@ func TestACrashBeforeALaunchIsToldWhateverTheEngine(t *testing.T) {
 	}{
 		"vLLM":                   {fixture("vllm-0.19.0-fails-cuda_oom"), fixture("vllm-0.19.0"), "cuda_out_of_memory"},
 		"vLLM, by a flag":        {fixture("vllm-0.19.0-fails-bad_flag"), fixture("vllm-0.19.0"), "bad_flag"},
-		"vLLM, without a word":   {fixture("vllm-0.19.0-fails-silent_kill"), fixture("vllm-0.19.0"), ""},
+		"vLLM, without a word":   {fixture("vllm-0.19.0-fails-silent_kill"), fixture("vllm-0.19.0"), startup.ReasonEndedSilently},
 		"vLLM's first engine":    {fixture("vllm-0.6.6-fails-cuda_oom"), fixture("vllm-0.6.6"), "cuda_out_of_memory"},
 		"SGLang":                 {fixture("sglang-tp2-fails-cuda_oom"), sglangHead + sglangLoad + sglangTail, "cuda_out_of_memory"},
 		"TensorRT-LLM":           {fixture("trtllm-serve-fails-cuda_oom"), fixture("trtllm-serve"), "cuda_out_of_memory"},
@@ -320,7 +320,7 @@ func TestACrashBeforeALaunchIsToldWhateverTheEngine(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, alone := readText(t, c.crash+c.launch), readText(t, c.launch)
-			if c.reason == "" { // who says the first line, the next server or a process of the one before, is not known
+			if c.reason == startup.ReasonEndedSilently { // who says the first line, the next server or a process of the one before, is not known
 				delete(got.Figures, "first_stamp")
 				delete(alone.Figures, "first_stamp")
 			}

@@ -42,6 +42,7 @@ type launch struct {
 	sets     map[string]string               // attributes that a phase gets when it ends
 	figures  map[string]map[string][]float64 // figure -> rank -> values
 	failures []failure
+	exit     *exit
 	moved    bool          // something was measured
 	stated   time.Duration // of all that was, where no line has a time
 
@@ -81,9 +82,29 @@ func (s *launch) seen(l *line, telling bool) {
 	}
 }
 
+// exit is that of the launch's process by the word of whoever ran it, if nothing of the engine's came after.
+type exit struct{ status *Exit } // nil: it ended, nobody says how
+
+// exited takes such a word: of several the first that has a status. One that ended well has died of nothing, and may be another program.
+func (s *launch) exited(c capture) {
+	var status *Exit
+	if code, ok := c.number("code"); ok && code == 0 {
+		return
+	} else if ok && code < 0 { // as Python has it
+		status = &Exit{Signal: -int(code)}
+	} else if ok {
+		status = &Exit{Code: int(code)}
+	} else if signal, ok := c.number("signal"); ok {
+		status = &Exit{Signal: int(signal)}
+	}
+	if s.exit == nil || s.exit.status == nil {
+		s.exit = &exit{status}
+	}
+}
+
 // ended: nothing more is to come of this launch.
 func (s *launch) ended() bool {
-	return !s.ready.IsZero() || slices.ContainsFunc(s.failures, func(f failure) bool { return f.hard || f.class == interrupted })
+	return !s.ready.IsZero() || s.exit != nil || slices.ContainsFunc(s.failures, func(f failure) bool { return f.hard || f.class == interrupted })
 }
 
 // over: another launch is a new start. An exception may have been survived, so it alone ends nothing.

@@ -39,6 +39,8 @@ func (r *Reader) marked(l line, rule *rule, c capture) {
 		s.up(l.at, rank)
 	case markInterrupted:
 		s.interrupt(l.at, rank)
+	case markExited:
+		s.exited(c)
 	case markClient:
 		r.client = r.client || !r.Introduced()
 	case markException:
@@ -106,6 +108,9 @@ func (r *Reader) again(l line) {
 	}
 	if paused {
 		end = startup.Earlier(end, pause.Start)
+	}
+	if before.exit == nil {
+		before.exit = &exit{} // the next one is there
 	}
 	outcome, reason := before.outcome(nil)
 	if len(r.earlier) == MaxEarlier {

@@ -158,8 +158,8 @@ func TestAPauseBetweenTwoLaunchesIsOfNeither(t *testing.T) {
 		}{
 			"that was ready":        {intro + load + finish, "", 0},
 			"that crashed":          {intro + load + crash, "python_exception:KeyError", 30 * time.Second},
-			"that ended in silence": {intro + load, "", 30 * time.Second},
-			"that said who it was":  {intro, "", 5 * time.Second},
+			"that ended in silence": {intro + load, startup.ReasonEndedSilently, 30 * time.Second},
+			"that said who it was":  {intro, startup.ReasonEndedSilently, 5 * time.Second},
 		} {
 			if engine == "TensorRT-LLM" && name == "that said who it was" {
 				continue // so do its workers, and no line of theirs has a time

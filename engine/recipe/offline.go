@@ -103,15 +103,15 @@ func (r *Reader) score() int {
 
 // concluded is the Result of a log that is all there is. Whether the writer of one that stops in the middle of a start
 // was killed, or whoever copied it stopped, can't be told from the text.
-func (r *Reader) concluded(exit *Exit, end time.Time, ended, whole bool) Result {
+func (r *Reader) concluded(status *Exit, end time.Time, ended, whole bool) Result {
 	s := r.start
 	if !whole && s.passed(markWaiting) {
 		s.forget("")
 	}
-	if s.outcomeUnknown(exit) && ended {
-		s.fail(end, failure{reason: startup.ReasonEndedSilently, class: generic})
+	if ended && s.exit == nil {
+		s.exit = &exit{}
 	}
-	out := r.Result(exit, end)
+	out := r.Result(status, end)
 	if s.firstStamp != "" {
 		out.Figures["first_stamp"] = s.firstStamp
 	}
@@ -121,9 +121,4 @@ func (r *Reader) concluded(exit *Exit, end time.Time, ended, whole bool) Result 
 		out.Figures["ready_stamp"] = s.ready.Format(time.TimeOnly)
 	}
 	return out
-}
-
-func (s *launch) outcomeUnknown(exit *Exit) bool {
-	outcome, _ := s.outcome(exit)
-	return outcome == OutcomeTruncated
 }

@@ -173,6 +173,7 @@ func (r *Reader) apply(l line, rule *rule) {
 	}
 	if !rule.shared && !l.bar {
 		r.matched++
+		r.start.exit = nil // another program's
 	}
 	r.marked(l, rule, c)
 	s := r.start

@@ -69,35 +69,41 @@ func namedShare(phases []startup.Span, init string) float64 {
 	return named.Seconds() / end.Sub(begin).Seconds()
 }
 
-func (s *launch) outcome(exit *Exit) (Outcome, startup.Reason) {
+func (s *launch) outcome(status *Exit) (Outcome, startup.Reason) {
 	if !s.ready.IsZero() || s.passed(markHeadless) && !s.strong.IsZero() {
 		return OutcomeReady, "" // a node without a server is ready when its part of the engine is
 	}
+	ended := status != nil || s.exit != nil
+	if status == nil && s.exit != nil {
+		status = s.exit.status
+	}
 	cause, complained := s.cause()
-	stopped := exit != nil && (exit.Signal == 2 || exit.Signal == 15 || exit.Code == 130 || exit.Code == 143)
+	stopped := status != nil && (status.Signal == 2 || status.Signal == 15 || status.Code == 130 || status.Code == 143)
 	switch {
 	case complained && cause.class > interrupted:
 		return OutcomeFailed, cause.reason
 	case stopped:
 		return OutcomeInterrupted, startup.ReasonTerminated
-	case complained && cause.class == interrupted && (exit == nil || exit.Code != 0 || exit.Signal != 0):
+	case complained && cause.class == interrupted && (status == nil || status.Code != 0 || status.Signal != 0):
 		return OutcomeInterrupted, cause.reason
-	case exit == nil && complained:
+	case status == nil && complained:
 		return OutcomeFailed, cause.reason
-	case exit == nil && s.engineTime().IsZero():
+	case status == nil && ended && s.engineTime().IsZero():
+		return OutcomeFailed, startup.ReasonEndedSilently
+	case status == nil && s.engineTime().IsZero():
 		return OutcomeTruncated, ""
-	case exit == nil:
+	case status == nil:
 		return OutcomeEngineReady, ""
 	case complained && s.passed(markGaveUp):
 		return OutcomeFailed, cause.reason
-	case exit.Code == 137:
+	case status.Code == 137:
 		return OutcomeFailed, startup.ReasonKilled
-	case exit.Signal != 0:
-		return OutcomeFailed, startup.Exited(0, exit.Signal)
+	case status.Signal != 0:
+		return OutcomeFailed, startup.Exited(0, status.Signal)
 	case complained:
 		return OutcomeFailed, cause.reason
-	case exit.Code != 0:
-		return OutcomeFailed, startup.Exited(exit.Code, 0)
+	case status.Code != 0:
+		return OutcomeFailed, startup.Exited(status.Code, 0)
 	case s.engineTime().IsZero():
 		return OutcomeFailed, startup.ReasonExitedEarly
 	}

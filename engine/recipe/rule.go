@@ -68,6 +68,7 @@ const (
 	markWaiting     mark = "waiting"      // what it complained of may still come
 	markGaveUp      mark = "gave_up"      // it ends itself, with SIGKILL
 	markInterrupted mark = "interrupted"  // somebody ended it
+	markExited      mark = "exited"       // it ended, says who ran it
 	markException   mark = "traceback"    // a Python traceback begins
 	markChained     mark = "chained"      // the next traceback is of the same mishap as the last
 )

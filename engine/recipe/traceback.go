@@ -4,6 +4,7 @@ package recipe
 
 import (
 	"bytes"
+	"cmp"
 	"time"
 
 	"github.com/coldtrace/coldtrace/startup"
@@ -52,6 +53,8 @@ func (r *Reader) traceback(at time.Time, h head, text []byte) {
 	case "KeyboardInterrupt":
 		r.start.interrupt(at, rank)
 	case "CancelledError", "SystemExit", "GeneratorExit":
+	case "ChildFailedError": // torchrun's, which has said how
+		r.start.exit = cmp.Or(r.start.exit, &exit{})
 	default:
 		if r.start.chained[rank] {
 			r.start.caught(rank)
