@@ -311,6 +311,7 @@ func TestACrashBeforeALaunchIsToldWhateverTheEngine(t *testing.T) {
 		"vLLM":                   {fixture("vllm-0.19.0-fails-cuda_oom"), fixture("vllm-0.19.0"), "cuda_out_of_memory"},
 		"vLLM, by a flag":        {fixture("vllm-0.19.0-fails-bad_flag"), fixture("vllm-0.19.0"), "bad_flag"},
 		"vLLM, without a word":   {fixture("vllm-0.19.0-fails-silent_kill"), fixture("vllm-0.19.0"), startup.ReasonEndedSilently},
+		"vLLM, under a shell":    {fixture("vllm-0.19.0-fails-silent_kill") + "vllm-1 exited with code 3\n", fixture("vllm-0.19.0"), "exit_code=3"},
 		"vLLM's first engine":    {fixture("vllm-0.6.6-fails-cuda_oom"), fixture("vllm-0.6.6"), "cuda_out_of_memory"},
 		"SGLang":                 {fixture("sglang-tp2-fails-cuda_oom"), sglangHead + sglangLoad + sglangTail, "cuda_out_of_memory"},
 		"TensorRT-LLM":           {fixture("trtllm-serve-fails-cuda_oom"), fixture("trtllm-serve"), "cuda_out_of_memory"},

@@ -82,7 +82,7 @@ func (s *launch) seen(l *line, telling bool) {
 	}
 }
 
-// exit is that of the launch's process by the word of whoever ran it, if nothing of the engine's came after.
+// exit is that of the launch's process by the word of whoever ran it, if it measured nothing after that.
 type exit struct{ status *Exit } // nil: it ended, nobody says how
 
 // exited takes such a word: of several the first that has a status. One that ended well has died of nothing, and may be another program.

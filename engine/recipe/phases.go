@@ -57,27 +57,15 @@ func (r *Reader) phases(died startup.Reason, end time.Time) []startup.Span {
 			under = s.lastOpen()
 		}
 	}
-	for _, name := range s.order {
-		for _, p := range s.tracks[name].phases(name, s.draft()) {
-			if r.options.Start.IsZero() && p.Start.Before(init.Start) {
-				init.Start = p.Start // what the first line tells of began before it
-			}
-			out = append(out, p)
-		}
-		if name == under || name == parents[under] {
-			if o := latest(s.tracks[name].open); !o.start.IsZero() {
-				start := startup.Earlier(o.start, cmp.Or(s.began(name), o.start))
-				out = append(out, startup.Span{Name: name, Start: start, End: startup.Later(end, start), Failure: died})
-			}
+	tracked := s.tracked(under, died, end)
+	for _, p := range tracked {
+		if r.options.Start.IsZero() && p.Start.Before(init.Start) && p.Failure == "" {
+			init.Start = p.Start // what the first line tells of began before it
 		}
 	}
+	out = append(out, tracked...)
 	init.End = startup.Later(init.End, init.Start) // stamps and the clock may disagree
-	noise := coarse
-	if !r.options.Embedded {
-		noise = exact
-	} else if r.clock.fine {
-		noise = fine
-	}
+	noise := r.noise()
 	served := slices.DeleteFunc(slices.Clone(out), func(p startup.Span) bool { return parents[p.Name] != startup.SpanServerReady })
 	out = slices.DeleteFunc(out, func(p startup.Span) bool { return parents[p.Name] == startup.SpanServerReady })
 	// Of several engines the first was up, but their server waits for all.
@@ -94,6 +82,29 @@ func (r *Reader) phases(died startup.Reason, end time.Time) []startup.Span {
 		}
 	}
 	return arranged(append(append(out, init), r.server(served, engine, died, end, noise)...), init.Name)
+}
+
+// noise is how far a line's time may be from the truth.
+func (r *Reader) noise() time.Duration {
+	switch {
+	case !r.options.Embedded:
+		return exact
+	case r.clock.fine:
+		return fine
+	}
+	return coarse
+}
+
+// tracked are the phases that lines told of, and the one that it died in, under, with what that lies in.
+func (s *launch) tracked(under string, died startup.Reason, end time.Time) (out []startup.Span) {
+	for _, name := range s.order {
+		out = append(out, s.tracks[name].phases(name, s.draft())...)
+		if o := latest(s.tracks[name].open); !o.start.IsZero() && (name == under || name == parents[under]) {
+			start := startup.Earlier(o.start, cmp.Or(s.began(name), o.start))
+			out = append(out, startup.Span{Name: name, Start: start, End: startup.Later(end, start), Failure: died})
+		}
+	}
+	return out
 }
 
 // server is what comes after the engine is initialised, if that is known. Other phases are those that lines state.

@@ -4,6 +4,7 @@ package recipe
 
 import (
 	"bytes"
+	"cmp"
 	"time"
 
 	"github.com/coldtrace/coldtrace/startup"
@@ -143,46 +144,22 @@ func (r *rule) tells(l line) bool {
 
 // apply takes one text's meaning, if the line is really it.
 func (r *Reader) apply(l line, rule *rule) {
-	from := bytes.Index(l.text, []byte(rule.literal()))
-	if from < 0 { // only the part of it that is searched for is there
+	c, ok := r.means(&l, rule)
+	if !ok {
 		return
-	}
-	if l.rank == nil {
-		l.rank = rankBefore(l.text[:from])
-	}
-	if rule.But != "" && bytes.Contains(l.text, []byte(rule.But)) {
-		return
-	}
-	if rule.Starts && !bytes.HasPrefix(l.message, []byte(rule.literal())) {
-		return
-	}
-	if !r.start.saidBy(rule.By, string(l.rank)) {
-		return
-	}
-	c, ok := rule.match(l.text[from:])
-	if !ok || !r.start.passed(rule.Needs) || rule.Unless != "" && r.start.passed(rule.Unless) {
-		return
-	}
-	l.bar = drawn(l.text[from:])
-	version := r.start.version
-	if version == "" {
-		version = c.text("version")
-	}
-	if !rule.applies(version) {
-		return
-	}
-	if !rule.shared && !l.bar {
-		r.matched++
-		r.start.exit = nil // another program's
 	}
 	r.marked(l, rule, c)
 	s := r.start
+	if !rule.shared && !l.bar {
+		r.matched++
+	}
 	s.spoke = s.spoke || rule.tells(l)
 	if v := c.text("version"); v != "" && (s.version == "" || rule.Mark != "") {
 		s.version = v
 	}
 	if rule.Phase != "" || rule.Figures != nil {
 		s.measured = startup.Later(s.measured, l.at)
+		s.exit = nil // it was another program's; introductions alone may be those of the next launch
 	}
 	rank := string(l.rank)
 	if rank == "" && l.text[0] == '{' {
@@ -191,23 +168,7 @@ func (r *Reader) apply(l line, rule *rule) {
 	if stated := c.text("rank"); stated != "" {
 		rank = stated
 	}
-	for group, figure := range rule.Figures {
-		if v, ok := c.number(group); ok {
-			if group == "duration" {
-				v, _ = c.seconds()
-			}
-			if rule.Times != 0 {
-				v *= rule.Times
-			}
-			if rule.Fallback {
-				figure = fallback + figure
-			}
-			if rule.Tentative {
-				figure = fallback + fallback + figure
-			}
-			s.figure(figure, rank, v)
-		}
-	}
+	s.measures(rule, rank, c)
 	if stated, _ := c.seconds(); rule.Mark == markEngineReady {
 		s.loaded("", true, l.at.Add(-time.Duration(stated*float64(time.Second))))
 		if isLoading(s.stage().name) { // it said nothing of what came between
@@ -216,20 +177,70 @@ func (r *Reader) apply(l line, rule *rule) {
 	}
 	s.edge(l, rank, rule, c, r.options.Embedded)
 	if rule.Fails != "" {
-		if string(l.level) == "WARNING" {
-			return // it goes on without
-		}
-		if rule.Fails == startup.ReasonEngineFailed && r.raised == r.pass {
-			s.unraise(rank) // the server's exception says no more than that
-		}
-		f := failure{reason: rule.Fails, rank: rank, class: typed, hard: rule.Hard}
-		if signal, ok := c.number("signal"); ok && died[int(signal)] != "" {
-			f.reason, f.hard = died[int(signal)], true
-		}
-		s.fail(l.at, f)
+		r.complained(l, rank, rule, c)
 	} else if rule.Phase != "" && rule.Edge != "begin" && !l.bar {
 		s.progressed(rank)
 	}
+}
+
+// means says whether a line that has a text's literal is that text, and what its placeholders held. It gives the line its rank and
+// says whether it is a bar.
+func (r *Reader) means(l *line, rule *rule) (c capture, ok bool) {
+	from := bytes.Index(l.text, []byte(rule.literal()))
+	if from < 0 { // only the part of it that is searched for is there
+		return c, false
+	}
+	if l.rank == nil {
+		l.rank = rankBefore(l.text[:from])
+	}
+	if rule.But != "" && bytes.Contains(l.text, []byte(rule.But)) || rule.Starts && !bytes.HasPrefix(l.message, []byte(rule.literal())) ||
+		!r.start.saidBy(rule.By, string(l.rank)) {
+		return c, false
+	}
+	c, ok = rule.match(l.text[from:])
+	if !ok || !r.start.passed(rule.Needs) || rule.Unless != "" && r.start.passed(rule.Unless) {
+		return c, false
+	}
+	l.bar = drawn(l.text[from:])
+	return c, rule.applies(cmp.Or(r.start.version, c.text("version")))
+}
+
+// measures takes the figures that a line states.
+func (s *launch) measures(rule *rule, rank string, c capture) {
+	for group, figure := range rule.Figures {
+		v, ok := c.number(group)
+		if !ok {
+			continue
+		}
+		if group == "duration" {
+			v, _ = c.seconds()
+		}
+		if rule.Times != 0 {
+			v *= rule.Times
+		}
+		if rule.Fallback {
+			figure = fallback + figure
+		}
+		if rule.Tentative {
+			figure = fallback + fallback + figure
+		}
+		s.figure(figure, rank, v)
+	}
+}
+
+// complained takes what a line says that the start failed of.
+func (r *Reader) complained(l line, rank string, rule *rule, c capture) {
+	if string(l.level) == "WARNING" {
+		return // it goes on without
+	}
+	if rule.Fails == startup.ReasonEngineFailed && r.raised == r.pass {
+		r.start.unraise(rank) // the server's exception says no more than that
+	}
+	f := failure{reason: rule.Fails, rank: rank, class: typed, hard: rule.Hard}
+	if signal, ok := c.number("signal"); ok && died[int(signal)] != "" {
+		f.reason, f.hard = died[int(signal)], true
+	}
+	r.start.fail(l.at, f)
 }
 
 // Recognised says whether any line was one of the engine's: false for silenced or foreign logging, and for what a client quotes.

@@ -68,8 +68,12 @@ func (s *launch) edge(l line, rank string, r *rule, c capture, embedded bool) {
 	}
 }
 
+// phaseEdge takes a line that opens or closes a phase:
+//
+//	12:00:04 Starting to load model        begin: open since 12:00:04
+//	12:00:09 Loading weights took 4.8 s    end: 4.8 s up to 12:00:09
+//	12:00:11 Model loading took 6.5 s      end: 6.5 s up to 12:00:11; nearer to the opening than a clock of seconds tells, so from there on
 func (s *launch) phaseEdge(l line, rank string, r *rule, c capture, embedded bool) {
-	at := l.at
 	if r.Whole {
 		rank = ""
 	}
@@ -77,98 +81,135 @@ func (s *launch) phaseEdge(l line, rank string, r *rule, c capture, embedded boo
 	if len(t.open)+len(t.stretches) > maxRanks {
 		return
 	}
-	stated, has := c.seconds()
-	length := time.Duration(stated * float64(time.Second))
-	if l.bar && l.own && !has && r.Edge == "begin" {
-		length = drawnFor(l.text) // its earlier updates were not seen
+	e := &edge{line: l, rule: r, rank: rank, at: l.at, since: cmp.Or(t.open[rank].start, earliest(t.open), s.began(r.Phase))}
+	e.opened = !e.since.IsZero()
+	e.stated, e.has = c.seconds()
+	e.length = time.Duration(e.stated * float64(time.Second))
+	if l.bar && l.own && !e.has && r.Edge == "begin" {
+		e.length = drawnFor(l.text) // its earlier updates were not seen
 	}
-	begin := cmp.Or(t.open[rank].start, earliest(t.open), s.began(r.Phase))
-	if n := len(t.stretches[rank]); l.early && r.Edge != "begin" && n > 0 && t.stretches[rank][n-1].presumed {
-		took := t.stretches[rank][n-1].end.Sub(t.stretches[rank][n-1].start)
-		at, s.stated = at.Add(-took), s.stated-took // which this line's length holds as well
+	if last := t.last(rank); l.early && r.Edge != "begin" && last != nil && last.presumed {
+		took := last.end.Sub(last.start)
+		e.at, s.stated = e.at.Add(-took), s.stated-took // which this line's length holds as well
 	}
-	if has && !l.own { // at is when something was said last: that silence was this, since then or since it was opened
-		at = startup.Later(at, cmp.Or(begin, at).Add(length))
+	if e.has && !l.own { // at is when something was said last: that silence was this, since then or since it was opened
+		e.at = startup.Later(e.at, cmp.Or(e.since, e.at).Add(e.length))
 	}
 	if !isLoading(r.Phase) {
-		s.loaded(rank, r.Whole, at.Add(-length))
+		s.loaded(rank, r.Whole, e.at.Add(-e.length))
 	}
 	if r.Edge == "begin" {
-		if t.overtook(rank, at, l.bar, bytes.Contains(l.text, []byte(" 0%"))) {
-			return
-		}
-		if _, is := t.open[rank]; !is {
-			t.open[rank] = opening{start: at.Add(-length), noticed: at, bar: l.bar}
-			if !l.bar || s.spoke {
-				s.enter(r.Phase, startup.Later(l.known(at.Add(-length)), s.stage().at))
-			}
-		}
+		s.phaseBegins(t, e)
+	} else if !r.Once || t.last(rank) == nil {
+		s.phaseEnds(t, e, c, embedded)
+	}
+}
+
+// edge is where a phase begins or ends, by a line.
+type edge struct {
+	line
+	rule   *rule
+	rank   string
+	at     time.Time
+	since  time.Time     // when the phase began, if a line or what came before told
+	opened bool          // one did
+	stated float64       // seconds that it took by the line's word
+	has    bool          // it says so
+	length time.Duration // the same
+}
+
+func (s *launch) phaseBegins(t *track, e *edge) {
+	if t.overtook(e.rank, e.at, e.bar, bytes.Contains(e.text, []byte(" 0%"))) {
 		return
 	}
-	if r.Once && len(t.stretches[rank]) > 0 {
+	if _, is := t.open[e.rank]; is {
 		return
 	}
-	opened := !begin.IsZero()
-	if l.early && parents[r.Phase] == "" {
-		s.stated += length
+	t.open[e.rank] = opening{start: e.at.Add(-e.length), noticed: e.at, bar: e.bar}
+	if !e.bar || s.spoke {
+		s.enter(e.rule.Phase, startup.Later(e.known(e.at.Add(-e.length)), s.stage().at))
 	}
-	if !l.lent {
-		s.left(r.Phase, l.known(at))
+}
+
+func (s *launch) phaseEnds(t *track, e *edge, c capture, embedded bool) {
+	if e.early && parents[e.rule.Phase] == "" {
+		s.stated += e.length
 	}
-	delete(t.open, rank)
+	if !e.lent {
+		s.left(e.rule.Phase, e.known(e.at))
+	}
+	delete(t.open, e.rank)
 	delete(t.open, "") // a progress bar or a driver without a prefix opened it for all
-	if !has && !opened && len(t.stretches[rank]) == 0 && isLoading(r.Phase) {
+	if !e.has && !e.opened && t.last(e.rank) == nil && isLoading(e.rule.Phase) {
 		return // nothing tells when it began, which is not the same as that it took no time
 	}
-	if n := len(t.stretches[rank]); n > 0 && t.stretches[rank][n-1].presumed {
-		if k := len(s.stages) - 1; k >= 0 && s.stages[k].at.Equal(t.stretches[rank][n-1].end) {
-			s.stages[k].at = at // what follows began only now
+	if last := t.last(e.rank); last != nil && last.presumed {
+		if k := len(s.stages) - 1; k >= 0 && s.stages[k].at.Equal(last.end) {
+			s.stages[k].at = e.at // what follows began only now
 		}
-		begin, t.stretches[rank] = t.stretches[rank][n-1].start, t.stretches[rank][:n-1]
+		e.since, t.stretches[e.rank] = last.start, t.stretches[e.rank][:len(t.stretches[e.rank])-1]
 	}
-	if !has && !l.own {
+	if !e.has && !e.own {
 		return // nothing tells how long it took: a progress bar has no time of its own
 	}
-	sp := stretch{start: at.Add(-length), end: at, attributes: map[string]any{}, presumed: r.Tentative}
-	if n := len(t.stretches[rank]); n > 0 && r.Opening { // it may be a running total
-		if total, ok := t.stretches[rank][n-1].attributes[attrStated].(float64); ok && stated > total && sp.start.Before(t.stretches[rank][n-1].end.Add(-coarse)) {
-			length = time.Duration((stated - total) * float64(time.Second))
-			sp.start = at.Add(-length)
-		}
-	}
-	switch {
-	case begin.IsZero() || begin.After(at):
-	case !has, r.Opening && begin.Before(sp.start) && !near(begin, sp.start, 2*time.Second, embedded):
-		sp.start = begin
-	case !embedded && near(begin, sp.start, time.Second, true): // the text rounds, the clock does not
-		sp.start = begin
-	}
-	if has {
-		sp.attributes[attrStated] = stated
-	}
-	for group, name := range r.Attributes {
-		if v, ok := c.number(group); ok {
-			sp.attributes[name] = v
-		}
-	}
-	if value := s.sets[attrCompileCache]; value != "" && r.Phase == startup.SpanTorchCompile {
-		sp.attributes[attrCompileCache] = value
-		if !r.Tentative { // the end that replaces this one has it, too
-			delete(s.sets, attrCompileCache)
-		}
-	}
+	last := t.last(e.rank)
+	sp := stretch{start: e.begins(last, embedded), end: e.at, attributes: s.attributesOf(e, c), presumed: e.rule.Tentative}
 	// Two texts of one line, or a second closing line of a phase that states no length.
-	if n := len(t.stretches[rank]); n > 0 && (!has && !opened || t.stretches[rank][n-1].end.Equal(at) && t.stretches[rank][n-1].attributes[attrStated] == stated) {
-		last := &t.stretches[rank][n-1]
-		last.end = startup.Later(last.end, at) // a stamp may jump back
+	if last != nil && (!e.has && !e.opened || last.end.Equal(e.at) && last.attributes[attrStated] == e.stated) {
+		last.end = startup.Later(last.end, e.at) // a stamp may jump back
 		for name, value := range sp.attributes {
 			last.set(name, value)
 		}
 		return
 	}
-	if len(t.stretches[rank]) < 64 {
-		t.stretches[rank] = append(t.stretches[rank], sp)
+	if len(t.stretches[e.rank]) < 64 {
+		t.stretches[e.rank] = append(t.stretches[e.rank], sp)
 	}
+}
+
+// begins is when what ends at an edge began: by its length, or when it was opened, where that is as near or says more.
+func (e *edge) begins(last *stretch, embedded bool) time.Time {
+	begin := e.at.Add(-e.length)
+	if last != nil && e.rule.Opening { // it may be a running total
+		if total, ok := last.attributes[attrStated].(float64); ok && e.stated > total && begin.Before(last.end.Add(-coarse)) {
+			begin = e.at.Add(-time.Duration((e.stated - total) * float64(time.Second)))
+		}
+	}
+	switch since := e.since; {
+	case since.IsZero() || since.After(e.at):
+	case !e.has, e.rule.Opening && since.Before(begin) && !near(since, begin, 2*time.Second, embedded):
+		return since
+	case !embedded && near(since, begin, time.Second, true): // the text rounds, the clock does not
+		return since
+	}
+	return begin
+}
+
+func (s *launch) attributesOf(e *edge, c capture) map[string]any {
+	out := map[string]any{}
+	if e.has {
+		out[attrStated] = e.stated
+	}
+	for group, name := range e.rule.Attributes {
+		if v, ok := c.number(group); ok {
+			out[name] = v
+		}
+	}
+	if value := s.sets[attrCompileCache]; value != "" && e.rule.Phase == startup.SpanTorchCompile {
+		out[attrCompileCache] = value
+		if !e.rule.Tentative { // the end that replaces this one has it, too
+			delete(s.sets, attrCompileCache)
+		}
+	}
+	return out
+}
+
+// last is what a rank went through last, nil: nothing.
+func (t *track) last(rank string) *stretch {
+	if n := len(t.stretches[rank]); n > 0 {
+		return &t.stretches[rank][n-1]
+	}
+	return nil
 }
 
 // overtook says whether what opens a phase was overtaken by what closed it: a progress bar on stderr by the line on
