@@ -3,6 +3,7 @@
 package recipe
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/coldtrace/coldtrace/startup"
@@ -18,6 +19,50 @@ type clock struct {
 	own     form      // of the first line that said something of an engine
 	foreign bool      // stamps of other forms are by another clock: a runner's, in another zone
 	lead    string    // what stands before the heads of lines
+	speaker string    // container of the last line that said something of an engine
+	bar     bar
+}
+
+// bar is a progress bar that is drawn since the last stamp. None of its lines has a time, but each says how long it has been drawn:
+//
+//	INFO 03-01 12:00:10 Starting to load model
+//	Loading checkpoint shards:   0% Completed | 0/9 [00:00<?, ?it/s]
+//	Loading checkpoint shards:  44% Completed | 4/9 [08:20<10:25, 125s/it]      12:08:30 at the earliest
+type bar struct {
+	label       string
+	since, last time.Duration // by its own word: when it was seen first, and now
+	passed      time.Duration // for how long others were drawn before it
+	several     bool          // of one label: nobody knows whose a line is, and none counts
+}
+
+// draws takes a line without a stamp.
+func (c *clock) draws(text []byte) {
+	at := bytes.LastIndexByte(text, '%')
+	if at < 0 || !drawn(text[at:]) || c.bar.several {
+		return
+	}
+	label := bytes.TrimRight(text[bytes.LastIndexByte(text[:at], ']')+1:at], "0123456789 ") // the returns between a bar's updates may be lost
+	if varies := bytes.Index(label, []byte(" (")); varies > 0 {                             // "Capturing batches (bs=8 avail_mem=9.1 GB):"
+		label = label[:varies]
+	}
+	switch now := drawnFor(text[at:]); {
+	case string(label) != c.bar.label:
+		c.bar = bar{label: string(label), since: min(drawnFor(text), now), last: now, passed: c.bar.length()}
+	case now < c.bar.last:
+		c.bar = bar{several: true}
+	default:
+		c.bar.last = now
+	}
+}
+
+func (b *bar) length() time.Duration { return b.passed + b.last - b.since }
+
+// end is when a log ends at the earliest.
+func (c *clock) end() time.Time {
+	if c.timed() {
+		return c.reached().Add(c.bar.length())
+	}
+	return c.options.Now
 }
 
 // Between lines of one program: a longer step is by another clock, or what came before it was another program.
@@ -38,8 +83,15 @@ func (c *clock) line(at time.Time, text []byte, telling bool) line {
 	if len(h.lead) > 0 {
 		c.lead = h.led(c.lead)
 	}
+	if telling && string(h.container) != c.speaker && h.container != nil {
+		c.speaker = string(h.container)
+	}
 	at, own := c.of(at, h, text, telling)
-	return line{at: at, own: own, early: !own && !c.timed(), head: h, text: text}
+	l := line{at: at, by: at, own: own, early: !own && !c.timed(), head: h, text: text}
+	if !own && c.timed() {
+		l.by = c.end()
+	}
+	return l
 }
 
 // of is when a line was written, as well as can be told, and whether it says so itself.
@@ -73,15 +125,20 @@ func (c *clock) of(at time.Time, h head, text []byte, telling bool) (time.Time, 
 	case of == formNone && !c.timed():
 		return at, false
 	case of == formNone:
+		c.draws(text)
 		return c.reached(), false
 	case h.ray:
 		c.late = t
 	default:
 		c.latest, c.form = t, of
 	}
+	c.bar = bar{}
 	c.fine = c.fine || t.Nanosecond() != 0
 	return t, true
 }
+
+// foreigner says whether a line is of another container than the engine's: docker compose names each.
+func (c *clock) foreigner(text []byte) bool { return !bytes.HasPrefix(text, []byte(c.speaker)) }
 
 // reached is how far the log has come: what Ray repeats was written before.
 func (c *clock) reached() time.Time { return startup.Later(c.latest, c.late) }

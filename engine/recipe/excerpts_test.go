@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -296,6 +297,28 @@ func TestTwoEnginesOfOneProgramAreBothTold(t *testing.T) {
 	}
 }
 
+// Helpers of an engine that goes on may die, or leave a process behind that says so.
+func TestAHelpersEndIsNotTheEngines(t *testing.T) {
+	raw, err := os.ReadFile("testdata/vllm-0.19.0.log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.SplitAfter(string(raw), "\n")
+	want := readText(t, string(raw))
+	for _, word := range []string{
+		"resource_tracker.py:279: UserWarning: resource_tracker: There appear to be 1 leaked shared_memory objects to clean up at shutdown\n",
+		"subprocess.CalledProcessError: Command '['nvidia-smi']' returned non-zero exit status 9.\n",
+		"fetch-1 exited with code 1\n",
+	} {
+		for i := range lines[:len(lines)-1] {
+			got := readText(t, strings.Join(slices.Concat(lines[:i], []string{word}, lines[i:]), ""))
+			if !reflect.DeepEqual(got, want) {
+				t.Fatalf("%q before line %d: %s %+v\n%v, want\n%v", word, i+1, got.Outcome, got.Earlier, edges(got), edges(want))
+			}
+		}
+	}
+}
+
 func TestACrashBeforeALaunchIsToldWhateverTheEngine(t *testing.T) {
 	fixture := func(name string) string {
 		raw, err := os.ReadFile("testdata/" + name + ".log")
@@ -321,7 +344,7 @@ func TestACrashBeforeALaunchIsToldWhateverTheEngine(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, alone := readText(t, c.crash+c.launch), readText(t, c.launch)
-			if c.reason == startup.ReasonEndedSilently { // who says the first line, the next server or a process of the one before, is not known
+			if c.reason == startup.ReasonEndedSilently || c.reason == "exit_code=3" { // who says the first line, the next server or a process of the one before, is not known
 				delete(got.Figures, "first_stamp")
 				delete(alone.Figures, "first_stamp")
 			}

@@ -17,6 +17,8 @@ type head struct {
 	level   []byte // INFO, WARNING, …
 	message []byte
 
+	container []byte // docker compose's name of it
+
 	lead  []byte // what else stands before the line of vLLM's own logger: an application's stamp, name, sign
 	dated bool   // a collector's date was taken off
 	bar   int    // where a progress bar ends that the line was written behind
@@ -134,6 +136,7 @@ func (h *head) prefix() []byte {
 	}
 	// docker compose: "name-1  | message"
 	if bar := bytes.Index(m[:min(len(m), 64)], []byte(" | ")); bar > 0 && isWord(bytes.TrimRight(m[:bar], " ")) {
+		h.container = bytes.TrimRight(m[:bar], " ")
 		return m[bar+3:]
 	}
 	return nil

@@ -83,10 +83,16 @@ func (s *launch) seen(l *line, telling bool) {
 }
 
 // exit is that of the launch's process by the word of whoever ran it, if it measured nothing after that.
-type exit struct{ status *Exit } // nil: it ended, nobody says how
+type exit struct {
+	at     time.Time
+	status *Exit // nil: it ended, nobody says how
+}
 
 // exited takes such a word: of several the first that has a status. One that ended well has died of nothing, and may be another program.
-func (s *launch) exited(c capture) {
+func (s *launch) exited(l *line, c capture) {
+	if string(l.level) == "WARNING" || s.outlived(failure{}) {
+		return // it goes on without, and what ends a batch is none of the start's
+	}
 	var status *Exit
 	if code, ok := c.number("code"); ok && code == 0 {
 		return
@@ -98,13 +104,14 @@ func (s *launch) exited(c capture) {
 		status = &Exit{Signal: int(signal)}
 	}
 	if s.exit == nil || s.exit.status == nil {
-		s.exit = &exit{status}
+		s.exit = &exit{l.by, status}
 	}
+	s.measured = startup.Later(s.measured, l.at)
 }
 
 // ended: nothing more is to come of this launch.
 func (s *launch) ended() bool {
-	return !s.ready.IsZero() || s.exit != nil || slices.ContainsFunc(s.failures, func(f failure) bool { return f.hard || f.class == interrupted })
+	return !s.ready.IsZero() || slices.ContainsFunc(s.failures, func(f failure) bool { return f.hard || f.class == interrupted })
 }
 
 // over: another launch is a new start. An exception may have been survived, so it alone ends nothing.
@@ -220,7 +227,7 @@ func (s *launch) fail(at time.Time, f failure) bool {
 	if !s.ready.IsZero() || len(s.failures) >= 64 || s.outlived(f) {
 		return false // what a request dies of is none of the start's
 	}
-	f.at, s.measured = at, startup.Later(s.measured, at)
+	f.at, s.measured = cmp.Or(f.at, at), startup.Later(s.measured, at)
 	delete(s.at, markWaiting)
 	switch f.reason {
 	case startup.ReasonEngineFailed, startup.ReasonModelLoadFailed:
@@ -229,7 +236,7 @@ func (s *launch) fail(at time.Time, f failure) bool {
 		f.class = exception
 	}
 	if n := len(s.failures); n > 0 && f.hard {
-		if last := &s.failures[n-1]; last.at.Equal(at) && last.rank == f.rank && last.class == f.class && !last.hard {
+		if last := &s.failures[n-1]; last.at.Equal(f.at) && last.rank == f.rank && last.class == f.class && !last.hard {
 			*last = f // "CUDA error: out of memory" is more than a CUDA error
 			return true
 		}
@@ -270,8 +277,8 @@ func (s *launch) caught(rank string) {
 
 // interrupt: what the interrupted process was doing fails too, in the same chain of tracebacks. That is not the cause.
 func (s *launch) interrupt(at time.Time, rank string) {
-	if s.outlived(failure{rank: rank}) {
-		return // as Ray does at a batch's end
+	if s.outlived(failure{rank: rank}) || s.exit != nil && s.exit.status != nil {
+		return // as Ray does at a batch's end, or Slurm once a task has ended
 	}
 	if s.chained[rank] {
 		s.unraise(rank)

@@ -40,7 +40,9 @@ func (r *Reader) marked(l line, rule *rule, c capture) {
 	case markInterrupted:
 		s.interrupt(l.at, rank)
 	case markExited:
-		s.exited(c)
+		if !r.clock.foreigner(l.text) {
+			s.exited(&l, c)
+		}
 	case markClient:
 		r.client = r.client || !r.Introduced()
 	case markException:
@@ -109,10 +111,11 @@ func (r *Reader) again(l line) {
 	if paused {
 		end = startup.Earlier(end, pause.Start)
 	}
-	if before.exit == nil {
-		before.exit = &exit{} // the next one is there
-	}
 	outcome, reason := before.outcome(nil)
+	r.replaced = ""
+	if outcome == OutcomeTruncated { // the next one is there, unless this one speaks again
+		outcome, reason, r.replaced = OutcomeFailed, startup.ReasonEndedSilently, before.server
+	}
 	if len(r.earlier) == MaxEarlier {
 		r.earlier = r.earlier[1:]
 	}

@@ -3,6 +3,7 @@
 package recipe
 
 import (
+	"fmt"
 	"os"
 	"reflect"
 	"strings"
@@ -140,6 +141,36 @@ func paused(engine string, after time.Duration) (intro, load, finish string) {
 			"Model init total -- 10.00s\n" + at(30, trtllm, "Using Sampler: TorchSampler"),
 			"[TensorRT-LLM][INFO] [MemUsageChange] Allocated 1.50 GiB for max tokens in paged KV cache (8224).\n" + at(40, trtllm, "max_seq_len=8224, max_num_requests=64") +
 				"INFO:     Started server process [1]\nINFO:     Application startup complete.\n"
+	}
+}
+
+func TestALaunchEndsWhereWhoRanItSaysSo(t *testing.T) {
+	intro, load, _ := paused("vLLM", 0)
+	later, weights, ready := paused("vLLM", 3*time.Hour)
+	const exited = "2026-03-01 12:20:30,000 WARN exited: vllm (exit status 1; not expected)\n"
+	for name, log := range map[string]string{"the last": intro + load + exited + "2026-03-01 14:00:00,000 INFO waiting\n", "an earlier one": intro + load + exited + later + weights + ready} {
+		got := readText(t, log)
+		last := Launch{Start: got.Phases[0].Start, End: got.Phases[0].End, Outcome: got.Outcome, Reason: got.Reason}
+		if len(got.Earlier) > 0 {
+			last = got.Earlier[0]
+		}
+		if last.Outcome != OutcomeFailed || last.Reason != "exit_code=1" || last.End.Sub(last.Start) != 20*time.Minute+30*time.Second {
+			t.Errorf("%s: %+v", name, last)
+		}
+	}
+}
+
+// Two servers that one program starts: the first has not ended when the second says who it is.
+func TestALaunchThatSpeaksAgainHasNotEnded(t *testing.T) {
+	say := func(at, pid int, text string) string {
+		return fmt.Sprintf("(APIServer pid=%d) INFO 03-01 12:00:%02d [x.py:1] %s\n", pid, at, text)
+	}
+	log := say(0, 7, "vLLM API server version 0.19.0") + say(10, 7, "Starting to load model m...") + say(20, 7, "Loading weights took 5.00 seconds") +
+		say(30, 8, "vLLM API server version 0.19.0") + say(40, 8, "Starting to load model m...")
+	for again, want := range map[string]Outcome{"": OutcomeFailed, say(50, 7, "x"): OutcomeTruncated} {
+		if got := readText(t, log+again); len(got.Earlier) != 1 || got.Earlier[0].Outcome != want {
+			t.Errorf("%+v, want %s", got.Earlier, want)
+		}
 	}
 }
 

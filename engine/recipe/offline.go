@@ -5,7 +5,6 @@ package recipe
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -59,7 +58,7 @@ func ReadLog(from io.Reader, o LogOptions) (Result, error) {
 	if !best.Recognised() && (o.Engine == "" || len(best.start.failures) == 0) {
 		return Result{}, errors.Join(ErrNoEngine, lines.err)
 	}
-	out := best.concluded(o.Exit, cmp.Or(p.clock.reached(), o.Now), o.Ended, !cut && !lines.cutOff())
+	out := best.concluded(o.Exit, p.clock.end(), o.Ended, !cut && !lines.cutOff())
 	out.Cut = cut
 	return out, nil
 }

@@ -4,6 +4,7 @@ package recipe
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -42,8 +43,17 @@ func TestHowALogEndsTellsHowTheStartEnded(t *testing.T) {
 		"the shell's word on a job":    {"[1]+  Exit 1                  vllm serve m\n", OutcomeFailed, "exit_code=1"},
 		"the shell's word on SIGABRT":  {"./run.sh: line 3:   812 Aborted                 (core dumped) vllm serve m\n", OutcomeFailed, "aborted"},
 		"torchrun's word":              {"E0301 12:00:09.000000 1 torch/distributed/elastic/multiprocessing/api.py:869] failed (exitcode: -9) local_rank: 0 (pid: 12) of binary: python\nTraceback (most recent call last):\n  File \"x.py\", line 8, in <module>\ntorch.distributed.elastic.multiprocessing.errors.ChildFailedError: \n", OutcomeFailed, "killed"},
-		"a launcher's word":            {"subprocess.CalledProcessError: Command '['vllm', 'serve']' died with <Signals.SIGKILL: 9>.\n", OutcomeFailed, "killed"},
+		"a launcher's word":            {"Traceback (most recent call last):\n  File \"run.py\", line 3, in <module>\nsubprocess.CalledProcessError: Command '['vllm', 'serve']' died with <Signals.SIGKILL: 9>.\n", OutcomeFailed, "killed"},
 		"what a dead process leaves":   {"multiprocessing/resource_tracker.py:279: UserWarning: resource_tracker: There appear to be 1 leaked semaphore objects to clean up at shutdown\n  warnings.warn(\n", OutcomeFailed, "ended_silently"},
+		"another container's word":     {"vllm-1  | INFO 03-01 12:00:09 [x.py:1] Starting to load model m...\nopen-webui-1 exited with code 1 (restarting)\n", OutcomeTruncated, ""},
+		"its container's word":         {"vllm-1  | INFO 03-01 12:00:09 [x.py:1] Starting to load model m...\nvllm-1 exited with code 1\n", OutcomeFailed, "exit_code=1"},
+		"a job that ended well":        {"[1]+  Done                    nvidia-smi dmon\n", OutcomeTruncated, ""},
+		"a warning of a probe":         {"WARNING 03-01 12:00:09 [x.py:1] Command '['nvidia-smi']' returned non-zero exit status 9.\n", OutcomeTruncated, ""},
+		"a batch's end":                {strings.SplitAfter(finish, "seconds\n")[0][1:] + "Processed prompts:   1%|\n##[error]Process completed with exit code 1.\n", OutcomeEngineReady, ""},
+		"a step that was cancelled":    {"Traceback (most recent call last):\n  File \"x.py\", line 1, in f\nKeyError: 'x'\nsrun: error: n1: task 1: Exited with exit code 1\nslurmstepd: error: *** STEP 7.0 ON n1 CANCELLED AT 2026-03-01T12:00:09 ***\nsrun: error: n1: task 0: Killed\n", OutcomeFailed, "python_exception:KeyError"},
+		"one that had no word":         {"srun: error: n1: task 1: Exited with exit code 1\nslurmstepd: error: *** STEP 7.0 ON n1 CANCELLED AT 2026-03-01T12:00:09 ***\n", OutcomeFailed, "exit_code=1"},
+		"srun's word on a signal":      {"srun: error: n1: task 0: Killed\n", OutcomeFailed, "killed"},
+		"make's word on a signal":      {"make: *** [Makefile:3: serve] Killed\n", OutcomeFailed, "killed"},
 		"a cause, and a word about it": {"torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB\nvllm-1 exited with code 1\n", OutcomeFailed, "cuda_out_of_memory"},
 		"Slurm's word on memory":       {"slurmstepd: error: Detected 1 oom_kill event in StepId=1.0.\n", OutcomeFailed, "out_of_memory"},
 		"Slurm's word on time":         {"slurmstepd: error: *** JOB 1 ON n CANCELLED AT 2026-03-01T12:00:09 DUE TO TIME LIMIT ***\n", OutcomeInterrupted, "interrupted"},
@@ -63,6 +73,46 @@ func TestHowALogEndsTellsHowTheStartEnded(t *testing.T) {
 			}
 			if got.Outcome != c.outcome || got.Reason != c.reason {
 				t.Errorf("%s %q, want %s %q", got.Outcome, got.Reason, c.outcome, c.reason)
+			}
+		})
+	}
+}
+
+// No line of a progress bar has a time, but each says for how long it has been drawn.
+func TestALogThatEndsInABarIsAsLongAsThat(t *testing.T) {
+	const (
+		load  = "INFO 03-01 12:00:10 [gpu_model_runner.py:1] Starting to load model m...\n"
+		shard = "Loading safetensors checkpoint shards:  %d%% Completed | %d/9 [%s, 125.00s/it]"
+	)
+	bar := func(percent, n int, times string) string { return fmt.Sprintf(shard, percent, n, times) }
+	for name, c := range map[string]struct {
+		after   string
+		outcome Outcome
+		seconds float64
+	}{
+		"line by line":          {bar(0, 0, "00:00<?") + "\n" + bar(11, 1, "02:05<16:40") + "\n" + bar(44, 4, "08:20<10:25") + "\n", OutcomeTruncated, 500},
+		"on one line":           {bar(0, 0, "00:00<?") + "\r" + bar(11, 1, "02:05<16:40") + "\r" + bar(44, 4, "08:20<10:25"), OutcomeTruncated, 500},
+		"with the returns lost": {bar(0, 0, "00:00<?") + bar(11, 1, "02:05<16:40") + bar(44, 4, "08:20<10:25"), OutcomeTruncated, 500},
+		"and a shell's word":    {bar(0, 0, "00:00<?") + "\n" + bar(44, 4, "08:20<10:25") + "\nKilled\n", OutcomeFailed, 500},
+		"and the exception":     {bar(0, 0, "00:00<?") + "\n" + bar(44, 4, "08:20<10:25") + "\nTraceback (most recent call last):\n  File \"x.py\", line 1, in f\nKeyError: 'x'\n", OutcomeFailed, 500},
+		"in hours":              {bar(0, 0, "00:00<?") + "\n" + bar(44, 4, "1:08:20<1:10:25") + "\n", OutcomeTruncated, 4100},
+		"seen late":             {bar(11, 1, "02:05<16:40") + "\n" + bar(44, 4, "08:20<10:25") + "\n", OutcomeTruncated, 375},
+		"one after another":     {bar(0, 0, "00:00<?") + "\n" + bar(99, 9, "00:40<00:00") + "\nCapturing CUDA graphs:   0%|          | 0/67 [00:00<?, ?it/s]\nCapturing CUDA graphs:  10%|█         | 7/67 [00:07<01:00,  1.0it/s]\n", OutcomeTruncated, 47},
+		"two of one label":      {bar(1, 0, "00:05<?") + "\n" + bar(11, 1, "10:00<16:40") + "\n" + bar(1, 0, "00:06<?") + "\n" + bar(11, 1, "10:01<16:40") + "\n", OutcomeTruncated, 0},
+		"of ranks":              {"(EngineCore_DP0 pid=1) " + bar(0, 0, "00:30<?") + "\n(EngineCore_DP1 pid=2) " + bar(0, 0, "00:00<?") + "\n(EngineCore_DP1 pid=2) " + bar(11, 1, "00:20<16:40") + "\n(EngineCore_DP0 pid=1) " + bar(11, 1, "00:50<16:40") + "\n", OutcomeTruncated, 20},
+		"of files":              {"model-00001-of-00060.safetensors:  90%|█| 4.5G/5.0G [10:00<01:00, 8MB/s]\nmodel-00009-of-00060.safetensors:   1%|▏| 50M/5.0G [00:05<08:00, 8MB/s]\nmodel-00001-of-00060.safetensors:  91%|█| 4.5G/5.0G [10:01<01:00, 8MB/s]\n", OutcomeTruncated, 0},
+		"with a varying label":  {"Capturing batches (bs=8 avail_mem=9.1 GB):   0%|          | 0/67 [00:00<?, ?it/s]\nCapturing batches (bs=4 avail_mem=9.0 GB):  10%|█         | 7/67 [00:07<01:00,  1.0it/s]\n", OutcomeTruncated, 7},
+		"two in turn":           {bar(0, 0, "00:00<?") + "\nFetching:   0%|          | 0/67 [00:00<?, ?it/s]\n" + bar(44, 4, "08:20<10:25") + "\nFetching:  10%|█         | 7/67 [08:20<01:00,  1.0it/s]\n", OutcomeTruncated, 0},
+		"before a stamp":        {bar(0, 0, "00:00<?") + "\n" + bar(44, 4, "08:20<10:25") + "\nINFO 03-01 12:08:31 [default_loader.py:1] x\n", OutcomeTruncated, 501},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := ReadLog(strings.NewReader(start[1:]+load+c.after), LogOptions{Now: noon.Add(3 * time.Hour), Location: time.UTC})
+			if err != nil {
+				t.Fatal(err)
+			}
+			init := got.Phases[0]
+			if took := init.End.Sub(noon.Add(10 * time.Second)).Seconds(); got.Outcome != c.outcome || took != c.seconds {
+				t.Errorf("%s, %v s after the load began, want %v", got.Outcome, took, c.seconds)
 			}
 		})
 	}

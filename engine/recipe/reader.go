@@ -16,19 +16,20 @@ const maxLine = 16 << 10
 
 // Reader applies a recipe to the output of one process tree. It is not safe for concurrent use.
 type Reader struct {
-	recipe  *Recipe
-	options Options
-	start   *launch
-	hits    []uint16
-	done    []uint64 // by rule: the last pass that it was applied in
-	pass    uint64
-	raised  uint64 // the last pass whose line named an exception
-	buf     []byte // of a line without its colours
-	clock   *clock
-	earlier []Launch  // launches before this one
-	matched int       // lines that an engine's own text matched
-	client  bool      // a client of the engine's wrote them
-	working time.Time // when the engine was first seen to be past its imports, see Working
+	recipe   *Recipe
+	options  Options
+	start    *launch
+	hits     []uint16
+	done     []uint64 // by rule: the last pass that it was applied in
+	pass     uint64
+	raised   uint64 // the last pass whose line named an exception
+	buf      []byte // of a line without its colours
+	clock    *clock
+	earlier  []Launch  // launches before this one
+	replaced string    // server of the last of them, if nothing but this launch says that it ended
+	matched  int       // lines that an engine's own text matched
+	client   bool      // a client of the engine's wrote them
+	working  time.Time // when the engine was first seen to be past its imports, see Working
 
 	open   map[string]bool // ranks in the middle of a Python traceback
 	opened int             // lines since one of them was last opened
@@ -83,6 +84,7 @@ func (r *Reader) read(l line) {
 	s, h, text := r.start, l.head, l.text
 	if l.early {
 		l.at = l.at.Add(s.stated)
+		l.by = l.at
 	}
 	switch {
 	case h.stamp == nil && len(r.hits) > 0 && drawn(text):
@@ -94,8 +96,12 @@ func (r *Reader) read(l line) {
 	if l.own {
 		s.hush.heard(l.at, text, r.options.Embedded)
 	}
+	if r.replaced != "" && string(h.rank) == r.replaced && s.server != r.replaced && len(r.earlier) > 0 {
+		last := &r.earlier[len(r.earlier)-1] // two servers of one program
+		last.Outcome, last.Reason, r.replaced = OutcomeTruncated, "", ""
+	}
 	r.pass++
-	r.traceback(l.at, h, text)
+	r.traceback(&l)
 	if s.prompt.at.IsZero() && s.server != "" && h.stamp != nil && !bytes.Contains(h.rank, []byte("pid=")) && s.over() {
 		s.prompt = prompt{l.at, string(h.stamp), l.since} // a server's processes have names once they are past their imports
 	}
@@ -119,6 +125,7 @@ func (r *Reader) read(l line) {
 // line is one that may say something.
 type line struct {
 	at    time.Time
+	by    time.Time // when it was written at the earliest: at, or later where a bar was drawn since
 	since time.Time // of the line before
 	own   bool      // at is the line's own, not that of one before it
 	early bool      // no line before it had a time, nor has it
@@ -160,6 +167,10 @@ func (r *Reader) apply(l line, rule *rule) {
 	if rule.Phase != "" || rule.Figures != nil {
 		s.measured = startup.Later(s.measured, l.at)
 		s.exit = nil // it was another program's; introductions alone may be those of the next launch
+	}
+	switch rule.Mark {
+	case markEngineReady, markEngineUp, markWorking, markServing:
+		s.exit = nil
 	}
 	rank := string(l.rank)
 	if rank == "" && l.text[0] == '{' {
@@ -236,7 +247,13 @@ func (r *Reader) complained(l line, rank string, rule *rule, c capture) {
 	if rule.Fails == startup.ReasonEngineFailed && r.raised == r.pass {
 		r.start.unraise(rank) // the server's exception says no more than that
 	}
-	f := failure{reason: rule.Fails, rank: rank, class: typed, hard: rule.Hard}
+	f := failure{reason: rule.Fails, rank: rank, at: l.by, class: typed, hard: rule.Hard}
+	if rule.Mark == markExited {
+		if r.clock.foreigner(l.text) {
+			return
+		}
+		f.class = generic // how it ended, not of what
+	}
 	if signal, ok := c.number("signal"); ok && died[int(signal)] != "" {
 		f.reason, f.hard = died[int(signal)], true
 	}

@@ -31,6 +31,8 @@ func (r *Reader) Result(exit *Exit, end time.Time) Result {
 	out.Earlier = r.earlier
 	if cause, found := s.cause(); r.options.Embedded && died != "" && found && cause.class >= exception && exit == nil && (cause.at.Before(end) || !r.clock.timed()) {
 		end = cause.at // what is said after that is about it
+	} else if r.options.Embedded && died != "" && exit == nil && s.exit != nil && !s.exit.at.IsZero() {
+		end = startup.Earlier(end, s.exit.at)
 	}
 	out.Phases = r.phases(died, end)
 	if r.options.Embedded && !r.clock.timed() {

@@ -4,8 +4,6 @@ package recipe
 
 import (
 	"bytes"
-	"cmp"
-	"time"
 
 	"github.com/coldtrace/coldtrace/startup"
 )
@@ -26,7 +24,8 @@ func (r *Reader) excepted(l line, rank string) {
 }
 
 // traceback reads the line that ends a Python traceback: the first that is not indented names the exception.
-func (r *Reader) traceback(at time.Time, h head, text []byte) {
+func (r *Reader) traceback(l *line) {
+	h, text := &l.head, l.text
 	if r.opened++; r.opened > maxTraceback {
 		clear(r.open)
 	}
@@ -51,15 +50,16 @@ func (r *Reader) traceback(at time.Time, h head, text []byte) {
 	delete(r.open, rank)
 	switch name {
 	case "KeyboardInterrupt":
-		r.start.interrupt(at, rank)
+		r.start.interrupt(l.at, rank)
 	case "CancelledError", "SystemExit", "GeneratorExit":
-	case "ChildFailedError": // torchrun's, which has said how
-		r.start.exit = cmp.Or(r.start.exit, &exit{})
 	default:
+		if name == "ChildFailedError" && r.start.exit != nil {
+			break // torchrun's, which has said how
+		}
 		if r.start.chained[rank] {
 			r.start.caught(rank)
 		}
-		if r.start.fail(at, failure{reason: startup.PythonException(name), rank: rank, class: exception}) {
+		if r.start.fail(l.at, failure{reason: startup.PythonException(name), rank: rank, at: l.by, class: exception}) {
 			r.raised = r.pass
 		}
 	}
@@ -67,7 +67,7 @@ func (r *Reader) traceback(at time.Time, h head, text []byte) {
 }
 
 // indented: parse trims what stands before a message without a head of vLLM's logger, so look at the text itself.
-func indented(h head, text []byte) bool {
+func indented(h *head, text []byte) bool {
 	if h.stamp != nil || cap(h.message) == 0 {
 		return false
 	}
