@@ -19,7 +19,6 @@ type clock struct {
 	own     form      // of the first line that said something of an engine
 	foreign bool      // stamps of other forms are by another clock: a runner's, in another zone
 	lead    string    // what stands before the heads of lines
-	speaker string    // container of the last line that said something of an engine
 	bar     bar
 }
 
@@ -29,29 +28,34 @@ type clock struct {
 //	Loading checkpoint shards:   0% Completed | 0/9 [00:00<?, ?it/s]
 //	Loading checkpoint shards:  44% Completed | 4/9 [08:20<10:25, 125s/it]      12:08:30 at the earliest
 type bar struct {
+	seen, full  bool
 	label       string
 	since, last time.Duration // by its own word: when it was seen first, and now
 	passed      time.Duration // for how long others were drawn before it
 	several     bool          // of one label: nobody knows whose a line is, and none counts
 }
 
-// draws takes a line without a stamp.
+// draws takes a line without a stamp of its own. Whatever is said next may stand behind a bar.
 func (c *clock) draws(text []byte) {
-	at := bytes.LastIndexByte(text, '%')
-	if at < 0 || !drawn(text[at:]) || c.bar.several {
+	if bytes.IndexByte(text, '%') < 0 || c.bar.several {
+		return
+	}
+	at := max(bytes.LastIndex(text, []byte("%|")), bytes.LastIndex(text, []byte("% Completed |")))
+	if at < 0 {
 		return
 	}
 	label := bytes.TrimRight(text[bytes.LastIndexByte(text[:at], ']')+1:at], "0123456789 ") // the returns between a bar's updates may be lost
-	if varies := bytes.Index(label, []byte(" (")); varies > 0 {                             // "Capturing batches (bs=8 avail_mem=9.1 GB):"
-		label = label[:varies]
+	if varies := bytes.LastIndex(label, []byte(" (")); varies > 0 && !bytes.Contains(label[varies:], []byte("pid=")) {
+		label = label[:varies] // "Capturing batches (bs=8 avail_mem=9.1 GB):"
 	}
-	switch now := drawnFor(text[at:]); {
-	case string(label) != c.bar.label:
-		c.bar = bar{label: string(label), since: min(drawnFor(text), now), last: now, passed: c.bar.length()}
-	case now < c.bar.last:
-		c.bar = bar{several: true}
+	now, full := drawnFor(text[at:]), bytes.HasSuffix(text[:at], []byte("100"))
+	switch b := &c.bar; {
+	case !b.seen || string(label) != b.label || now < b.last && b.full:
+		*b = bar{seen: true, full: full, label: string(label), since: min(drawnFor(text), now), last: now, passed: b.length()}
+	case now < b.last:
+		*b = bar{several: true}
 	default:
-		c.bar.last = now
+		b.last, b.full = now, full
 	}
 }
 
@@ -83,12 +87,10 @@ func (c *clock) line(at time.Time, text []byte, telling bool) line {
 	if len(h.lead) > 0 {
 		c.lead = h.led(c.lead)
 	}
-	if telling && string(h.container) != c.speaker && h.container != nil {
-		c.speaker = string(h.container)
-	}
 	at, own := c.of(at, h, text, telling)
 	l := line{at: at, by: at, own: own, early: !own && !c.timed(), head: h, text: text}
 	if !own && c.timed() {
+		c.draws(text)
 		l.by = c.end()
 	}
 	return l
@@ -125,7 +127,6 @@ func (c *clock) of(at time.Time, h head, text []byte, telling bool) (time.Time, 
 	case of == formNone && !c.timed():
 		return at, false
 	case of == formNone:
-		c.draws(text)
 		return c.reached(), false
 	case h.ray:
 		c.late = t
@@ -136,9 +137,6 @@ func (c *clock) of(at time.Time, h head, text []byte, telling bool) (time.Time, 
 	c.fine = c.fine || t.Nanosecond() != 0
 	return t, true
 }
-
-// foreigner says whether a line is of another container than the engine's: docker compose names each.
-func (c *clock) foreigner(text []byte) bool { return !bytes.HasPrefix(text, []byte(c.speaker)) }
 
 // reached is how far the log has come: what Ray repeats was written before.
 func (c *clock) reached() time.Time { return startup.Later(c.latest, c.late) }

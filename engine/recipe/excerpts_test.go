@@ -305,6 +305,7 @@ func TestAHelpersEndIsNotTheEngines(t *testing.T) {
 	}
 	lines := strings.SplitAfter(string(raw), "\n")
 	want := readText(t, string(raw))
+	loading := slices.IndexFunc(lines, func(l string) bool { return strings.Contains(l, "Starting to load model") })
 	for _, word := range []string{
 		"resource_tracker.py:279: UserWarning: resource_tracker: There appear to be 1 leaked shared_memory objects to clean up at shutdown\n",
 		"subprocess.CalledProcessError: Command '['nvidia-smi']' returned non-zero exit status 9.\n",
@@ -314,6 +315,12 @@ func TestAHelpersEndIsNotTheEngines(t *testing.T) {
 			got := readText(t, strings.Join(slices.Concat(lines[:i], []string{word}, lines[i:]), ""))
 			if !reflect.DeepEqual(got, want) {
 				t.Fatalf("%q before line %d: %s %+v\n%v, want\n%v", word, i+1, got.Outcome, got.Earlier, edges(got), edges(want))
+			}
+			if i >= loading {
+				continue
+			}
+			if cut := readText(t, strings.Join(slices.Concat(lines[:i], []string{word}, lines[i:loading+1]), "")); cut.Outcome != OutcomeTruncated || len(cut.Earlier) > 0 {
+				t.Fatalf("%q before line %d of a log that stops in the load: %s %s", word, i+1, cut.Outcome, cut.Reason)
 			}
 		}
 	}
@@ -333,7 +340,7 @@ func TestACrashBeforeALaunchIsToldWhateverTheEngine(t *testing.T) {
 	}{
 		"vLLM":                   {fixture("vllm-0.19.0-fails-cuda_oom"), fixture("vllm-0.19.0"), "cuda_out_of_memory"},
 		"vLLM, by a flag":        {fixture("vllm-0.19.0-fails-bad_flag"), fixture("vllm-0.19.0"), "bad_flag"},
-		"vLLM, without a word":   {fixture("vllm-0.19.0-fails-silent_kill"), fixture("vllm-0.19.0"), startup.ReasonEndedSilently},
+		"vLLM, without a word":   {fixture("vllm-0.19.0-fails-silent_kill"), fixture("vllm-0.19.0"), ""},
 		"vLLM, under a shell":    {fixture("vllm-0.19.0-fails-silent_kill") + "vllm-1 exited with code 3\n", fixture("vllm-0.19.0"), "exit_code=3"},
 		"vLLM's first engine":    {fixture("vllm-0.6.6-fails-cuda_oom"), fixture("vllm-0.6.6"), "cuda_out_of_memory"},
 		"SGLang":                 {fixture("sglang-tp2-fails-cuda_oom"), sglangHead + sglangLoad + sglangTail, "cuda_out_of_memory"},
@@ -344,7 +351,7 @@ func TestACrashBeforeALaunchIsToldWhateverTheEngine(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, alone := readText(t, c.crash+c.launch), readText(t, c.launch)
-			if c.reason == startup.ReasonEndedSilently || c.reason == "exit_code=3" { // who says the first line, the next server or a process of the one before, is not known
+			if c.reason == "" || c.reason == "exit_code=3" { // who says the first line, the next server or a process of the one before, is not known
 				delete(got.Figures, "first_stamp")
 				delete(alone.Figures, "first_stamp")
 			}

@@ -3,6 +3,7 @@
 package recipe
 
 import (
+	"bytes"
 	"cmp"
 	"slices"
 	"time"
@@ -34,17 +35,18 @@ type launch struct {
 	weak   time.Time // something happened that needs a ready engine
 	ready  time.Time
 
-	tracks   map[string]*track // phase -> its edges
-	order    []string
-	stages   []stage
-	lent     time.Time // of the last stage that a line without a time told of
-	hush     hush
-	sets     map[string]string               // attributes that a phase gets when it ends
-	figures  map[string]map[string][]float64 // figure -> rank -> values
-	failures []failure
-	exit     *exit
-	moved    bool          // something was measured
-	stated   time.Duration // of all that was, where no line has a time
+	tracks    map[string]*track // phase -> its edges
+	order     []string
+	stages    []stage
+	lent      time.Time // of the last stage that a line without a time told of
+	hush      hush
+	sets      map[string]string               // attributes that a phase gets when it ends
+	figures   map[string]map[string][]float64 // figure -> rank -> values
+	failures  []failure
+	exit      *exit
+	container string        // docker compose's name of the one that the last line of the engine's was of
+	moved     bool          // something was measured
+	stated    time.Duration // of all that was, where no line has a time
 
 	expected map[string]float64 // how many there are of a kind of process, by the log's word
 	parts    map[string]bool    // ranks whose engine, or part of one, is initialised
@@ -82,31 +84,56 @@ func (s *launch) seen(l *line, telling bool) {
 	}
 }
 
-// exit is that of the launch's process by the word of whoever ran it, if it measured nothing after that.
+// exit is that of the launch's process by the word of whoever ran it, if the engine said no more after that.
 type exit struct {
 	at     time.Time
 	status *Exit // nil: it ended, nobody says how
 }
 
-// exited takes such a word: of several the first that has a status. One that ended well has died of nothing, and may be another program.
-func (s *launch) exited(l *line, c capture) {
-	if string(l.level) == "WARNING" || s.outlived(failure{}) {
-		return // it goes on without, and what ends a batch is none of the start's
+// exited takes such a word: the first that has a status. How it ended is no cause where one was told of.
+func (r *Reader) exited(l *line, rule *rule, c capture) {
+	s := r.start
+	status, bad := stated(c)
+	if !bad || string(l.level) == "WARNING" || s.outlived(failure{}) || s.neighbours(l.text) {
+		return // it goes on without, what ends a batch is none of the start's, and what ends another container neither
 	}
-	var status *Exit
-	if code, ok := c.number("code"); ok && code == 0 {
+	if s.exit != nil && (s.exit.status != nil || status == nil && rule.Fails == "") {
 		return
-	} else if ok && code < 0 { // as Python has it
-		status = &Exit{Signal: -int(code)}
-	} else if ok {
-		status = &Exit{Code: int(code)}
-	} else if signal, ok := c.number("signal"); ok {
-		status = &Exit{Signal: int(signal)}
 	}
-	if s.exit == nil || s.exit.status == nil {
-		s.exit = &exit{l.by, status}
+	s.exit, s.measured = &exit{l.by, status}, startup.Later(s.measured, l.at)
+	reason := rule.Fails
+	if status != nil && died[status.Signal] != "" {
+		reason = died[status.Signal]
+		if r.raised == r.pass {
+			s.unraise(string(l.rank)) // the exception of who ran it
+		}
 	}
-	s.measured = startup.Later(s.measured, l.at)
+	if reason != "" {
+		s.fail(l.at, failure{reason: reason, rank: string(l.rank), at: l.by, class: generic})
+	}
+}
+
+// stated is the status that a line states, if any; bad: it is not that of who ended well, which has died of nothing and may be another.
+func stated(c capture) (status *Exit, bad bool) {
+	if code, ok := c.number("code"); ok {
+		switch {
+		case code > 0 && code < 256:
+			return &Exit{Code: int(code)}, true
+		case code < 0 && code > -65: // as Python has signals
+			return &Exit{Signal: -int(code)}, true
+		}
+		return nil, false
+	}
+	if signal, ok := c.number("signal"); ok {
+		return &Exit{Signal: int(signal)}, true
+	}
+	return nil, true
+}
+
+// neighbours says whether docker compose says it of another container than the one whose lines are the engine's.
+func (s *launch) neighbours(text []byte) bool {
+	before, _, of := bytes.Cut(text, []byte(" exited with code "))
+	return of && s.container != "" && string(before[bytes.LastIndexByte(before, ' ')+1:]) != s.container
 }
 
 // ended: nothing more is to come of this launch.
@@ -277,7 +304,7 @@ func (s *launch) caught(rank string) {
 
 // interrupt: what the interrupted process was doing fails too, in the same chain of tracebacks. That is not the cause.
 func (s *launch) interrupt(at time.Time, rank string) {
-	if s.outlived(failure{rank: rank}) || s.exit != nil && s.exit.status != nil {
+	if s.outlived(failure{rank: rank}) || s.exit != nil && s.exit.status != nil && at.Sub(s.exit.at) < time.Minute {
 		return // as Ray does at a batch's end, or Slurm once a task has ended
 	}
 	if s.chained[rank] {

@@ -39,10 +39,6 @@ func (r *Reader) marked(l line, rule *rule, c capture) {
 		s.up(l.at, rank)
 	case markInterrupted:
 		s.interrupt(l.at, rank)
-	case markExited:
-		if !r.clock.foreigner(l.text) {
-			s.exited(&l, c)
-		}
 	case markClient:
 		r.client = r.client || !r.Introduced()
 	case markException:
@@ -80,7 +76,7 @@ func (r *Reader) anew(l *line, m mark) bool {
 	case markPrompt:
 		return !s.ready.IsZero()
 	case markLaunch:
-		return paused || (s.over() || s.begun()) && !siblings(s.server, rank)
+		return paused || (s.over() || s.begun() || s.exit != nil && s.passed(markLaunch)) && !siblings(s.server, rank)
 	case markEngine:
 		return paused && len(s.engines) > 0 || s.over() && !s.another(rank) || s.engines[rank] && s.moved || s.followed(rank)
 	}
@@ -111,11 +107,10 @@ func (r *Reader) again(l line) {
 	if paused {
 		end = startup.Earlier(end, pause.Start)
 	}
-	outcome, reason := before.outcome(nil)
-	r.replaced = ""
-	if outcome == OutcomeTruncated { // the next one is there, unless this one speaks again
-		outcome, reason, r.replaced = OutcomeFailed, startup.ReasonEndedSilently, before.server
+	if before.exit != nil {
+		end = before.exit.at
 	}
+	outcome, reason := before.outcome(nil)
 	if len(r.earlier) == MaxEarlier {
 		r.earlier = r.earlier[1:]
 	}

@@ -16,20 +16,19 @@ const maxLine = 16 << 10
 
 // Reader applies a recipe to the output of one process tree. It is not safe for concurrent use.
 type Reader struct {
-	recipe   *Recipe
-	options  Options
-	start    *launch
-	hits     []uint16
-	done     []uint64 // by rule: the last pass that it was applied in
-	pass     uint64
-	raised   uint64 // the last pass whose line named an exception
-	buf      []byte // of a line without its colours
-	clock    *clock
-	earlier  []Launch  // launches before this one
-	replaced string    // server of the last of them, if nothing but this launch says that it ended
-	matched  int       // lines that an engine's own text matched
-	client   bool      // a client of the engine's wrote them
-	working  time.Time // when the engine was first seen to be past its imports, see Working
+	recipe  *Recipe
+	options Options
+	start   *launch
+	hits    []uint16
+	done    []uint64 // by rule: the last pass that it was applied in
+	pass    uint64
+	raised  uint64 // the last pass whose line named an exception
+	buf     []byte // of a line without its colours
+	clock   *clock
+	earlier []Launch  // launches before this one
+	matched int       // lines that an engine's own text matched
+	client  bool      // a client of the engine's wrote them
+	working time.Time // when the engine was first seen to be past its imports, see Working
 
 	open   map[string]bool // ranks in the middle of a Python traceback
 	opened int             // lines since one of them was last opened
@@ -96,10 +95,6 @@ func (r *Reader) read(l line) {
 	if l.own {
 		s.hush.heard(l.at, text, r.options.Embedded)
 	}
-	if r.replaced != "" && string(h.rank) == r.replaced && s.server != r.replaced && len(r.earlier) > 0 {
-		last := &r.earlier[len(r.earlier)-1] // two servers of one program
-		last.Outcome, last.Reason, r.replaced = OutcomeTruncated, "", ""
-	}
 	r.pass++
 	r.traceback(&l)
 	if s.prompt.at.IsZero() && s.server != "" && h.stamp != nil && !bytes.Contains(h.rank, []byte("pid=")) && s.over() {
@@ -149,10 +144,23 @@ func (r *rule) tells(l line) bool {
 	return !r.shared && !l.bar && r.Fails == "" && r.Needs == "" && (len(l.level) == 0 || l.level[0] == 'I' || l.level[0] == 'D')
 }
 
+// introduces says whether a line may as well be of a launch that begins.
+func (r *rule) introduces() bool {
+	switch r.Mark {
+	case "", markPrompt, markLaunch, markEngineSeen:
+		return r.Phase == "" && r.Figures == nil && (r.Opens == "" || r.Opens == startup.SpanEngineConfig || r.Opens == startup.SpanWorkerLaunch)
+	}
+	return false
+}
+
 // apply takes one text's meaning, if the line is really it.
 func (r *Reader) apply(l line, rule *rule) {
 	c, ok := r.means(&l, rule)
 	if !ok {
+		return
+	}
+	if rule.Mark == markExited {
+		r.exited(&l, rule, c)
 		return
 	}
 	r.marked(l, rule, c)
@@ -166,11 +174,12 @@ func (r *Reader) apply(l line, rule *rule) {
 	}
 	if rule.Phase != "" || rule.Figures != nil {
 		s.measured = startup.Later(s.measured, l.at)
-		s.exit = nil // it was another program's; introductions alone may be those of the next launch
 	}
-	switch rule.Mark {
-	case markEngineReady, markEngineUp, markWorking, markServing:
-		s.exit = nil
+	if !rule.shared {
+		s.container = string(l.container)
+		if !rule.introduces() {
+			s.exit = nil // it was another program's: this one goes on
+		}
 	}
 	rank := string(l.rank)
 	if rank == "" && l.text[0] == '{' {
@@ -248,12 +257,6 @@ func (r *Reader) complained(l line, rank string, rule *rule, c capture) {
 		r.start.unraise(rank) // the server's exception says no more than that
 	}
 	f := failure{reason: rule.Fails, rank: rank, at: l.by, class: typed, hard: rule.Hard}
-	if rule.Mark == markExited {
-		if r.clock.foreigner(l.text) {
-			return
-		}
-		f.class = generic // how it ended, not of what
-	}
 	if signal, ok := c.number("signal"); ok && died[int(signal)] != "" {
 		f.reason, f.hard = died[int(signal)], true
 	}

@@ -29,9 +29,10 @@ func (r *Reader) Result(exit *Exit, end time.Time) Result {
 		died = out.Reason
 	}
 	out.Earlier = r.earlier
-	if cause, found := s.cause(); r.options.Embedded && died != "" && found && cause.class >= exception && exit == nil && (cause.at.Before(end) || !r.clock.timed()) {
+	cause, found := s.cause()
+	if r.options.Embedded && died != "" && found && cause.class >= exception && exit == nil && (cause.at.Before(end) || !r.clock.timed()) {
 		end = cause.at // what is said after that is about it
-	} else if r.options.Embedded && died != "" && exit == nil && s.exit != nil && !s.exit.at.IsZero() {
+	} else if r.options.Embedded && died != "" && exit == nil && s.exit != nil && !s.exit.at.IsZero() && (!found || cause.at.Equal(s.exit.at)) {
 		end = startup.Earlier(end, s.exit.at)
 	}
 	out.Phases = r.phases(died, end)
@@ -75,7 +76,6 @@ func (s *launch) outcome(status *Exit) (Outcome, startup.Reason) {
 	if !s.ready.IsZero() || s.passed(markHeadless) && !s.strong.IsZero() {
 		return OutcomeReady, "" // a node without a server is ready when its part of the engine is
 	}
-	ended := status != nil || s.exit != nil
 	if status == nil && s.exit != nil {
 		status = s.exit.status
 	}
@@ -90,7 +90,7 @@ func (s *launch) outcome(status *Exit) (Outcome, startup.Reason) {
 		return OutcomeInterrupted, cause.reason
 	case status == nil && complained:
 		return OutcomeFailed, cause.reason
-	case status == nil && ended && s.engineTime().IsZero():
+	case status == nil && s.exit != nil && s.engineTime().IsZero():
 		return OutcomeFailed, startup.ReasonEndedSilently
 	case status == nil && s.engineTime().IsZero():
 		return OutcomeTruncated, ""

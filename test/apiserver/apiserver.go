@@ -81,7 +81,8 @@ func Environment() (*envtest.Environment, error) {
 	}
 	// It is killed after the grace: with watches open it would use up any.
 	e := &envtest.Environment{ControlPlaneStartTimeout: 2 * time.Minute, ControlPlaneStopTimeout: 3 * time.Second}
-	e.ControlPlane.GetAPIServer().SecurePort = ports[0]
+	serving := &e.ControlPlane.GetAPIServer().SecureServing
+	serving.Address, serving.Port = "127.0.0.1", strconv.Itoa(ports[0])
 	e.ControlPlane.Etcd = &envtest.Etcd{URL: &url.URL{Scheme: "http", Host: "127.0.0.1:" + strconv.Itoa(ports[1])}}
 	e.ControlPlane.Etcd.Configure().Set("listen-peer-urls", "http://127.0.0.1:0") // it has no peers
 	return e, nil

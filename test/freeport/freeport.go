@@ -27,11 +27,11 @@ func Find() (int, error) {
 	defer mu.Unlock()
 	for range 1000 {
 		p := 20_000 + rand.IntN(10_000)
-		mine, err := net.ListenPacket("udp", "127.0.0.1:"+strconv.Itoa(p))
+		mine, err := net.ListenPacket("udp", "127.0.0.1:"+strconv.Itoa(p)) //nolint:noctx // at once
 		if err != nil {
 			continue
 		}
-		l, err := net.Listen("tcp", ":"+strconv.Itoa(p))
+		l, err := net.Listen("tcp", ":"+strconv.Itoa(p)) //nolint:noctx // at once
 		if err != nil {
 			_ = mine.Close()
 			continue
