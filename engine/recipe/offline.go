@@ -55,7 +55,7 @@ func ReadLog(from io.Reader, o LogOptions) (Result, error) {
 		return Result{}, fmt.Errorf("read log: %w", lines.err)
 	}
 	best := Best(p.readers)
-	if !best.Recognised() && (o.Engine == "" || len(best.start.failures) == 0) {
+	if !best.Recognised() && (o.Engine == "" || len(best.start.failures) == 0 && best.start.exit == nil) {
 		return Result{}, errors.Join(ErrNoEngine, lines.err)
 	}
 	out := best.concluded(o.Exit, p.clock.end(), o.Ended, !cut && !lines.cutOff())

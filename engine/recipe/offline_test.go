@@ -128,6 +128,13 @@ func TestALogThatEndsInABarIsAsLongAsThat(t *testing.T) {
 	}
 }
 
+func TestALogOfAnEngineThatSaysNoMoreThanHowItEndedIsThatEngines(t *testing.T) {
+	got, err := ReadLog(strings.NewReader("vllm-1 exited with code 137\n"), LogOptions{Engine: "vllm", Now: noon, Location: time.UTC})
+	if err != nil || got.Outcome != OutcomeFailed || got.Reason != startup.ReasonKilled {
+		t.Errorf("%s %q %v", got.Outcome, got.Reason, err)
+	}
+}
+
 func TestWhoKnowsThatTheWriterEndedSaysSo(t *testing.T) {
 	got, err := ReadLog(strings.NewReader(start[1:]), LogOptions{Ended: true, Now: noon.Add(time.Hour), Location: time.UTC})
 	if err != nil || got.Outcome != OutcomeFailed || got.Reason != startup.ReasonEndedSilently {
