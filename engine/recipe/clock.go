@@ -28,9 +28,9 @@ type clock struct {
 //	Loading checkpoint shards:   0% Completed | 0/9 [00:00<?, ?it/s]
 //	Loading checkpoint shards:  44% Completed | 4/9 [08:20<10:25, 125s/it]      12:08:30 at the earliest
 type bar struct {
-	seen, full  bool
+	seen, full  bool // one is; it is at 100 %
 	label       string
-	since, last time.Duration // by its own word: when it was seen first, and now
+	since, last time.Duration // for how long by its own word: when it was seen first, and now
 	passed      time.Duration // for how long others were drawn before it
 	several     bool          // of one label: nobody knows whose a line is, and none counts
 }
@@ -40,7 +40,7 @@ func (c *clock) draws(text []byte) {
 	if bytes.IndexByte(text, '%') < 0 || c.bar.several {
 		return
 	}
-	at := max(bytes.LastIndex(text, []byte("%|")), bytes.LastIndex(text, []byte("% Completed |")))
+	at := drawnAt(text)
 	if at < 0 {
 		return
 	}

@@ -77,8 +77,11 @@ func barEnd(line []byte) int {
 }
 
 // drawn says whether a text is a progress bar's: a library of many engines draws it, whatever the log level.
-func drawn(text []byte) bool {
-	return bytes.Contains(text, []byte("%|")) || bytes.Contains(text, []byte("% Completed |"))
+func drawn(text []byte) bool { return drawnAt(text) >= 0 }
+
+// drawnAt is where the last of a text's bars begins, with its percent sign; -1: there is none.
+func drawnAt(text []byte) int {
+	return max(bytes.LastIndex(text, []byte("%|")), bytes.LastIndex(text, []byte("% Completed |")))
 }
 
 // drawnFor is for how long a bar is drawn, by its own word: "[00:53<01:20, 5.1it/s]".

@@ -3,7 +3,6 @@
 package recipe
 
 import (
-	"bytes"
 	"cmp"
 	"slices"
 	"time"
@@ -94,8 +93,8 @@ type exit struct {
 func (r *Reader) exited(l *line, rule *rule, c capture) {
 	s := r.start
 	status, bad := stated(c)
-	if !bad || string(l.level) == "WARNING" || s.outlived(failure{}) || s.neighbours(l.text) {
-		return // it goes on without, what ends a batch is none of the start's, and what ends another container neither
+	if !bad || string(l.level) == "WARNING" || s.outlived(failure{}) {
+		return // it goes on without, and what ends a batch is none of the start's
 	}
 	if s.exit != nil && (s.exit.status != nil || status == nil && rule.Fails == "") {
 		return
@@ -128,12 +127,6 @@ func stated(c capture) (status *Exit, bad bool) {
 		return &Exit{Signal: int(signal)}, true
 	}
 	return nil, true
-}
-
-// neighbours says whether docker compose says it of another container than the one whose lines are the engine's.
-func (s *launch) neighbours(text []byte) bool {
-	before, _, of := bytes.Cut(text, []byte(" exited with code "))
-	return of && s.container != "" && string(before[bytes.LastIndexByte(before, ' ')+1:]) != s.container
 }
 
 // ended: nothing more is to come of this launch.
@@ -254,6 +247,7 @@ func (s *launch) fail(at time.Time, f failure) bool {
 	if !s.ready.IsZero() || len(s.failures) >= 64 || s.outlived(f) {
 		return false // what a request dies of is none of the start's
 	}
+	// It may have been said later than at, behind a bar; only what has a time of its own was measured by then.
 	f.at, s.measured = cmp.Or(f.at, at), startup.Later(s.measured, at)
 	delete(s.at, markWaiting)
 	switch f.reason {
@@ -304,7 +298,8 @@ func (s *launch) caught(rank string) {
 
 // interrupt: what the interrupted process was doing fails too, in the same chain of tracebacks. That is not the cause.
 func (s *launch) interrupt(at time.Time, rank string) {
-	if s.outlived(failure{rank: rank}) || s.exit != nil && s.exit.status != nil && at.Sub(s.exit.at) < time.Minute {
+	const killWait = time.Minute // Slurm's, before it ends the other tasks of a step: 30 s by default
+	if s.outlived(failure{rank: rank}) || s.exit != nil && s.exit.status != nil && at.Sub(s.exit.at) < killWait {
 		return // as Ray does at a batch's end, or Slurm once a task has ended
 	}
 	if s.chained[rank] {

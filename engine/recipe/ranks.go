@@ -42,7 +42,7 @@ func apiServer(rank string) bool {
 
 // saidBy says whether a line is of whom a rule is about. A server that introduced itself without a name can't be told from
 // others.
-func (s *launch) saidBy(whom, rank string) bool {
+func (s *launch) saidBy(whom, rank string, before []byte) bool {
 	switch whom {
 	case "server":
 		return !apiServer(s.server) || apiServer(rank)
@@ -52,6 +52,9 @@ func (s *launch) saidBy(whom, rank string) bool {
 		return strings.HasPrefix(rank, "EngineCore")
 	case "nobody": // but whoever started it
 		return !strings.Contains(rank, "pid=")
+	case "container": // docker compose, of the one whose lines are the engine's
+		before = bytes.TrimRight(before, " ")
+		return s.container == "" || len(before) == 0 || string(before[bytes.LastIndexByte(before, ' ')+1:]) == s.container
 	}
 	return true
 }

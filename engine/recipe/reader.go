@@ -214,7 +214,7 @@ func (r *Reader) means(l *line, rule *rule) (c capture, ok bool) {
 		l.rank = rankBefore(l.text[:from])
 	}
 	if rule.But != "" && bytes.Contains(l.text, []byte(rule.But)) || rule.Starts && !bytes.HasPrefix(l.message, []byte(rule.literal())) ||
-		!r.start.saidBy(rule.By, string(l.rank)) {
+		!r.start.saidBy(rule.By, string(l.rank), l.text[:from]) {
 		return c, false
 	}
 	c, ok = rule.match(l.text[from:])

@@ -61,7 +61,7 @@ func (r *rule) check() error {
 	switch {
 	case err != nil:
 		return err
-	case !slices.Contains([]string{"", "server", "api_server", "core", "nobody"}, r.By):
+	case !slices.Contains([]string{"", "server", "api_server", "core", "nobody", "container"}, r.By):
 		return fmt.Errorf("unknown by %q", r.By)
 	case !slices.Contains(marks, r.Mark) || !slices.Contains(marks, r.Needs):
 		return fmt.Errorf("unknown mark %q or %q", r.Mark, r.Needs)

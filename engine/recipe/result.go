@@ -29,11 +29,13 @@ func (r *Reader) Result(exit *Exit, end time.Time) Result {
 		died = out.Reason
 	}
 	out.Earlier = r.earlier
-	cause, found := s.cause()
-	if r.options.Embedded && died != "" && found && cause.class >= exception && exit == nil && (cause.at.Before(end) || !r.clock.timed()) {
-		end = cause.at // what is said after that is about it
-	} else if r.options.Embedded && died != "" && exit == nil && s.exit != nil && !s.exit.at.IsZero() && (!found || cause.at.Equal(s.exit.at)) {
-		end = startup.Earlier(end, s.exit.at)
+	if r.options.Embedded && died != "" && exit == nil {
+		switch cause, found := s.cause(); {
+		case found && cause.class >= exception && (cause.at.Before(end) || !r.clock.timed()):
+			end = cause.at // what is said after that is about it
+		case s.exit != nil && !s.exit.at.IsZero() && (!found || cause.at.Equal(s.exit.at)):
+			end = startup.Earlier(end, s.exit.at)
+		}
 	}
 	out.Phases = r.phases(died, end)
 	if r.options.Embedded && !r.clock.timed() {
@@ -72,40 +74,40 @@ func namedShare(phases []startup.Span, init string) float64 {
 	return named.Seconds() / end.Sub(begin).Seconds()
 }
 
-func (s *launch) outcome(status *Exit) (Outcome, startup.Reason) {
+func (s *launch) outcome(exit *Exit) (Outcome, startup.Reason) {
 	if !s.ready.IsZero() || s.passed(markHeadless) && !s.strong.IsZero() {
 		return OutcomeReady, "" // a node without a server is ready when its part of the engine is
 	}
-	if status == nil && s.exit != nil {
-		status = s.exit.status
+	if exit == nil && s.exit != nil {
+		exit = s.exit.status
 	}
 	cause, complained := s.cause()
-	stopped := status != nil && (status.Signal == 2 || status.Signal == 15 || status.Code == 130 || status.Code == 143)
+	stopped := exit != nil && (exit.Signal == 2 || exit.Signal == 15 || exit.Code == 130 || exit.Code == 143)
 	switch {
 	case complained && cause.class > interrupted:
 		return OutcomeFailed, cause.reason
 	case stopped:
 		return OutcomeInterrupted, startup.ReasonTerminated
-	case complained && cause.class == interrupted && (status == nil || status.Code != 0 || status.Signal != 0):
+	case complained && cause.class == interrupted && (exit == nil || exit.Code != 0 || exit.Signal != 0):
 		return OutcomeInterrupted, cause.reason
-	case status == nil && complained:
+	case exit == nil && complained:
 		return OutcomeFailed, cause.reason
-	case status == nil && s.exit != nil && s.engineTime().IsZero():
+	case exit == nil && s.exit != nil && s.engineTime().IsZero():
 		return OutcomeFailed, startup.ReasonEndedSilently
-	case status == nil && s.engineTime().IsZero():
+	case exit == nil && s.engineTime().IsZero():
 		return OutcomeTruncated, ""
-	case status == nil:
+	case exit == nil:
 		return OutcomeEngineReady, ""
 	case complained && s.passed(markGaveUp):
 		return OutcomeFailed, cause.reason
-	case status.Code == 137:
+	case exit.Code == 137:
 		return OutcomeFailed, startup.ReasonKilled
-	case status.Signal != 0:
-		return OutcomeFailed, startup.Exited(0, status.Signal)
+	case exit.Signal != 0:
+		return OutcomeFailed, startup.Exited(0, exit.Signal)
 	case complained:
 		return OutcomeFailed, cause.reason
-	case status.Code != 0:
-		return OutcomeFailed, startup.Exited(status.Code, 0)
+	case exit.Code != 0:
+		return OutcomeFailed, startup.Exited(exit.Code, 0)
 	case s.engineTime().IsZero():
 		return OutcomeFailed, startup.ReasonExitedEarly
 	}

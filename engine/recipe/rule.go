@@ -29,7 +29,7 @@ type rule struct {
 	Mark       mark              `yaml:"mark"`
 	Needs      mark              `yaml:"needs"`
 	Unless     mark              `yaml:"unless"`
-	By         string            `yaml:"by"` // whose line it is: server, api_server, core, nobody
+	By         string            `yaml:"by"` // whose line it is: server, api_server, core, nobody, container
 	Since      string            `yaml:"since"`
 	Before     string            `yaml:"before"`
 	Figures    map[string]string `yaml:"figures"`

@@ -72,7 +72,7 @@ func (s *launch) edge(l line, rank string, r *rule, c capture, embedded bool) {
 //
 //	12:00:04 Starting to load model        begin: open since 12:00:04
 //	12:00:09 Loading weights took 4.8 s    end: 4.8 s up to 12:00:09
-//	12:00:11 Model loading took 6.5 s      end: 6.5 s up to 12:00:11; nearer to the opening than a clock of seconds tells, so from there on
+//	12:00:11 Model loading took 6.5 s      end: 6.5 s up to 12:00:11, which is from 12:00:04 on by a clock of seconds
 func (s *launch) phaseEdge(l line, rank string, r *rule, c capture, embedded bool) {
 	if r.Whole {
 		rank = ""
@@ -82,7 +82,6 @@ func (s *launch) phaseEdge(l line, rank string, r *rule, c capture, embedded boo
 		return
 	}
 	e := &edge{line: l, rule: r, rank: rank, at: l.at, since: cmp.Or(t.open[rank].start, earliest(t.open), s.began(r.Phase))}
-	e.opened = !e.since.IsZero()
 	e.stated, e.has = c.seconds()
 	e.length = time.Duration(e.stated * float64(time.Second))
 	if l.bar && l.own && !e.has && r.Edge == "begin" {
@@ -112,10 +111,9 @@ type edge struct {
 	rank   string
 	at     time.Time
 	since  time.Time     // when the phase began, if a line or what came before told
-	opened bool          // one did
 	stated float64       // seconds that it took by the line's word
 	has    bool          // it says so
-	length time.Duration // the same
+	length time.Duration // the same, or for how long a bar was drawn before it was seen
 }
 
 func (s *launch) phaseBegins(t *track, e *edge) {
@@ -132,6 +130,7 @@ func (s *launch) phaseBegins(t *track, e *edge) {
 }
 
 func (s *launch) phaseEnds(t *track, e *edge, c capture, embedded bool) {
+	since, opened := e.since, !e.since.IsZero()
 	if e.early && parents[e.rule.Phase] == "" {
 		s.stated += e.length
 	}
@@ -140,22 +139,22 @@ func (s *launch) phaseEnds(t *track, e *edge, c capture, embedded bool) {
 	}
 	delete(t.open, e.rank)
 	delete(t.open, "") // a progress bar or a driver without a prefix opened it for all
-	if !e.has && !e.opened && t.last(e.rank) == nil && isLoading(e.rule.Phase) {
+	if !e.has && !opened && t.last(e.rank) == nil && isLoading(e.rule.Phase) {
 		return // nothing tells when it began, which is not the same as that it took no time
 	}
 	if last := t.last(e.rank); last != nil && last.presumed {
 		if k := len(s.stages) - 1; k >= 0 && s.stages[k].at.Equal(last.end) {
 			s.stages[k].at = e.at // what follows began only now
 		}
-		e.since, t.stretches[e.rank] = last.start, t.stretches[e.rank][:len(t.stretches[e.rank])-1]
+		since, t.stretches[e.rank] = last.start, t.stretches[e.rank][:len(t.stretches[e.rank])-1]
 	}
 	if !e.has && !e.own {
 		return // nothing tells how long it took: a progress bar has no time of its own
 	}
 	last := t.last(e.rank)
-	sp := stretch{start: e.begins(last, embedded), end: e.at, attributes: s.attributesOf(e, c), presumed: e.rule.Tentative}
+	sp := stretch{start: e.begins(since, last, embedded), end: e.at, attributes: s.attributesOf(e, c), presumed: e.rule.Tentative}
 	// Two texts of one line, or a second closing line of a phase that states no length.
-	if last != nil && (!e.has && !e.opened || last.end.Equal(e.at) && last.attributes[attrStated] == e.stated) {
+	if last != nil && (!e.has && !opened || last.end.Equal(e.at) && last.attributes[attrStated] == e.stated) {
 		last.end = startup.Later(last.end, e.at) // a stamp may jump back
 		for name, value := range sp.attributes {
 			last.set(name, value)
@@ -167,15 +166,15 @@ func (s *launch) phaseEnds(t *track, e *edge, c capture, embedded bool) {
 	}
 }
 
-// begins is when what ends at an edge began: by its length, or when it was opened, where that is as near or says more.
-func (e *edge) begins(last *stretch, embedded bool) time.Time {
+// begins is when what ends at an edge began: by its length, or since when it was open, where that is as near or says more.
+func (e *edge) begins(since time.Time, last *stretch, embedded bool) time.Time {
 	begin := e.at.Add(-e.length)
 	if last != nil && e.rule.Opening { // it may be a running total
 		if total, ok := last.attributes[attrStated].(float64); ok && e.stated > total && begin.Before(last.end.Add(-coarse)) {
 			begin = e.at.Add(-time.Duration((e.stated - total) * float64(time.Second)))
 		}
 	}
-	switch since := e.since; {
+	switch {
 	case since.IsZero() || since.After(e.at):
 	case !e.has, e.rule.Opening && since.Before(begin) && !near(since, begin, 2*time.Second, embedded):
 		return since
