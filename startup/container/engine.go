@@ -28,7 +28,7 @@ type engine struct {
 
 // runs takes a recognised engine. The process may be nil if nobody can see it.
 func (s *Story) runs(r *recipe.Recipe, argv []string, start time.Time, p *Process) {
-	s.flushDownloads()
+	s.rayOver()
 	if s.ray != nil && s.ray.end.IsZero() && !s.ray.member && !s.ray.proc.End.IsZero() {
 		s.rayComplete(s.ray.proc.End)
 	}

@@ -34,6 +34,7 @@ func (s *Story) End(at time.Time, exit *recipe.Exit, reason startup.Reason) {
 	}
 	if exit != nil && exit.Code == 0 && exit.Signal == 0 && s.begin.Role == startup.RoleBatch {
 		s.finish(at)
+		s.rayOver()
 		s.flushDownloads()
 		s.conclude(at, "ready", "")
 		return
@@ -52,6 +53,7 @@ func (s *Story) End(at time.Time, exit *recipe.Exit, reason startup.Reason) {
 			reason = reasonOf(exit)
 		}
 		blamed = true
+		s.flushDownloads()
 		s.blameEngine(e, r, at, reason)
 	}
 	if reason == "" && s.guess != nil {
@@ -62,16 +64,16 @@ func (s *Story) End(at time.Time, exit *recipe.Exit, reason startup.Reason) {
 		reason = reasonOf(exit)
 	}
 	s.blameOthers(at, reason, blamed)
+	s.rayOver()
 	s.flushDownloads()
 	s.conclude(at, "failed", reason)
 }
 
 // finish ends what was under way when the command ended well: its end was not seen yet.
 func (s *Story) finish(at time.Time) {
-	for pid, d := range s.loads {
-		delete(s.loads, pid)
+	for _, d := range s.loading() {
 		d.proc.End = at
-		s.ended = append(s.ended, d)
+		s.downloaded(d)
 	}
 	if s.ray != nil && s.ray.end.IsZero() && !s.ray.member {
 		s.ray.end = at
@@ -97,14 +99,15 @@ func (s *Story) blameEngine(e *engine, r recipe.Result, at time.Time, reason sta
 
 // blameOthers ends what was under way, or what ended last before the command failed.
 func (s *Story) blameOthers(at time.Time, reason startup.Reason, blamed bool) {
-	for pid, d := range s.loads {
-		delete(s.loads, pid)
+	for _, d := range s.loading() {
 		d.proc.End = at
 		why := reason
 		if exitCode(why) {
 			why = startup.ReasonDownloadFailed // with `set -e` it ended a moment before the command did
 		}
-		s.say(s.download(d, why)...)
+		if s.downloaded(d) {
+			s.sayDownload(d, why)
+		}
 		blamed = true
 	}
 	if s.ray != nil && s.ray.end.IsZero() {
@@ -125,7 +128,7 @@ func (s *Story) blameOthers(at time.Time, reason startup.Reason, blamed bool) {
 		last := s.ended[n-1]
 		if at.Sub(last.proc.End) < time.Second && exitCode(reason) || last.error {
 			s.ended = s.ended[:n-1]
-			s.say(s.download(last, startup.ReasonDownloadFailed)...)
+			s.sayDownload(last, startup.ReasonDownloadFailed)
 		}
 	}
 }

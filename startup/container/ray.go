@@ -27,6 +27,13 @@ func (s *Story) rayJoined(at time.Time, text []byte) {
 	}
 }
 
+// rayOver tells of a cluster that is set up: something follows it.
+func (s *Story) rayOver() {
+	if s.ray != nil && !s.ray.end.IsZero() && !s.ray.told {
+		s.sayRay("")
+	}
+}
+
 func (s *Story) sayRay(failure startup.Reason) {
 	s.ray.told = true
 	s.say(s.span(startup.SpanRayClusterInit, s.ray.start, s.ray.end, failure))

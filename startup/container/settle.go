@@ -104,7 +104,7 @@ func (s *Story) settle(now time.Time) {
 	for len(s.ended) > 0 && now.Sub(s.ended[0].proc.End) > settleDownload {
 		d := s.ended[0]
 		s.ended = s.ended[1:]
-		s.say(s.download(d, "")...)
+		s.sayDownload(d, "")
 	}
 	s.engineTold(now)
 }

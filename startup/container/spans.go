@@ -19,8 +19,12 @@ import (
 
 // span makes a child of `startup` from the wrapper's own observation.
 func (s *Story) span(name string, start, end time.Time, failure startup.Reason) startup.Span {
+	return s.spanOf(s.numbered(name), name, start, end, failure)
+}
+
+func (s *Story) spanOf(key, name string, start, end time.Time, failure startup.Reason) startup.Span {
 	sp := startup.Span{
-		Name: name, Key: startup.Key(s.numbered(name), "", s.begin.Attempt),
+		Name: name, Key: startup.Key(key, "", s.begin.Attempt),
 		ParentKey: startup.Key(startup.SpanStartup, "", s.begin.Attempt),
 		Start:     start, End: end, Failure: failure,
 		Attributes: []attribute.KeyValue{attribute.String(startup.AttrTimeSource, string(cmp.Or(s.begin.Source, startup.TimeObserved)))},
@@ -99,35 +103,6 @@ func (s *Story) list(sp startup.Span) {
 	} else {
 		s.phases[i] = sp
 	}
-}
-
-// download makes the span of a download; none of one that moved nothing worth mentioning.
-func (s *Story) download(d *download, failure startup.Reason) []startup.Span {
-	var parts int64
-	for _, p := range d.parts {
-		parts += p.IO.Written
-	}
-	// What is written, to files and pipes alike: the kernel does not count what recv(2) reads, and curl reads with it.
-	// It adds a child's figures to its parent's when it is reaped.
-	moved := max(d.proc.IO.Written, parts)
-	if d.tool.minor && moved < 1<<20 && d.proc.End.Sub(d.proc.Start) < time.Second {
-		return nil
-	}
-	if failure == "" && d.error {
-		failure = startup.ReasonDownloadFailed
-	}
-	sp := s.span(d.tool.span, d.proc.Start, d.proc.End, failure)
-	sp.Attributes = append(sp.Attributes, attribute.String(startup.AttrTool, d.tool.name))
-	if moved > 0 {
-		sp.Attributes = append(sp.Attributes, attribute.Int64(startup.AttrBytes, moved))
-		if t := sp.Duration().Seconds(); t > 0 {
-			sp.Attributes = append(sp.Attributes, attribute.Float64(startup.AttrThroughputMBps, float64(moved)/1e6/t))
-		}
-	}
-	if d.files > 0 {
-		sp.Attributes = append(sp.Attributes, attribute.Int64(startup.AttrFiles, d.files))
-	}
-	return []startup.Span{sp}
 }
 
 // sayEngine tells what the log said.

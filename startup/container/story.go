@@ -86,14 +86,15 @@ func (s *Story) Became(p *Process) {
 		return
 	}
 	if t := downloadOf(p.Argv); t != nil {
-		d := &download{tool: t, proc: p}
 		p.Watched = true
-		s.loads[p.PID], s.within[p.PID] = d, d
+		d := &download{tool: t, proc: p}
+		s.downloads(d)
+		s.within[p.PID] = d
 		return
 	}
 	if starts, member := rayOf(p.Argv); starts {
 		if s.ray == nil || !s.ray.end.IsZero() && s.engine == nil && s.ray.member != member {
-			s.flushDownloads()
+			s.rayOver()
 			s.ray = &rayPhase{proc: p, member: member, start: p.Start}
 			if member && s.log != nil { // it may have joined before it was seen
 				s.log.since(p.Start, func(h heard) { s.rayJoined(h.at, h.text) })
@@ -115,8 +116,7 @@ func (s *Story) Exited(p *Process) {
 		return
 	}
 	if d := s.loads[p.PID]; d != nil && d.proc == p {
-		delete(s.loads, p.PID)
-		s.ended = append(s.ended, d)
+		s.downloaded(d)
 	}
 	delete(s.within, p.PID)
 	s.engine.lost(p)
@@ -130,12 +130,7 @@ func (s *Story) Line(at time.Time, text []byte) {
 	if s.done {
 		return
 	}
-	for _, d := range s.loads {
-		d.line(text)
-	}
-	for _, d := range s.ended { // its last words may be read after its end is seen
-		d.line(text)
-	}
+	s.downloadSaid(at, text)
 	s.rayJoined(at, text)
 	switch {
 	case s.engine != nil:
@@ -200,6 +195,7 @@ func (s *Story) Ready(at time.Time) {
 	if s.done {
 		return
 	}
+	s.rayOver()
 	s.flushDownloads()
 	e := s.heardEngine()
 	if e != nil && !e.told {

@@ -5,6 +5,7 @@ package container
 import (
 	"bytes"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -245,6 +246,66 @@ func TestTheSameStartIsToldTheSameWay(t *testing.T) {
 			if len(again) != len(first) || again[i].Key != first[i].Key || !again[i].Start.Equal(first[i].Start) || !again[i].End.Equal(first[i].End) {
 				t.Fatalf("%+v\n%+v", again[i], first[i])
 			}
+		}
+	}
+}
+
+// The end of a process is seen at once, its output is read every few milliseconds.
+func TestADownloadsLastWordsAreItsOwn(t *testing.T) {
+	file := []byte("cp s3://b/k f")
+	at := func(ms int) time.Time { return dawn.Add(time.Duration(ms) * time.Millisecond) }
+	begin := func(s *told, pid, ms int) *Process {
+		p := &Process{PID: pid, Argv: strings.Fields("s5cmd cp s3://b/k f"), Start: at(ms)}
+		s.Became(p)
+		return p
+	}
+	end := func(s *told, p *Process, ms int) {
+		p.End = at(ms)
+		s.Exited(p)
+	}
+	for name, c := range map[string]struct {
+		play func(*told)
+		want []any // files, of each
+	}{
+		"its engine is seen first": {func(s *told) {
+			end(s, begin(s, 7, 0), 400)
+			s.Became(&Process{PID: 7, Argv: strings.Fields(vllmServe), Start: at(0)})
+			s.Line(at(410), file)
+		}, []any{int64(1)}},
+		"another follows": {func(s *told) {
+			end(s, begin(s, 7, 0), 400)
+			other := begin(s, 8, 400)
+			s.Line(at(410), file)
+			s.Line(at(600), file)
+			end(s, other, 700)
+			s.Line(at(705), file)
+		}, []any{int64(1), int64(2)}},
+		"another of other words follows": {func(s *told) {
+			end(s, begin(s, 7, 0), 400)
+			p := &Process{PID: 8, Argv: strings.Fields("aws s3 cp s3://b/k f"), Start: at(400)}
+			s.Became(p)
+			s.Line(at(500), []byte("download: s3://b/k to f"))
+			s.Line(at(500), file)
+			end(s, p, 600)
+		}, []any{int64(1), int64(1)}},
+		"two at a time": {func(s *told) {
+			first, second := begin(s, 7, 0), begin(s, 8, 0)
+			s.Line(at(100), file)
+			end(s, first, 400)
+			end(s, second, 500)
+		}, []any{nil, nil}},
+	} {
+		s := newTold(dawn)
+		c.play(s)
+		s.Ready(at(60_000))
+		var got []any
+		for _, sp := range s.phases {
+			if strings.HasSuffix(sp.Name, "_download") {
+				got = append(got, valueOf(sp, startup.AttrFiles))
+			}
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v files, want %v", name, got, c.want)
 		}
 	}
 }
