@@ -357,7 +357,7 @@ func TestWhatTheReceiverRefusesIsCounted(t *testing.T) {
 		}
 		return nil
 	})
-	begin(t, traced(dir, "http://"+r.GRPC, "COLDTRACE_STATUS_FILE="+file), "s5cmd cp s3://bucket/key model; python -m vllm_server --model m --port "+port)
+	begin(t, traced(dir, "http://"+r.GRPC, "COLDTRACE_STATUS_FILE="+file, "SIM_SPEED=4"), "s5cmd cp s3://bucket/key model; python -m vllm_server --model m --port "+port)
 	start, ok := r.WaitSpan(60*time.Second, startup.SpanStartup)
 	lost, _ := start.Attributes[startup.AttrTelemetryDropped].(int64)
 	if !ok || lost < 2 || slices.ContainsFunc(r.Spans(), func(s otlptest.Span) bool { return s.Name == startup.SpanS5cmdDownload }) {
