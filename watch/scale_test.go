@@ -65,8 +65,13 @@ func (s *simulated) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			ObjectMeta: metav1.ObjectMeta{Name: nodeName, Labels: map[string]string{"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"}},
 		})
 	case strings.Contains(path, "/configmaps") && r.Method != http.MethodGet:
+		object, err := io.ReadAll(r.Body) // whole: an answer that has begun ends the request
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
 		w.Header().Set("Content-Type", r.Header.Get("Content-Type"))
-		_, _ = io.Copy(w, r.Body)
+		_, _ = w.Write(object)
 	default: // of the checkpoint too: there is none at first
 		w.Header().Set("Content-Type", protobufType)
 		w.WriteHeader(http.StatusNotFound)
