@@ -5,8 +5,10 @@
 package inject
 
 import (
+	"cmp"
 	"encoding/json"
 	"hash/fnv"
+	"regexp"
 	"slices"
 
 	"github.com/coldtrace/coldtrace/config"
@@ -168,17 +170,29 @@ func left(req Request) Reason {
 	return ""
 }
 
-// inCanary takes a share of all owners, so that the pods of one are all in or all out.
+// inCanary takes a share of all workloads, always the same ones: the pods of one are all in or all out, over all rollouts.
 func inCanary(req Request) bool {
 	percent := req.Policy.CanaryPercent
 	if percent >= 100 {
 		return true
 	}
-	key := req.Namespace + "/" + req.Pod.Metadata.Name + req.Pod.Metadata.GenerateName
-	if o := req.Pod.Metadata.Controller(); o != nil {
-		key = string(o.UID)
-	}
 	h := fnv.New32a()
-	h.Write([]byte(key))
+	h.Write([]byte(req.Namespace + "/" + drawn(&req.Pod.Metadata)))
 	return int(h.Sum32()%100) < percent
+}
+
+// run ends the name of a Job that a CronJob made: the minute it was due, since 1970.
+var run = regexp.MustCompile(`-\d{8}$`)
+
+// drawn is the name that a pod is drawn by: its workload's, which is known before there is a pod; of a bare one what it begins with.
+func drawn(m *endpoint.Metadata) string {
+	o := m.Controller()
+	if o == nil {
+		return cmp.Or(m.GenerateName, m.Name)
+	}
+	kind, name := endpoint.Workload(m.Labels, o.Kind, o.Name)
+	if kind == "Job" {
+		name = run.ReplaceAllString(name, "")
+	}
+	return name
 }

@@ -85,7 +85,7 @@ var Vocabulary = []Explanation{
 	{ReasonAmbiguous, "Several containers have a GPU and none is called main, lws-leader or lws-worker.", "Name one in `coldtrace.io/container`."},
 	{ReasonNotAnEndpoint, "The pod has neither the policy's label nor a known engine in its command.", "Label it, or annotate it with `coldtrace.io/inject: \"true\"`."},
 	{ReasonNoLabel, "The policy wants its label and the pod does not carry it.", "Label it, or annotate it with `coldtrace.io/inject: \"true\"`."},
-	{ReasonCanary, "The policy injects only a share of all owners, and this pod's is not in it.", "Raise `canaryPercent`."},
+	{ReasonCanary, "The policy injects only a share of all workloads, and this pod's is not in it.", "Raise `canaryPercent`."},
 	{ReasonWindows, "The pod runs on Windows.", ""},
 	{ReasonStatic, "The kubelet runs this pod from a file of its node's, and shows it to the API server: what is changed here changes nothing there.", "Make it a Deployment or a DaemonSet if what happens in its containers is to be traced."},
 	{ReasonNoEndpoint, "There is no OTLP endpoint to send to, so the wrapper would do nothing.", "Set `otlp.endpoint` in the policy or `coldtrace.io/otlp-endpoint`."},

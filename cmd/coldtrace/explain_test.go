@@ -98,3 +98,38 @@ func TestSeveralManifestsAreAllExplained(t *testing.T) {
 		t.Errorf("%v\n%s", err, got)
 	}
 }
+
+// Who looks before a roll-out whether an endpoint is among the share that is injected is told what admission then does.
+func TestAManifestIsInTheCanaryIfItsPodsAreAtAdmission(t *testing.T) {
+	policy := filepath.Join(t.TempDir(), "policy.yaml")
+	if err := os.WriteFile(policy, []byte("{canaryPercent: 50, otlp: {endpoint: 'http://x:4317'}, wrapper: {image: w}}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	in := func(manifest string) bool {
+		t.Helper()
+		text, _, err := output(t, newExplainCommand(), manifest, "-f", "-", "-n", "team-a", "--policy", policy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return !strings.Contains(text, "outside-canary")
+	}
+	pod := "kind: Pod" + strings.ReplaceAll(podTemplateYAML, "\n    ", "\n")
+	seen := map[bool]int{}
+	for i := range 20 {
+		name := "llama-" + strconv.Itoa(i)
+		seen[in("kind: Deployment\nmetadata: {name: "+name+"}\nspec:\n  template:"+podTemplateYAML)]++
+		for kind, c := range map[string]struct{ manifest, labels, owner string }{
+			"Deployment":  {"spec:\n  template:" + podTemplateYAML, ", pod-template-hash: 5d4f", "{kind: ReplicaSet, name: " + name + "-5d4f"},
+			"StatefulSet": {"spec:\n  template:" + podTemplateYAML, "", "{kind: StatefulSet, name: " + name},
+			"CronJob":     {"spec:\n  jobTemplate:\n    spec:\n      template:" + strings.ReplaceAll(podTemplateYAML, "\n", "\n    "), "", "{kind: Job, name: " + name + "-29733127"},
+		} {
+			made := strings.Replace(pod, "endpoint_name: llama}", "endpoint_name: llama"+c.labels+"}\n  ownerReferences: ["+c.owner+", controller: true}]", 1)
+			if in("kind: "+kind+"\nmetadata: {name: "+name+"}\n"+c.manifest) != in(made) {
+				t.Errorf("%s %s is told otherwise than it is done", kind, name)
+			}
+		}
+	}
+	if seen[true] == 0 || seen[false] == 0 {
+		t.Errorf("of 20 Deployments %d are in", seen[true])
+	}
+}
