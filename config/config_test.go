@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/coldtrace/coldtrace/startup"
 )
 
 var update = flag.Bool("update", false, "rewrite docs/annotations.md")
@@ -75,6 +77,7 @@ func TestABadPolicyIsRefusedWithItsLine(t *testing.T) {
 		"a ratio that is no number":    {"requestSampling: {ratio: .nan}\n", "is not between 0 and 1"},
 		"a percentage above 100":       {"canaryPercent: 101\n", "line 1: canaryPercent: 101 is not between 0 and 100"},
 		"a negative duration":          {"wrapper: {timeout: -1s}\n", "wrapper.timeout: is negative"},
+		"a flush beyond a pod's grace": {"wrapper: {flushTimeout: 11s}\n", "line 1: wrapper.flushTimeout: 11s is more than 10s"},
 		"a duration without unit":      {"wrapper: {timeout: 30}\n", "line 1"},
 		"a bad quantity":               {"wrapper: {memory: lots}\n", "wrapper.memory"},
 		"memory without its unit":      {"wrapper: {memory: 64}\n", `wrapper.memory: "64" is less than 16Mi`},
@@ -283,6 +286,27 @@ explained in [reasons.md](reasons.md), and by `+"`coldtrace explain -n NAMESPACE
 	}
 }
 
+// What the wrapper takes for 0s is its own to say; the documents are held against it.
+func TestTheWrappersTimesAreDocumented(t *testing.T) {
+	words := map[time.Duration]string{time.Hour: "an hour", 2 * time.Second: "2 s", 10 * time.Second: "10 s"}
+	example, err := os.ReadFile("example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for annotation, times := range map[string][]time.Duration{
+		"timeout": {startup.DefaultTimeout}, "flush-timeout": {startup.DefaultFlushTimeout, startup.MaxFlushTimeout},
+	} {
+		row := Table[slices.IndexFunc(Table, func(s Setting) bool { return s.Annotation == annotation })]
+		before, _, _ := strings.Cut(string(example), "\n"+strings.Replace(row.Field, "wrapper.", "  ", 1)+":")
+		comment := before[strings.LastIndexByte(before, '\n'):]
+		for _, d := range times {
+			if !strings.Contains(row.Doc, words[d]) || !strings.Contains(comment, words[d]) {
+				t.Errorf("%s: %s stands not in %q, or not in the example's %q", annotation, d, row.Doc, comment)
+			}
+		}
+	}
+}
+
 func TestEveryAnnotationRefusesNonsense(t *testing.T) {
 	for _, row := range Table {
 		if row.Annotation == "" {
@@ -319,7 +343,7 @@ func TestAPolicyIsAskedWhatAnAnnotationIsAsked(t *testing.T) {
 		if row.Annotation == "" {
 			continue
 		}
-		for _, text := range []string{"nonsense\x00", "-1", "http://a:b@c:4317", "/a\nb", ":0", "off", "false", "1.5", "-5m"} {
+		for _, text := range []string{"nonsense\x00", "-1", "http://a:b@c:4317", "/a\nb", ":0", "off", "false", "1.5", "-5m", "11s"} {
 			var s Settings
 			refused := row.set(&s, text)
 			tree := any(text)

@@ -163,13 +163,13 @@ var Table = []Setting{
 	},
 	{
 		Field: "wrapper.timeout", Annotation: "timeout", Type: "duration", Env: startup.EnvTimeout,
-		Doc:   "When the wrapper stops waiting for the server to be ready, from the container's start. The pod's start as a whole is given up after two hours, or after this if it is longer.",
-		value: duration(func(s *Settings) *time.Duration { return &s.Wrapper.Timeout }),
+		Doc:   "When the wrapper stops waiting for the server to be ready, from the container's start; `0s` is an hour. The pod's start as a whole is given up after two hours, or after this if it is longer.",
+		value: at(func(s *Settings) *time.Duration { return &s.Wrapper.Timeout }, parseDuration, checkDuration),
 	},
 	{
 		Field: "wrapper.flushTimeout", Annotation: "flush-timeout", Type: "duration", Env: startup.EnvFlushTimeout,
-		Doc:   "How long the end of a container whose start is not over may wait for its spans to be delivered, where the collector does not take them.",
-		value: duration(func(s *Settings) *time.Duration { return &s.Wrapper.FlushTimeout }),
+		Doc:   "How long the end of a container whose start is not over may wait for its spans to be delivered, where the collector does not take them: at most 10 s, and `0s` is 2 s.",
+		value: at(func(s *Settings) *time.Duration { return &s.Wrapper.FlushTimeout }, parseDuration, checkFlush),
 	},
 	{
 		Field: "wrapper.startupz", Annotation: "startupz", Type: "host:port", Env: startup.EnvStartupz,

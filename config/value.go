@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/coldtrace/coldtrace/engine"
+	"github.com/coldtrace/coldtrace/startup"
 )
 
 // value is where a setting stands and what it may be.
@@ -60,8 +61,6 @@ func at[T comparable](of func(*Settings) *T, parse func(string) (T, error), chec
 func text(of func(*Settings) *string, check func(string) error) value {
 	return at(of, func(s string) (string, error) { return s, nil }, check)
 }
-
-func duration(of func(*Settings) *time.Duration) value { return at(of, parseDuration, checkDuration) }
 
 // oneOf is a value out of a closed list. In a file an empty one is the default, and false is off: an unquoted off is the
 // boolean to YAML 1.1, which Helm speaks.
@@ -220,6 +219,14 @@ func checkDuration(d time.Duration) error {
 		return errors.New("is negative")
 	}
 	return nil
+}
+
+// checkFlush wants what the wrapper waits for, which would cut anything longer short.
+func checkFlush(d time.Duration) error {
+	if d > startup.MaxFlushTimeout {
+		return fmt.Errorf("%s is more than %s: a pod that is told to end has 30 s in all", d, startup.MaxFlushTimeout)
+	}
+	return checkDuration(d)
 }
 
 func parseDuration(v string) (time.Duration, error) {

@@ -71,7 +71,25 @@ const (
 	DefaultTimeout = time.Hour
 	// DefaultFlushTimeout bounds how long the wrapper's exit waits for a collector.
 	DefaultFlushTimeout = 2 * time.Second
+	// MaxFlushTimeout is the most that may be said: a pod's grace is 30 s, and may be spent.
+	MaxFlushTimeout = 10 * time.Second
 )
+
+// Timeout is what EnvTimeout says.
+func Timeout(text string) time.Duration { return duration(text, DefaultTimeout) }
+
+// FlushTimeout is what EnvFlushTimeout says, to both of the wrapper's programs.
+func FlushTimeout(text string) time.Duration {
+	return min(duration(text, DefaultFlushTimeout), MaxFlushTimeout)
+}
+
+// duration has the default where the text is none above 0: in a container nobody is there to be told.
+func duration(text string, standard time.Duration) time.Duration {
+	if d, err := time.ParseDuration(strings.TrimSpace(text)); err == nil && d > 0 {
+		return d
+	}
+	return standard
+}
 
 // Role is what a container is expected to become, the value of EnvRole.
 type Role string

@@ -37,8 +37,8 @@ func fromEnv() config {
 		role:       startup.Role(get(startup.EnvRole)),
 		engine:     get(startup.EnvEngine),
 		healthURL:  get(startup.EnvHealthURL),
-		timeout:    duration(get(startup.EnvTimeout), startup.DefaultTimeout),
-		flush:      duration(get(startup.EnvFlushTimeout), startup.DefaultFlushTimeout),
+		timeout:    startup.Timeout(get(startup.EnvTimeout)),
+		flush:      startup.FlushTimeout(get(startup.EnvFlushTimeout)),
 		startupz:   get(startup.EnvStartupz),
 		statusFile: get(startup.EnvStatusFile),
 	}
@@ -55,11 +55,4 @@ func fromEnv() config {
 	c.subject.SamplingPriority, _ = strconv.Atoi(get(startup.EnvSamplePriority))
 	c.subject.Hash = startup.HashOf(get(startup.EnvTraceIDHash))
 	return c
-}
-
-func duration(s string, otherwise time.Duration) time.Duration {
-	if d, err := time.ParseDuration(s); err == nil && d > 0 {
-		return d
-	}
-	return otherwise
 }

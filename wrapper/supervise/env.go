@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/coldtrace/coldtrace/startup"
 )
@@ -20,8 +19,6 @@ const (
 	// Between the wrapper and EnvVLLMExec's program, and nobody else.
 	envInbox       = "COLDTRACE_VLLM_INBOX"
 	envTraceparent = "COLDTRACE_VLLM_TRACEPARENT"
-
-	maxFlushTimeout = 10 * time.Second // a pod's grace is 30 s, and may be spent
 )
 
 // environ is the environment byte for byte. Go's own copy lacks repeated names, which shells and libc treat each in
@@ -60,11 +57,4 @@ func idle(env startup.Environ) bool {
 		return true
 	}
 	return env.Get(startup.EnvOTLPEndpoint) == "" && env.Get(startup.EnvFallbackEndpoint) == "" || env.Get(startup.EnvPodUID) == ""
-}
-
-func flushTimeout(env startup.Environ) time.Duration {
-	if d, err := time.ParseDuration(env.Get(startup.EnvFlushTimeout)); err == nil && d >= 0 {
-		return min(d, maxFlushTimeout)
-	}
-	return startup.DefaultFlushTimeout
 }

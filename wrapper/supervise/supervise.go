@@ -298,7 +298,7 @@ func (s *supervisor) dismiss() {
 // patience is how long the exit waits for the observer. A command that was told to end had its story told at that time,
 // and somebody counts its grace since then; what is left to say then is that it is so, and that it counts.
 func (s *supervisor) patience() time.Duration {
-	d := flushTimeout(s.env)
+	d := startup.FlushTimeout(s.env.Get(startup.EnvFlushTimeout))
 	if s.askedAt.IsZero() {
 		return d
 	}
