@@ -26,7 +26,7 @@ help: ## This list
 # As the images' binaries are compiled, so that nothing is compiled twice.
 demo: export CGO_ENABLED := 0
 demo: ## Boot a real Kubernetes, trace one cold start (KEEP=1 keeps it); or on yours: KUBECONFIG=FILE REGISTRY=HOST/PATH
-	@go run ./test/demo $(if $(filter command,$(origin REGISTRY)),-kubeconfig "$(KUBECONFIG)" -registry "$(REGISTRY)" -pull "$(PULL_REGISTRY)")
+	@go run ./test/demo $(if $(filter command,$(origin KUBECONFIG) $(origin REGISTRY)),-kubeconfig "$(KUBECONFIG)" -registry "$(REGISTRY)" -pull "$(PULL_REGISTRY)")
 
 # In what packages something runs beside something: the race detector, which takes five times as long, watches these. The wrapper's
 # contract is held against the built programs, in processes of their own, which it does not see.

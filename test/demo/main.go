@@ -38,7 +38,7 @@ func main() {
 	flag.StringVar(&guest.Pull, "pull", "", "the same registry, as its nodes call it (default: as -registry)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := demo(ctx, guest, os.Getenv("KEEP") == "1")
+	err := demo(ctx, guest, flag.NFlag() > 0, os.Getenv("KEEP") == "1")
 	interrupted := ctx.Err() != nil
 	stop()
 	if err != nil {
@@ -52,8 +52,8 @@ func main() {
 }
 
 // open boots a cluster, or joins somebody's.
-func open(ctx context.Context, guest stage.Guest) (*stage.Stage, error) {
-	if guest != (stage.Guest{}) {
+func open(ctx context.Context, guest stage.Guest, visits bool) (*stage.Stage, error) {
+	if visits {
 		fmt.Println("Your Kubernetes: all is in namespaces of its own, and removed in the end")
 		return stage.Visit(ctx, os.Stdout, guest) //nolint:wrapcheck // says what is wrong
 	}
@@ -65,9 +65,9 @@ func open(ctx context.Context, guest stage.Guest) (*stage.Stage, error) {
 	return s, nil
 }
 
-func demo(ctx context.Context, guest stage.Guest, keep bool) (err error) {
+func demo(ctx context.Context, guest stage.Guest, visits, keep bool) (err error) {
 	begun := time.Now()
-	s, err := open(ctx, guest)
+	s, err := open(ctx, guest, visits)
 	if err != nil {
 		return err
 	}

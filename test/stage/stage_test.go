@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -37,6 +38,23 @@ func TestOnlyTheClustersVariablesAreExpanded(t *testing.T) {
 	want := strings.Replace(strings.Replace(manifest, "${NODE_IP}", "10.0.0.2", 1), "sim:dev ", "sim:dev-1 ", 1)
 	if got := s.Expand(manifest); got != want {
 		t.Errorf("expanded to %s, want %s", got, want)
+	}
+}
+
+// TestADemoOnAClusterOfYoursBootsNone: whoever names half of what it needs is told so, and no kubelet is started as root.
+func TestADemoOnAClusterOfYoursBootsNone(t *testing.T) {
+	for typed, want := range map[string]bool{"KUBECONFIG=f": true, "REGISTRY=h/p": true, "KUBECONFIG=": true, "KEEP=1": false} {
+		cmd := exec.Command("make", "--dry-run", "--directory", "../..", "demo", typed)
+		cmd.Env = append(os.Environ(), "MAKEFLAGS=", "REGISTRY=of-the-environment")
+		out, err := cmd.CombinedOutput()
+		if visits := strings.Contains(string(out), "-kubeconfig"); err != nil || visits != want {
+			t.Errorf("make demo %s: visits a cluster: %t, want %t\n%v %s", typed, visits, want, err, out)
+		}
+	}
+	for _, g := range []Guest{{}, {Kubeconfig: "f"}, {Registry: "h/p"}} {
+		if _, err := Visit(t.Context(), t.Output(), g); err == nil || !strings.Contains(err.Error(), "make demo KUBECONFIG=FILE REGISTRY=HOST/PATH") {
+			t.Errorf("%+v: %v", g, err)
+		}
 	}
 }
 
