@@ -227,6 +227,14 @@ func TestPodWinsOverNamespaceOverPolicy(t *testing.T) {
 	}
 }
 
+func TestAnAnnotationNamesEveryEngineWhoseLogIsRead(t *testing.T) {
+	for _, engine := range []string{"vllm", "sglang", "tgi", "tensorrt_llm", "triton", "nim", "lightllm", "lmdeploy", "llama_cpp"} {
+		if s, warnings := Default().Settings(nil, map[string]string{Prefix + "engine": engine}); s.Engine != engine || len(warnings) > 0 {
+			t.Errorf("%s is taken for %q: %q", engine, s.Engine, warnings)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	if data, err := os.ReadFile("example.yaml"); err == nil {
 		f.Add(data)

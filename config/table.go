@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/coldtrace/coldtrace/engine"
+	"github.com/coldtrace/coldtrace/engine/recipe"
 	"github.com/coldtrace/coldtrace/startup"
 )
 
@@ -74,8 +74,8 @@ var Table = []Setting{
 	},
 	{
 		Annotation: "engine", Type: "name", Default: "from the command", PodOnly: true,
-		Doc:   "The engine whose log the wrapper reads: " + strings.Join(Engines, ", ") + ".",
-		value: oneOf(func(s *Settings) *string { return &s.Engine }, Engines...),
+		Doc:   "The engine whose log the wrapper reads: " + strings.Join(recipe.Engines(), ", ") + ".",
+		value: oneOf(func(s *Settings) *string { return &s.Engine }, recipe.Engines()...),
 	},
 	{
 		Annotation: "role", Default: "from labels, container name and command", PodOnly: true,
@@ -200,6 +200,3 @@ var Table = []Setting{
 	{Field: "selection.gpuResources", value: rule(func(p *Policy) error { return checkResources(p.Selection.GPUResources) })},
 	{Field: "knownImages", value: rule(func(p *Policy) error { return checkImages(p.KnownImages) })},
 }
-
-// Engines are those whose logs the wrapper can be told to read. It recognises what else it knows by argv.
-var Engines = []string{engine.VLLM, engine.SGLang, "tgi", "tensorrt_llm", "lightllm", "lmdeploy", "llama_cpp"}

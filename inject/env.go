@@ -12,6 +12,7 @@ import (
 	"github.com/coldtrace/coldtrace/config"
 	"github.com/coldtrace/coldtrace/endpoint"
 	"github.com/coldtrace/coldtrace/engine"
+	"github.com/coldtrace/coldtrace/engine/recipe"
 	"github.com/coldtrace/coldtrace/engine/tracer"
 	"github.com/coldtrace/coldtrace/startup"
 )
@@ -245,7 +246,7 @@ func (p *patch) wrapperEnv(env *envPlan) {
 	if id.NumGPUs > 0 {
 		env.value(startup.EnvNumGPUs, strconv.Itoa(id.NumGPUs))
 	}
-	if slices.Contains(config.Engines, id.Engine) {
+	if slices.Contains(recipe.Engines(), id.Engine) {
 		env.value(startup.EnvEngine, id.Engine)
 	}
 	if id.Role != startup.RoleServer {

@@ -9,6 +9,7 @@ import (
 	"path"
 	"slices"
 	"sort"
+	"strings"
 	"sync"
 
 	"go.yaml.in/yaml/v3"
@@ -73,6 +74,19 @@ func names() (all []string) {
 	return all
 }
 
+// Engines are what the engines are called whose logs are read; each is a recipe's name, too. Nothing is parsed for it.
+var Engines = sync.OnceValue(func() (called []string) {
+	entries, _ := embedded.ReadDir("recipes") // part of the program
+	for _, entry := range entries {
+		e := engines.ByName(strings.TrimSuffix(entry.Name(), ".yaml"))
+		if e != nil && !slices.Contains(called, e.Called()) { // nil: shared lines
+			called = append(called, e.Called())
+		}
+	}
+	slices.Sort(called)
+	return called
+})
+
 // ByName is the recipe of that engine, nil if there is none. "batch" is vLLM's without a server.
 func ByName(name string) *Recipe {
 	for _, r := range All() {
@@ -102,7 +116,7 @@ func load() ([]*Recipe, error) {
 		if err != nil {
 			return nil, err
 		}
-		files[e.Name()[:len(e.Name())-len(".yaml")]] = f
+		files[strings.TrimSuffix(e.Name(), ".yaml")] = f
 	}
 	var out []*Recipe
 	for id, f := range files {

@@ -52,6 +52,20 @@ func TestEveryRecipeIsWellFormed(t *testing.T) {
 	}
 }
 
+// What a span says, an annotation may say, and the wrapper is told: each has a recipe that is called so.
+func TestAnEngineIsCalledOneNameAtAdmissionAndInSpans(t *testing.T) {
+	for _, r := range All() {
+		if named := ByName(r.Engine()); named == nil || named.Engine() != r.Engine() || !slices.Contains(Engines(), r.Engine()) {
+			t.Errorf("spans of %s are of engine %q, which is none of %q", r.id, r.Engine(), Engines())
+		}
+	}
+	for _, name := range Engines() {
+		if ByName(name) == nil {
+			t.Errorf("no recipe is called %s", name)
+		}
+	}
+}
+
 func (r *rule) check() error {
 	literal := r.literal()
 	if len(strings.TrimSpace(literal)) < 4 {
