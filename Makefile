@@ -106,7 +106,7 @@ fuzz: ## Every fuzz target for FUZZTIME (30s)
 	    echo "== $$pkg $$f"; go test $$pkg -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x; done; done
 
 .PHONY: bench
-bench: cluster-assets ## All benchmarks, side by side, into bench.txt, and their tables (root; about 25 minutes; BENCH=admission for a group)
+bench: cluster-assets ## All benchmarks, side by side, into bench.txt, and their tables (root; 22 minutes; BENCH=admission for a group)
 	@test/bench/run | tee bench.txt
 	@cd test/bench/report && go run . $(CURDIR)/bench.txt
 
