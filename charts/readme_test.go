@@ -26,7 +26,7 @@ wrong; [security](../../docs/security.md) has every right with its reason.
   ` + "`kubectl annotate secret coldtrace-ca -n coldtrace-system coldtrace.io/rotate-ca=$(date +%s) --overwrite`" + `.
 - An upgrade or a rollback keeps the CA, the bundle and the watcher's checkpoint. Uninstalling removes all of it, the webhook
   configuration first, so that no pod waits for what is gone.
-- A changed policy is read within a minute or so, without a restart; a bad one is reported (metric ` + "`coldtrace_policy_good`" + `, log) and the last good one stays.
+- A policy that is edited in its ConfigMap is read within a minute or so, without a restart; ` + "`helm upgrade`" + ` with another one rolls the replicas. A bad one is reported (metric ` + "`coldtrace_policy_good`" + `, log) and the last good one stays.
 - ` + "`tests/`" + ` has the suites for helm-unittest; ` + "`make test`" + ` runs them.
 
 ## Values
