@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# docker buildx build --platform linux/amd64,linux/arm64 --target coldtrace --build-arg VERSION=v1.2.3 .
-# docker buildx build --platform linux/amd64,linux/arm64 --target wrapper   --build-arg VERSION=v1.2.3 .
+# docker buildx build --platform linux/amd64,linux/arm64 --target coldtrace --build-arg VERSION=$(git describe --tags --always --dirty) .
+# docker buildx build --platform linux/amd64,linux/arm64 --target wrapper   --build-arg VERSION=$(git describe --tags --always --dirty) .
 #
-# test/images makes the same images without Docker.
+# The build sees no git: VERSION is all that says which commit it is of. test/images makes the same images without Docker.
 
 # Go cross-compiles: the builder runs on the machine's own architecture whatever the target's is.
 FROM --platform=$BUILDPLATFORM golang:1.26.8-bookworm AS build

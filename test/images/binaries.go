@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -37,6 +38,7 @@ var programs = map[string]program{
 type workshop struct {
 	checkout string
 	version  string
+	git      bool // whether git knows the checkout
 	built    map[string]string
 	engine   map[string][]v1.Layer // by architecture
 }
@@ -65,11 +67,12 @@ func (s *workshop) binary(ctx context.Context, name, arch string) (string, error
 		return path, nil
 	}
 	p := programs[name]
+	ours := strings.Contains(p.version, "%s") // says its commit, too, as an archive's does
 	ldflags := "-s -w"
 	if p.version != "" {
 		ldflags += " -X " + strings.Replace(p.version, "%s", s.version, 1)
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-trimpath", "-tags", "grpcnotrace", "-ldflags", ldflags, "-o", path, p.pkg)
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs="+strconv.FormatBool(ours && s.git), "-trimpath", "-tags", "grpcnotrace", "-ldflags", ldflags, "-o", path, p.pkg)
 	cmd.Dir = filepath.Join(s.checkout, p.module)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
 	if out, err := cmd.CombinedOutput(); err != nil {

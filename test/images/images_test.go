@@ -4,6 +4,7 @@ package main
 
 import (
 	"archive/tar"
+	"debug/buildinfo"
 	"errors"
 	"io"
 	"log"
@@ -12,6 +13,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -67,10 +70,36 @@ func TestImagesComeBackFromARegistryAsTheyAreDescribed(t *testing.T) {
 					t.Errorf("%s has mode %o: not everyone can read it", file, mode)
 				}
 			}
+			for _, file := range want.files {
+				if p := programs[filepath.Base(file)]; strings.Contains(p.version, "%s") {
+					saysItsCommit(t, filepath.Base(file))
+				}
+			}
 			if want.only && len(modes) != len(want.files) {
 				t.Errorf("it holds %v, want only %v", modes, want.files)
 			}
 		})
+	}
+}
+
+// saysItsCommit: `coldtrace version` has the commit and its date from there.
+func saysItsCommit(t *testing.T, program string) {
+	t.Helper()
+	checkout, err := findCheckout()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if git, err := os.Stat(filepath.Join(checkout, ".git")); err != nil || !git.IsDir() {
+		return // Go looks for no other
+	}
+	info, err := buildinfo.ReadFile(filepath.Join(checkout, ".cluster", "images", runtime.GOARCH, program))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"vcs.revision", "vcs.time"} {
+		if !slices.ContainsFunc(info.Settings, func(s debug.BuildSetting) bool { return s.Key == key && s.Value != "" }) {
+			t.Errorf("%s has no %s", program, key)
+		}
 	}
 }
 

@@ -108,11 +108,13 @@ func findCheckout() (string, error) {
 	}
 }
 
-// gitVersion is the version that the Makefile stamps too. A checkout without git is "dev".
+const noGit = "dev"
+
+// gitVersion is the version that the Makefile stamps too, noGit of a checkout that git does not know.
 func gitVersion(ctx context.Context, checkout string) string {
 	out, err := exec.CommandContext(ctx, "git", "-C", checkout, "describe", "--tags", "--always", "--dirty").Output()
 	if err != nil {
-		return "dev"
+		return noGit
 	}
 	return strings.TrimSpace(string(out))
 }

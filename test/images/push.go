@@ -19,7 +19,7 @@ import (
 
 // push makes and pushes what config names, a line for each image.
 func push(ctx context.Context, config Config, checkout string, out io.Writer) error {
-	shop := &workshop{checkout: checkout, version: config.Version, built: map[string]string{}, engine: map[string][]v1.Layer{}}
+	shop := &workshop{checkout: checkout, version: config.Version, git: gitVersion(ctx, checkout) != noGit, built: map[string]string{}, engine: map[string][]v1.Layer{}}
 	release, err := shop.open()
 	if err != nil {
 		return err
