@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/coldtrace/coldtrace/inject"
 )
 
 // TestTheDrawingInTheREADMEIsWhatItsCommandPrints: the same files are goldens of packages trace and advice.
@@ -15,6 +17,9 @@ func TestTheDrawingInTheREADMEIsWhatItsCommandPrints(t *testing.T) {
 	readme, drawing := read(t, "../README.md"), read(t, "../trace/testdata/ready-80.txt")+read(t, "../trace/advice/testdata/ready-80.txt")
 	if want := "$ coldtrace trace trace/testdata/ready.jsonl --width 80\n" + drawing; !strings.Contains(readme, want) {
 		t.Errorf("README.md does not show\n%s", want)
+	}
+	if own := "image_pull " + inject.InstallName; !strings.Contains(drawing, own) {
+		t.Errorf("coldtrace's own init container has another name in it: %s is missing", own)
 	}
 }
 
