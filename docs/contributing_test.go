@@ -6,6 +6,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -52,7 +53,7 @@ var (
 func TestWhatContributingAndTheTreeNameExists(t *testing.T) {
 	_, tree, _ := strings.Cut(read(t, "../README.md"), "## Where things are")
 	checked := 0
-	for _, m := range span.FindAllStringSubmatch(read(t, "../CONTRIBUTING.md")+tree, -1) {
+	for _, m := range span.FindAllStringSubmatch(read(t, "../CONTRIBUTING.md")+tree+read(t, "../test/README.md"), -1) {
 		name := strings.Fields(m[1])[0]
 		if id := identifier.FindStringSubmatch(name); id != nil {
 			checked++
@@ -109,21 +110,30 @@ func declared(t *testing.T, dir, name string) bool {
 	return false
 }
 
-// TestTheTreeInTheREADMEHasEveryPackage: what is new is named there, too.
+// TestTheTreeInTheREADMEHasEveryPackage: each has a line that says what it holds, those below test/ in test/README.md.
 func TestTheTreeInTheREADMEHasEveryPackage(t *testing.T) {
 	_, tree, _ := strings.Cut(read(t, "../README.md"), "## Where things are")
-	entries, err := os.ReadDir("..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		sources, err := filepath.Glob("../" + e.Name() + "/*.go")
-		if err != nil {
-			t.Fatal(err)
+	tree += read(t, "../test/README.md")
+	packages := 0
+	err := filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.IsDir() {
+			return err
 		}
-		if len(sources) > 0 && !strings.Contains(tree, "`"+e.Name()+"/") {
-			t.Errorf("the README's tree lacks %s", e.Name())
+		if hidden := len(entry.Name()) > 2 && entry.Name()[0] == '.'; hidden || entry.Name() == "testdata" {
+			return filepath.SkipDir
 		}
+		if sources, err := filepath.Glob(path + "/*.go"); err != nil || len(sources) == 0 {
+			return err
+		}
+		packages++
+		name := strings.TrimPrefix(filepath.ToSlash(path), "../")
+		if _, line, ok := strings.Cut(tree, "\n| `"+name+"/` | "); !ok || strings.HasPrefix(line, "|") {
+			t.Errorf("no tree has a line for the package %s", name)
+		}
+		return nil
+	})
+	if err != nil || packages < 40 {
+		t.Errorf("%d packages: %v", packages, err)
 	}
 }
 

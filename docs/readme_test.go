@@ -31,7 +31,7 @@ var (
 // documents are all that people read.
 func documents(t *testing.T) []string {
 	t.Helper()
-	files := []string{"../README.md", "../CONTRIBUTING.md", "../SECURITY.md", "../CHANGELOG.md"}
+	files := []string{"../README.md", "../CONTRIBUTING.md", "../SECURITY.md", "../CHANGELOG.md", "../test/README.md"}
 	for _, pattern := range []string{"*.md", "../.github/*.md", "../cmd/*/README.md", "../charts/*/README.md", "../test/*/README.md", "../engine/recipe/*/README.md"} {
 		found, err := filepath.Glob(pattern)
 		if err != nil {
