@@ -144,4 +144,4 @@ chart: cluster-assets ## Lint the chart and render it
 
 .PHONY: clean
 clean: cluster-down ## Stop the cluster and remove what was built
-	rm -rf .cluster bin
+	rm -rf .cluster bin dist bench.txt
