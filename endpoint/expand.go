@@ -4,13 +4,6 @@ package endpoint
 
 import "strings"
 
-// Expand is what the kubelet hands to a container for a word of its command or args. Not known: the word refers to a value
-// that admission cannot see.
-func Expand(s string, c *Container) (text string, known bool) {
-	x := expand(s, c)
-	return x.text, !x.unknown()
-}
-
 // expanded is a string as the kubelet hands it to the container, and where each verbatim part of it came from.
 type expanded struct {
 	text     string

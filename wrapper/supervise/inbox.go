@@ -22,7 +22,7 @@ const (
 type inbox struct {
 	URL     string
 	fd      int
-	end     int           // our end of the forwarder's EndFD; -1: none
+	end     int           // our end of the forwarder's standard input; -1: none
 	pid     int           // the forwarder's; 0: none runs
 	started int           // how many were
 	gone    chan struct{} // closed when the forwarder has ended

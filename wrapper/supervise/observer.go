@@ -22,8 +22,7 @@ const (
 	StderrFD   = 4 // of its standard error; at its end at once if both outputs are one
 
 	ForwardArg = "forward" // what passes vLLM's spans on
-	EndFD      = 0         // at its end when the wrapper ends
-	InboxFD    = 3         // listens
+	InboxFD    = 3         // listens; standard input is at its end when the wrapper ends
 )
 
 // Start tells the observer what was started. It goes through a pipe: in arguments, `pkill -f` for the command would
