@@ -227,8 +227,18 @@ const (
 	errImagePull     = "ErrImagePull"
 )
 
-// pullReasons is how many of waitReasons are about the image.
-const pullReasons = 7
+// How many of waitReasons are about the image, and how many that follow them about a container that was not created.
+const pullReasons, createReasons = 7, 4
+
+// NoImage says whether a container that waits with the reason has not got its image.
+func NoImage(reason string) bool {
+	return slices.Contains(waitReasons[:pullReasons], startup.Reason(reason))
+}
+
+// NotCreated says whether a container that waits with the reason could not be set up; its message says what was in the way.
+func NotCreated(reason string) bool {
+	return slices.Contains(waitReasons[pullReasons:pullReasons+createReasons], startup.Reason(reason))
+}
 
 func (w *waiting) add(reason string) {
 	if i := slices.Index(waitReasons, startup.Reason(reason)); i >= 0 {

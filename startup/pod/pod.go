@@ -173,9 +173,9 @@ func (c *container) ended(number int32, t *corev1.ContainerStateTerminated) {
 	}
 }
 
-// CouldNotStart says whether a container that ended with the reason never ran: what its message says is the runtime's.
+// CouldNotStart says whether a container that ended or waits with the reason never ran: what its message says is the runtime's.
 func CouldNotStart(reason string) bool {
-	return reason == "StartError" || reason == "ContainerCannotRun"
+	return reason == "StartError" || reason == "ContainerCannotRun" || reason == "RunContainerError"
 }
 
 func (f *Facts) end(p *corev1.Pod) {

@@ -107,6 +107,7 @@ func TestAPodIsJudgedByItsStatus(t *testing.T) {
 		"an annotation that is none":      {"x", nil, []corev1.ContainerStatus{terminated("main", "Error", 9)}, Fine},
 		"running":                         {wrapped, nil, []corev1.ContainerStatus{{Name: "main"}}, Fine},
 		"the init image can't be pulled":  {wrapped, []corev1.ContainerStatus{waiting(inject.InstallName, "ImagePullBackOff", "")}, nil, NoImage},
+		"its signature is not trusted":    {wrapped, []corev1.ContainerStatus{waiting(inject.InstallName, "SignatureValidationFailed", "")}, nil, NoImage},
 		"the model's image can't":         {wrapped, nil, []corev1.ContainerStatus{waiting("main", "ImagePullBackOff", "example.test/vllm")}, Fine},
 		"the volume's image can't":        {wrapped, nil, []corev1.ContainerStatus{waiting("main", "ImagePullBackOff", "example.test/wrapper:1: gone")}, NoImage},
 		"the volume can't be mounted":     {wrapped, nil, []corev1.ContainerStatus{waiting("main", "CreateContainerError", `failed to mount "coldtrace": idmap`)}, NoImage},

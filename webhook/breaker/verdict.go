@@ -8,6 +8,7 @@
 package breaker
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"strconv"
@@ -18,6 +19,7 @@ import (
 	"github.com/coldtrace/coldtrace/config"
 	"github.com/coldtrace/coldtrace/inject"
 	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/startup/pod"
 )
 
 // crashes is how often a container must have restarted before it counts as crashing at start.
@@ -35,11 +37,6 @@ const (
 	Crashing Verdict = "crash-loop"      // an injected pod crashes at start
 	SameBare Verdict = "crash-loop-bare" // a pod without the wrapper crashes as well: it is not us
 )
-
-// notCreated are the reasons of a container that the runtime could not set up; what was in the way stands in the message.
-var notCreated = []string{"CreateContainerError", "CreateContainerConfigError"}
-
-var noImage = []string{"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError"}
 
 // judge reads a pod that carries our annotation; others are Fine.
 func judge(pod *corev1.Pod) Verdict {
@@ -72,27 +69,23 @@ func judge(pod *corev1.Pod) Verdict {
 }
 
 func ofInstall(s *corev1.ContainerStatus) Verdict {
-	switch {
-	case s.State.Waiting != nil && slices.Contains(noImage, s.State.Waiting.Reason):
+	switch waits := waiting(s); {
+	case pod.NoImage(waits.Reason):
 		return NoImage
-	case s.State.Waiting != nil && slices.Contains(notCreated, s.State.Waiting.Reason):
-		return NoStart
-	case failedToStart(s), s.RestartCount > 0 && s.LastTerminationState.Terminated != nil:
+	case pod.NotCreated(waits.Reason), failedToStart(s), s.RestartCount > 0 && s.LastTerminationState.Terminated != nil:
 		return NoStart
 	}
 	return Fine
 }
 
-func ofTarget(pod *corev1.Pod, s *corev1.ContainerStatus, wrapped bool) Verdict {
+func ofTarget(of *corev1.Pod, s *corev1.ContainerStatus, wrapped bool) Verdict {
 	crashing := s.RestartCount >= crashes && !s.Ready
-	switch {
+	switch waits := waiting(s); {
 	case !wrapped && crashing:
 		return SameBare
 	case !wrapped:
 		return Fine
-	case s.State.Waiting != nil && slices.Contains(noImage, s.State.Waiting.Reason) && namesImage(pod, s.State.Waiting.Message):
-		return NoImage
-	case s.State.Waiting != nil && slices.Contains(notCreated, s.State.Waiting.Reason) && namesVolume(pod, s.State.Waiting.Message):
+	case pod.NoImage(waits.Reason) && namesImage(of, waits.Message), pod.NotCreated(waits.Reason) && namesVolume(of, waits.Message):
 		return NoImage
 	case failedToStart(s):
 		return NoStart
@@ -167,13 +160,14 @@ func names(e *corev1.Event, words ...string) bool {
 
 // failedToStart: the runtime could not execute the command, which begins with the wrapper or the shell before it.
 func failedToStart(s *corev1.ContainerStatus) bool {
-	for _, state := range []corev1.ContainerState{s.State, s.LastTerminationState} {
-		if t := state.Terminated; t != nil && slices.Contains([]string{"StartError", "ContainerCannotRun"}, t.Reason) {
-			return true
-		}
-		if w := state.Waiting; w != nil && w.Reason == "RunContainerError" {
+	for _, t := range []*corev1.ContainerStateTerminated{s.State.Terminated, s.LastTerminationState.Terminated} {
+		if t != nil && pod.CouldNotStart(t.Reason) {
 			return true
 		}
 	}
-	return false
+	return pod.CouldNotStart(waiting(s).Reason)
+}
+
+func waiting(s *corev1.ContainerStatus) *corev1.ContainerStateWaiting {
+	return cmp.Or(s.State.Waiting, &corev1.ContainerStateWaiting{})
 }
