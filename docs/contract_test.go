@@ -20,7 +20,6 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/coldtrace/coldtrace/capture"
-	"github.com/coldtrace/coldtrace/inject"
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/startup/pod"
 )
@@ -84,8 +83,8 @@ func TestSpanIDVectorsAreTrue(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if row[0] == startup.SpanInitContainer && row[1] != inject.InstallName {
-			t.Errorf("coldtrace's init container is %s, the document says %s", inject.InstallName, row[1])
+		if row[0] == startup.SpanInitContainer && row[1] != startup.InstallName {
+			t.Errorf("coldtrace's init container is %s, the document says %s", startup.InstallName, row[1])
 		}
 		key := startup.Key(row[0], row[1], attempt)
 		if key != row[3] {

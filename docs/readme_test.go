@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/coldtrace/coldtrace/inject"
+	"github.com/coldtrace/coldtrace/startup"
 )
 
 // TestTheDrawingInTheREADMEIsWhatItsCommandPrints: the same files are goldens of packages trace and advice.
@@ -18,7 +18,7 @@ func TestTheDrawingInTheREADMEIsWhatItsCommandPrints(t *testing.T) {
 	if want := "$ coldtrace trace trace/testdata/ready.jsonl --width 80\n" + drawing; !strings.Contains(readme, want) {
 		t.Errorf("README.md does not show\n%s", want)
 	}
-	if own := "image_pull " + inject.InstallName; !strings.Contains(drawing, own) {
+	if own := "image_pull " + startup.InstallName; !strings.Contains(drawing, own) {
 		t.Errorf("coldtrace's own init container has another name in it: %s is missing", own)
 	}
 }

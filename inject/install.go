@@ -34,7 +34,7 @@ const nobody int64 = 65532
 // install is the init container. It meets the restricted Pod Security Standard whatever the pod's does.
 func (w *wrapping) install(p *patch) corev1.Container {
 	c := corev1.Container{
-		Name:            InstallName,
+		Name:            startup.InstallName,
 		Image:           p.req.Policy.Wrapper.Image,
 		ImagePullPolicy: corev1.PullPolicy(p.req.Policy.Wrapper.ImagePullPolicy),
 		Resources:       w.resources,

@@ -15,11 +15,8 @@ import (
 	"github.com/coldtrace/coldtrace/startup"
 )
 
-// Names of what is added to a pod: the volume that the wrapper comes by, and the init container that copies it there.
-const (
-	VolumeName  = "coldtrace"
-	InstallName = "coldtrace-install"
-)
+// VolumeName is that of the volume that the wrapper comes by.
+const VolumeName = "coldtrace"
 
 // wrapping is how the wrapper gets in front of the command.
 type wrapping struct {
@@ -39,7 +36,7 @@ func (p *patch) planWrapper(env *envPlan) *wrapping {
 		set = &p.sel.Settings
 	)
 	no := func(r Reason, detail string) *wrapping { p.note(r, detail); return nil }
-	upstream, _ := strconv.ParseBool(c.Literal("ENABLE_STARTUP_METRICS"))
+	upstream, _ := strconv.ParseBool(c.Literal(startup.EnvUpstream))
 	if id.Command.Wrapped && p.mounted() {
 		return &wrapping{wrapped: true}
 	}
@@ -102,12 +99,12 @@ func (p *patch) mounted() bool {
 // taken is the name of ours that the pod uses for something else.
 func (p *patch) taken() string {
 	spec := &p.req.Pod.Spec
-	named := func(c endpoint.Container) bool { return c.Name == InstallName }
+	named := func(c endpoint.Container) bool { return c.Name == startup.InstallName }
 	switch {
 	case slices.ContainsFunc(spec.Volumes, func(v endpoint.Volume) bool { return v.Name == VolumeName }):
 		return "volume " + VolumeName
 	case slices.ContainsFunc(spec.InitContainers, named), slices.ContainsFunc(spec.Containers, named):
-		return "container " + InstallName
+		return "container " + startup.InstallName
 	case slices.ContainsFunc(p.container().VolumeMounts, func(m corev1.VolumeMount) bool { return under(m.MountPath, startup.MountPath) }):
 		return "path " + startup.MountPath
 	}

@@ -16,6 +16,7 @@ const (
 	EnvGPUType      = "GPU_TYPE"
 	EnvOTLPEndpoint = "OTEL_EXPORTER_OTLP_ENDPOINT"
 	EnvAWSRegion    = "AWS_REGION"
+	EnvUpstream     = "ENABLE_STARTUP_METRICS" // model-engine's own: true, it sends the spans of the start itself
 
 	// EnvDefault is the beginning of a name whose rest is a variable that the wrapper sets if it is absent. It is for
 	// containers with envFrom: a ConfigMap that admission can't see may hold the variable, and an entry of ours would win
@@ -102,12 +103,13 @@ const (
 	RoleBatch  Role = "batch"
 )
 
-// Where the wrapper's two programs lie in a container, whichever way they got there.
+// Where the wrapper's two programs lie in a container, whichever way they got there, and the init container that copies them.
 const (
 	MountPath    = "/coldtrace"
 	WrapperName  = "coldtrace-wrapper"
 	WrapperPath  = MountPath + "/" + WrapperName
 	ObserverName = "coldtrace-observer"
+	InstallName  = "coldtrace-install"
 )
 
 // Environ is a process's environment, as NAME=VALUE.

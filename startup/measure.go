@@ -58,7 +58,7 @@ func Measurements(subject Subject, s Span) []Measurement {
 		m.add(MetricImagePullDuration, s.Duration().Seconds())
 	case s.Name == SpanVLLMInit:
 		m.add(MetricVLLMInitDuration, s.Duration().Seconds())
-	case strings.HasSuffix(s.Name, "_download"):
+	case strings.HasSuffix(s.Name, DownloadSuffix):
 		m.add(MetricDownloadDuration, s.Duration().Seconds())
 		if v, ok := s.Attribute(AttrThroughputMBps); ok {
 			m.add(MetricDownloadThroughput, v.AsFloat64())

@@ -18,8 +18,13 @@ const (
 	SpanInProgress        = "in_progress"
 )
 
-// Spans of the wrapper. An engine's init span is its recipe's name followed by "_init", a download's its tool's
-// followed by "_download".
+// What follows the name of an engine's recipe in its init span's, and of a tool in its download's.
+const (
+	InitSuffix     = "_init"
+	DownloadSuffix = "_download"
+)
+
+// Spans of the wrapper.
 const (
 	SpanStartup          = "startup"
 	SpanS5cmdDownload    = "s5cmd_download"

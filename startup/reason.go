@@ -85,8 +85,8 @@ type Meaning struct {
 // docs/reasons.md is made of it.
 var Reasons = []Meaning{
 	{ReasonTimedOut, "", TellsFailed, "It had not ended when the start was given up."},
-	{"deleted", "", TellsFailed, "The pod was deleted before it was ready."},
-	{"failed", "", TellsFailed, "The pod failed, and Kubernetes does not say of what."},
+	{OutcomeDeleted, "", TellsFailed, "The pod was deleted before it was ready."},
+	{OutcomeFailed, "", TellsFailed, "The pod failed, and Kubernetes does not say of what."},
 	{"Error", "", TellsFailed, "The container ended with a status other than 0."},
 	{"CrashLoopBackOff", "", TellsFailed, "The container failed again and again: the kubelet waits before it starts it anew."},
 	{ReasonExitCode, "=N", TellsExit, "The process ended with this status, and nothing says why."},

@@ -16,12 +16,12 @@ type state string
 
 const (
 	stateGoing     state = ""
-	stateReady     state = "ready"
-	stateStarted   state = "started" // it runs, and nothing probes it
-	stateCompleted state = "completed"
-	stateFailed    state = "failed"
-	stateDeleted   state = "deleted"
-	stateTimedOut  state = "timed_out"
+	stateReady     state = startup.OutcomeReady
+	stateStarted   state = startup.OutcomeStarted
+	stateCompleted state = startup.OutcomeCompleted
+	stateFailed    state = startup.OutcomeFailed
+	stateDeleted   state = startup.OutcomeDeleted
+	stateTimedOut  state = startup.OutcomeTimedOut
 )
 
 // words are what a person calls a state.

@@ -53,9 +53,9 @@ func (s *Span) phase() *Span {
 	return &open
 }
 
-// spanReadinessWait is the time for which the kubelet did not yet know that the server answers, made up here: the watcher
+// SpanReadinessWait is the time for which the kubelet did not yet know that the server answers, made up here: the watcher
 // does not know when it first did.
-const spanReadinessWait = "readiness_wait"
+const SpanReadinessWait = "readiness_wait"
 
 // readinessFloor is more than the second that status cuts off explains.
 const readinessFloor = 2 * time.Second
@@ -77,7 +77,7 @@ func (t *Trace) findReadinessWait() {
 			continue
 		}
 		ready.Children = append(ready.Children, &Node{attempt: ready.attempt, Span: &Span{
-			TraceID: ready.TraceID, Name: spanReadinessWait, Start: served.End, End: ready.End, Open: ready.Open, Resource: ready.Resource,
+			TraceID: ready.TraceID, Name: SpanReadinessWait, Start: served.End, End: ready.End, Open: ready.Open, Resource: ready.Resource,
 		}})
 	}
 }

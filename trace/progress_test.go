@@ -100,7 +100,7 @@ func TestAReadinessProbeThatIsLateIsAPhase(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			text, _ := drawn(t, []startup.Span{ready, rootOf(44, "ready")},
 				[]startup.Span{phaseOf(startup.SpanStartup, startup.KeyInContainer, startup.SpanPodStartup, 2, tt.served)})
-			if got := strings.Contains(text, spanReadinessWait); got != tt.want {
+			if got := strings.Contains(text, SpanReadinessWait); got != tt.want {
 				t.Errorf("drawn: %v\n%s", got, text)
 			}
 		})

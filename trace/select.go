@@ -80,12 +80,12 @@ func Pods(traces []*Trace) (pods []string) {
 	return pods
 }
 
-// podOfCheck is the name under which coldtrace check sends its span, to see it arrive.
-const podOfCheck = "coldtrace-check"
+// PodOfCheck is the name under which coldtrace check sends its span, to see it arrive.
+const PodOfCheck = "coldtrace-check"
 
 // IsStart says whether the trace tells the start of a pod.
 func (t *Trace) IsStart() bool {
-	if t.has(attrPodName, podOfCheck) {
+	if t.has(attrPodName, PodOfCheck) {
 		return false
 	}
 	begins := func(n *Node) bool { return n.Name == startup.SpanPodStartup || n.Name == startup.SpanStartup }

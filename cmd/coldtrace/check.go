@@ -25,6 +25,7 @@ import (
 
 	"github.com/coldtrace/coldtrace/config"
 	"github.com/coldtrace/coldtrace/startup"
+	"github.com/coldtrace/coldtrace/trace"
 	"github.com/coldtrace/coldtrace/webhook"
 )
 
@@ -222,7 +223,7 @@ func sendSpan(ctx context.Context, policy *config.Policy) error {
 		return err
 	}
 	now := time.Now()
-	subject := startup.Subject{PodUID: uuid.NewString(), PodName: "coldtrace-check", ClusterName: policy.ClusterName}
+	subject := startup.Subject{PodUID: uuid.NewString(), PodName: trace.PodOfCheck, ClusterName: policy.ClusterName}
 	sendErr := exporter.ExportSpans(ctx, subject, []startup.Span{{
 		Name: "coldtrace_check", Key: "coldtrace_check", Start: now.Add(-time.Millisecond), End: now,
 	}})

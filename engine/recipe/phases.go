@@ -33,7 +33,7 @@ func (r *Reader) phases(died startup.Reason, end time.Time) []startup.Span {
 	if parted {
 		engine = time.Time{} // one of several was initialised, the engine never
 	}
-	init := startup.Span{Name: r.recipe.name + "_init", Start: cmp.Or(r.options.Start, s.first), End: engine}
+	init := startup.Span{Name: r.recipe.Init(), Start: cmp.Or(r.options.Start, s.first), End: engine}
 	if init.Start.IsZero() {
 		if len(s.order) == 0 && died == "" {
 			return nil

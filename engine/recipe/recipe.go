@@ -15,6 +15,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	engines "github.com/coldtrace/coldtrace/engine"
+	"github.com/coldtrace/coldtrace/startup"
 )
 
 //go:embed recipes/*.yaml
@@ -34,8 +35,11 @@ type Recipe struct {
 	literal *literals
 }
 
-// Name is the engine's: vllm, sglang, tgi, tensorrt_llm, lightllm, lmdeploy, llama_cpp. Its init span is Name() + "_init".
+// Name is the engine's: vllm, sglang, tgi, tensorrt_llm, lightllm, lmdeploy, llama_cpp.
 func (r *Recipe) Name() string { return r.name }
+
+// Init is the name of the engine's init span.
+func (r *Recipe) Init() string { return r.name + startup.InitSuffix }
 
 // Engine is what the engine is called at admission, too: nim and triton have their recipes from what they run.
 func (r *Recipe) Engine() string { return engines.ByName(r.id).Called() }

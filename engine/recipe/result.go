@@ -43,7 +43,7 @@ func (r *Reader) Result(exit *Exit, end time.Time) Result {
 		out.Phases = slices.DeleteFunc(out.Phases, func(p startup.Span) bool { return p.Attributes == nil && p.Failure == "" && p.ParentKey != "" })
 		return out
 	}
-	out.Named = namedShare(out.Phases, r.recipe.name+"_init")
+	out.Named = namedShare(out.Phases, r.recipe.Init())
 	if n := len(out.Phases); n > 0 {
 		begin, last := out.Phases[0].Start, end
 		if !s.ready.IsZero() {

@@ -36,7 +36,7 @@ func (s *Story) End(at time.Time, exit *recipe.Exit, reason startup.Reason) {
 		s.finish(at)
 		s.rayOver()
 		s.flushDownloads()
-		s.conclude(at, "ready", "")
+		s.conclude(at, startup.OutcomeReady, "")
 		return
 	}
 	blamed := false
@@ -66,7 +66,7 @@ func (s *Story) End(at time.Time, exit *recipe.Exit, reason startup.Reason) {
 	s.blameOthers(at, reason, blamed)
 	s.rayOver()
 	s.flushDownloads()
-	s.conclude(at, "failed", reason)
+	s.conclude(at, startup.OutcomeFailed, reason)
 }
 
 // finish ends what was under way when the command ended well: its end was not seen yet.
@@ -82,7 +82,7 @@ func (s *Story) finish(at time.Time) {
 
 func (s *Story) blameEngine(e *engine, r recipe.Result, at time.Time, reason startup.Reason) {
 	engine, initialised := e.reader.EngineReady()
-	init := e.recipe.Name() + "_init"
+	init := e.recipe.Init()
 	for i := range r.Phases {
 		p := &r.Phases[i]
 		if !initialised && p.Name == init || p.Failure != "" {

@@ -210,7 +210,7 @@ func (l *Log) Over(run Run) {
 
 // Up is since when the container does what it is for, by its engine's word; zero: it has not said so.
 func (l *Log) Up() time.Time {
-	if s := l.story; s.done && s.state == "ready" {
+	if s := l.story; s.done && s.state == startup.OutcomeReady {
 		return s.phases[len(s.phases)-1].End
 	}
 	return l.ready

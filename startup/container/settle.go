@@ -31,7 +31,7 @@ func (s *Story) Interrupted(at time.Time, signal int) {
 	as := s.copied()
 	as.Tell, as.Measure = func(told []startup.Span) { spans = append(spans, told...) }, nil
 	as.End(at, nil, "")
-	if as.state == "ready" { // and nobody could ask it yet
+	if as.state == startup.OutcomeReady { // and nobody could ask it yet
 		s.End(at, nil, "")
 		return
 	}
@@ -76,7 +76,7 @@ func (s *Story) Settle(now time.Time) {
 	if s.done || e == nil || e.told || s.signal != 0 {
 		return
 	}
-	init := startup.Key(e.recipe.Name()+"_init", "", s.begin.Attempt)
+	init := startup.Key(e.recipe.Init(), "", s.begin.Attempt)
 	var fresh []startup.Span
 	r := e.reader.Result(nil, now)
 	for i := range r.Phases {

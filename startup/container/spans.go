@@ -125,7 +125,7 @@ func (s *Story) engineSpan(e *engine, r *recipe.Result, sp startup.Span) startup
 	}
 	sp.Key, sp.ParentKey = startup.Key(e.key(sp.Key), "", s.begin.Attempt), startup.Key(parent, "", s.begin.Attempt)
 	sp.Attributes = slices.Clone(sp.Attributes)
-	init := sp.Name == e.recipe.Name()+"_init"
+	init := sp.Name == e.recipe.Init()
 	source := cmp.Or(s.begin.Source, startup.TimeMessageDuration)
 	if init || sp.Name == startup.SpanPythonImport {
 		source = cmp.Or(s.begin.Source, startup.TimeObserved)

@@ -52,7 +52,7 @@ type Story struct {
 	exit    *recipe.Exit            // of the command, where it failed
 	signal  int                     // the first that asked for an end; 0: none
 	done    bool
-	state   string // starting, ready, failed
+	state   string
 	reason  startup.Reason
 	phases  []startup.Span // told, for the live state
 	// unobserved is what cannot be seen, of what is worth being told.
@@ -64,7 +64,7 @@ func New(b Begin, tell func([]startup.Span)) *Story {
 	s := &Story{
 		Tell: tell, begin: b, log: &backlog{},
 		loads: map[int]*download{}, within: map[int]*download{}, told: map[string]bool{}, early: map[string]startup.Span{}, settled: map[string]startup.Span{}, names: map[string]int{},
-		state: "starting",
+		state: Starting,
 	}
 	if b.Engine != nil {
 		s.guess = b.Engine.NewReader(recipe.Options{})
@@ -176,9 +176,12 @@ func (s *Story) Heard() (initialised, ready time.Time) {
 // Done tells that the start is told.
 func (s *Story) Done() bool { return s.done }
 
+// Starting is the state until the start is ready or has failed.
+const Starting = "starting"
+
 // State is how far a start is.
 type State struct {
-	State      string         // starting, ready, failed
+	State      string         // Starting, startup.OutcomeReady, startup.OutcomeFailed
 	Phase      string         // that is going on
 	Reason     startup.Reason // of a failure
 	Unobserved string         // what could not be watched
@@ -206,7 +209,7 @@ func (s *Story) Ready(at time.Time) {
 			s.say(s.span(startup.SpanServerReady, engine, at, ""))
 		}
 	}
-	s.conclude(at, "ready", "")
+	s.conclude(at, startup.OutcomeReady, "")
 }
 
 // conclude tells the start as a whole.
@@ -230,7 +233,7 @@ func (s *Story) phase() string {
 		if _, ok := s.engine.reader.EngineReady(); ok {
 			return startup.SpanServerReady
 		}
-		return s.engine.recipe.Name() + "_init"
+		return s.engine.recipe.Init()
 	case s.ray != nil && s.ray.end.IsZero():
 		return startup.SpanRayClusterInit
 	}

@@ -89,7 +89,7 @@ func (s *start) take(nodes []*trace.Node, engine *trace.Node) {
 			s.engines[n] = engine
 		}
 		inner := engine
-		if name, is := strings.CutSuffix(n.Name, "_init"); is {
+		if name, is := strings.CutSuffix(n.Name, startup.InitSuffix); is {
 			inner = n
 			if s.engine == "" && slices.Contains(streams, name) {
 				s.engine = name

@@ -72,7 +72,7 @@ func (s *start) pulledElsewhere(n *trace.Node) string {
 // initContainers that ran one after the other, but for the longest. One that ran again, as all do after a restart of the pod's
 // containers, is one.
 func (s *start) initContainers() (Lengths, string) {
-	ran := map[any]bool{installContainer: true}
+	ran := map[any]bool{startup.InstallName: true}
 	run := s.all(func(n *trace.Node) bool {
 		name := n.Get(startup.AttrContainerName)
 		if n.Name != startup.SpanInitContainer || ran[name] {
@@ -104,7 +104,7 @@ func (s *start) inEngine(n *trace.Node) bool { return s.engines[n] != nil }
 
 // downloads are those before the engine starts.
 func (s *start) downloads() []*trace.Node {
-	return s.all(func(n *trace.Node) bool { return strings.HasSuffix(n.Name, downloadSuffix) && !s.inEngine(n) })
+	return s.all(func(n *trace.Node) bool { return strings.HasSuffix(n.Name, startup.DownloadSuffix) && !s.inEngine(n) })
 }
 
 // streams are the engines that can load weights from where they are.
@@ -144,7 +144,7 @@ func (s *start) compileDominates() (Lengths, string) {
 		sum += n.Duration()
 		seen = append(seen, took(n))
 	}
-	for _, n := range s.all(named(s.engine + "_init")) {
+	for _, n := range s.all(named(s.engine + startup.InitSuffix)) {
 		engine += n.Duration()
 	}
 	if len(lengths) < 2 || !ofVLLM(s, nil) || 2*sum < engine {

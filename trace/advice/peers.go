@@ -64,7 +64,7 @@ func peerFigure(t *trace.Trace, n *trace.Node) (key string, figure float64) {
 	switch {
 	case n.Name == startup.SpanImagePull && rate > 0 && t.Value(startup.AttrImageTag) != "" && moved(n):
 		return imageKey(t, n), rate
-	case strings.HasSuffix(n.Name, downloadSuffix) && rate > 0 && t.Value(startup.AttrModelName) != "":
+	case strings.HasSuffix(n.Name, startup.DownloadSuffix) && rate > 0 && t.Value(startup.AttrModelName) != "":
 		return n.Name + " " + t.Value(startup.AttrModelName), rate
 	case n.Name == startup.SpanWeightsLoad && t.Value(startup.AttrModelName) != "":
 		return strings.Join([]string{n.Name, t.Value(startup.AttrModelName), t.Value(startup.AttrNumGPUs), t.Value(startup.AttrGPUType)}, " "), 1 / n.Duration().Seconds()
@@ -101,8 +101,6 @@ func (p *Peers) hits(t *trace.Trace, n *trace.Node) (hits int) {
 	}
 	return hits
 }
-
-const downloadSuffix = "_download"
 
 // usual is the median of what other starts reached; 0 where there are too few. With elsewhere, they are of other nodes.
 func (p *Peers) usual(t *trace.Trace, n *trace.Node, elsewhere bool) float64 {

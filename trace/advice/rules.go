@@ -45,7 +45,7 @@ var rules = []rule{
 	},
 	{
 		id: "own-cost", phase: startup.SpanInitContainer, least: time.Second,
-		holds:  func(_ *start, n *trace.Node) bool { return n.Get(startup.AttrContainerName) == installContainer },
+		holds:  func(_ *start, n *trace.Node) bool { return n.Get(startup.AttrContainerName) == startup.InstallName },
 		change: "coldtrace's own init container costs this: deliver the wrapper as an image volume (delivery: image-volume), or pre-pull its image.",
 	},
 	// Weights.
@@ -54,7 +54,7 @@ var rules = []rule{
 		change: "Weights are downloaded, and then loaded: stream them into the GPU from object storage (--load-format runai_streamer), which does both at once.",
 	},
 	{
-		id: "download-throughput", phase: downloadSuffix, holds: slower(false), to: asUsual(false), note: othersReach(false),
+		id: "download-throughput", phase: startup.DownloadSuffix, holds: slower(false), to: asUsual(false), note: othersReach(false),
 		change: "Other starts download the same model more than twice as fast: look at this node's network and at the tool's concurrency.",
 	},
 	{
@@ -103,7 +103,7 @@ var rules = []rule{
 	},
 	// When it serves.
 	{
-		id: "readiness-probe", phase: "readiness_wait",
+		id: "readiness-probe", phase: trace.SpanReadinessWait,
 		change: "The server answered that much before the pod was called ready: a shorter periodSeconds and initialDelaySeconds of the readiness probe, with a startup probe in front; or look at what else the pod waits for, other containers or readiness gates.",
 	},
 	// Failures.
@@ -119,9 +119,6 @@ var rules = []rule{
 
 // costs are rules whose change makes what comes after the start slower.
 var costs = map[string]int{"eager": 1}
-
-// installContainer is the init container that brings the wrapper.
-const installContainer = "coldtrace-install"
 
 func imageMoved(_ *start, n *trace.Node) bool { return moved(n) }
 

@@ -21,7 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 
-	"github.com/coldtrace/coldtrace/inject"
+	"github.com/coldtrace/coldtrace/startup"
 )
 
 // Name is the ConfigMap's.
@@ -272,6 +272,6 @@ func (k *Keeper) tell(r *report, all bool) {
 var advice = map[Verdict]string{
 	NoImage:  "see that the nodes can pull the image that policy field wrapper.image names",
 	NoStart:  "see what `kubectl describe pod` says of the container; annotation coldtrace.io/delivery: \"off\" leaves the command alone",
-	Refused:  "let the policy that refused it accept the init container " + inject.InstallName + " and its image, or annotate the namespace with coldtrace.io/delivery: \"off\"",
+	Refused:  "let the policy that refused it accept the init container " + startup.InstallName + " and its image, or annotate the namespace with coldtrace.io/delivery: \"off\"",
 	Crashing: "see `kubectl logs --previous`; where pods without the wrapper crash too, it comes back",
 }

@@ -11,7 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/coldtrace/coldtrace/config"
-	"github.com/coldtrace/coldtrace/inject"
+	"github.com/coldtrace/coldtrace/startup"
 )
 
 var begin = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
@@ -106,17 +106,17 @@ func TestAPodIsJudgedByItsStatus(t *testing.T) {
 		"not ours":                        {"", nil, []corev1.ContainerStatus{terminated("main", "Error", 9)}, Fine},
 		"an annotation that is none":      {"x", nil, []corev1.ContainerStatus{terminated("main", "Error", 9)}, Fine},
 		"running":                         {wrapped, nil, []corev1.ContainerStatus{{Name: "main"}}, Fine},
-		"the init image can't be pulled":  {wrapped, []corev1.ContainerStatus{waiting(inject.InstallName, "ImagePullBackOff", "")}, nil, NoImage},
-		"its signature is not trusted":    {wrapped, []corev1.ContainerStatus{waiting(inject.InstallName, "SignatureValidationFailed", "")}, nil, NoImage},
+		"the init image can't be pulled":  {wrapped, []corev1.ContainerStatus{waiting(startup.InstallName, "ImagePullBackOff", "")}, nil, NoImage},
+		"its signature is not trusted":    {wrapped, []corev1.ContainerStatus{waiting(startup.InstallName, "SignatureValidationFailed", "")}, nil, NoImage},
 		"the model's image can't":         {wrapped, nil, []corev1.ContainerStatus{waiting("main", "ImagePullBackOff", "example.test/vllm")}, Fine},
 		"the volume's image can't":        {wrapped, nil, []corev1.ContainerStatus{waiting("main", "ImagePullBackOff", "example.test/wrapper:1: gone")}, NoImage},
 		"the volume can't be mounted":     {wrapped, nil, []corev1.ContainerStatus{waiting("main", "CreateContainerError", `failed to mount "coldtrace": idmap`)}, NoImage},
 		"nor its image":                   {wrapped, nil, []corev1.ContainerStatus{waiting("main", "CreateContainerError", `mount /var/lib/containerd/image-volumes/9f: operation not permitted`)}, NoImage},
 		"a command that is not there":     {wrapped, nil, []corev1.ContainerStatus{waiting("main", "CreateContainerError", `context deadline exceeded`)}, Fine},
 		"a missing Secret":                {wrapped, nil, []corev1.ContainerStatus{waiting("main", "CreateContainerConfigError", `secret "x" not found`)}, Fine},
-		"the init container can't be set": {wrapped, []corev1.ContainerStatus{waiting(inject.InstallName, "CreateContainerError", "")}, nil, NoStart},
+		"the init container can't be set": {wrapped, []corev1.ContainerStatus{waiting(startup.InstallName, "CreateContainerError", "")}, nil, NoStart},
 		"a sidecar that serves crashes":   {wrapped, []corev1.ContainerStatus{terminated("main", "Error", 2)}, nil, Crashing},
-		"the init container can't start":  {wrapped, []corev1.ContainerStatus{terminated(inject.InstallName, "StartError", 1)}, nil, NoStart},
+		"the init container can't start":  {wrapped, []corev1.ContainerStatus{terminated(startup.InstallName, "StartError", 1)}, nil, NoStart},
 		"the target can't start":          {wrapped, nil, []corev1.ContainerStatus{terminated("main", "StartError", 1)}, NoStart},
 		"the target crashed once":         {wrapped, nil, []corev1.ContainerStatus{terminated("main", "Error", 1)}, Fine},
 		"the target crashes":              {wrapped, nil, []corev1.ContainerStatus{terminated("main", "Error", 2)}, Crashing},

@@ -51,7 +51,7 @@ func judge(pod *corev1.Pod) Verdict {
 	wrapped := slices.Contains(d.Features, inject.FeatureWrapper)
 	if wrapped {
 		for i := range pod.Status.InitContainerStatuses {
-			if s := &pod.Status.InitContainerStatuses[i]; s.Name == inject.InstallName {
+			if s := &pod.Status.InitContainerStatuses[i]; s.Name == startup.InstallName {
 				if v := ofInstall(s); v != Fine {
 					return v
 				}
@@ -134,7 +134,7 @@ func imageVolumes(pod *corev1.Pod) map[string]string {
 //	Error creating: admission webhook "validate.kyverno.svc-fail" denied the request: … rule restricted-volumes failed at path /spec/volumes/1/
 //	Error creating: pods "x-" is forbidden: unable to validate against any security context constraint: … "image": image volumes are not allowed
 func Refusal(e *corev1.Event) bool {
-	return !names(e, inject.InstallName) && names(e, "volume")
+	return !names(e, startup.InstallName) && names(e, "volume")
 }
 
 // refusesWrapper tells an event of a controller whose pod was refused for what may be the wrapper: by its name, for an image,

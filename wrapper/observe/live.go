@@ -42,7 +42,7 @@ type livePhase struct {
 }
 
 func newLive(file string, began time.Time) *live {
-	return &live{file: file, began: began, state: liveState{State: "starting", Phases: []livePhase{}}}
+	return &live{file: file, began: began, state: liveState{State: container.Starting, Phases: []livePhase{}}}
 }
 
 // update takes the story's state and writes the file if that changed. A file that cannot be written is nobody's to
@@ -102,15 +102,15 @@ func (l *live) serve(address string) {
 func (l *live) answer(w http.ResponseWriter, _ *http.Request) {
 	l.mu.Lock()
 	state := l.state
-	if state.State == "starting" {
+	if state.State == container.Starting {
 		state.ElapsedSeconds = time.Since(l.began).Seconds()
 	}
 	l.mu.Unlock()
 	w.Header().Set("Content-Type", "application/json")
 	switch state.State {
-	case "starting":
+	case container.Starting:
 		w.WriteHeader(http.StatusServiceUnavailable)
-	case "failed":
+	case startup.OutcomeFailed:
 		w.WriteHeader(http.StatusInternalServerError)
 	}
 	_ = json.NewEncoder(w).Encode(state)

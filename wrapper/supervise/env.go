@@ -14,8 +14,6 @@ import (
 )
 
 const (
-	envUpstream = "ENABLE_STARTUP_METRICS" // model-engine's own
-
 	// Between the wrapper and EnvVLLMExec's program, and nobody else.
 	envInbox       = "COLDTRACE_VLLM_INBOX"
 	envTraceparent = "COLDTRACE_VLLM_TRACEPARENT"
@@ -53,7 +51,7 @@ func withDefaults(env startup.Environ) startup.Environ {
 // idle tells that there is nothing to do: nowhere to send telemetry to, no identity to send it under, or an endpoint that
 // sends the same spans itself, which admission can't see where the variable comes from a ConfigMap.
 func idle(env startup.Environ) bool {
-	if upstream, err := strconv.ParseBool(env.Get(envUpstream)); err == nil && upstream {
+	if upstream, _ := strconv.ParseBool(env.Get(startup.EnvUpstream)); upstream {
 		return true
 	}
 	return env.Get(startup.EnvOTLPEndpoint) == "" && env.Get(startup.EnvFallbackEndpoint) == "" || env.Get(startup.EnvPodUID) == ""
