@@ -136,7 +136,7 @@ func interpreter(program string) bool {
 func rayOf(argv []string) (starts, member bool) {
 	program, args := programOf(argv)
 	switch program {
-	case "init_ray.sh", "init_ray_batch_inf_v2.py":
+	case "init_ray.sh":
 		return true, len(args) > 0 && args[0] == "worker"
 	case "ray":
 		if len(args) == 0 || args[0] != "start" {

@@ -41,10 +41,11 @@ func TestDownloadsAreRecognised(t *testing.T) {
 
 func TestRayIsRecognised(t *testing.T) {
 	for command, want := range map[string][2]bool{
-		"/bin/bash /workspace/init_ray.sh leader --ray_cluster_size=2":  {true, false},
-		"/bin/bash /workspace/init_ray.sh worker --ray_address=x":       {true, true},
-		"/usr/bin/python3 /usr/local/bin/ray start --head --port=6379":  {true, false},
-		"/usr/bin/python3 /usr/local/bin/ray start --address x --block": {true, true},
+		"/bin/bash /workspace/init_ray.sh leader --ray_cluster_size=2":       {true, false},
+		"/bin/bash /workspace/init_ray.sh worker --ray_address=x":            {true, true},
+		"/usr/bin/python3 /usr/local/bin/ray start --head --port=6379":       {true, false},
+		"/usr/bin/python3 /usr/local/bin/ray start --address x --block":      {true, true},
+		"python3 init_ray_batch_inf_v2.py --mode wait_for_head_node_to_exit": {false, false}, // it has run ray start before
 		"ray status": {false, false},
 	} {
 		starts, member := rayOf(strings.Fields(command))
