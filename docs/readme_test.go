@@ -78,6 +78,43 @@ func TestEveryMakeTargetThatADocumentNamesExists(t *testing.T) {
 	}
 }
 
+var (
+	metric    = regexp.MustCompile(`(coldtrace_[a-z_]+)(?:\{([^}]*)\})?`)
+	metricRow = regexp.MustCompile("(?m)^\\| `(coldtrace_[a-z_]+)` \\| ([^|]*) \\|")
+)
+
+// TestEveryMetricThatADocumentNamesIsOneOfColdtraces: the table of metrics.md is made of the code.
+func TestEveryMetricThatADocumentNamesIsOneOfColdtraces(t *testing.T) {
+	labels := map[string]string{}
+	for _, row := range metricRow.FindAllStringSubmatch(read(t, "metrics.md"), -1) {
+		labels[row[1]] = row[2]
+	}
+	named := 0
+	for _, file := range documents(t) {
+		if filepath.Base(file) == "CHANGELOG.md" {
+			continue // has what was removed
+		}
+		for _, m := range metric.FindAllStringSubmatch(read(t, file), -1) {
+			if strings.HasSuffix(m[1], "_") {
+				continue // how several begin
+			}
+			named++
+			known, ok := labels[m[1]]
+			if !ok {
+				t.Errorf("%s: there is no metric %s", file, m[1])
+			}
+			for l := range strings.FieldsFuncSeq(m[2], func(r rune) bool { return r == ',' }) {
+				if name, _, _ := strings.Cut(l, "="); !strings.Contains(known, "`"+strings.TrimSpace(name)+"`") {
+					t.Errorf("%s: the metric %s has no label %s", file, m[1], name)
+				}
+			}
+		}
+	}
+	if named < 40 {
+		t.Errorf("only %d metrics", named)
+	}
+}
+
 var notInAnchors = regexp.MustCompile(`[^a-z0-9 _-]`)
 
 // headings are a document's anchors, as they are made of its headings.
