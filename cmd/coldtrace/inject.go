@@ -75,7 +75,7 @@ func (o *dryRun) policy() (*config.Policy, error) {
 		return store.Policy(), nil
 	}
 	policy := config.Default()
-	policy.Wrapper.Image = "ghcr.io/coldtrace/coldtrace-wrapper:" + version
+	policy.Wrapper.Image = "ghcr.io/coldtrace/coldtrace-wrapper:" + strings.TrimPrefix(version, "v") // as a release pushes it
 	policy.OTLP.Endpoint = "http://coldtrace-collector.coldtrace.svc:4317"
 	return policy, nil
 }
