@@ -14,7 +14,7 @@ import (
 	"github.com/coldtrace/coldtrace/test/stage"
 )
 
-// block is one of a document's that a person types, line by line.
+// block is one of a document's that a person types, line by line. One that needs what a release has uploaded is called bash there.
 var block = regexp.MustCompile("(?s)\n```sh\n(.*?)```")
 
 // TestTheCommandsOfTheDocuments types what the README's and docs/install.md's section on installing, and what follows it
