@@ -32,7 +32,7 @@ func Datadog() ([]byte, error) {
 		templates = append(templates, object{"name": v, "prefix": v, "available_values": []string{}, "defaults": []string{"*"}})
 	}
 	return encode(object{
-		"title": Title, "layout_type": "ordered", "reflow_type": "auto", "template_variables": templates, "widgets": groups,
+		"title": title, "layout_type": "ordered", "reflow_type": "auto", "template_variables": templates, "widgets": groups,
 		"description": "Made from coldtrace's description of it, as Grafana's is. [" + whatToDo + "](" + advice.Page + ")", "notify_list": []string{},
 	})
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/coldtrace/coldtrace/startup"
 )
 
-// Title is the name of the dashboards.
-const Title = "coldtrace: where cold starts go"
+// title is the name of the dashboards.
+const title = "coldtrace: where cold starts go"
 
 // Row is a heading with the panels below it.
 type Row struct {

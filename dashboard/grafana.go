@@ -42,7 +42,7 @@ func Grafana() ([]byte, error) {
 		y += (len(row.Panels) + 2) / 3 * height
 	}
 	return encode(object{
-		"uid": "coldtrace", "title": Title, "tags": []string{"coldtrace"}, "schemaVersion": 39, "version": 1, "editable": true,
+		"uid": "coldtrace", "title": title, "tags": []string{"coldtrace"}, "schemaVersion": 39, "version": 1, "editable": true,
 		"time": object{"from": "now-24h", "to": "now"}, "refresh": "1m", "timezone": "browser",
 		"panels": panels, "templating": object{"list": grafanaVariables()}, "annotations": object{"list": []object{}},
 		"links": []object{{"title": whatToDo, "url": advice.Page, "type": "link", "icon": "external link", "targetBlank": true, "tags": []string{}}},

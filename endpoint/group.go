@@ -109,7 +109,7 @@ const (
 // group tells which pods the pod starts with, and by what that is known; or why it starts alone. l is of the target, nil if there
 // is none. A group of one is none.
 func group(pod *Pod, l *Command, opts *Options) (g startup.Group, by string) {
-	if opts.Group == NoGroup {
+	if opts.Group == noGroup {
 		return startup.Group{}, aloneByWish
 	}
 	why := ""
@@ -140,8 +140,8 @@ func group(pod *Pod, l *Command, opts *Options) (g startup.Group, by string) {
 	return startup.Group{}, cmp.Or(why, aloneNothing)
 }
 
-// NoGroup in place of a group's name: the pod starts alone, whatever its labels say.
-const NoGroup = "none"
+// noGroup in place of a group's name: the pod starts alone, whatever its labels say.
+const noGroup = "none"
 
 // declaredGroup is one that an annotation names. Its parts are the workloads that carry it. Without a size, and without a pod
 // of index 0, nothing would tell when it is complete.

@@ -20,7 +20,7 @@ type Declared struct {
 	Engine       string
 	Role         startup.Role
 	HealthURL    string
-	Group        string // the pods that carry the same name start as one; NoGroup: the pod starts alone
+	Group        string // the pods that carry the same name start as one; noGroup: the pod starts alone
 	GroupSize    string
 	GroupIndex   string // 0 leads; empty: that of the pod in its StatefulSet or Job
 	// Entrypoint and Cmd are the image's, for a container without a command; both may be unknown.

@@ -62,7 +62,7 @@ func Program(argv []string) (e *Engine, token int) {
 	}
 	program := Base(argv[0])
 	switch {
-	case IsPython(program):
+	case isPython(program):
 		return pythons(argv)
 	case Shell(program) != "" && len(argv) > 1 && !unknown(argv[1]): // it runs a script file
 		return find("", argv, 1)
@@ -137,8 +137,8 @@ func pythons(argv []string) (e *Engine, token int) {
 	return nil, 0
 }
 
-// IsPython tells an interpreter by its base name: python, python3.12, pypy3.
-func IsPython(program string) bool {
+// isPython tells an interpreter by its base name: python, python3.12, pypy3.
+func isPython(program string) bool {
 	rest, ok := strings.CutPrefix(program, "python")
 	if !ok {
 		rest, ok = strings.CutPrefix(program, "pypy")

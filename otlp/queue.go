@@ -184,7 +184,7 @@ func (q *Queue) work(ctx context.Context) {
 		}
 		q.putBack(b)
 		pause = longer(pause)
-		if !q.sleep(ctx, pause, min(RetryAfter(err), maxRetryAfter)) {
+		if !q.sleep(ctx, pause, min(pauseAsked(err), maxRetryAfter)) {
 			return
 		}
 	}

@@ -70,9 +70,9 @@ func throttled(err error, after time.Duration) error {
 	return throttledError{err, after}
 }
 
-// RetryAfter is how long a receiver asked not to be asked again, by the Retry-After of HTTP or the RetryInfo of gRPC; 0
+// pauseAsked is how long a receiver asked not to be asked again, by the Retry-After of HTTP or the RetryInfo of gRPC; 0
 // if it did not.
-func RetryAfter(err error) time.Duration {
+func pauseAsked(err error) time.Duration {
 	var t throttledError
 	if errors.As(err, &t) {
 		return t.after

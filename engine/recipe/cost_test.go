@@ -153,7 +153,7 @@ func FuzzReaderSurvivesAnyLog(f *testing.F) {
 	f.Add([]byte(start+finish), false)
 	f.Add([]byte("Model loading took -1 GiB and -99999999999999999999 seconds"), false)
 	f.Fuzz(func(t *testing.T, log []byte, embedded bool) {
-		for _, recipe := range All() {
+		for _, recipe := range recipes() {
 			r := recipe.NewReader(Options{Start: noon.Add(-time.Second), Embedded: embedded, Now: noon, Location: time.UTC})
 			s := split(log)
 			s.width = wrapWidth(log)

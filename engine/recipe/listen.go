@@ -13,7 +13,7 @@ func Listen(named *Recipe, o Options) []*Reader {
 		return []*Reader{named.NewReader(o)}
 	}
 	var out []*Reader
-	for _, r := range All() {
+	for _, r := range recipes() {
 		if r.id == r.name { // the log of a batch program is its engine's
 			out = append(out, r.NewReader(o))
 		}

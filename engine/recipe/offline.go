@@ -23,8 +23,8 @@ type LogOptions struct {
 	Location *time.Location
 }
 
-// ErrNoEngine is returned for a log in which no recipe recognises anything.
-var ErrNoEngine = errors.New("no engine's start-up log")
+// errNoEngine is returned for a log in which no recipe recognises anything.
+var errNoEngine = errors.New("no engine's start-up log")
 
 // ReadLog reads a captured log: times are those in the lines, and a log that simply ends is judged by how it ends.
 func ReadLog(from io.Reader, o LogOptions) (Result, error) {
@@ -56,7 +56,7 @@ func ReadLog(from io.Reader, o LogOptions) (Result, error) {
 	}
 	best := Best(p.readers)
 	if !best.Recognised() && (o.Engine == "" || len(best.start.failures) == 0 && best.start.exit == nil) {
-		return Result{}, errors.Join(ErrNoEngine, lines.err)
+		return Result{}, errors.Join(errNoEngine, lines.err)
 	}
 	out := best.concluded(o.Exit, p.clock.end(), o.Ended, !cut && !lines.cutOff())
 	out.Cut = cut

@@ -211,7 +211,7 @@ func TestTheHeadOfALogLine(t *testing.T) {
 func TestAFileThatIsNoLogIsAnError(t *testing.T) {
 	for name, text := range map[string]string{"empty": "", "prose": "once upon a time\n", "another program's log": "INFO 03-01 12:00:00 hello\n"} {
 		t.Run(name, func(t *testing.T) {
-			if got, err := ReadLog(strings.NewReader(text), LogOptions{}); !errors.Is(err, ErrNoEngine) {
+			if got, err := ReadLog(strings.NewReader(text), LogOptions{}); !errors.Is(err, errNoEngine) {
 				t.Errorf("%v %+v", err, got)
 			}
 		})
@@ -246,7 +246,7 @@ func TestALogOfRaysWorkersAloneEndsWithTheirLastWord(t *testing.T) {
 
 func TestANamedEnginesLogMayHoldItsEndAlone(t *testing.T) {
 	const log = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 1.00 GiB.\n"
-	if _, err := ReadLog(strings.NewReader(log), LogOptions{Now: noon}); !errors.Is(err, ErrNoEngine) {
+	if _, err := ReadLog(strings.NewReader(log), LogOptions{Now: noon}); !errors.Is(err, errNoEngine) {
 		t.Errorf("of nobody: %v", err)
 	}
 	got, err := ReadLog(strings.NewReader(log), LogOptions{Engine: "sglang", Now: noon})

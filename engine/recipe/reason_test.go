@@ -184,7 +184,7 @@ func TestWhatAStartSurvivesIsNoReason(t *testing.T) {
 
 func TestEveryReasonOfARecipeHasAMeaning(t *testing.T) {
 	words := 0
-	for _, r := range All() {
+	for _, r := range recipes() {
 		for _, rule := range r.rules {
 			if rule.Fails == "" {
 				continue

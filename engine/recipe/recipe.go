@@ -62,8 +62,8 @@ type file struct {
 	Lines       []rule               `yaml:"lines"`
 }
 
-// All are the recipes, in the order of their files' names.
-var All = sync.OnceValue(func() []*Recipe {
+// recipes are all, in the order of their files' names.
+var recipes = sync.OnceValue(func() []*Recipe {
 	list, err := load()
 	if err != nil {
 		panic(err) // the data is part of the program and read by its tests
@@ -72,7 +72,7 @@ var All = sync.OnceValue(func() []*Recipe {
 })
 
 func names() (all []string) {
-	for _, r := range All() {
+	for _, r := range recipes() {
 		all = append(all, r.id)
 	}
 	return all
@@ -93,7 +93,7 @@ var Engines = sync.OnceValue(func() (called []string) {
 
 // ByName is the recipe of that engine, nil if there is none. "batch" is vLLM's without a server.
 func ByName(name string) *Recipe {
-	for _, r := range All() {
+	for _, r := range recipes() {
 		if r.id == name {
 			return r
 		}

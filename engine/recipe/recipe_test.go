@@ -54,7 +54,7 @@ func TestEveryRecipeIsWellFormed(t *testing.T) {
 
 // What a span says, an annotation may say, and the wrapper is told: each has a recipe that is called so.
 func TestAnEngineIsCalledOneNameAtAdmissionAndInSpans(t *testing.T) {
-	for _, r := range All() {
+	for _, r := range recipes() {
 		if named := ByName(r.Engine()); named == nil || named.Engine() != r.Engine() || !slices.Contains(Engines(), r.Engine()) {
 			t.Errorf("spans of %s are of engine %q, which is none of %q", r.id, r.Engine(), Engines())
 		}

@@ -27,9 +27,9 @@ type Keychain func(ctx context.Context, namespace string, pod *endpoint.Pod) (au
 // Command is what an image runs when it is told nothing.
 type Command struct{ Entrypoint, Cmd []string }
 
-// ErrPlatforms means that an image runs different commands on different platforms and the pod does not say on which one
+// errPlatforms means that an image runs different commands on different platforms and the pod does not say on which one
 // it will be.
-var ErrPlatforms = errors.New("the image's platforms have different entrypoints and the pod does not select one")
+var errPlatforms = errors.New("the image's platforms have different entrypoints and the pod does not select one")
 
 // Bounds of what is remembered.
 const (
@@ -128,7 +128,7 @@ func ofIndex(index v1.ImageIndex, arch string) (Command, error) {
 			return Command{}, err
 		}
 		if len(found) > 0 && (!slices.Equal(c.Entrypoint, found[0].Entrypoint) || !slices.Equal(c.Cmd, found[0].Cmd)) {
-			return Command{}, ErrPlatforms
+			return Command{}, errPlatforms
 		}
 		found = append(found, c)
 	}

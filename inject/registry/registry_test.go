@@ -127,7 +127,7 @@ func TestAnImageTellsItsCommand(t *testing.T) {
 	}{
 		"an image":              {"plain:1", "", []string{"python3", "-m", "vllm_server"}, []string{"--port", "1"}, ""},
 		"platforms that agree":  {"same:1", "", []string{"vllm"}, nil, ""},
-		"platforms that differ": {"differ:1", "", nil, nil, ErrPlatforms.Error()},
+		"platforms that differ": {"differ:1", "", nil, nil, errPlatforms.Error()},
 		"platforms that differ, one of them selected": {"differ:1", "arm64", []string{"b"}, nil, ""},
 		"a platform that the image has not":           {"differ:1", "s390x", nil, nil, "no variant"},
 		"an image that runs nothing by itself":        {"empty:1", "", nil, nil, "neither ENTRYPOINT nor CMD"},

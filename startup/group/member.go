@@ -31,13 +31,13 @@ type Member struct {
 	Ended   time.Time      `json:"ended,omitzero"`    // its start did; zero: it goes on
 	Outcome string         `json:"outcome,omitempty"` // of its start
 	Failure startup.Reason `json:"failure,omitempty"`
-	Took    [took]int64    `json:"took"`           // nanoseconds in each of Phases
+	Took    [took]int64    `json:"took"`           // nanoseconds in each of phases
 	Gone    bool           `json:"gone,omitempty"` // the pod no longer exists
 }
 
-// Phases are what a member's time is divided into: spans of the watcher. The time of attempts that failed counts as the
+// phases are what a member's time is divided into: spans of the watcher. The time of attempts that failed counts as the
 // waiting for the next.
-var Phases = [took]string{
+var phases = [took]string{
 	startup.SpanPodPending, startup.SpanSandboxCreating, startup.SpanImagePull, startup.SpanInitContainer,
 	startup.SpanContainerCreating, startup.SpanRestartBackoff, startup.SpanPodReady,
 }
@@ -70,7 +70,7 @@ func (m *Member) Add(name string, start, end time.Time, failed bool) {
 	case startup.SpanPodStartup:
 		m.Created = start
 	}
-	if i := slices.Index(Phases[:], name); i >= 0 {
+	if i := slices.Index(phases[:], name); i >= 0 {
 		m.Took[i] += int64(end.Sub(start))
 	}
 }

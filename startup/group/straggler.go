@@ -13,7 +13,7 @@ import (
 type Straggler struct {
 	Member *Member
 	Behind time.Duration // how much later it was than the median of the others
-	Phase  string        // in which it lost most of that: one of Phases, or PhaseCreation; empty: in none that is known
+	Phase  string        // in which it lost most of that: one of phases, or PhaseCreation; empty: in none that is known
 	Took   time.Duration // in that phase
 	Others time.Duration // the median of the others' time in it
 }
@@ -65,7 +65,7 @@ func last(s *Start, of []*Member, at func(*Member) time.Time, ready bool) (out S
 			out.Phase, out.Took, out.Others = phase, took, usual
 		}
 	}
-	for i, phase := range Phases {
+	for i, phase := range phases {
 		if phase != startup.SpanPodReady || ready {
 			consider(phase, func(m *Member) time.Duration { return time.Duration(m.Took[i]) })
 		}
@@ -94,7 +94,7 @@ func median(members []*Member, of func(*Member) time.Duration) time.Duration {
 
 // Slowest is the phase that took the member longest.
 func (m *Member) Slowest() (phase string, took time.Duration) {
-	for i, name := range Phases {
+	for i, name := range phases {
 		if d := time.Duration(m.Took[i]); d > took {
 			phase, took = name, d
 		}

@@ -36,7 +36,7 @@ func stored(t *testing.T, file string) (starts []Start) {
 		t.Fatal(err, problems)
 	}
 	for _, tr := range trace.Build(spans) {
-		starts = append(starts, Of(tr))
+		starts = append(starts, startOf(tr))
 	}
 	return starts
 }
@@ -59,7 +59,7 @@ func recorded(t *testing.T, version string) (starts []Start, totals, imports []f
 		if err == nil {
 			text += fmt.Sprintf("  python_import 0-%f\n", seconds)
 		}
-		starts = append(starts, Of(tracetest.Trace(of+shape, text)))
+		starts = append(starts, startOf(tracetest.Trace(of+shape, text)))
 		totals, imports = append(totals, total), append(imports, seconds)
 	}
 	if len(starts) != 20 {

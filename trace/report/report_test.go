@@ -25,7 +25,7 @@ import (
 // start of an endpoint whose image takes pull seconds and whose weights take load.
 func start(i int, endpoint, image string, pull, load float64, cached bool) Start {
 	ready := 5 + pull + load + 10
-	return Of(trace.Build(tracetest.Spans(fmt.Sprintf("%s-%d", endpoint, i), float64(600*i), fmt.Sprintf(`
+	return startOf(trace.Build(tracetest.Spans(fmt.Sprintf("%s-%d", endpoint, i), float64(600*i), fmt.Sprintf(`
 		endpoint_name=%s image_tag=%s engine=vllm engine_version=0.11.2 node_name=gpu-%d
 		pod_startup 0-%.3f outcome=ready
 		  pod_pending 0-5
@@ -44,16 +44,16 @@ func several() (starts []Start) {
 		starts = append(starts, start(i, "llama", "v1", 30+20*random.Float64(), 20+random.Float64(), i%4 == 0))
 	}
 	for i, said := range []string{"!cuda_out_of_memory", "!cuda_out_of_memory", "!gpu_memory_in_use"} {
-		starts = append(starts, Of(tracetest.Trace(fmt.Sprint("failed", i), `
+		starts = append(starts, startOf(tracetest.Trace(fmt.Sprint("failed", i), `
 		endpoint_name=mixtral image_tag=v2
 		pod_startup 0-90 outcome=failed !exit_code=1
 		  pod_pending 0-10
 		  startup 10-90 `+said)))
 	}
-	starts = append(starts, start(7, "mixtral", "v2", 100, 50, false), Of(tracetest.Trace("goes-on", `
+	starts = append(starts, start(7, "mixtral", "v2", 100, 50, false), startOf(tracetest.Trace("goes-on", `
 		endpoint_name=mixtral image_tag=v2
 		pod_startup 0-30 open
-		  pod_pending 0-30 open`)), Of(tracetest.Trace("nameless", `
+		  pod_pending 0-30 open`)), startOf(tracetest.Trace("nameless", `
 		num_gpus=1
 		pod_startup 0-30 outcome=ready
 		  pod_pending 0-30`)))
@@ -161,7 +161,7 @@ func TestAReportOfFilesSaysWhatToDo(t *testing.T) {
 }
 
 func TestNoLineOfAReportIsWiderThanTheTerminal(t *testing.T) {
-	starts := append(several(), Of(tracetest.Trace("wide", "endpoint_name="+strings.Repeat("long-", 60)+"\npod_startup 0-9 outcome=failed !"+strings.Repeat("reason", 60))))
+	starts := append(several(), startOf(tracetest.Trace("wide", "endpoint_name="+strings.Repeat("long-", 60)+"\npod_startup 0-9 outcome=failed !"+strings.Repeat("reason", 60))))
 	c, err := Compare(NewGroup(strings.Repeat("before", 60), starts[:10]), NewGroup("after", starts[10:20]))
 	if err != nil {
 		t.Fatal(err)
@@ -270,7 +270,7 @@ func TestThePageOfManyStartsIsSmallAndHoldsTheNewest(t *testing.T) {
 // What a page may not do: load anything, or run anything but its script, whatever is in the names of pods and phases.
 func TestThePageRunsItsOwnScriptAlone(t *testing.T) {
 	const evil = `</script><script>alert(1)</script><img/src=x>`
-	s := Of(tracetest.Trace("u", "endpoint_name="+evil+"\npod_startup 0-9 outcome=failed !"+evil))
+	s := startOf(tracetest.Trace("u", "endpoint_name="+evil+"\npod_startup 0-9 outcome=failed !"+evil))
 	s.Drawing = tracetest.Trace("u", "endpoint_name="+evil+"\npod_startup 0-9 outcome=failed !"+evil).Drawing()
 	got, err := New([]Start{s}, "endpoint").Page()
 	if err != nil {

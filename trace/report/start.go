@@ -89,7 +89,7 @@ func Read(traces []*trace.Trace, draw bool) []Start {
 	trace.Each(len(traces), func(i int) {
 		t := traces[i]
 		traces[i] = nil
-		out[i] = Of(t)
+		out[i] = startOf(t)
 		out[i].Advice = advice.For(t, peers)
 		if draw && i < mostDrawn {
 			out[i].Drawing = t.Drawing()
@@ -98,8 +98,8 @@ func Read(traces []*trace.Trace, draw bool) []Start {
 	return out
 }
 
-// Of is what a report keeps of a start.
-func Of(t *trace.Trace) Start {
+// startOf is what a report keeps of a start.
+func startOf(t *trace.Trace) Start {
 	outcome := t.Outcome()
 	s := Start{
 		Trace: t.ID, Pod: t.Name(), Began: t.Start, Total: t.Took(), Ended: Well, Outcome: outcome.String(), Reasons: outcome.Reasons(), Facts: map[string]string{},
@@ -153,13 +153,13 @@ func shares(t *trace.Trace) (out []Share) {
 	for _, n := range t.Phases() {
 		add(n.Phase(), n.Exclusive)
 	}
-	add(Gaps, t.Uncovered())
+	add(gaps, t.Uncovered())
 	slices.SortStableFunc(out, func(a, b Share) int { return cmp.Compare(b.Time, a.Time) })
 	return slices.Clone(out) // there are many
 }
 
-// Gaps is the time in which no phase was under way.
-const Gaps = "(gaps)"
+// gaps is the time in which no phase was under way.
+const gaps = "(gaps)"
 
 // of is the time that a phase explains, and whether the start had such a phase.
 func (s *Start) of(phase string) (time.Duration, bool) {

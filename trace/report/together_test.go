@@ -15,7 +15,7 @@ import (
 
 // pair is a group of two pods: a leader, and a worker whose image took so many seconds to pull; 0: it never came.
 func pair(name string, pull float64, outcome string) []Start {
-	leader := Of(tracetest.Trace(name+"-0", fmt.Sprintf(`
+	leader := startOf(tracetest.Trace(name+"-0", fmt.Sprintf(`
 		endpoint_name=llama group.key=lws/%s/0 group.generation=%s-0 group.part=leader group.role=leader group.index=0 group.size=2
 		pod_startup 0-300 %s
 		  image_pull 1-11
@@ -23,7 +23,7 @@ func pair(name string, pull float64, outcome string) []Start {
 	if pull == 0 {
 		return []Start{leader}
 	}
-	return []Start{leader, Of(tracetest.Trace(name+"-1", fmt.Sprintf(`
+	return []Start{leader, startOf(tracetest.Trace(name+"-1", fmt.Sprintf(`
 		endpoint_name=llama group.key=lws/%s/0 group.generation=w group.part=worker group.role=worker group.index=1 group.size=2
 		pod_startup 1-%g outcome=started
 		  image_pull 2-%g
@@ -69,7 +69,7 @@ func rollout(ended string) (starts []Start) {
 		if pod.at > 0 {
 			outcome = ended
 		}
-		starts = append(starts, Of(tracetest.Trace(fmt.Sprint("pod-", i), fmt.Sprintf(`
+		starts = append(starts, startOf(tracetest.Trace(fmt.Sprint("pod-", i), fmt.Sprintf(`
 			endpoint_name=llama group.key=group/both group.generation=%s group.part=%s group.role=server group.size=4
 			pod_startup %g-%g %s
 			  pod_ready %g-%g`, pod.making, pod.part, pod.at, pod.at+100, outcome, pod.at+10, pod.at+100))))

@@ -131,7 +131,7 @@ func (k *Keeper) Observe(pod *corev1.Pod) {
 
 // ObserveEvent judges an event of a controller whose pod was not created. It never blocks.
 func (k *Keeper) ObserveEvent(e *corev1.Event) {
-	volume := Refusal(e)
+	volume := refusesVolume(e)
 	if !volume && !refusesWrapper(e) {
 		return
 	}

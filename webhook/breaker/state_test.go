@@ -159,7 +159,7 @@ func TestAControllersEventTellsThatAPodWasRefusedForAVolume(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := &corev1.Event{Reason: c.reason, Message: c.message, InvolvedObject: corev1.ObjectReference{Kind: c.kind}}
-			if got := Refusal(e); got != c.want {
+			if got := refusesVolume(e); got != c.want {
 				t.Errorf("%t, want %t", got, c.want)
 			}
 		})
@@ -186,7 +186,7 @@ func TestAControllersEventTellsThatAPodWasRefusedForTheWrapper(t *testing.T) {
 		"an image that is not there":        {`Failed to pull image`, false, false},
 	} {
 		e := &corev1.Event{Reason: "FailedCreate", Message: c.message, InvolvedObject: corev1.ObjectReference{Kind: "ReplicaSet"}}
-		if wrapper, volume := refusesWrapper(e), Refusal(e); wrapper != c.wrapper || volume != c.volume {
+		if wrapper, volume := refusesWrapper(e), refusesVolume(e); wrapper != c.wrapper || volume != c.volume {
 			t.Errorf("%s: for the wrapper %t, want %t; for its volume %t, want %t", name, wrapper, c.wrapper, volume, c.volume)
 		}
 	}

@@ -126,14 +126,14 @@ func imageVolumes(pod *corev1.Pod) map[string]string {
 	return out
 }
 
-// Refusal tells an event of a controller whose pod was refused for a volume that it has. Who refuses is a policy after us,
+// refusesVolume tells an event of a controller whose pod was refused for a volume that it has. Who refuses is a policy after us,
 // which speaks in words of its own; it does not say which volume is meant, and if it is another, all that a wrong guess costs
 // is that the namespace's pods get the wrapper by init container.
 //
 //	Error creating: pods "x-" is forbidden: ValidatingAdmissionPolicy 'p' … denied request: only secret volumes
 //	Error creating: admission webhook "validate.kyverno.svc-fail" denied the request: … rule restricted-volumes failed at path /spec/volumes/1/
 //	Error creating: pods "x-" is forbidden: unable to validate against any security context constraint: … "image": image volumes are not allowed
-func Refusal(e *corev1.Event) bool {
+func refusesVolume(e *corev1.Event) bool {
 	return !names(e, startup.InstallName) && names(e, "volume")
 }
 

@@ -121,7 +121,7 @@ func (k *Keeper) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, er
 
 // current is the state to go on from, and whether it differs from what the Secret holds.
 func (k *Keeper) current(secret *corev1.Secret, published Bundle, now time.Time) (State, bool, error) {
-	state, err := Decode(secret.Data)
+	state, err := decode(secret.Data)
 	untrusted := func(c *x509.Certificate) bool { return !state.Trusted.Contains(c) }
 	switch {
 	case err == nil && !published.Contains(state.Active.Cert) && slices.ContainsFunc(published.valid(now), untrusted):
@@ -154,7 +154,7 @@ func (k *Keeper) secret(ctx context.Context) (*corev1.Secret, bool, error) {
 }
 
 func (k *Keeper) write(ctx context.Context, secret *corev1.Secret, found bool, state State) error {
-	data, err := state.Encode()
+	data, err := state.encode()
 	if err != nil {
 		return err
 	}

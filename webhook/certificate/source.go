@@ -75,7 +75,7 @@ func (s *Source) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, er
 		return ctrl.Result{}, fmt.Errorf("get CA secret: %w", err)
 	}
 	published, now := publishedBundle(webhook), s.config.Now()
-	state, err := Decode(secret.Data)
+	state, err := decode(secret.Data)
 	// Without a CA, or with one that the API server doesn't trust yet, the leaf in use goes on; the keeper changes
 	// either object next, and that calls again.
 	if err == nil && published.Contains(state.Active.Cert) && s.due(state, now) {

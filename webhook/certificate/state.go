@@ -46,8 +46,8 @@ type State struct {
 	Rotated   string
 }
 
-// Decode reads the Secret's data. An empty Secret, as the chart installs it, is errEmpty.
-func Decode(data map[string][]byte) (State, error) {
+// decode reads the Secret's data. An empty Secret, as the chart installs it, is errEmpty.
+func decode(data map[string][]byte) (State, error) {
 	if len(data[keyCert]) == 0 && len(data[keyKey]) == 0 {
 		return State{}, errEmpty
 	}
@@ -74,8 +74,8 @@ func Decode(data map[string][]byte) (State, error) {
 
 var errEmpty = errors.New("the Secret holds no CA yet")
 
-// Encode is the reverse of Decode.
-func (s State) Encode() (map[string][]byte, error) {
+// encode is the reverse of decode.
+func (s State) encode() (map[string][]byte, error) {
 	cert, key, err := s.Active.encode()
 	if err != nil {
 		return nil, err

@@ -101,15 +101,15 @@ func TestStateSurvivesTheSecretInEveryStep(t *testing.T) {
 	s := aState(t)
 	now := begin
 	for range 5 {
-		data, err := s.Encode()
+		data, err := s.encode()
 		if err != nil {
 			t.Fatal(err)
 		}
-		back, err := Decode(data)
+		back, err := decode(data)
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := back.Encode()
+		again, err := back.encode()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -124,7 +124,7 @@ func TestStateSurvivesTheSecretInEveryStep(t *testing.T) {
 }
 
 func TestADamagedSecretIsAnError(t *testing.T) {
-	good, err := aState(t).Encode()
+	good, err := aState(t).encode()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +132,7 @@ func TestADamagedSecretIsAnError(t *testing.T) {
 		"empty":         func(d map[string][]byte) { clear(d) },
 		"no key":        func(d map[string][]byte) { delete(d, keyKey) },
 		"garbage":       func(d map[string][]byte) { d[keyCert] = []byte("x") },
-		"another's key": func(d map[string][]byte) { other, _ := aState(t).Encode(); d[keyKey] = other[keyKey] },
+		"another's key": func(d map[string][]byte) { other, _ := aState(t).encode(); d[keyKey] = other[keyKey] },
 	}
 	for name, damage := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -141,7 +141,7 @@ func TestADamagedSecretIsAnError(t *testing.T) {
 				data[k] = v
 			}
 			damage(data)
-			if _, err := Decode(data); err == nil {
+			if _, err := decode(data); err == nil {
 				t.Error("accepted")
 			}
 		})
