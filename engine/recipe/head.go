@@ -5,6 +5,7 @@ package recipe
 import (
 	"bytes"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -17,7 +18,7 @@ type head struct {
 	level   []byte // INFO, WARNING, …
 	message []byte
 
-	container []byte // docker compose's name of it
+	container []byte // its name, by docker compose, kubectl --prefix or stern
 
 	lead  []byte // what else stands before the line of vLLM's own logger: an application's stamp, name, sign
 	dated bool   // a collector's date was taken off
@@ -27,6 +28,7 @@ type head struct {
 // parse takes a clean line apart. What lines before it had before their heads, lead, is not its own.
 func parse(line []byte, lead string) head {
 	h := head{message: line, bar: barEnd(line)}
+	h.of(lead)
 	for rest := line[h.bar:]; rest != nil; {
 		h.message = bytes.TrimLeft(rest, " \t\r")
 		if rest = h.prefix(); rest == nil && lead != "" && shaped(h.message, lead) {
@@ -35,6 +37,15 @@ func parse(line []byte, lead string) head {
 	}
 	h.logger()
 	return h
+}
+
+// of takes the container's name of a line whose others begin with lead, "llama-0 main " of stern: the pod's name and the container's.
+func (h *head) of(lead string) {
+	pod, name, two := strings.Cut(strings.TrimSuffix(lead, " "), " ")
+	if !two || !strings.Contains(pod, "-") || strings.Contains(name, " ") || !shaped(h.message, pod+" ") {
+		return
+	}
+	h.container, _, _ = bytes.Cut(h.message[len(pod)+1:], []byte(" "))
 }
 
 // maxLead is how long what stands before a head may be.
@@ -198,7 +209,10 @@ func (h *head) bracket(near []byte) []byte {
 			h.rank = inner
 		}
 		return rest[1:]
-	case bytes.HasPrefix(inner, []byte("pod/")), shaped(inner, "0000-00-00T00:00:00"), shaped(inner, "00/00/0000-00:00:00"):
+	case bytes.HasPrefix(inner, []byte("pod/")):
+		h.container = inner[bytes.LastIndexByte(inner, '/')+1:]
+		return rest
+	case shaped(inner, "0000-00-00T00:00:00"), shaped(inner, "00/00/0000-00:00:00"):
 		return rest
 	case shaped(inner, "0000-00-00 00:00:00"):
 		if rank := bytes.TrimLeft(inner[len("2006-01-02 15:04:05"):], " "); len(rank) > 0 {

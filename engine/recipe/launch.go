@@ -68,7 +68,7 @@ const maxRanks = 4096
 // seen takes a logger's line. telling: it says something of an engine, in a log that may hold another program's lines, too.
 func (s *launch) seen(l *line, telling bool) {
 	at, h := l.at, &l.head
-	if s.first.IsZero() || (telling && !s.told || s.lentFirst) && apart(s.first, at) {
+	if s.first.IsZero() || telling && !s.told && apart(s.first, at) || s.lentFirst && at.After(s.first) {
 		for i := range s.stages {
 			s.stages[i].at = startup.Later(s.stages[i].at, at)
 		}
@@ -144,6 +144,7 @@ type prompt struct {
 	at    time.Time
 	stamp string
 	since time.Time // of the line before
+	last  bool      // introductions alone came after it
 }
 
 // paused is the silence in which one program may have ended and another begun: a long one, and introductions alone came

@@ -3,6 +3,7 @@
 package recipe
 
 import (
+	"bytes"
 	"cmp"
 	"time"
 
@@ -21,7 +22,7 @@ func (r *Reader) marked(l line, rule *rule, c capture) {
 	case "":
 	case markPrompt:
 		if !anew {
-			s.prompt = prompt{l.at, string(l.stamp), l.since}
+			s.prompt = prompt{at: l.at, stamp: string(l.stamp), since: l.since, last: !bytes.Contains(l.rank, []byte("pid="))}
 		}
 	case markLaunch:
 		s.server = rank
@@ -74,7 +75,9 @@ func (r *Reader) anew(l *line, m mark) bool {
 	paused = paused && l.own
 	switch m {
 	case markPrompt:
-		return !s.ready.IsZero()
+		// Before a server has introduced itself there is one process: what it died of ended it.
+		unnamed := !s.passed(markLaunch) && !s.passed(markEngine) && !bytes.Contains(l.rank, []byte("pid="))
+		return !s.ready.IsZero() || unnamed && l.own && s.over()
 	case markLaunch:
 		return paused || (s.over() || s.begun() || s.exit != nil && s.passed(markLaunch)) && !siblings(s.server, rank)
 	case markEngine:
@@ -100,7 +103,7 @@ func (r *Reader) again(l line) {
 	before, end := r.start, l.since
 	pause, paused := before.paused()
 	prompted := !before.prompt.at.IsZero() && (before.over() || !before.engineTime().IsZero() && before.prompt.at.After(before.engineTime()) ||
-		paused && !before.prompt.at.Before(pause.End))
+		paused && !before.prompt.at.Before(pause.End) || before.prompt.last)
 	if prompted {
 		end = before.prompt.since
 	}

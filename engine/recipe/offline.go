@@ -58,7 +58,7 @@ func ReadLog(from io.Reader, o LogOptions) (Result, error) {
 	if !best.Recognised() && (o.Engine == "" || len(best.start.failures) == 0 && best.start.exit == nil) {
 		return Result{}, errors.Join(errNoEngine, lines.err)
 	}
-	out := best.concluded(o.Exit, p.clock.end(), o.Ended, !cut && !lines.cutOff())
+	out := best.concluded(o.Exit, p.clock.end(), o.Ended)
 	out.Cut = cut
 	return out, nil
 }
@@ -102,9 +102,9 @@ func (r *Reader) score() int {
 
 // concluded is the Result of a log that is all there is. Whether the writer of one that stops in the middle of a start
 // was killed, or whoever copied it stopped, can't be told from the text.
-func (r *Reader) concluded(status *Exit, end time.Time, ended, whole bool) Result {
+func (r *Reader) concluded(status *Exit, end time.Time, ended bool) Result {
 	s := r.start
-	if !whole && s.passed(markWaiting) {
+	if status == nil && !ended && s.passed(markWaiting) { // its last word is that it goes on
 		s.forget("")
 	}
 	if ended && s.exit == nil {

@@ -53,8 +53,11 @@ func (r *Reader) phases(died startup.Reason, end time.Time) []startup.Span {
 	under := "" // way, when it died
 	if init.End.IsZero() {
 		init.End, init.Failure = startup.Later(end, init.Start), died
-		if died != "" && !parted { // else what the others did was not what failed
+		if !parted && (died != "" || r.options.Embedded) { // else what the others did was not what failed, or may yet be told better
 			under = s.lastOpen()
+			if died == "" && s.lags() {
+				under = startup.SpanModelLoad
+			}
 		}
 	}
 	tracked := s.tracked(under, died, end)
@@ -100,11 +103,34 @@ func (s *launch) tracked(under string, died startup.Reason, end time.Time) (out 
 	for _, name := range s.order {
 		out = append(out, s.tracks[name].phases(name, s.draft())...)
 		if o := latest(s.tracks[name].open); !o.start.IsZero() && (name == under || name == parents[under]) {
-			start := startup.Earlier(o.start, cmp.Or(s.began(name), o.start))
-			out = append(out, startup.Span{Name: name, Start: start, End: startup.Later(end, start), Failure: died})
+			began := s.began(name)
+			if died == "" && began.After(o.noticed) {
+				continue // the engine left it, nobody said when, and came back
+			}
+			start := startup.Earlier(o.start, cmp.Or(began, o.start))
+			open := startup.Span{Name: name, Start: start, End: startup.Later(end, start), Failure: died}
+			if n := len(out); died == "" && n > 0 && out[n-1].Name == name && meets(&open, out[n-1]) {
+				open.Start = startup.Earlier(open.Start, out[n-1].Start)
+				out = out[:n-1] // of a rank that was faster
+			}
+			out = append(out, open)
 		}
 	}
 	return out
+}
+
+// lags says whether a rank still loads by its own word, though a faster one has gone on.
+func (s *launch) lags() bool {
+	model, weights := s.tracks[startup.SpanModelLoad], s.tracks[startup.SpanWeightsLoad]
+	if model == nil || weights == nil {
+		return false
+	}
+	for rank := range model.open {
+		if last := weights.last(rank); last != nil && last.end.After(s.stage().at) {
+			return true
+		}
+	}
+	return false
 }
 
 // server is what comes after the engine is initialised, if that is known. Other phases are those that lines state.

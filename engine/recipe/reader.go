@@ -16,19 +16,20 @@ const maxLine = 16 << 10
 
 // Reader applies a recipe to the output of one process tree. It is not safe for concurrent use.
 type Reader struct {
-	recipe  *Recipe
-	options Options
-	start   *launch
-	hits    []uint16
-	done    []uint64 // by rule: the last pass that it was applied in
-	pass    uint64
-	raised  uint64 // the last pass whose line named an exception
-	buf     []byte // of a line without its colours
-	clock   *clock
-	earlier []Launch  // launches before this one
-	matched int       // lines that an engine's own text matched
-	client  bool      // a client of the engine's wrote them
-	working time.Time // when the engine was first seen to be past its imports, see Working
+	recipe     *Recipe
+	options    Options
+	start      *launch
+	hits       []uint16
+	done       []uint64 // by rule: the last pass that it was applied in
+	pass       uint64
+	raised     uint64 // the last pass whose line named an exception
+	buf        []byte // of a line without its colours
+	clock      *clock
+	earlier    []Launch        // launches before this one
+	matched    int             // lines that an engine's own text matched
+	client     bool            // a client of the engine's wrote them
+	containers map[string]bool // that said something of the engine's: what others die of is none of its failures
+	working    time.Time       // when the engine was first seen to be past its imports, see Working
 
 	open   map[string]bool // ranks in the middle of a Python traceback
 	opened int             // lines since one of them was last opened
@@ -48,7 +49,7 @@ func (r *Recipe) NewReader(o Options) *Reader {
 		o.Location = time.Local
 	}
 	return &Reader{
-		recipe: r, options: o, clock: &clock{options: o}, start: newLaunch(), open: map[string]bool{}, done: make([]uint64, len(r.rules)),
+		recipe: r, options: o, clock: &clock{options: o}, start: newLaunch(), open: map[string]bool{}, containers: map[string]bool{}, done: make([]uint64, len(r.rules)),
 	}
 }
 
@@ -96,16 +97,21 @@ func (r *Reader) read(l line) {
 		s.hush.heard(l.at, text, r.options.Embedded)
 	}
 	r.pass++
-	r.traceback(&l)
+	foreign := len(l.container) > 0 && len(r.containers) > 0 && !r.containers[string(l.container)]
+	if !foreign {
+		r.traceback(&l)
+	}
 	if s.prompt.at.IsZero() && s.server != "" && h.stamp != nil && !bytes.Contains(h.rank, []byte("pid=")) && s.over() {
-		s.prompt = prompt{l.at, string(h.stamp), l.since} // a server's processes have names once they are past their imports
+		s.prompt = prompt{at: l.at, stamp: string(h.stamp), since: l.since} // a server's processes have names once they are past their imports
 	}
 	for _, hit := range r.hits {
 		if r.done[hit] == r.pass {
 			continue // the text is there twice
 		}
 		r.done[hit] = r.pass
-		r.apply(l, &r.recipe.rules[hit])
+		if rule := &r.recipe.rules[hit]; !foreign || !rule.shared || rule.Mark == markExited {
+			r.apply(l, rule)
+		}
 	}
 	if r.start != s { // the line began another launch
 		r.start.lentFirst = !l.own
@@ -177,8 +183,11 @@ func (r *Reader) apply(l line, rule *rule) {
 	}
 	if !rule.shared {
 		s.container = string(l.container)
+		if len(l.container) > 0 && !l.bar && !r.containers[s.container] && len(r.containers) < maxRanks {
+			r.containers[s.container] = true
+		}
 		if !rule.introduces() {
-			s.exit = nil // it was another program's: this one goes on
+			s.exit, s.prompt.last = nil, false // it was another program's: this one goes on
 		}
 	}
 	rank := string(l.rank)

@@ -16,14 +16,9 @@ type splitter struct {
 	in    *bufio.Reader
 	width int // 0: not wrapped
 	buf   []byte
-	used  int    // of in's buffer, by the line that was cut last
-	tail  []byte // of the last line that is not empty
-	open  bool   // it had no terminator
-	err   error  // of reading
+	used  int   // of in's buffer, by the line that was cut last
+	err   error // of reading
 }
-
-// tailLength is enough to see how a log ends.
-const tailLength = 32
 
 // next is the next line, valid until the one after it.
 func (s *splitter) next() ([]byte, bool) {
@@ -51,7 +46,7 @@ func (s *splitter) cut() ([]byte, bool) {
 			if window[end] == '\r' && window[end+1] == '\n' {
 				s.used++
 			}
-			return s.ended(window[:end], false), true
+			return window[:end], true
 		}
 		seen = max(0, len(window)-1)              // a \r may be there, before a \n that is not
 		window, err := s.in.Peek(len(window) + 1) // which may move what is there
@@ -60,18 +55,9 @@ func (s *splitter) cut() ([]byte, bool) {
 				s.err = err
 			}
 			s.used = len(window)
-			line := bytes.TrimSuffix(window, []byte("\r"))
-			return s.ended(line, len(line) == len(window)), len(window) > 0
+			return bytes.TrimSuffix(window, []byte("\r")), len(window) > 0
 		}
 	}
-}
-
-func (s *splitter) ended(line []byte, open bool) []byte {
-	if text := bytes.TrimSpace(line); len(text) > 0 {
-		s.tail = append(s.tail[:0], text[max(0, len(text)-tailLength):]...)
-		s.open = open
-	}
-	return line
 }
 
 // ahead is the begin of what follows the line that was cut last.
@@ -98,12 +84,6 @@ func terminator(text []byte) int {
 		}
 	}
 	return -1
-}
-
-// cutOff says whether a log ends where whoever copied it stopped, rather than where its writer did.
-func (s *splitter) cutOff() bool {
-	last := bytes.ToLower(bytes.Trim(s.tail, "[]()<> \t-"))
-	return s.open || bytes.HasSuffix(last, []byte("...")) && len(last) < 8 || bytes.HasSuffix(last, []byte("truncated"))
 }
 
 // columns is how wide a terminal shows a line: bars are drawn with runes of three bytes, and colours with none.
