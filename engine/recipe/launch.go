@@ -19,11 +19,10 @@ type launch struct {
 	lastStamp  string // last one before ready
 	readyStamp string
 	version    string
-	server     string    // process prefix of the line that introduced it
-	said       time.Time // last line of the engine's logger
-	told       bool      // something was said of an engine
-	spoke      bool      // the engine's own logger was heard, not only bars and warnings
-	drew       bool      // a bar came before its first word
+	server     string // process prefix of the line that introduced it
+	told       bool   // something was said of an engine
+	spoke      bool   // the engine's own logger was heard, not only bars and warnings
+	drew       bool   // a bar came before its first word
 	prompt     prompt
 
 	at      map[mark]time.Time
@@ -72,11 +71,10 @@ func (s *launch) seen(l *line, telling bool) {
 		for i := range s.stages {
 			s.stages[i].at = startup.Later(s.stages[i].at, at)
 		}
-		s.first, s.said, s.hush = at, at, hush{} // what was before is another program's, or by another clock
+		s.first, s.hush = at, hush{} // what was before is another program's, or by another clock
 	}
 	s.lentFirst = s.lentFirst && !l.own
 	s.told = s.told || telling
-	s.said = startup.Later(s.said, at)
 	s.meet(h.rank)
 	if s.firstStamp == "" && h.stamp != nil {
 		s.firstStamp = string(h.stamp)

@@ -77,7 +77,7 @@ func (r *Reader) anew(l *line, m mark) bool {
 	case markPrompt:
 		// Before a server has introduced itself there is one process: what it died of ended it.
 		unnamed := !s.passed(markLaunch) && !s.passed(markEngine) && !bytes.Contains(l.rank, []byte("pid="))
-		return !s.ready.IsZero() || unnamed && l.own && s.over()
+		return !s.ready.IsZero() || unnamed && l.own && s.over() && l.at.After(s.measured)
 	case markLaunch:
 		return paused || (s.over() || s.begun() || s.exit != nil && s.passed(markLaunch)) && !siblings(s.server, rank)
 	case markEngine:
@@ -126,6 +126,7 @@ func (r *Reader) again(l line) {
 	switch {
 	case prompted:
 		r.start.first, r.start.firstStamp, r.start.spoke = before.prompt.at, before.prompt.stamp, true
+		r.start.enter(startup.SpanEngineConfig, before.prompt.at)
 	case paused:
 		r.start.first = pause.End
 	}

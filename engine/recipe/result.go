@@ -16,6 +16,7 @@ const (
 	attrModel        = "model"         // draft: of the smaller model beside the target
 	attrCompileCache = "compile_cache" // of torch_compile: hit, miss, off
 	compileMiss      = "miss"          // of one graph is one of all
+	compileOff       = "off"           // whatever graphs are compiled
 )
 
 // Result is what the lines so far amount to. exit is the engine's status, nil while it runs or where nobody knows; end

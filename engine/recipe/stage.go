@@ -64,6 +64,12 @@ func (s *launch) loads() bool {
 
 // silent says what the engine did since the line before: processes that it starts say nothing while they import.
 func (s *launch) silent(name string, at, since time.Time) {
+	if now := s.stage(); parents[name] == startup.SpanServerReady { // and goes on with what it did
+		if !s.engineTime().IsZero() && s.ready.IsZero() && at.After(since) && len(s.stages) < maxStages {
+			s.stages = append(s.stages, stage{name, startup.Later(since, now.at)}, stage{now.name, at})
+		}
+		return
+	}
 	if _, isEarly := early[s.stage().name]; !isEarly || s.loads() || since.IsZero() || at.Before(since) || len(s.stages) >= maxStages {
 		return
 	}

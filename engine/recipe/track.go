@@ -46,7 +46,7 @@ func (s *launch) edge(l line, rank string, r *rule, c capture, embedded bool) {
 		s.silent(r.Silence, l.at, l.since)
 	}
 	for name, value := range r.Sets {
-		if s.sets[name] != compileMiss {
+		if now := s.sets[name]; now != compileOff && (now != compileMiss || value == compileOff) {
 			s.sets[name] = value
 		}
 	}
@@ -81,7 +81,7 @@ func (s *launch) phaseEdge(l line, rank string, r *rule, c capture, embedded boo
 	if len(t.open)+len(t.stretches) > maxRanks {
 		return
 	}
-	e := &edge{line: l, rule: r, rank: rank, at: l.at, since: cmp.Or(t.open[rank].start, earliest(t.open), s.began(r.Phase))}
+	e := &edge{line: l, rule: r, rank: rank, at: l.at, since: cmp.Or(t.open[rank].start, earliest(t.open), s.entered(r.Phase, l.at))}
 	e.stated, e.has = c.seconds()
 	e.length = time.Duration(e.stated * float64(time.Second))
 	if l.bar && l.own && !e.has && r.Edge == "begin" {
@@ -102,6 +102,15 @@ func (s *launch) phaseEdge(l line, rank string, r *rule, c capture, embedded boo
 	} else if !r.Once || t.last(rank) == nil {
 		s.phaseEnds(t, e, c, embedded)
 	}
+}
+
+// entered is since when the engine is in a stage, by a time: not before all ranks have loaded, of which the first opened it.
+func (s *launch) entered(phase string, by time.Time) time.Time {
+	began := s.began(phase)
+	if t := s.tracks[startup.SpanWeightsLoad]; t != nil && !began.IsZero() && !isLoading(phase) {
+		began = startup.Earlier(startup.Later(began, t.end(began, true)), by)
+	}
+	return began
 }
 
 // edge is where a phase begins or ends, by a line.
