@@ -21,8 +21,8 @@ import (
 	"github.com/coldtrace/coldtrace/trace/text"
 )
 
-// ofTrace begins a request of OTLP JSON, or an answer of Tempo.
-var ofTrace = regexp.MustCompile(`^\s*\[?\s*\{\s*"(resourceSpans|batches|trace|data)"\s*:`)
+// ofTrace begins a request of OTLP JSON, or an answer of Tempo or Jaeger.
+var ofTrace = regexp.MustCompile(`^\s*\[?\s*\{\s*"(resourceSpans|batches|trace|data"\s*:\s*\[\s*\{\s*"(traceID|spans|processes))"\s*:`)
 
 func newPhasesCommand() *cobra.Command {
 	var (

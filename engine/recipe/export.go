@@ -26,16 +26,17 @@ type export struct {
 var (
 	exportTexts = []string{
 		"textPayload", "jsonPayload", "line", "@message", "LogMessage", "LogEntry", "Log_s", "log", "message", "MESSAGE", "_source", "attributes", "properties",
+		"body", "stringValue", // of OTLP
 	}
-	exportTimes = []string{"timestamp", "@timestamp", "time", "ts", "__REALTIME_TIMESTAMP", "TimeGenerated", "date", "ingestionTime", "receiveTimestamp"}
+	exportTimes = []string{"timestamp", "@timestamp", "time", "ts", "__REALTIME_TIMESTAMP", "TimeGenerated", "date", "ingestionTime", "receiveTimestamp", "timeUnixNano", "observedTimeUnixNano"}
 	// exportMarks are in no line that an engine writes in JSON itself. An object without any has two keys, the text and the time.
 	exportMarks = []string{
 		"textPayload", "jsonPayload", "insertId", "logName", "ingestionTime", "eventId", "logStreamName", "@logStream", "@ptr",
 		"labels", "kubernetes", "stream", "_source", "_HOSTNAME", "__REALTIME_TIMESTAMP", "TimeGenerated", "ContainerName", "containerName",
-		"podName", "attributes", "resourceId",
+		"podName", "attributes", "resourceId", "body",
 	}
 	// exportLists hold such objects, in a document.
-	exportLists = []string{"events", "entries", "results", "data", "result", "hits", "logs", "values", "tables", "records"}
+	exportLists = []string{"events", "entries", "results", "data", "result", "hits", "logs", "values", "tables", "records", "resourceLogs", "scopeLogs", "logRecords"}
 )
 
 // exportedLine is what an export holds of one.
