@@ -43,6 +43,8 @@ func TestWhatEnginesPrintIsToldAsItHappened(t *testing.T) {
 		reason  startup.Reason
 		figures map[string]any
 		edges   map[string]string // seconds after noon; "": there is no such phase
+
+		attribute map[string]string // of "phase name"; "": it has none
 	}{
 		"163 shards don't make a vLLM": {
 			log:    sglangHead + sglangLoad + shards(163) + "[2026-03-01 12:05:20] Load weight end. elapsed=315.00 s, type=M, avail mem=50.00 GB\n" + sglangTail,
@@ -258,6 +260,75 @@ func TestWhatEnginesPrintIsToldAsItHappened(t *testing.T) {
 			log:    start + "(EngineCore_DP0 pid=2) [2026-03-01 12:00:07] node:2:3 [0] ras/client_support.cc:160 NCCL WARN Call to bind failed: Address already in use\n",
 			engine: "vllm", version: "0.13.0", outcome: OutcomeTruncated,
 		},
+		"a log that stops while a rank loads": {
+			log: start[:strings.Index(start, "(EngineCore_DP0 pid=2) INFO 03-01 12:00:03")] + strings.ReplaceAll(
+				"(Worker_TP0 pid=3) INFO 03-01 12:00:03 [x.py:1] Starting to load model m...\n(Worker_TP1 pid=4) INFO 03-01 12:00:03 [x.py:1] Starting to load model m...\n"+
+					"(Worker_TP0 pid=3) INFO 03-01 12:00:10 [x.py:1] Loading weights took 5.00 seconds\n(Worker_TP0 pid=3) INFO 03-01 12:00:11 [x.py:1] Model loading took 1.5 GiB memory and 8.000000 seconds\n"+
+					"(Worker_TP1 pid=4) INFO 03-01 12:00:50 [x.py:1] Loading weights took 45.00 seconds\n", "x.py", "gpu_model_runner.py"),
+			engine: "vllm", version: "0.13.0", outcome: OutcomeTruncated, edges: map[string]string{"model_load": "3.00-50.00", "weights_load": "5.00-50.00", "memory_profiling": ""},
+		},
+		"a log that stops in a load, which states one of its parts": {
+			log:    before(start, "(EngineCore_DP0 pid=2) INFO 03-01 12:00:04") + core(60, "Loading weights took 40.00 seconds") + core(70, "x"),
+			engine: "vllm", version: "0.13.0", outcome: OutcomeTruncated, edges: map[string]string{"model_load": "3.00-70.00", "weights_load": "20.00-60.00", "model_load/2": ""},
+		},
+		"a log that stops in a download": {
+			log:    before(start, "(EngineCore_DP0 pid=2) INFO 03-01 12:00:04") + core(60, "Time spent downloading weights for m: 50.00 seconds") + core(70, "x"),
+			engine: "vllm", version: "0.13.0", outcome: OutcomeTruncated, edges: map[string]string{"model_load": "3.00-70.00", "hf_download": "10.00-60.00", "model_load/2": ""},
+		},
+		"a proxy beside an engine that goes on": {
+			log:    strings.ReplaceAll(start[1:], "\n", "\nvllm-1  | ") + "x\nproxy-1 | Traceback (most recent call last):\nproxy-1 |   File \"x.py\", line 1, in f\nproxy-1 | OSError: [Errno 98] Address already in use\n",
+			engine: "vllm", version: "0.13.0", outcome: OutcomeTruncated,
+		},
+		"the engine itself, beside a proxy": {
+			log:    "vllm-1  | " + strings.ReplaceAll(start[1:], "\n", "\nvllm-1  | ") + "OSError: [Errno 98] Address already in use\nproxy-1 | x\n",
+			engine: "vllm", version: "0.13.0", outcome: OutcomeFailed, reason: "port_in_use",
+		},
+		"kubectl --prefix, and a sidecar that fails": {
+			log:    "[pod/llama-0/main] " + strings.ReplaceAll(start[1:], "\n", "\n[pod/llama-0/main] ") + "x\n[pod/llama-0/adapter] Traceback (most recent call last):\n[pod/llama-0/adapter]   x\n[pod/llama-0/adapter] requests.ConnectionError: x\n",
+			engine: "vllm", version: "0.13.0", outcome: OutcomeTruncated,
+		},
+		"stern, and a sidecar that fails": {
+			log:    "llama-0 main " + strings.ReplaceAll(start[1:], "\n", "\nllama-0 main ") + "x\nllama-0 adapter Traceback (most recent call last):\nllama-0 adapter   x\nllama-0 adapter OSError: [Errno 28] No space left on device\n",
+			engine: "vllm", version: "0.13.0", outcome: OutcomeTruncated,
+		},
+		"stern, of an engine that fails": {
+			log:    "llama-0 main " + strings.ReplaceAll(start[1:], "\n", "\nllama-0 main ") + "OSError: [Errno 28] No space left on device\nllama-0 adapter x\n",
+			engine: "vllm", version: "0.13.0", outcome: OutcomeFailed, reason: "no_space_left",
+		},
+		"a download that is tried again": {
+			log:    before(start, "(EngineCore_DP0 pid=2) INFO 03-01 12:00:04") + "'(MaxRetryError(\"x: Max retries exceeded with url: /m\"))' thrown while requesting HEAD x\nRetrying in 1s [Retry 1/5].\n",
+			engine: "vllm", version: "0.13.0", outcome: OutcomeTruncated,
+		},
+		"a cache of torch.compile that is off, whatever is compiled": {
+			log:    start + core(6, "vLLM's torch.compile cache is disabled.") + core(9, "Compiling a graph for dynamic shape takes 2.00 s") + core(9, "torch.compile takes 3.00 s in total"),
+			engine: "vllm", version: "0.13.0", outcome: OutcomeTruncated, attribute: map[string]string{"torch_compile compile_cache": "off"},
+		},
+		"a LoRA before the server is up": {
+			log:    start + core(6, "init engine (profile, create kv cache, warmup model) took 1.00 seconds") + core(8, "Supported tasks: ['generate']") + core(38, "Loaded new LoRA adapter: name 'a', path '/l'") + core(40, "Starting vLLM API server 0 on x") + "(APIServer pid=1) INFO:     Application startup complete.\n",
+			engine: "vllm", version: "0.13.0", outcome: OutcomeReady, edges: map[string]string{"lora_load": "8.00-38.00", "api_server_init": "6.00-8.00", "api_server_init/2": "38.00-40.00"},
+		},
+		"a draft model of an SGLang that states no lengths": {
+			log: "[2026-03-01 12:00:00] server_args=ServerArgs(model_path='m', speculative_algorithm='EAGLE3')\n" + sglangLoad + "[2026-03-01 12:01:05] Load weight end. type=M, avail mem=50.00 GB\n" +
+				"[2026-03-01 12:02:00] Load weight begin. avail mem=50.00 GB\n[2026-03-01 12:02:30] Load weight end. type=D, avail mem=40.00 GB\n" + sglangTail,
+			engine: "sglang", outcome: OutcomeReady, attribute: map[string]string{"weights_load model": "", "weights_load/2 model": "draft"},
+		},
+		"a slower rank of an SGLang that states no lengths": {
+			log: sglangHead + "[2026-03-01 12:00:05 TP0] Load weight begin. avail mem=70.00 GB\n[2026-03-01 12:00:05 TP1] Load weight begin. avail mem=70.00 GB\n" +
+				"[2026-03-01 12:01:05 TP0] Load weight end. type=M, avail mem=50.00 GB\n[2026-03-01 12:02:05 TP1] Load weight end. type=M, avail mem=50.00 GB\n" + strings.ReplaceAll(sglangTail, "12:05:21]", "12:05:21 TP0]"),
+			engine: "sglang", outcome: OutcomeReady, edges: map[string]string{"weights_load": "5.00-125.00", "kv_cache_init": "125.00-321.00"},
+		},
+		"a TGI by a collector's seconds": {
+			log: "2026-03-01T12:00:00Z INFO text_generation_launcher: Args { model_id: \"m\" }\n2026-03-01T12:00:00Z INFO download: text_generation_launcher: Starting check and download process for m\n" +
+				"2026-03-01T12:00:06Z INFO download: text_generation_launcher: Successfully downloaded weights for m\n2026-03-01T12:00:06Z INFO shard-manager: text_generation_launcher: Starting shard rank=0\n" +
+				"2026-03-01T12:00:26Z INFO shard-manager: text_generation_launcher: Shard ready in 20.019623577s rank=0\n",
+			engine: "tgi", outcome: OutcomeTruncated, edges: map[string]string{"hf_download": "0.00-6.00", "model_load": "5.98-26.00"},
+		},
+		"a TGI that fails after its download": {
+			log: "2026-03-01T12:00:00Z INFO text_generation_launcher: Args { model_id: \"m\" }\n2026-03-01T12:00:00Z INFO download: text_generation_launcher: Starting check and download process for m\n" +
+				"2026-03-01T12:03:00Z INFO download: text_generation_launcher: Successfully downloaded weights for m\n2026-03-01T12:03:00Z INFO shard-manager: text_generation_launcher: Starting shard rank=0\n" +
+				"2026-03-01T12:03:20Z ERROR text_generation_launcher: Error when initializing model\ntorch.OutOfMemoryError: CUDA out of memory. Tried to allocate 1.96 GiB.\n",
+			engine: "tgi", outcome: OutcomeFailed, reason: "cuda_out_of_memory", edges: map[string]string{"hf_download": "0.00-180.00", "model_load": "180.00-200.00!"},
+		},
 		"a failed phase ends at the exception": {
 			log: start + "(EngineCore_DP0 pid=2) ERROR 03-01 12:00:20 [core.py:1] Traceback (most recent call last):\n(EngineCore_DP0 pid=2) ERROR 03-01 12:00:20 [core.py:1] KeyError: 'x'\n" +
 				"(APIServer pid=1) INFO 03-01 12:00:50 [x.py:1] shutting down\n", engine: "vllm", version: "0.13.0", outcome: OutcomeFailed, reason: "python_exception:KeyError",
@@ -278,6 +349,15 @@ func TestWhatEnginesPrintIsToldAsItHappened(t *testing.T) {
 			for key, want := range c.edges {
 				if at[key] != want {
 					t.Errorf("%s: %v, want %s", key, at, want)
+				}
+			}
+			for of, want := range c.attribute {
+				key, name, _ := strings.Cut(of, " ")
+				i := slices.IndexFunc(got.Phases, func(p startup.Span) bool { return p.Key == key })
+				if i < 0 {
+					t.Errorf("no %s", key)
+				} else if value, _ := got.Phases[i].Attribute(name); value.AsString() != want {
+					t.Errorf("%s: %q, want %q", of, value.AsString(), want)
 				}
 			}
 		})
@@ -323,6 +403,53 @@ func TestAHelpersEndIsNotTheEngines(t *testing.T) {
 				t.Fatalf("%q before line %d of a log that stops in the load: %s %s", word, i+1, cut.Outcome, cut.Reason)
 			}
 		}
+	}
+}
+
+// What dies before it introduces itself is a launch all the same, and the pause before the next one is no part of either.
+func TestALoopOfCrashesBeforeTheBannerIsToldLaunchByLaunch(t *testing.T) {
+	prompt := func(minute int) string {
+		return fmt.Sprintf("INFO 03-01 12:%02d:00 [__init__.py:1] Automatically detected platform cuda.\n", minute)
+	}
+	trt := func(minute int) string {
+		at := fmt.Sprintf("[03/01/2026-12:%02d:", minute)
+		return "[TensorRT-LLM] TensorRT LLM version: 1.1.0\n" + at + "05] [TRT-LLM] [I] Using LLM with PyTorch backend\n" + at + "10] [TRT-LLM] [I] start MpiSession with 2 workers\n"
+	}
+	silent := before(strings.ReplaceAll(start, "12:00:", "12:03:"), "(EngineCore_DP0 pid=2) INFO 03-01 12:03:05")
+	for name, c := range map[string]struct {
+		log    string
+		starts []time.Duration // of each after noon, the last with it
+		length time.Duration   // of the first
+		reason startup.Reason
+	}{
+		"an import": {
+			prompt(0) + "Traceback (most recent call last):\n  x\nImportError: libcudart.so.12: cannot open shared object file: No such file or directory\n" +
+				prompt(1) + "Traceback (most recent call last):\n  x\nImportError: libcudart.so.12: cannot open shared object file: No such file or directory\n" + prompt(2),
+			[]time.Duration{0, time.Minute, 2 * time.Minute}, 0, "library_missing",
+		},
+		"a flag": {
+			prompt(0) + "vllm serve: error: unrecognized arguments: --x\n" + strings.ReplaceAll(start[1:], "12:00:", "12:02:"), []time.Duration{0, 2 * time.Minute}, 0, "bad_flag",
+		},
+		"without a word": {start[1:] + silent[1:], []time.Duration{0, 3 * time.Minute}, 5 * time.Second, ""},
+		"TensorRT-LLM, whose banner has no time": {
+			trt(0) + "RuntimeError: CUDA out of memory. Tried to allocate 2 GiB\n[03/01/2026-12:00:55] [TRT-LLM] [E] Failed to initialize executor on rank 0\n" + trt(5),
+			[]time.Duration{5 * time.Second, 5*time.Minute + 5*time.Second}, 50 * time.Second, "cuda_out_of_memory",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := readText(t, c.log)
+			var starts []time.Duration
+			for _, a := range got.Earlier {
+				starts = append(starts, a.Start.Sub(noon))
+			}
+			starts = append(starts, got.Phases[0].Start.Sub(noon))
+			if !slices.Equal(starts, c.starts) {
+				t.Fatalf("%v, want %v", starts, c.starts)
+			}
+			if first := got.Earlier[0]; first.End.Sub(first.Start) != c.length || first.Reason != c.reason {
+				t.Errorf("%+v", first)
+			}
+		})
 	}
 }
 

@@ -54,6 +54,13 @@ func array(lines string, newestFirst bool) string {
 	return "[\n  " + strings.Join(of, ",\n  ") + "\n]\n"
 }
 
+// otlpLog is a line as a collector's file exporter writes it.
+func otlpLog(at time.Time, line string) object {
+	nanos := strconv.FormatInt(at.UnixNano(), 10)
+	record := object{"timeUnixNano": nanos, "observedTimeUnixNano": nanos, "body": object{"stringValue": line}, "attributes": []object{{"key": "logtag", "value": object{"stringValue": "F"}}}, "traceId": ""}
+	return object{"resourceLogs": []object{{"resource": object{"attributes": []object{{"key": "k8s.pod.name", "value": object{"stringValue": "p"}}}}, "scopeLogs": []object{{"scope": object{}, "logRecords": []object{record}}}}}}
+}
+
 func packed(t *testing.T, log string, by func(io.Writer) (io.WriteCloser, error)) string {
 	t.Helper()
 	var out bytes.Buffer
@@ -133,6 +140,7 @@ func TestALogIsReadHoweverItWasPackedOrExported(t *testing.T) {
 		"Cloud Logging's, of lines in JSON": each(log, func(_ int, at time.Time, line string) any {
 			return object{"insertId": "1", "jsonPayload": object{"message": line, "stream": "stderr"}, "timestamp": at}
 		}),
+		"OTLP's lines":          each(log, func(_ int, at time.Time, line string) any { return otlpLog(at, line) }),
 		"CloudWatch's lines":    each(log, watch),
 		"CloudWatch's document": "{\n\"events\": " + array(each(log, watch), false) + ",\"nextForwardToken\": \"f/1\"}\n",
 		"CloudWatch's, of a collector's lines": each(log, func(n int, at time.Time, line string) any {
