@@ -92,6 +92,9 @@ func drawn(text []byte) bool { return drawnAt(text) >= 0 }
 
 // drawnAt is where the last of a text's bars begins, with its percent sign; -1: there is none.
 func drawnAt(text []byte) int {
+	if bytes.IndexByte(text, '%') < 0 { // far faster than to look from the end
+		return -1
+	}
 	return max(bytes.LastIndex(text, []byte("%|")), bytes.LastIndex(text, []byte("% Completed |")))
 }
 

@@ -109,7 +109,11 @@ func (r *Reader) read(l line) {
 			continue // the text is there twice
 		}
 		r.done[hit] = r.pass
-		if rule := &r.recipe.rules[hit]; !foreign || !rule.shared || rule.Mark == markExited {
+		rule := &r.recipe.rules[hit]
+		if rule.Mark == markReady && !s.ready.IsZero() && s.exit == nil {
+			continue // a server says so with each answer
+		}
+		if !foreign || !rule.shared || rule.Mark == markExited {
 			r.apply(l, rule)
 		}
 	}

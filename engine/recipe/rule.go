@@ -154,12 +154,18 @@ type capture struct {
 }
 
 func (r *rule) match(from []byte) (capture, bool) {
+	if len(r.literal()) == len(r.Says) {
+		return capture{}, true // from begins with it
+	}
 	re := r.pattern()
 	at := re.FindSubmatchIndex(from)
 	return capture{re, at, from}, at != nil
 }
 
 func (c capture) text(name string) string {
+	if c.re == nil {
+		return ""
+	}
 	i := c.re.SubexpIndex(name)
 	if i < 0 || c.at[2*i] < 0 {
 		return ""
