@@ -108,7 +108,9 @@ func (s *launch) phaseEdge(l line, rank string, r *rule, c capture, embedded boo
 func (s *launch) entered(phase string, by time.Time) time.Time {
 	began := s.began(phase)
 	if t := s.tracks[startup.SpanWeightsLoad]; t != nil && !began.IsZero() && !isLoading(phase) {
-		began = startup.Earlier(startup.Later(began, t.end(began, true)), by)
+		if last := t.end(began, true); last.Sub(began) >= coarse {
+			return startup.Earlier(last, by)
+		}
 	}
 	return began
 }
