@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,17 +19,21 @@ import (
 // line. An empty file is the default policy.
 func Parse(data []byte) (*Policy, error) {
 	policy := Default()
+	var root yaml.Node
+	if err := yaml.Unmarshal(data, &root); err != nil {
+		return nil, fmt.Errorf("parse policy: %s", plainly(err))
+	}
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	dec.KnownFields(true)
 	if err := dec.Decode(policy); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("parse policy: %s", plainly(err))
+		said := misfits(&root, "", reflect.TypeFor[Policy]())
+		if len(said) == 0 { // it is none of a field, as a key that is there twice
+			said = []string{plainly(err)}
+		}
+		return nil, fmt.Errorf("parse policy: %s", strings.Join(said, "; "))
 	}
 	if err := dec.Decode(&yaml.Node{}); !errors.Is(err, io.EOF) {
 		return nil, errors.New("parse policy: more than one YAML document")
-	}
-	var root yaml.Node
-	if err := yaml.Unmarshal(data, &root); err != nil {
-		return nil, fmt.Errorf("parse policy: %w", err)
 	}
 	settings := Settings{Policy: *policy}
 	var problems []error
@@ -74,6 +79,51 @@ func plainly(err error) string {
 		}
 		return call(m[1]) + ", where " + call(m[2]) + " belongs"
 	})
+}
+
+// misfits says of each field that is not known, or whose value does not fit, so: the decoder's own errors do not name the field.
+func misfits(node *yaml.Node, path string, of reflect.Type) (said []string) {
+	switch {
+	case node.Kind == yaml.DocumentNode:
+		return misfits(node.Content[0], path, of)
+	case node.Kind == yaml.AliasNode:
+		return misfits(node.Alias, path, of)
+	case node.Kind == yaml.SequenceNode && of.Kind() == reflect.Slice:
+		for _, item := range node.Content {
+			said = append(said, misfits(item, path, of.Elem())...)
+		}
+		return said
+	case node.Kind == yaml.MappingNode && of.Kind() == reflect.Struct:
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			key, value := node.Content[i], node.Content[i+1]
+			field, known := fieldOf(of, key.Value)
+			switch name := strings.TrimPrefix(path+"."+key.Value, "."); {
+			case known:
+				said = append(said, misfits(value, name, field)...)
+			case key.Tag != "!!merge":
+				said = append(said, fmt.Sprintf("line %d: there is no field %s", key.Line, name))
+			}
+		}
+		return said
+	}
+	if err := node.Decode(reflect.New(of).Interface()); err != nil {
+		text := plainly(err)
+		if path != "" {
+			text = strings.Replace(text, ": ", ": "+path+": ", 1) // behind the line
+		}
+		return []string{text}
+	}
+	return nil
+}
+
+// fieldOf is the type of what a struct calls so in YAML.
+func fieldOf(of reflect.Type, name string) (reflect.Type, bool) {
+	for i := range of.NumField() {
+		if tag := of.Field(i).Tag.Get("yaml"); tag == name && tag != "-" {
+			return of.Field(i).Type, true
+		}
+	}
+	return nil, false
 }
 
 // lineOf is the line of the field at a dotted path such as "wrapper.delivery", 0 if it is not in the file.

@@ -155,7 +155,7 @@ func TestWhatIsMeantIsSaid(t *testing.T) {
 		"a page that is a folder":          {[]string{"trace", "--html", "testdata", traceFixtures + "ready.jsonl"}, []string{"--html testdata: testdata is a folder"}},
 		"a policy that is not there":       {[]string{"explain", "-f", "-", "--policy", "none.yaml"}, []string{"--policy: there is no file none.yaml"}},
 		"a policy that is none":            {[]string{"explain", "-f", "-", "--policy", "documents_test.go"}, []string{"documents_test.go: parse policy: line"}},
-		"a policy with a slip":             {[]string{"inject", "-f", "-", "--policy", policy}, []string{policy + ": parse policy: line 1: a text, where an object belongs; line 2: there is no field colour"}},
+		"a policy with a slip":             {[]string{"inject", "-f", "-", "--policy", policy}, []string{policy + ": parse policy: line 1: wrapper: a text, where an object belongs; line 2: there is no field colour"}},
 		"a spec that is a text":            {[]string{"explain", "-f", spec}, []string{"spec.template can't be found in what is no object"}},
 		"a manifest to trace":              {[]string{"trace", "../../inject/testdata/annotation-typo.yaml"}, []string{"is a manifest, and no trace: coldtrace explain -f ../../inject"}},
 		"a folder of kubeconfigs":          {[]string{"trace", "--kubeconfig", "testdata", "x"}, []string{"read testdata: is a directory; --kubeconfig names another"}},
