@@ -95,19 +95,19 @@ func class(name string, requests, root, collector float64) Class {
 func (l Load) Validate() error {
 	switch {
 	case !natural(l.Requests):
-		return fmt.Errorf("requests: %v is not a rate per second", l.Requests)
+		return fmt.Errorf("--requests %v: want a rate per second", l.Requests)
 	case !natural(l.Failing):
-		return fmt.Errorf("failing: %v is not a rate per second", l.Failing)
+		return fmt.Errorf("--failing %v: want a rate per second", l.Failing)
 	case !natural(l.StartsPerDay):
-		return fmt.Errorf("starts: %v is not a number of pods per day", l.StartsPerDay)
+		return fmt.Errorf("--starts %v: want a number of pods per day", l.StartsPerDay)
 	case l.Attempts < 1:
-		return fmt.Errorf("attempts: %d; a call has at least 1", l.Attempts)
+		return fmt.Errorf("--attempts %d: want 1 or more, the first one included", l.Attempts)
 	case l.Tasks < 0:
-		return fmt.Errorf("tasks: %d is less than none", l.Tasks)
+		return fmt.Errorf("--tasks %d: want a number of tasks, 0 or more", l.Tasks)
 	case l.Tasks > 0 && l.PollInterval <= 0:
-		return fmt.Errorf("poll-interval: %v; tasks are polled at an interval above 0, such as 3s", l.PollInterval)
+		return fmt.Errorf("--poll-interval %v: want an interval above 0, such as 3s", l.PollInterval)
 	case l.Requests == 0 && l.Failing == 0 && l.Tasks == 0 && l.StartsPerDay == 0:
-		return errors.New("there is no load: give at least one of requests, failing, tasks and starts")
+		return errors.New("there is no load: give at least one of --requests, --failing, --tasks and --starts")
 	}
 	return nil
 }
@@ -119,7 +119,7 @@ func (s Sampling) Validate() error {
 		value float64
 	}{{"root", s.Root}, {"root-polls", s.RootPolls}, {"keep", s.Collector}, {"keep-polls", s.CollectorPolls}} {
 		if !natural(share.value) || share.value > 100 {
-			return fmt.Errorf("%s: %v is not a percentage from 0 to 100", share.name, share.value)
+			return fmt.Errorf("--%s %v: want a percentage from 0 to 100", share.name, share.value)
 		}
 	}
 	return nil

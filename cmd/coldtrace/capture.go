@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -50,7 +51,13 @@ and of removed scheduling gates what is gone afterwards.`,
 				return err
 			}
 			opts.Namespace = namespace
-			opts.Failed = func(err error) { fmt.Fprintln(cmd.ErrOrStderr(), "coldtrace:", err) }
+			var said sync.Map // what is tried again fails again
+			opts.Failed = func(err error) {
+				text := nextStep(err, namespace).Error()
+				if _, again := said.LoadOrStore(text, true); !again {
+					cmd.PrintErrln("coldtrace:", text+"; it is tried again")
+				}
+			}
 			if logs {
 				opts.Inside = func(ctx context.Context, p *corev1.Pod) []pod.Span {
 					r := cluster.Reader{Client: client, MaxLogBytes: cluster.DefaultMaxLogBytes, Now: time.Now}

@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
@@ -21,7 +22,6 @@ import (
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
-	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/coldtrace/coldtrace/config"
 	"github.com/coldtrace/coldtrace/startup"
@@ -59,13 +59,17 @@ endpoint. With --webhook=false only the span is sent, from wherever it runs.`,
 func check(ctx context.Context, out io.Writer, o checkOptions) error {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
-	store, err := config.Open(o.policy)
+	store, err := readPolicy(o.policy)
 	if err != nil {
 		return err
 	}
 	target := store.Policy().OTLP
-	if target.Endpoint == "" {
-		return errors.New("there is no OTLP endpoint, so pods are left as they are: set otlp.endpoint, or collector.enabled")
+	switch {
+	case target.Endpoint != "":
+	case o.webhook:
+		return errors.New("there is no OTLP endpoint, so pods are left as they are: set otlp.endpoint of the policy (--policy), or the chart's collector.enabled")
+	default:
+		return errors.New("there is no OTLP endpoint, so no span is sent: set otlp.endpoint of the policy (--policy), or the chart's collector.enabled")
 	}
 	if o.webhook {
 		if err := o.admission(ctx, out, store.Policy().Digest); err != nil {
@@ -77,7 +81,7 @@ func check(ctx context.Context, out io.Writer, o checkOptions) error {
 		return nil
 	}
 	if err := sendSpan(ctx, store.Policy()); err != nil {
-		return fmt.Errorf("send a span to %s: %w", target.Endpoint, err)
+		return fmt.Errorf("send a span to %s (otlp.endpoint, by otlp.protocol %s): %w", target.Endpoint, target.Protocol, notTaken(err))
 	}
 	fmt.Fprintf(out, "OTLP to %s: one span accepted\n", target.Endpoint)
 	return nil
@@ -106,9 +110,9 @@ func (o checkOptions) caBundle(ctx context.Context) ([]byte, error) {
 		}
 		return b, nil
 	}
-	restConfig, err := ctrl.GetConfig()
+	restConfig, err := ownCluster()
 	if err != nil {
-		return nil, fmt.Errorf("find the cluster: %w", err)
+		return nil, err
 	}
 	client, err := kubernetes.NewForConfig(restConfig)
 	if err != nil {
@@ -214,6 +218,18 @@ func dryRunAdmission(ctx context.Context, host string, bundle []byte, digest str
 		return 0, fmt.Errorf("read patch: %w", err)
 	}
 	return len(ops), nil
+}
+
+// rpcWords are gRPC's around what the network said.
+var rpcWords = regexp.MustCompile(`rpc error: code = Unavailable desc = (?:connection error: desc = )?"?(?:transport: )?([^"]*)"?`)
+
+// notTaken says of an export that nobody took what to look at.
+func notTaken(err error) error {
+	if !rpcWords.MatchString(err.Error()) && !unanswered(err) {
+		return err
+	}
+	return fmt.Errorf("nobody takes it there: %s; does a collector listen at that address for that protocol, and may it be reached from here?",
+		rpcWords.ReplaceAllString(err.Error(), "$1"))
 }
 
 // sendSpan sends a span of its own name, in a trace of its own.

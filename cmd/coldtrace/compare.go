@@ -87,7 +87,7 @@ func (flags *compareFlags) compared(args []string) error {
 	const either = "coldtrace compare BEFORE AFTER, or coldtrace compare --by image_tag V1 V2"
 	switch {
 	case flags.by != "" && report.Groupable(flags.by) != nil:
-		return report.Groupable(flags.by) //nolint:wrapcheck // says what is wrong with the flag
+		return fmt.Errorf("--by: %w", report.Groupable(flags.by))
 	case flags.by != "" && len(args) < 2:
 		return fmt.Errorf("name two values of %s before the sources: coldtrace compare --by %s V1 V2 [SOURCE]…", flags.by, flags.by)
 	case flags.by == "" && len(args) == 0:

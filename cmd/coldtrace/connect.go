@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/coldtrace/coldtrace/cluster"
 )
@@ -41,6 +42,18 @@ func connect(flags *genericclioptions.ConfigFlags) (kubernetes.Interface, string
 		return nil, "", fmt.Errorf("find the namespace: %w", err)
 	}
 	return client, namespace, nil
+}
+
+// ownCluster is the one that the process is in, or the one that KUBECONFIG names.
+func ownCluster() (*rest.Config, error) {
+	cfg, err := ctrl.GetConfig()
+	switch {
+	case clientcmd.IsEmptyConfig(err):
+		return nil, errors.New("there is no cluster: this is no pod of one, and there is no kubeconfig; set KUBECONFIG")
+	case err != nil:
+		return nil, unloaded(err)
+	}
+	return cfg, nil
 }
 
 var errNoKubeconfig = errors.New("there is no kubeconfig: set KUBECONFIG or give --kubeconfig")
@@ -79,6 +92,16 @@ func takenForPods(names []string, err error) error {
 		return err
 	}
 	return fmt.Errorf("there is no file %s, so it was taken for a pod; and %w", names[0], err)
+}
+
+// unnamed says of KIND/ that the name is missing.
+func unnamed(names []string) error {
+	for _, name := range names {
+		if kind, rest, ok := strings.Cut(name, "/"); ok && rest == "" && cluster.IsKind(kind) {
+			return fmt.Errorf("%s names none: want %sNAME; kubectl get %s lists those there are", name, name, kind)
+		}
+	}
+	return nil
 }
 
 // noKind says of KIND/NAME, of which there is no such kind, which one may have been meant, and which there are.

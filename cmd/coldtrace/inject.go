@@ -63,12 +63,7 @@ func (o *dryRun) decide(t podTemplate, m manifest, policy *config.Policy) inject
 // policy is the file's, or the default with a wrapper image and an endpoint, so that there is something to show.
 func (o *dryRun) policy() (*config.Policy, error) {
 	if o.policyFile != "" {
-		f, err := open(o.policyFile)
-		if err != nil {
-			return nil, fmt.Errorf("--policy: %w", err)
-		}
-		f.Close()
-		store, err := config.Open(o.policyFile)
+		store, err := readPolicy(o.policyFile)
 		if err != nil {
 			return nil, err
 		}
@@ -78,6 +73,18 @@ func (o *dryRun) policy() (*config.Policy, error) {
 	policy.Wrapper.Image = "ghcr.io/coldtrace/coldtrace-wrapper:" + strings.TrimPrefix(version, "v") // as a release pushes it
 	policy.OTLP.Endpoint = "http://coldtrace-collector.coldtrace.svc:4317"
 	return policy, nil
+}
+
+// readPolicy reads the file that --policy names; without one it is the defaults.
+func readPolicy(file string) (*config.Store, error) {
+	if file != "" {
+		f, err := open(file)
+		if err != nil {
+			return nil, fmt.Errorf("--policy: %w", err)
+		}
+		f.Close()
+	}
+	return config.Open(file) //nolint:wrapcheck // names the file
 }
 
 func newInjectCommand() *cobra.Command {
@@ -124,6 +131,8 @@ func (o *dryRun) read(cmd *cobra.Command, w *prose, names []string) (*config.Pol
 		return nil, nil, errors.New("name a manifest with -f FILE, or -f - for standard input, or what is in the cluster, such as deploy/llama -n models")
 	case len(o.files) == 0 && isFile(names[0]):
 		return nil, nil, fmt.Errorf("%s is a file: give it with -f %s", names[0], names[0])
+	case unnamed(names) != nil:
+		return nil, nil, unnamed(names)
 	case len(o.files) > 0 && len(names) > 0:
 		return nil, nil, errors.New("name a manifest with -f, or what is in the cluster: not both")
 	}

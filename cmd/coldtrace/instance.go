@@ -49,8 +49,8 @@ func newInstance(ctx context.Context, o serveOptions, log logr.Logger) (*instanc
 	if r.store, err = openPolicy(o.policy, log); err != nil {
 		return nil, err
 	}
-	if r.rest, err = ctrl.GetConfig(); err != nil {
-		return nil, fmt.Errorf("find the cluster: %w", err)
+	if r.rest, err = ownCluster(); err != nil {
+		return nil, err
 	}
 	if r.manager, err = newManager(r.rest, o, log.V(1)); err != nil {
 		return nil, err
@@ -77,7 +77,7 @@ func newInstance(ctx context.Context, o serveOptions, log logr.Logger) (*instanc
 
 // openPolicy reads the policy file and says when it changes.
 func openPolicy(path string, log logr.Logger) (*config.Store, error) {
-	store, err := config.Open(path)
+	store, err := readPolicy(path)
 	if err != nil {
 		return nil, err
 	}

@@ -64,7 +64,7 @@ func groupingFlag(cmd *cobra.Command, by *string, usual, usage string) {
 
 func runReport(cmd *cobra.Command, args []string, flags reportFlags) error {
 	if err := report.Groupable(flags.by); err != nil {
-		return err //nolint:wrapcheck // says what is wrong with the flag
+		return fmt.Errorf("--by: %w", err)
 	}
 	if flags.json && flags.csv {
 		return errors.New("--json and --csv both write to standard output: give one of them")

@@ -46,7 +46,7 @@ and in the collector, which does. Every attempt of a call is a trace.`,
 				rates.CollectorPolls = rates.Collector
 			}
 			if err := cmp.Or(load.Validate(), rates.Validate()); err != nil {
-				return fmt.Errorf("sampling: %w", err)
+				return err
 			}
 			classes := sampling.Of(load, rates)
 			if asJSON {

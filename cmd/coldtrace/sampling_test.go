@@ -70,13 +70,13 @@ func TestSamplingTakesForPollsWhatIsSaidOfAllUnlessItIsSaidOfPolls(t *testing.T)
 
 func TestSamplingNamesABadFlag(t *testing.T) {
 	for flags, want := range map[string]string{
-		"":                                "sampling: there is no load",
+		"":                                "there is no load: give at least one of --requests",
 		"--tasks many":                    `"--tasks"`,
-		"--tasks 1 --poll-interval 0s":    "poll-interval: 0s",
+		"--tasks 1 --poll-interval 0s":    "--poll-interval 0s: want an interval above 0",
 		"--tasks 1 --poll-interval 3":     `"--poll-interval"`,
-		"--requests 1 --keep 200":         "keep: 200 is not a percentage",
-		"--requests 1 --root-polls -1":    "root-polls: -1 is not a percentage",
-		"--failing 1 --attempts 0":        "attempts: 0",
+		"--requests 1 --keep 200":         "--keep 200: want a percentage from 0 to 100",
+		"--requests 1 --root-polls -1":    "--root-polls -1: want a percentage",
+		"--failing 1 --attempts 0":        "--attempts 0: want 1 or more",
 		"--requests 1 --sampling-rate 10": "unknown flag: --sampling-rate",
 	} {
 		t.Run(flags, func(t *testing.T) {

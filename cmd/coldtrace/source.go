@@ -82,6 +82,9 @@ func (s *source) fits(cmd *cobra.Command, args []string) error {
 		return fmt.Errorf("--send %s: want a URL, such as http://localhost:4317", s.send)
 	}
 	files, names := s.split(cmd, args)
+	if err := unnamed(names); err != nil {
+		return err
+	}
 	if flag := s.clusterFlag(cmd); flag != "" && len(files) > 0 && len(names) == 0 {
 		called := "a file"
 		if files[0] == "-" {
@@ -221,7 +224,7 @@ func sendStarts(ctx context.Context, to string, starts []cluster.Start) error {
 			err = wrapper.ExportSpans(ctx, s.Subject, pod.Finished(s.Inside))
 		}
 		if err != nil {
-			return errors.Join(fmt.Errorf("send the start of %s: %w", s.Subject.PodName, err), watcher.Shutdown(ctx))
+			return errors.Join(fmt.Errorf("--send %s: send the start of %s: %w", to, s.Subject.PodName, notTaken(err)), watcher.Shutdown(ctx))
 		}
 	}
 	if err := watcher.Shutdown(ctx); err != nil {

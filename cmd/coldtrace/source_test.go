@@ -97,6 +97,11 @@ func TestWhatIsMeantIsSaid(t *testing.T) {
 	must(t, os.WriteFile(away, []byte(`{kind: Config, clusters: [{name: c, cluster: {server: "https://127.0.0.1:1"}}], contexts: [{name: c, context: {cluster: c}}], current-context: c}`), 0o600))
 	spec := filepath.Join(t.TempDir(), "spec.yaml")
 	must(t, os.WriteFile(spec, []byte("kind: Deployment\nmetadata: {name: x}\nspec: hello\n"), 0o600))
+	nobody := func(protocol string) string { // listens there
+		file := filepath.Join(t.TempDir(), "policy.yaml")
+		must(t, os.WriteFile(file, []byte("otlp: {endpoint: 'http://127.0.0.1:1', protocol: "+protocol+"}\n"), 0o600))
+		return file
+	}
 	for name, c := range map[string]struct {
 		args, want []string
 	}{
@@ -146,7 +151,18 @@ func TestWhatIsMeantIsSaid(t *testing.T) {
 		"one source to compare":            {[]string{"compare", "a.jsonl"}, []string{"a.jsonl is one source", "coldtrace compare --by image_tag V1 V2 a.jsonl"}},
 		"three sources to compare":         {[]string{"compare", "a.jsonl", "b.jsonl", "c.jsonl"}, []string{"these are 3 sources, and two can be compared"}},
 		"one value to compare":             {[]string{"compare", "--by", "model", "a"}, []string{"name two values of model before the sources: coldtrace compare --by model V1 V2"}},
-		"compared by nothing known":        {[]string{"compare", "--by", "color", "a", "b"}, []string{`starts can't be grouped by "color", only by endpoint`}},
+		"compared by nothing known":        {[]string{"compare", "--by", "color", "a", "b"}, []string{`--by: starts can't be grouped by "color", only by endpoint`}},
+		"reported by nothing known":        {[]string{"report", "--by", "color", "-"}, []string{`--by: starts can't be grouped by "color"`}},
+		"a kind and no name":               {[]string{"trace", "deploy/"}, []string{"deploy/ names none: want deploy/NAME; kubectl get deploy lists"}},
+		"to explain a kind and no name":    {[]string{"explain", "sts/"}, []string{"sts/ names none: want sts/NAME"}},
+		"to serve by a policy that isn't":  {[]string{"serve", "--policy", "none.yaml", "--namespace", "x"}, []string{"--policy: there is no file none.yaml"}},
+		"to serve without a cluster":       {[]string{"serve", "--namespace", "x"}, []string{"this is no pod of one, and there is no kubeconfig; set KUBECONFIG"}},
+		"to check by a policy that isn't":  {[]string{"check", "--policy", "none.yaml"}, []string{"--policy: there is no file none.yaml"}},
+		"to check the defaults":            {[]string{"check"}, []string{"so pods are left as they are: set otlp.endpoint of the policy (--policy)"}},
+		"to check what only watches":       {[]string{"check", "--webhook=false"}, []string{"so no span is sent: set otlp.endpoint of the policy (--policy)"}},
+		"to check an admission from here":  {[]string{"check", "--policy", nobody("grpc")}, []string{"this is no pod of one"}},
+		"a collector that is away":         {[]string{"check", "--webhook=false", "--policy", nobody("grpc")}, []string{"by otlp.protocol grpc): ", "nobody takes it there: ", "connection refused; does a collector listen"}},
+		"one that is away over HTTP":       {[]string{"check", "--webhook=false", "--policy", nobody("http/protobuf")}, []string{"by otlp.protocol http/protobuf): ", "connection refused; does a collector listen"}},
 		"two forms of a report":            {[]string{"report", "--json", "--csv", "-"}, []string{"--json and --csv both write to standard output"}},
 		"a folder to trace":                {[]string{"trace", "testdata"}, []string{"testdata is a folder: name a file in it"}},
 		"a folder to explain":              {[]string{"explain", "-f", "testdata"}, []string{"testdata is a folder: name a file in it"}},
@@ -185,7 +201,7 @@ func TestWhatIsMeantIsSaid(t *testing.T) {
 					t.Errorf("error %v, want %q\n%s", err, want, out.String())
 				}
 			}
-			if said := regexp.MustCompile(`strconv|json: cannot|json: unknown|unmarshal|invalid (argument|character)|arg\(s\)|flag needs`).FindString(out.String() + fmt.Sprint(err)); said != "" {
+			if said := regexp.MustCompile(`strconv|json: cannot|json: unknown|unmarshal|invalid (argument|character)|arg\(s\)|flag needs|rpc error|KUBERNETES_MASTER`).FindString(out.String() + fmt.Sprint(err)); said != "" {
 				t.Errorf("%q is a programmer's word: %v\n%s", said, err, out.String())
 			}
 		})
