@@ -43,8 +43,8 @@ alone explains; a start that lacks it counts as 0 s. Fewer than six starts of
 each give no interval, three of each no certainty.`,
 		Example: `  coldtrace compare baseline.jsonl now.jsonl --fail-above 10%
   coldtrace compare --by image_tag v0.11.2 v0.12.0 traces.jsonl
-  coldtrace compare --by image_tag v0.11.2 v0.12.0 deploy/llama -n models \
-    --fail-above model_load=20%`,
+  coldtrace compare --by image_tag v0.11.2 v0.12.0 deploy/llama \
+    -n models --fail-above model_load=20%`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			boundGarbage()
 			return runCompare(cmd, args, flags)

@@ -19,6 +19,11 @@ const completeWithin = 3 * time.Second
 // few is more than a person looks through.
 var few = metav1.ListOptions{Limit: 500}
 
+// completeFlag completes a flag that takes one of a few words.
+func completeFlag(cmd *cobra.Command, flag string, words ...string) {
+	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
+}
+
 // completePods completes names of pods, beside those of files.
 func (s *source) completePods(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 	return s.complete(cmd, func(ctx context.Context, client kubernetes.Interface, namespace string) (runtime.Object, error) {

@@ -52,7 +52,7 @@ type desk struct {
 
 func newDesk(t *testing.T) *desk {
 	b := newBare(t)
-	for _, name := range []string{"coldtrace", "models"} {
+	for _, name := range []string{"coldtrace-system", "models"} {
 		b.namespace(name)
 	}
 	d := &desk{bare: b, dir: t.TempDir()}
@@ -133,7 +133,7 @@ func TestTheExamplesOfEachHelpWork(t *testing.T) {
 	untilDone := map[string]func() bool{
 		"--for 10m": func() bool { return isFile(starts) }, // it is made before, and written after
 		"coldtrace serve": func() bool {
-			leases, err := d.client.CoordinationV1().Leases("coldtrace").List(t.Context(), metav1.ListOptions{})
+			leases, err := d.client.CoordinationV1().Leases("coldtrace-system").List(t.Context(), metav1.ListOptions{})
 			return err == nil && len(leases.Items) == 1
 		},
 	}

@@ -32,10 +32,10 @@ const (
 func followTrace(cmd *cobra.Command, files []string, flags traceFlags) error {
 	out := screen(cmd.OutOrStdout())
 	if out == nil {
-		return errors.New("--follow draws on a terminal only")
+		return errors.New("--follow of a file draws on a terminal only, and standard output is none; without it a file is drawn or listed once")
 	}
 	if slices.Contains(files, "-") {
-		return errors.New("--follow reads files, not standard input")
+		return errors.New("--follow reads files, not standard input: name a file")
 	}
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()

@@ -27,7 +27,7 @@ func TestEachHelpFitsATerminal(t *testing.T) {
 	for _, program := range []string{"coldtrace", "kubectl-coldtrace"} {
 		t.Run(program, func(t *testing.T) {
 			root := newRootCommand()
-			root.Annotations = typedAs(program)
+			typedAs(root, program)
 			all := commandsOf(root)
 			if len(all) < 15 {
 				t.Fatalf("only %d commands", len(all))
@@ -55,6 +55,35 @@ func fits(t *testing.T, what string, columns int, said string) {
 	}
 }
 
+func TestKubectlsPluginIsCalledAsItWasTyped(t *testing.T) {
+	root := newRootCommand()
+	typedAs(root, "/usr/bin/kubectl-coldtrace")
+	for _, c := range append(root.Commands(), root) {
+		if c.Name() == "completion" {
+			continue
+		}
+		text := c.Example + c.Long
+		if strings.Count(text, "coldtrace "+c.Name()) != strings.Count(text, "kubectl coldtrace "+c.Name()) {
+			t.Errorf("%s: %s", c.CommandPath(), text)
+		}
+	}
+	for args, want := range map[string]string{
+		"nope":          "; kubectl coldtrace --help lists",
+		"compare a":     "kubectl coldtrace compare BEFORE AFTER, or kubectl coldtrace compare --by",
+		"phases":        ": kubectl coldtrace phases LOG",
+		"trace --folow": "; kubectl coldtrace trace --help lists",
+	} {
+		root := newRootCommand()
+		typedAs(root, "kubectl-coldtrace")
+		if _, err := execute(t, root, strings.Fields(args)...); err == nil || !strings.Contains(asTyped(root, err.Error()), want) {
+			t.Errorf("%s: %v, want %q", args, err, want)
+		}
+	}
+	if said := asTyped(newRootCommand(), "kubectl coldtrace trace x, coldtrace watches"); said != "coldtrace trace x, coldtrace watches" {
+		t.Errorf("as itself it says %q", said)
+	}
+}
+
 func TestTheHelpTellsACommandsFlagsFromKubectls(t *testing.T) {
 	var out bytes.Buffer
 	cmd, _, err := newRootCommand().Find([]string{"trace"})
@@ -72,6 +101,18 @@ func TestTheHelpTellsACommandsFlagsFromKubectls(t *testing.T) {
 	for flag, among := range map[string]string{"--follow": own, "--namespace": own, "--html": own, "--as-group": kubectls, "--token": kubectls} {
 		if strings.Count(out.String(), flag+" ") != strings.Count(among, flag+" ") || !strings.Contains(among, flag+" ") {
 			t.Errorf("%s is not where it belongs:\n%s", flag, out.String())
+		}
+	}
+}
+
+func TestFlagsThatTakeOneOfAFewWordsAreCompleted(t *testing.T) {
+	for line, want := range map[string]string{
+		"trace -o": "otlp", "report --by": "image_tag", "compare --by": "region", "serve --image-volumes": "yes", "phases --engine": "triton",
+	} {
+		root := newRootCommand()
+		out, err := execute(t, root, append(append([]string{"__complete"}, strings.Fields(line)...), "")...)
+		if err != nil || !strings.Contains("\n"+out, "\n"+want+"\n") {
+			t.Errorf("%s is completed to (%v)\n%s", line, err, out)
 		}
 	}
 }

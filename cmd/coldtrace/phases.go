@@ -39,7 +39,8 @@ func newPhasesCommand() *cobra.Command {
 recipes that the wrapper uses in the container, and prints the phases, figures
 and outcome it finds. Times are those in the lines.`,
 		Example: `  coldtrace phases engine.log
-  kubectl logs -n models deploy/llama --timestamps | coldtrace phases - --json`,
+  kubectl logs -n models deploy/llama --timestamps |
+    coldtrace phases - --json`,
 		Args: one("name a log of an engine, or - for standard input: coldtrace phases LOG"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			boundHeap(heapPhases)
@@ -50,6 +51,9 @@ and outcome it finds. Times are those in the lines.`,
 			defer in.Close()
 			options := recipe.LogOptions{Engine: engine, Ended: ended}
 			if cmd.Flags().Changed("exit-code") {
+				if exitCode < 0 || exitCode > 255 {
+					return fmt.Errorf("--exit-code %d: want 0 to 255; 128+n says that signal n ended it", exitCode)
+				}
 				options.Exit = &recipe.Exit{Code: exitCode}
 			}
 			log, err := recipe.Plain(in)
@@ -75,6 +79,7 @@ and outcome it finds. Times are those in the lines.`,
 	shown.widthFlag(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.Flags().StringVar(&engine, "engine", "", "the engine whose log it is (vllm, sglang, tgi, …); default: the one recognised")
+	completeFlag(cmd, "engine", recipe.Engines()...)
 	cmd.Flags().IntVar(&exitCode, "exit-code", 0, "the status the engine ended with, if it is known; 128+n for signal n")
 	cmd.Flags().BoolVar(&ended, "ended", false, "the engine is known to have ended, though not how")
 	return cmd

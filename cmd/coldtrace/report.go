@@ -59,7 +59,7 @@ counts as 0 s.`,
 // groupingFlag is --by: what starts are grouped by.
 func groupingFlag(cmd *cobra.Command, by *string, usual, usage string) {
 	cmd.Flags().StringVar(by, "by", usual, usage+": "+strings.Join(report.Dimensions(), ", "))
-	_ = cmd.RegisterFlagCompletionFunc("by", cobra.FixedCompletions(report.Dimensions(), cobra.ShellCompDirectiveNoFileComp))
+	completeFlag(cmd, "by", report.Dimensions()...)
 }
 
 func runReport(cmd *cobra.Command, args []string, flags reportFlags) error {

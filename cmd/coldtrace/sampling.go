@@ -31,11 +31,11 @@ func newSamplingCommand() *cobra.Command {
 at the root of a trace (the gateway's proxy, the SDK), which knows no outcome,
 and in the collector, which does. Every attempt of a call is a trace.`,
 		Example: `  # The incident: 2,500 tasks polled every 3 s, 9 attempts of each failing call.
-  coldtrace sampling --tasks 2500 --poll-interval 3s --failing 10 --attempts 9 \
-    --requests 50
+  coldtrace sampling --tasks 2500 --poll-interval 3s --failing 10 \
+    --attempts 9 --requests 50
   # The same load with the chart's traceVolume.enabled.
-  coldtrace sampling --tasks 2500 --poll-interval 3s --failing 10 --attempts 9 \
-    --requests 50 --keep 10 --keep-polls 0`,
+  coldtrace sampling --tasks 2500 --poll-interval 3s --failing 10 \
+    --attempts 9 --requests 50 --keep 10 --keep-polls 0`,
 		Args: nothing,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			// What is not said of polls is what is said of all.

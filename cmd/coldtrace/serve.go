@@ -56,9 +56,10 @@ func newServeCommand() *cobra.Command {
 		Short: "Run the admission webhook and the watcher in a cluster",
 		Long: `Runs the admission webhook and the watcher, as the chart does in a cluster. With
 --webhook=false it only watches, wherever it runs.`,
-		Example: `  coldtrace serve --webhook=false --namespace coldtrace --policy policy.yaml`,
-		Args:    nothing,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), o, cmd.Flags()) },
+		Example: `  coldtrace serve --webhook=false --namespace coldtrace-system \
+    --policy policy.yaml`,
+		Args: nothing,
+		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), o, cmd.Flags()) },
 	}
 	d := certificate.DefaultTimes()
 	f := cmd.Flags()
@@ -86,6 +87,7 @@ func newServeCommand() *cobra.Command {
 	f.IntVar(&o.maxConcurrent, "max-concurrent", 64, "admissions that are worked on at a time")
 	f.DurationVar(&o.timeout, "timeout", 1500*time.Millisecond, "after this a pod is admitted unchanged; below the webhook configuration's timeoutSeconds")
 	f.StringVar(&o.imageVolumes, "image-volumes", "auto", "whether nodes can mount images as volumes: auto (look), yes, no")
+	completeFlag(cmd, "image-volumes", "auto", "yes", "no")
 	f.StringSliceVar(&o.pullSecrets, "pull-secret-namespaces", nil, "namespaces whose pods' pull secrets are read for a policy with registryLookup; none: registries are asked anonymously")
 	f.Float64Var(&o.selfTraces, "self-traces", 0, "share of admissions, watch batches and exports that coldtrace sends a trace of, 0 to 1; 0: none")
 	f.BoolVar(&o.verbose, "verbose", false, "log every decision and what the libraries do")

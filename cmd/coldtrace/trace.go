@@ -60,7 +60,8 @@ Of several starts, all are listed and the newest is drawn.`,
 		Example: `  coldtrace trace deploy/llama -n models
   coldtrace trace -n models -l app=llama --since 2h
   coldtrace trace traces.jsonl
-  coldtrace trace traces.jsonl --pod deploy/llama-3-1-8b-instruct --html s.html
+  coldtrace trace traces.jsonl --pod deploy/llama-3-1-8b-instruct \
+    --html s.html
   coldtrace trace deploy/llama -n models -o otlp >traces.jsonl
   curl -s http://tempo:3200/api/traces/5a44de008fd208065638a802730aea79 |
     coldtrace trace -`,
@@ -70,6 +71,9 @@ Of several starts, all are listed and the newest is drawn.`,
 			}
 			if flags.output != "" && flags.html != "" {
 				return errors.New("-o writes spans and --html a page: not both")
+			}
+			if flags.output != "" && flags.list {
+				return errors.New("-o writes spans and --list a list: not both")
 			}
 			if err := flags.source.fits(cmd, args); err != nil {
 				return err
@@ -91,6 +95,7 @@ Of several starts, all are listed and the newest is drawn.`,
 	f.StringVar(&flags.selection.PodUID, "pod-uid", "", "draw the start of the pod with this UID")
 	f.StringVar(&flags.selection.Pod, "pod", "", "draw the start of the pod with this name, or whose name begins with it: NAME, NAMESPACE/NAME, deploy/NAME")
 	f.StringVarP(&flags.output, "output", "o", "", "otlp: write OTLP JSON lines instead of a drawing")
+	completeFlag(cmd, "output", "otlp")
 	f.BoolVar(&flags.list, "list", false, "list all starts and draw none")
 	f.StringVar(&flags.html, "html", "", "also write the start as an HTML page to this file (\"-\": to standard output, instead)")
 	f.BoolVar(&flags.follow, "follow", false, "draw a pod's start while it happens, and exit 0 when it is ready, 1 when it failed, 2 where nobody knows; draw again whenever a file grows")
