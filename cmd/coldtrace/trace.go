@@ -52,7 +52,7 @@ A FILE ("-": standard input) holds one of these, which need not be said:
   OTLP JSON  as the OpenTelemetry Collector's file exporter writes it, in any
              layout
   an answer  of Tempo (/api/traces/ID, /api/v2/traces/ID) or Jaeger
-             (/api/traces/ID), or a download from their UIs
+             (/api/traces/ID, /api/v3/traces/ID), or a download from their UIs
   a capture  of coldtrace capture: what the watcher would tell of it, and what
              still goes on
 
