@@ -117,7 +117,7 @@ func (o *dryRun) assumed(req inject.Request, m manifest, ops []inject.Operation)
 	if len(o.files) == 0 {
 		return nil
 	}
-	policy, namespace := "the built-in policy", "a namespace"
+	policy, namespace := builtIns, "a namespace"
 	if o.policyFile != "" {
 		policy = "the policy in " + o.policyFile
 	}

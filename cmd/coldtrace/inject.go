@@ -60,6 +60,9 @@ func (o *dryRun) decide(t podTemplate, m manifest, policy *config.Policy) inject
 	return req
 }
 
+// builtIns is what is judged by where nobody names a policy.
+const builtIns = "the built-in policy, with an OTLP endpoint and a wrapper image made up, since it names none"
+
 // policy is the file's, or the default with a wrapper image and an endpoint, so that there is something to show.
 func (o *dryRun) policy() (*config.Policy, error) {
 	if o.policyFile != "" {
@@ -71,7 +74,7 @@ func (o *dryRun) policy() (*config.Policy, error) {
 	}
 	policy := config.Default()
 	policy.Wrapper.Image = "ghcr.io/coldtrace/coldtrace-wrapper:" + strings.TrimPrefix(version, "v") // as a release pushes it
-	policy.OTLP.Endpoint = "http://coldtrace-collector.coldtrace.svc:4317"
+	policy.OTLP.Endpoint = "http://coldtrace-collector.coldtrace-system.svc:4317"
 	return policy, nil
 }
 
@@ -188,7 +191,7 @@ func (o *dryRun) fetch(ctx context.Context, w *prose, names []string) ([]manifes
 	}
 	if o.policyFile == "" {
 		if o.installed, err = readInstalled(ctx, client); err != nil {
-			w.remark(fmt.Sprintf("The installed policy could not be read, so this goes by the built-in one: %v", err))
+			w.remark(fmt.Sprintf("The installed policy could not be read, so this goes by %s: %v", builtIns, err))
 		}
 	}
 	switch value := in.Labels[config.NamespaceLabel]; {
