@@ -162,25 +162,25 @@ func (e *Exporter) Shutdown(ctx context.Context) error {
 // Resource is that of a service's spans of a subject.
 func Resource(s startup.Subject, service string) *resource.Resource {
 	return newResource(service,
-		"k8s.pod.uid", s.PodUID,
-		"k8s.pod.name", s.PodName,
-		"k8s.node.name", s.NodeName,
-		"k8s.namespace.name", s.Namespace,
-		"k8s.container.name", s.Container,
+		startup.ResourcePodUID, s.PodUID,
+		startup.ResourcePodName, s.PodName,
+		startup.ResourceNodeName, s.NodeName,
+		startup.ResourceNamespace, s.Namespace,
+		startup.AttrContainerName, s.Container,
 		"k8s.statefulset.name", s.Group.StatefulSet,
 		"k8s.job.name", s.Group.Job,
-		"k8s.cluster.name", s.ClusterName,
+		startup.ResourceCluster, s.ClusterName,
 		"host.type", s.InstanceType,
 		"cloud.region", s.Region)
 }
 
 // metricResource names no pod: each would be a series of its own.
 func metricResource(cfg ExporterConfig) *resource.Resource {
-	return newResource(cfg.Service, "k8s.cluster.name", cfg.ClusterName)
+	return newResource(cfg.Service, startup.ResourceCluster, cfg.ClusterName)
 }
 
 func newResource(service string, pairs ...string) *resource.Resource {
-	attrs := []attribute.KeyValue{attribute.String("service.name", service)}
+	attrs := []attribute.KeyValue{attribute.String(startup.ResourceService, service)}
 	for i := 0; i < len(pairs); i += 2 {
 		if pairs[i+1] != "" {
 			attrs = append(attrs, attribute.String(pairs[i], pairs[i+1]))

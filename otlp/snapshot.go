@@ -50,7 +50,7 @@ func Snapshots(subject startup.Subject, res *resource.Resource, version string, 
 			stub.Events = append(stub.Events, sdktrace.Event{Name: e.Name, Time: e.Time, Attributes: e.Attributes})
 		}
 		for _, l := range s.Links {
-			stub.Links = append(stub.Links, sdktrace.Link{SpanContext: l.Context, Attributes: []attribute.KeyValue{attribute.String("k8s.pod.name", l.PodName)}})
+			stub.Links = append(stub.Links, sdktrace.Link{SpanContext: l.Context, Attributes: []attribute.KeyValue{attribute.String(startup.ResourcePodName, l.PodName)}})
 		}
 		out[i] = stub.Snapshot()
 	}

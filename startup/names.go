@@ -164,7 +164,17 @@ const (
 	LabelGroupSize = "group_size" // of startup.group: how many pods
 )
 
-// Services: the resource attribute service.name.
+// Attributes of a span's resource, by OpenTelemetry's names.
+const (
+	ResourceService   = "service.name"
+	ResourcePodUID    = "k8s.pod.uid"
+	ResourcePodName   = "k8s.pod.name"
+	ResourceNodeName  = "k8s.node.name"
+	ResourceNamespace = "k8s.namespace.name"
+	ResourceCluster   = "k8s.cluster.name"
+)
+
+// Services: ResourceService.
 const (
 	ServiceWrapper = "vllm-startup"
 	ServiceWatcher = "k8s-startup-watcher"

@@ -61,7 +61,7 @@ func Collapse(traces []*Trace) []*Trace {
 
 // Member is what the trace tells of a pod of a group.
 func (t *Trace) Member() (group.Member, bool) {
-	key, uid := t.Value(startup.AttrGroupKey), t.Value(attrPodUID)
+	key, uid := t.Value(startup.AttrGroupKey), t.Value(startup.ResourcePodUID)
 	if key == "" || uid == "" {
 		return group.Member{}, false
 	}

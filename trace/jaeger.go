@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/coldtrace/coldtrace/startup"
 )
 
 // jaegerTrace is the part of Jaeger's API answer that is read here; times are in microseconds.
@@ -53,7 +55,7 @@ func fromJaeger(data []byte) (spans []*Span, problems []string) {
 	for _, t := range traces {
 		resources := map[string][]Attribute{}
 		for id, p := range t.Processes {
-			resources[id] = append([]Attribute{{"service.name", p.ServiceName}}, jaegerAttributes(p.Tags)...)
+			resources[id] = append([]Attribute{{startup.ResourceService, p.ServiceName}}, jaegerAttributes(p.Tags)...)
 		}
 		for _, s := range t.Spans {
 			span := &Span{

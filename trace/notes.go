@@ -181,7 +181,7 @@ func (n *Node) style() style {
 	return magenta
 }
 
-func (n *Node) service() string { return n.attribute("service.name") }
+func (n *Node) service() string { return n.attribute(startup.ResourceService) }
 
 func (r row) nameStyle() style {
 	switch {

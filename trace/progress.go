@@ -44,7 +44,7 @@ func (s *Span) phase() *Span {
 	case startup.SpanSchedulingGated, startup.SpanNodeProvisioning:
 		parent = startup.SpanPodPending
 	}
-	uid := s.attribute(attrPodUID)
+	uid := s.attribute(startup.ResourcePodUID)
 	for _, hash := range []startup.Hash{startup.MD5, startup.SHA256} {
 		if hash.TraceID(uid).String() == s.TraceID {
 			open.ParentID = hash.SpanID(uid, startup.Key(parent, "", 1)).String()

@@ -46,14 +46,14 @@ func (s Selection) matches(t *Trace) bool {
 		return false
 	}
 	uid := strings.ToLower(s.PodUID)
-	return uid == "" || t.ofPod(uid) || t.has(attrPodUID, uid)
+	return uid == "" || t.ofPod(uid) || t.has(startup.ResourcePodUID, uid)
 }
 
 func (s Selection) isPod(t *Trace) bool {
 	if namespace, name, ok := strings.Cut(s.Pod, "/"); ok {
-		return t.has(attrPodName, name) && t.has(attrPodNamespace, namespace)
+		return t.has(startup.ResourcePodName, name) && t.has(startup.ResourceNamespace, namespace)
 	}
-	return s.Pod == "" || t.has(attrPodName, s.Pod)
+	return s.Pod == "" || t.has(startup.ResourcePodName, s.Pod)
 }
 
 // beginsPod says whether the pod's name begins with what is asked for, as those of an owner's pods do, or whether that
@@ -85,11 +85,11 @@ const PodOfCheck = "coldtrace-check"
 
 // IsStart says whether the trace tells the start of a pod.
 func (t *Trace) IsStart() bool {
-	if t.has(attrPodName, PodOfCheck) {
+	if t.has(startup.ResourcePodName, PodOfCheck) {
 		return false
 	}
 	begins := func(n *Node) bool { return n.Name == startup.SpanPodStartup || n.Name == startup.SpanStartup }
-	return find(t.Roots, begins) != nil || t.ofPod(t.Value(attrPodUID))
+	return find(t.Roots, begins) != nil || t.ofPod(t.Value(startup.ResourcePodUID))
 }
 
 // ofPod says whether the trace's id is the one that follows from a pod's UID.
@@ -123,12 +123,12 @@ func (t *Trace) Facts() Facts {
 		Model:     t.Value(startup.AttrModelName),
 		GPU:       t.Value(startup.AttrGPUType),
 		Engine:    strings.TrimSpace(t.Value(startup.AttrEngine) + " " + t.Value(startup.AttrEngineVersion)),
-		Pod:       t.Value(attrPodName),
-		Namespace: t.Value(attrPodNamespace, startup.AttrNamespace),
-		Node:      t.Value("k8s.node.name", startup.AttrNodeName),
+		Pod:       t.Value(startup.ResourcePodName),
+		Namespace: t.Value(startup.ResourceNamespace, startup.AttrNamespace),
+		Node:      t.Value(startup.ResourceNodeName, startup.AttrNodeName),
 		Image:     t.Value(startup.AttrImageTag),
 		Region:    t.Value(startup.AttrRegion),
-		Cluster:   t.Value("k8s.cluster.name"),
+		Cluster:   t.Value(startup.ResourceCluster),
 	}
 	if n := t.Value(startup.AttrNumGPUs); n != "" {
 		f.GPU = n + " × " + cmp.Or(f.GPU, "GPU")

@@ -28,13 +28,6 @@ type Span struct {
 	Scope    string // name and version of the instrumentation scope
 }
 
-// OpenTelemetry's names for what a span's resource says of its pod.
-const (
-	attrPodUID       = "k8s.pod.uid"
-	attrPodName      = "k8s.pod.name"
-	attrPodNamespace = "k8s.namespace.name"
-)
-
 // Attribute is a key with a string, bool, int64, float64, []byte, []any or []Attribute.
 type Attribute struct {
 	Key   string

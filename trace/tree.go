@@ -189,7 +189,7 @@ func firstsOfCycles(order []*Node, nodes map[string]*Node) map[*Node]bool {
 // standIn is the root in place of child's missing parent. Where the ids follow from the pod's UID, it has a name.
 func standIn(child *Span) *Node {
 	name := "(parent missing)"
-	if uid := child.attribute(attrPodUID); uid != "" {
+	if uid := child.attribute(startup.ResourcePodUID); uid != "" {
 		for _, hash := range []startup.Hash{startup.MD5, startup.SHA256} {
 			for _, known := range []string{startup.SpanPodStartup, startup.SpanStartup, startup.SpanVLLMInit} {
 				for attempt := range 10 {

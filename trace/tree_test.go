@@ -48,7 +48,7 @@ func shape(t *Trace) string {
 func TestSpansBecomeTheirTree(t *testing.T) {
 	const uid = "0f0e2c1a-6d1b-4f2e-9c55-3d2b1a0e7f10"
 	ofPod := span("1", startup.MD5.SpanID(uid, startup.SpanPodStartup).String(), "image_pull", 0, 1)
-	ofPod.Resource = []Attribute{{attrPodUID, uid}}
+	ofPod.Resource = []Attribute{{startup.ResourcePodUID, uid}}
 	inContainer := span("1", startup.SHA256.SpanID(uid, startup.KeyInContainer).String(), "s5cmd_download", 0, 1)
 	inContainer.Resource = ofPod.Resource
 
@@ -241,12 +241,12 @@ func TestSelections(t *testing.T) {
 			}
 		})
 	}
-	exact := []*Trace{{Roots: []*Node{{Span: &Span{Resource: []Attribute{{attrPodName, "a"}}}}}}, {Roots: []*Node{{Span: &Span{Resource: []Attribute{{attrPodName, "a-1"}}}}}}}
+	exact := []*Trace{{Roots: []*Node{{Span: &Span{Resource: []Attribute{{startup.ResourcePodName, "a"}}}}}}, {Roots: []*Node{{Span: &Span{Resource: []Attribute{{startup.ResourcePodName, "a-1"}}}}}}}
 	if got, _ := (Selection{Pod: "a"}).Apply(exact); len(got) != 1 || got[0] != exact[0] {
 		t.Errorf("of a and a-1, %d traces are a's, want 1", len(got))
 	}
 	check := span("1", "", startup.SpanPodStartup, 0, 1)
-	check.Resource = []Attribute{{attrPodName, "coldtrace-check"}}
+	check.Resource = []Attribute{{startup.ResourcePodName, "coldtrace-check"}}
 	if got, others := (Selection{}).Apply(append(Build([]*Span{check}), traces...)); len(got) != 3 || others != 2 {
 		t.Errorf("with a check %d traces are starts and %d not, want 3 and 2", len(got), others)
 	}

@@ -166,7 +166,7 @@ func TestTheVerdictIsAsGoodAsWhatTheWholeStartTells(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, s := range c.spans {
-				s.Resource = []Attribute{{attrPodUID, "u"}}
+				s.Resource = []Attribute{{startup.ResourcePodUID, "u"}}
 				if s.ParentID == "r" && len(c.spans) > 0 && c.spans[0].ID != "r" {
 					s.ParentID = startup.MD5.SpanID("u", startup.SpanPodStartup).String()
 				}

@@ -113,7 +113,7 @@ type selfTelemetry struct {
 // newSelfTelemetry samples a share of admissions, batches and exports, each a trace of its own.
 func newSelfTelemetry(to *policyExporter, pod string, share float64, log logr.Logger) *selfTelemetry {
 	res := resource.NewSchemaless(
-		attribute.String("service.name", "coldtrace"), attribute.String("service.version", version), attribute.String("k8s.pod.name", pod))
+		attribute.String(startup.ResourceService, "coldtrace"), attribute.String("service.version", version), attribute.String(startup.ResourcePodName, pod))
 	return &selfTelemetry{log: log, provider: sdktrace.NewTracerProvider(
 		sdktrace.WithResource(res),
 		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(share))),

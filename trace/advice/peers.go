@@ -39,7 +39,7 @@ func Of(starts []*trace.Trace) *Peers {
 }
 
 func (p *Peers) observe(t *trace.Trace) {
-	node := t.Value("k8s.node.name", startup.AttrNodeName)
+	node := t.Value(startup.ResourceNodeName, startup.AttrNodeName)
 	t.Walk(func(n *trace.Node) {
 		if key, figure := peerFigure(t, n); key != "" && len(p.seen[key]) < mostPeers {
 			p.seen[key] = append(p.seen[key], reached{t.ID, node, figure})
@@ -93,7 +93,7 @@ func (p *Peers) hits(t *trace.Trace, n *trace.Node) (hits int) {
 	if p == nil || t.Value(startup.AttrImageTag) == "" {
 		return 0
 	}
-	own := t.Value("k8s.node.name", startup.AttrNodeName)
+	own := t.Value(startup.ResourceNodeName, startup.AttrNodeName)
 	for node, starts := range p.hit[imageKey(t, n)] {
 		if node != own {
 			hits += starts
@@ -108,7 +108,7 @@ func (p *Peers) usual(t *trace.Trace, n *trace.Node, elsewhere bool) float64 {
 		return 0
 	}
 	key, _ := peerFigure(t, n)
-	node := t.Value("k8s.node.name", startup.AttrNodeName)
+	node := t.Value(startup.ResourceNodeName, startup.AttrNodeName)
 	var figures []float64
 	for _, r := range p.seen[key] {
 		if r.trace != t.ID && (!elsewhere || r.node != node) {

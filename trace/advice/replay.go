@@ -127,7 +127,7 @@ func common(a, b *trace.Node) time.Duration {
 
 // ours says whether the watcher or the wrapper told the span, or it was made of theirs.
 func ours(n *trace.Node) bool {
-	service := n.Get("service.name")
+	service := n.Get(startup.ResourceService)
 	return service == nil || service == startup.ServiceWatcher || service == startup.ServiceWrapper
 }
 

@@ -57,11 +57,11 @@ var dimensions = []struct {
 	{"endpoint", []string{startup.AttrEndpointName}},
 	{"model", []string{startup.AttrModelName}},
 	{"gpu_type", []string{startup.AttrGPUType}},
-	{"node", []string{"k8s.node.name", startup.AttrNodeName}},
+	{"node", []string{startup.ResourceNodeName, startup.AttrNodeName}},
 	{"image_tag", []string{startup.AttrImageTag}},
 	{"engine_version", []string{startup.AttrEngineVersion}},
 	{"region", []string{startup.AttrRegion}},
-	{"namespace", []string{"k8s.namespace.name", startup.AttrNamespace}},
+	{"namespace", []string{startup.ResourceNamespace, startup.AttrNamespace}},
 }
 
 // Dimensions are the names of what starts can be grouped by.

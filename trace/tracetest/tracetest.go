@@ -90,7 +90,7 @@ func Spans(uid string, after float64, text string) []*trace.Span {
 		}
 		s.Attributes = append(s.Attributes, about...)
 		s.Resource = []trace.Attribute{
-			{Key: "service.name", Value: service}, {Key: "k8s.pod.uid", Value: uid}, {Key: "k8s.pod.name", Value: "pod-" + uid}, {Key: "k8s.namespace.name", Value: "models"},
+			{Key: startup.ResourceService, Value: service}, {Key: startup.ResourcePodUID, Value: uid}, {Key: startup.ResourcePodName, Value: "pod-" + uid}, {Key: startup.ResourceNamespace, Value: "models"},
 		}
 		spans = append(spans, s)
 	}

@@ -64,8 +64,8 @@ func offer(env startup.Environ) vllm.Offer {
 func attributes(env startup.Environ) string {
 	var out []string
 	for _, a := range [...]struct{ key, name string }{
-		{"k8s.pod.uid", startup.EnvPodUID}, {"k8s.pod.name", startup.EnvPodName}, {"k8s.namespace.name", startup.EnvNamespace},
-		{"k8s.node.name", startup.EnvNodeName}, {"k8s.container.name", startup.EnvContainer}, {"k8s.cluster.name", startup.EnvClusterName},
+		{startup.ResourcePodUID, startup.EnvPodUID}, {startup.ResourcePodName, startup.EnvPodName}, {startup.ResourceNamespace, startup.EnvNamespace},
+		{startup.ResourceNodeName, startup.EnvNodeName}, {startup.AttrContainerName, startup.EnvContainer}, {startup.ResourceCluster, startup.EnvClusterName},
 	} {
 		if value := env.Get(a.name); value != "" {
 			out = append(out, a.key+"="+strings.ReplaceAll(url.QueryEscape(value), "+", "%20"))
