@@ -13,25 +13,6 @@ const (
 	DeliveryOff           Delivery = "off"
 )
 
-// VLLMFlag is whether vLLM gets --otlp-traces-endpoint.
-type VLLMFlag string
-
-// VLLMFlag modes. Auto leaves it to the wrapper, which sees whether this vLLM can take it.
-const (
-	VLLMFlagAuto   VLLMFlag = "auto"
-	VLLMFlagAlways VLLMFlag = "always"
-	VLLMFlagOff    VLLMFlag = "off"
-)
-
-// Protocol is how OTLP is spoken.
-type Protocol string
-
-// Protocols, as OTEL_EXPORTER_OTLP_PROTOCOL spells them.
-const (
-	GRPC         Protocol = "grpc"
-	HTTPProtobuf Protocol = "http/protobuf"
-)
-
 // StartupTraces is what samplers are told about startup spans; metrics are not affected.
 type StartupTraces string
 

@@ -125,7 +125,7 @@ func TestAnEmptyPolicyIsTheDefault(t *testing.T) {
 
 func TestAnUnquotedOffOfHelmIsOff(t *testing.T) {
 	p, err := Parse([]byte("vllmFlag: false\nwrapper: {delivery: false}\nrequestSampling: {sampler: false}\n"))
-	if err != nil || p.VLLMFlag != VLLMFlagOff || p.Wrapper.Delivery != DeliveryOff || p.RequestSampling.Sampler != "off" {
+	if err != nil || p.VLLMFlag != startup.VLLMFlagOff || p.Wrapper.Delivery != DeliveryOff || p.RequestSampling.Sampler != "off" {
 		t.Errorf("%v: %+v", err, p)
 	}
 }

@@ -19,7 +19,7 @@ type Policy struct {
 	Selection       Selection       `yaml:"selection"`
 	Features        Features        `yaml:"features"`
 	Wrapper         Wrapper         `yaml:"wrapper"`
-	VLLMFlag        VLLMFlag        `yaml:"vllmFlag"`
+	VLLMFlag        string          `yaml:"vllmFlag"`
 	RequestSampling RequestSampling `yaml:"requestSampling"`
 	StartupTraces   StartupTraces   `yaml:"startupTraces"`
 	Logs            Logs            `yaml:"logs"`
@@ -34,8 +34,8 @@ type Policy struct {
 
 // OTLP is where telemetry goes.
 type OTLP struct {
-	Endpoint string   `yaml:"endpoint"` // may refer to the container's variables as $(NAME)
-	Protocol Protocol `yaml:"protocol"`
+	Endpoint string `yaml:"endpoint"` // may refer to the container's variables as $(NAME)
+	Protocol string `yaml:"protocol"`
 }
 
 // Selection is which pods are endpoints.
@@ -86,7 +86,7 @@ type KnownImage struct {
 func Default() *Policy {
 	return &Policy{
 		TraceID: startup.MD5,
-		OTLP:    OTLP{Protocol: GRPC},
+		OTLP:    OTLP{Protocol: startup.ProtocolGRPC},
 		Selection: Selection{
 			LabelKey:    "managed-by",
 			LabelValues: []string{"model-engine"},
@@ -104,7 +104,7 @@ func Default() *Policy {
 				"nvidia", "nvidia-cdi", "nvidia-legacy", "nvidia-experimental", "nvidia-container-runtime", "amd", "habana", "runc", "crun", "youki",
 			},
 		},
-		VLLMFlag:        VLLMFlagAuto,
+		VLLMFlag:        startup.VLLMFlagAuto,
 		RequestSampling: RequestSampling{Sampler: "parentbased_traceidratio", Ratio: 0.01},
 		StartupTraces:   KeepStartupTraces,
 		Logs:            LogsFallback,

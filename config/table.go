@@ -127,12 +127,12 @@ var Table = []Setting{
 	{
 		Field: "otlp.protocol", Annotation: "otlp-protocol",
 		Doc:   "The protocol spoken there. A container that has an endpoint of its own says its own, in `OTEL_EXPORTER_OTLP_PROTOCOL`.",
-		value: oneOf(func(s *Settings) *Protocol { return &s.OTLP.Protocol }, GRPC, HTTPProtobuf),
+		value: oneOf(func(s *Settings) *string { return &s.OTLP.Protocol }, startup.ProtocolGRPC, startup.ProtocolHTTP),
 	},
 	{
 		Field: "vllmFlag", Annotation: "vllm-flag",
 		Doc:   "Whether vLLM gets `--otlp-traces-endpoint`. `auto` looks inside the container whether it can take it; `always` can stop a vLLM without the OpenTelemetry packages from starting.",
-		value: oneOf(func(s *Settings) *VLLMFlag { return &s.VLLMFlag }, VLLMFlagAuto, VLLMFlagAlways, VLLMFlagOff),
+		value: oneOf(func(s *Settings) *string { return &s.VLLMFlag }, startup.VLLMFlagAuto, startup.VLLMFlagAlways, startup.VLLMFlagOff),
 	},
 	{
 		Field: "requestSampling.sampler", Annotation: "request-sampler", Type: "a value of OTEL_TRACES_SAMPLER, or off",

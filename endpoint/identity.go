@@ -109,7 +109,7 @@ func Identify(pod *Pod, opts Options) Identity {
 	id.Group, id.GroupBy = group(pod, &id.Command, &opts)
 	id.Group = among(id.Group, id.Role)
 	id.ModelName = cmp.Or(opts.ModelName, modelName(c, &id.Command, id.Engine))
-	id.Region = cmp.Or(id.Region, c.Literal("AWS_REGION"), c.Literal("AWS_DEFAULT_REGION"))
+	id.Region = cmp.Or(id.Region, c.Literal(startup.EnvAWSRegion), c.Literal(startup.EnvAWSDefault))
 	if id.Role == startup.RoleServer {
 		id.HealthURL = cmp.Or(opts.HealthURL, healthURL(pod, c, id.Engine))
 	}

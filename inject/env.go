@@ -74,7 +74,7 @@ func (p *patch) identity(env *envPlan) {
 	p.optional(env, startup.EnvGPUType, p.sel.Identity.GPUType)
 	// A region set by us would keep the EKS identity webhook from setting either of the two, and s5cmd from asking for
 	// the bucket's own.
-	if region := p.sel.Settings.Region; region != "" && !env.has("AWS_DEFAULT_REGION") {
+	if region := p.sel.Settings.Region; region != "" && !env.has(startup.EnvAWSDefault) {
 		p.optional(env, startup.EnvAWSRegion, region)
 	}
 }
@@ -204,7 +204,7 @@ func (p *patch) sampling(env *envPlan, flag *flagEdit) {
 		name, ratio = startup.EnvSampler, startup.EnvSamplerArg
 	}
 	switch {
-	case p.sel.Identity.Engine != engine.VLLM || p.sel.Identity.Role != startup.RoleServer || set.VLLMFlag == config.VLLMFlagOff:
+	case p.sel.Identity.Engine != engine.VLLM || p.sel.Identity.Role != startup.RoleServer || set.VLLMFlag == startup.VLLMFlagOff:
 	case !p.req.Policy.Features.RequestSampling || set.RequestSampling.Sampler == "off":
 		p.note(ReasonDisabled, string(FeatureSampling))
 	case p.req.Pod.Metadata.Annotations[config.StatusAnnotation] != "" && env.has(name):
@@ -253,7 +253,7 @@ func (p *patch) wrapperEnv(env *envPlan) {
 		env.value(startup.EnvRole, string(id.Role))
 	}
 	if id.Engine == engine.VLLM && id.Role == startup.RoleServer {
-		env.value(startup.EnvVLLMFlag, string(p.flagMode()))
+		env.value(startup.EnvVLLMFlag, p.flagMode())
 	}
 	if n := set.SamplingPriority(); n != startup.KeepPriority {
 		env.value(startup.EnvSamplePriority, strconv.Itoa(n))
@@ -269,24 +269,24 @@ func (p *patch) wrapperEnv(env *envPlan) {
 		env.value(name, text)
 	}
 	env.value(startup.EnvHealthURL, id.HealthURL)
-	if set.OTLP.Protocol != config.GRPC && !p.ownEndpoint() {
+	if set.OTLP.Protocol != startup.ProtocolGRPC && !p.ownEndpoint() {
 		name := "OTEL_EXPORTER_OTLP_PROTOCOL"
 		if p.wrapperSends() {
 			name = startup.EnvFallbackProtocol
 		}
-		env.value(name, string(set.OTLP.Protocol))
+		env.value(name, set.OTLP.Protocol)
 	}
 }
 
 // flagMode is what the wrapper is told to do about the flag: nothing where the command must not be touched, or where
 // neither the endpoint nor a sampler may be set, since every request would be traced then.
-func (p *patch) flagMode() config.VLLMFlag {
+func (p *patch) flagMode() string {
 	if p.noEndpoint != "" && !p.wrapperSends() || p.noSampler != "" || p.tracer {
-		return config.VLLMFlagOff
+		return startup.VLLMFlagOff
 	}
 	switch p.sel.Identity.Command.Site.Problem {
 	case endpoint.NoProblem, endpoint.PlaceholderPresent:
 		return p.sel.Settings.VLLMFlag
 	}
-	return config.VLLMFlagOff
+	return startup.VLLMFlagOff
 }

@@ -10,7 +10,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/coldtrace/coldtrace/config"
 	"github.com/coldtrace/coldtrace/endpoint"
 	"github.com/coldtrace/coldtrace/engine"
 	"github.com/coldtrace/coldtrace/engine/server"
@@ -85,7 +84,7 @@ func (p *patch) at(field string) string {
 func (p *patch) plan() {
 	env := &envPlan{container: p.container()}
 	id, mode := &p.sel.Identity, p.sel.Settings.VLLMFlag
-	p.tracer = id.Engine == engine.VLLM && id.Role == startup.RoleServer && mode != config.VLLMFlagOff && otherTracer(p.req.Pod, p.container())
+	p.tracer = id.Engine == engine.VLLM && id.Role == startup.RoleServer && mode != startup.VLLMFlagOff && otherTracer(p.req.Pod, p.container())
 	p.noEndpoint = p.endpointProblem()
 	p.wrap = p.planWrapper(env)
 	p.noSampler = p.samplerProblem()
@@ -150,7 +149,7 @@ func (p *patch) planFlag() *flagEdit {
 		site = id.Command.Site
 	)
 	switch {
-	case mode == config.VLLMFlagOff:
+	case mode == startup.VLLMFlagOff:
 		p.note(ReasonFlagMode, string(FeatureVLLMFlag))
 	case id.Engine != engine.VLLM:
 		p.note(ReasonNotVLLM, "")
@@ -164,19 +163,19 @@ func (p *patch) planFlag() *flagEdit {
 		p.note(site.Problem, string(FeatureVLLMFlag))
 	case p.tracer:
 		p.note(ReasonTracer, string(FeatureVLLMFlag))
-	case mode == config.VLLMFlagAlways && p.otherParser():
+	case mode == startup.VLLMFlagAlways && p.otherParser():
 		p.note(ReasonOtherParser, string(FeatureVLLMFlag))
-	case p.wrapperSends() && p.wrap != nil && mode == config.VLLMFlagAuto && p.noSampler == "":
+	case p.wrapperSends() && p.wrap != nil && mode == startup.VLLMFlagAuto && p.noSampler == "":
 		return p.autoFlag()
 	case p.noEndpoint != "":
 		p.note(p.noEndpoint, string(FeatureVLLMFlag))
 	case p.noSampler != "":
 		p.note(p.noSampler, string(FeatureVLLMFlag))
-	case p.wrap == nil && (mode == config.VLLMFlagAuto || len(p.container().Command) == 0):
+	case p.wrap == nil && (mode == startup.VLLMFlagAuto || len(p.container().Command) == 0):
 		p.note(ReasonNoWrapper, string(FeatureVLLMFlag))
-	case mode == config.VLLMFlagAlways && site.Offset < 0:
+	case mode == startup.VLLMFlagAlways && site.Offset < 0:
 		return &flagEdit{word: site.Word, text: literalFlag}
-	case mode == config.VLLMFlagAlways:
+	case mode == startup.VLLMFlagAlways:
 		f := p.frontEdit(site)
 		f.back.text = ` "` + literalFlag + `"` // quoted: a bracketed IPv6 address is a pattern to the shell
 		return f

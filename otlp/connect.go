@@ -19,6 +19,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/encoding/gzip"
 	"google.golang.org/grpc/keepalive"
+
+	"github.com/coldtrace/coldtrace/startup"
 )
 
 // Bounds of what a receiver can make us hold, in bytes.
@@ -65,7 +67,7 @@ func (m means) connect() (*connection, error) {
 			return nil, err
 		}
 	}
-	if m.protocol == ProtocolHTTP {
+	if m.protocol == startup.ProtocolHTTP {
 		return &connection{http: &http.Client{Transport: &polite{&http.Transport{
 			Proxy: http.ProxyFromEnvironment, TLSClientConfig: secure, ForceAttemptHTTP2: true,
 			MaxIdleConnsPerHost: 4, IdleConnTimeout: 90 * time.Second,

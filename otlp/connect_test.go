@@ -21,7 +21,7 @@ import (
 // place is where a receiver listens, by protocol.
 func place(r *otlptest.Receiver, protocol string, secure bool) string {
 	switch {
-	case protocol == otlp.ProtocolHTTP:
+	case protocol == startup.ProtocolHTTP:
 		return r.HTTP
 	case secure:
 		return "https://" + r.GRPC
@@ -68,7 +68,7 @@ func TestTelemetryIsEncryptedAsTheEnvironmentSays(t *testing.T) {
 		"an authority that is not there":   {false, env{"CERTIFICATE": "/no/such/file"}, "OTEL_EXPORTER_OTLP_CERTIFICATE"},
 		"an authority that is none":        {false, env{"TRACES_CERTIFICATE": ours.KeyFile}, ours.KeyFile + " has no certificate"},
 	} {
-		for _, protocol := range []string{otlp.ProtocolGRPC, otlp.ProtocolHTTP} {
+		for _, protocol := range []string{startup.ProtocolGRPC, startup.ProtocolHTTP} {
 			t.Run(name+", "+strings.ReplaceAll(protocol, "/", " "), func(t *testing.T) {
 				r := ours.Listen(t, "127.0.0.1", c.mutual)
 				t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", place(r, protocol, true))
@@ -96,7 +96,7 @@ func TestACertificateIsNotUsedForPlainText(t *testing.T) {
 	t.Setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", a.File)
 	t.Setenv("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", a.ClientFile)
 	t.Setenv("OTEL_EXPORTER_OTLP_CLIENT_KEY", a.KeyFile)
-	for _, protocol := range []string{otlp.ProtocolGRPC, otlp.ProtocolHTTP} {
+	for _, protocol := range []string{startup.ProtocolGRPC, startup.ProtocolHTTP} {
 		if err := send(t, otlp.ExporterConfig{Endpoint: place(r, protocol, false), Protocol: protocol}); err != nil {
 			t.Errorf("%s: %v", protocol, err)
 		}
@@ -122,7 +122,7 @@ func TestARenewedClientCertificateIsUsed(t *testing.T) {
 	t.Setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", renewed.File)
 	t.Setenv("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", filepath.Join(dir, filepath.Base(old.ClientFile)))
 	t.Setenv("OTEL_EXPORTER_OTLP_CLIENT_KEY", filepath.Join(dir, filepath.Base(old.KeyFile)))
-	e, err := otlp.NewExporter(t.Context(), otlp.ExporterConfig{Endpoint: r.HTTP, Protocol: otlp.ProtocolHTTP})
+	e, err := otlp.NewExporter(t.Context(), otlp.ExporterConfig{Endpoint: r.HTTP, Protocol: startup.ProtocolHTTP})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +143,7 @@ func TestIPv6IsReachedWithAndWithoutBrackets(t *testing.T) {
 		_ = l.Close()
 	}
 	t.Setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", a.File)
-	for _, protocol := range []string{otlp.ProtocolGRPC, otlp.ProtocolHTTP} {
+	for _, protocol := range []string{startup.ProtocolGRPC, startup.ProtocolHTTP} {
 		secure := a.Listen(t, "::1", false)
 		plain, err := otlptest.Listen("[::1]:0", "[::1]:0")
 		if err != nil {
@@ -225,7 +225,7 @@ func TestBothSignalsShareOneConnectionThatIsKept(t *testing.T) {
 	a := otlptest.NewAuthority(t, t.TempDir())
 	t.Setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", a.File)
 	for _, secure := range []bool{false, true} {
-		for _, protocol := range []string{otlp.ProtocolGRPC, otlp.ProtocolHTTP} {
+		for _, protocol := range []string{startup.ProtocolGRPC, startup.ProtocolHTTP} {
 			r := otlptest.New(t)
 			if secure {
 				r = a.Listen(t, "127.0.0.1", false)
@@ -259,7 +259,7 @@ func TestARedirectionIsNotFollowed(t *testing.T) {
 	s := httptest.NewServer(http.RedirectHandler(thief.URL, http.StatusTemporaryRedirect))
 	defer s.Close()
 	t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", "api-key=secret")
-	err := send(t, otlp.ExporterConfig{Endpoint: s.URL, Protocol: otlp.ProtocolHTTP})
+	err := send(t, otlp.ExporterConfig{Endpoint: s.URL, Protocol: startup.ProtocolHTTP})
 	if err == nil || !otlp.Permanent(err) || elsewhere.Load() != 0 || strings.Contains(err.Error(), "secret") {
 		t.Errorf("%v; %d requests elsewhere", err, elsewhere.Load())
 	}

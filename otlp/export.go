@@ -29,7 +29,7 @@ const DefaultExportTimeout = 4 * time.Second
 // plain text.
 type ExporterConfig struct {
 	Endpoint string // a URL, or host:port; a bare IPv6 address gets its brackets
-	Protocol string // ProtocolGRPC or ProtocolHTTP; empty and not in the environment: by the port
+	Protocol string // startup.ProtocolGRPC or startup.ProtocolHTTP; empty and not in the environment: by the port
 	Version  string // of coldtrace, in the instrumentation scope
 	Service  string // service.name
 	// ClusterName is k8s.cluster.name on metrics; spans take it from their subject.

@@ -11,6 +11,8 @@ import (
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+
+	"github.com/coldtrace/coldtrace/startup"
 )
 
 // The exporters' own retries are off: Queue retries, with bounds of its own, and a caller of ExportSpans asked for one
@@ -18,7 +20,7 @@ import (
 // plain text. Headers and compression they read from the environment themselves.
 
 func newSpanClient(t target, c *connection) otlptrace.Client {
-	if t.protocol == ProtocolHTTP {
+	if t.protocol == startup.ProtocolHTTP {
 		return otlptracehttp.NewClient(headed(t, otlptracehttp.WithHeaders(nil),
 			otlptracehttp.WithEndpointURL(t.url.String()),
 			otlptracehttp.WithRetry(otlptracehttp.RetryConfig{}),
@@ -36,7 +38,7 @@ func newSpanClient(t target, c *connection) otlptrace.Client {
 }
 
 func newMetricExporter(ctx context.Context, t target, c *connection) (sdkmetric.Exporter, error) {
-	if t.protocol == ProtocolHTTP {
+	if t.protocol == startup.ProtocolHTTP {
 		return otlpmetrichttp.New(ctx, headed(t, otlpmetrichttp.WithHeaders(nil),
 			otlpmetrichttp.WithEndpointURL(t.url.String()),
 			otlpmetrichttp.WithRetry(otlpmetrichttp.RetryConfig{}),

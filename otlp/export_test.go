@@ -49,9 +49,9 @@ func TestSpansArriveByGRPCAndHTTP(t *testing.T) {
 	}{
 		"gRPC":                          {cfg: otlp.ExporterConfig{Endpoint: "http://" + r.GRPC}},
 		"gRPC without a scheme":         {cfg: otlp.ExporterConfig{Endpoint: r.GRPC}, env: map[string]string{"OTEL_EXPORTER_OTLP_INSECURE": "true"}},
-		"HTTP":                          {cfg: otlp.ExporterConfig{Endpoint: r.HTTP, Protocol: otlp.ProtocolHTTP}},
-		"HTTP with a path":              {cfg: otlp.ExporterConfig{Endpoint: r.HTTP + "/", Protocol: otlp.ProtocolHTTP}},
-		"HTTP by name":                  {cfg: otlp.ExporterConfig{Endpoint: "http://localhost:" + httpPort, Protocol: otlp.ProtocolHTTP}},
+		"HTTP":                          {cfg: otlp.ExporterConfig{Endpoint: r.HTTP, Protocol: startup.ProtocolHTTP}},
+		"HTTP with a path":              {cfg: otlp.ExporterConfig{Endpoint: r.HTTP + "/", Protocol: startup.ProtocolHTTP}},
+		"HTTP by name":                  {cfg: otlp.ExporterConfig{Endpoint: "http://localhost:" + httpPort, Protocol: startup.ProtocolHTTP}},
 		"the environment":               {env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://" + r.GRPC}},
 		"the environment's protocol":    {env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": r.HTTP, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}},
 		"compression":                   {env: map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://" + r.GRPC, "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip"}},

@@ -20,10 +20,11 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/coldtrace/coldtrace/otlp"
+	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/test/otlptest"
 )
 
-var protocols = []string{otlp.ProtocolGRPC, otlp.ProtocolHTTP}
+var protocols = []string{startup.ProtocolGRPC, startup.ProtocolHTTP}
 
 // export makes one attempt.
 func export(t *testing.T, endpoint, protocol string) error {
@@ -43,11 +44,11 @@ func TestARefusalIsFinalWhereOTLPSaysSo(t *testing.T) {
 	type refusals = map[error]bool // whether it is final
 	web := func(code int) error { return &otlptest.Refusal{Status: code} }
 	for protocol, all := range map[string]refusals{
-		otlp.ProtocolHTTP: {
+		startup.ProtocolHTTP: {
 			web(400): true, web(401): true, web(403): true, web(404): true, web(405): true, web(413): true, web(500): true, web(501): true,
 			web(307): true, web(429): false, web(502): false, web(503): false, web(504): false,
 		},
-		otlp.ProtocolGRPC: {
+		startup.ProtocolGRPC: {
 			status.Error(codes.InvalidArgument, "x"): true, status.Error(codes.NotFound, "x"): true, status.Error(codes.AlreadyExists, "x"): true,
 			status.Error(codes.PermissionDenied, "x"): true, status.Error(codes.Unauthenticated, "x"): true,
 			status.Error(codes.FailedPrecondition, "x"): true, status.Error(codes.Unimplemented, "x"): true,
@@ -105,7 +106,7 @@ func TestAnAnswerThatIsNoneIsNotRepeatedAndDoesNotFillMemory(t *testing.T) {
 		},
 	} {
 		s := httptest.NewServer(handler)
-		if err := export(t, s.URL, otlp.ProtocolHTTP); err == nil || !otlp.Permanent(err) || len(err.Error()) > 10_000 {
+		if err := export(t, s.URL, startup.ProtocolHTTP); err == nil || !otlp.Permanent(err) || len(err.Error()) > 10_000 {
 			t.Errorf("%s: %.200v", name, err)
 		}
 		s.Close()
@@ -146,11 +147,11 @@ func TestAServerThatSpeaksSomethingElseIsTriedAgain(t *testing.T) {
 		"binary junk": strings.Repeat("\x00\xff\x17", 10_000),
 	} {
 		address := speaker(t, words)
-		if err := export(t, "http://"+address, otlp.ProtocolGRPC); err == nil || otlp.Permanent(err) {
+		if err := export(t, "http://"+address, startup.ProtocolGRPC); err == nil || otlp.Permanent(err) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := export(t, "https://"+otlptest.New(t).GRPC, otlp.ProtocolGRPC); err == nil || otlp.Permanent(err) {
+	if err := export(t, "https://"+otlptest.New(t).GRPC, startup.ProtocolGRPC); err == nil || otlp.Permanent(err) {
 		t.Errorf("TLS to a server of plain text: %v", err)
 	}
 }
@@ -200,8 +201,8 @@ func TestAReceiverThatAsksForTimeIsGivenIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	for protocol, refusal := range map[string]error{
-		otlp.ProtocolHTTP: &otlptest.Refusal{Status: http.StatusTooManyRequests, RetryAfter: "1"},
-		otlp.ProtocolGRPC: asking.Err(),
+		startup.ProtocolHTTP: &otlptest.Refusal{Status: http.StatusTooManyRequests, RetryAfter: "1"},
+		startup.ProtocolGRPC: asking.Err(),
 	} {
 		t.Run(strings.ReplaceAll(protocol, "/", " "), func(t *testing.T) {
 			t.Parallel()
@@ -236,8 +237,8 @@ func TestClosingIsBoundedWhateverTheReceiverDoes(t *testing.T) {
 	throttling := otlptest.New(t)
 	throttling.Answer = func() error { return &otlptest.Refusal{Status: 429, RetryAfter: strconv.Itoa(1 << 20)} }
 	for name, c := range map[string][2]string{
-		"refuses": {"http://127.0.0.1:1", otlp.ProtocolGRPC}, "says nothing": {"http://" + hole, otlp.ProtocolGRPC},
-		"does not answer": {slow.URL, otlp.ProtocolHTTP}, "asks for days": {throttling.HTTP, otlp.ProtocolHTTP},
+		"refuses": {"http://127.0.0.1:1", startup.ProtocolGRPC}, "says nothing": {"http://" + hole, startup.ProtocolGRPC},
+		"does not answer": {slow.URL, startup.ProtocolHTTP}, "asks for days": {throttling.HTTP, startup.ProtocolHTTP},
 	} {
 		e, err := otlp.NewExporter(t.Context(), otlp.ExporterConfig{Endpoint: c[0], Protocol: c[1]})
 		if err != nil {

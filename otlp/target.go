@@ -16,12 +16,6 @@ import (
 	"github.com/coldtrace/coldtrace/startup"
 )
 
-// Protocols of OTLP, the values of OTEL_EXPORTER_OTLP_PROTOCOL.
-const (
-	ProtocolGRPC = "grpc"
-	ProtocolHTTP = "http/protobuf"
-)
-
 // signal is the part of an OTLP variable's name and of an OTLP path that names what is sent.
 type signal struct{ env, path string }
 
@@ -78,25 +72,25 @@ func (s signal) target(cfg ExporterConfig) (target, error) {
 		protocol = s.value("PROTOCOL")
 	}
 	switch protocol {
-	case ProtocolGRPC, ProtocolHTTP:
+	case startup.ProtocolGRPC, startup.ProtocolHTTP:
 	case "":
-		protocol = ProtocolGRPC
+		protocol = startup.ProtocolGRPC
 		if u.Port() == "4318" || strings.HasSuffix(u.Path, s.path) {
-			protocol = ProtocolHTTP
+			protocol = startup.ProtocolHTTP
 		}
 	case "http/json":
-		protocol = ProtocolHTTP // every receiver that takes JSON takes protobuf
+		protocol = startup.ProtocolHTTP // every receiver that takes JSON takes protobuf
 	default:
-		return target{}, fmt.Errorf("unknown OTLP protocol %q: use %q or %q", protocol, ProtocolGRPC, ProtocolHTTP)
+		return target{}, fmt.Errorf("unknown OTLP protocol %q: use %q or %q", protocol, startup.ProtocolGRPC, startup.ProtocolHTTP)
 	}
 	if u.Port() == "" {
 		port := "4317"
-		if protocol == ProtocolHTTP {
+		if protocol == startup.ProtocolHTTP {
 			port = "4318"
 		}
 		u.Host = net.JoinHostPort(u.Hostname(), port)
 	}
-	if protocol == ProtocolHTTP && !own && !strings.HasSuffix(u.Path, s.path) {
+	if protocol == startup.ProtocolHTTP && !own && !strings.HasSuffix(u.Path, s.path) {
 		u.Path = path.Join("/", u.Path, s.path)
 	}
 	return target{protocol: protocol, url: u, ours: ours}, nil

@@ -16,6 +16,7 @@ const (
 	EnvGPUType      = "GPU_TYPE"
 	EnvOTLPEndpoint = "OTEL_EXPORTER_OTLP_ENDPOINT"
 	EnvAWSRegion    = "AWS_REGION"
+	EnvAWSDefault   = "AWS_DEFAULT_REGION"     // in place of it, and never ours
 	EnvUpstream     = "ENABLE_STARTUP_METRICS" // model-engine's own: true, it sends the spans of the start itself
 
 	// EnvDefault is the beginning of a name whose rest is a variable that the wrapper sets if it is absent. It is for
@@ -42,7 +43,7 @@ const (
 	EnvGroup          = "COLDTRACE_GROUP"             // Group.Text; absent: the pod starts alone
 	EnvHealthURL      = "COLDTRACE_HEALTH_URL"        // see engine.ParseAddress; absent: from the real argv
 	EnvTraceIDHash    = "COLDTRACE_TRACE_ID_HASH"     // md5 | sha256; absent: md5
-	EnvVLLMFlag       = "COLDTRACE_VLLM_FLAG"         // auto | always | off; absent: off
+	EnvVLLMFlag       = "COLDTRACE_VLLM_FLAG"         // one of the VLLMFlag constants; absent: off
 	EnvTimeout        = "COLDTRACE_TIMEOUT"           // Go duration; absent: DefaultTimeout
 	EnvFlushTimeout   = "COLDTRACE_FLUSH_TIMEOUT"     // Go duration; absent: DefaultFlushTimeout
 	EnvStartupz       = "COLDTRACE_STARTUPZ"          // host:port to serve /startupz on; absent: not served
@@ -63,6 +64,19 @@ const (
 	EnvVLLMExec         = "COLDTRACE_VLLM_EXEC"
 	VLLMExecPlaceholder = `${COLDTRACE_VLLM_EXEC:+"$COLDTRACE_VLLM_EXEC"}`
 	VLLMTracesFlag      = "--otlp-traces-endpoint"
+)
+
+// Values of EnvVLLMFlag. Auto leaves it to the wrapper, which sees whether this vLLM can take the flag.
+const (
+	VLLMFlagAuto   = "auto"
+	VLLMFlagAlways = "always"
+	VLLMFlagOff    = "off"
+)
+
+// Protocols of OTLP, as OTEL_EXPORTER_OTLP_PROTOCOL spells them.
+const (
+	ProtocolGRPC = "grpc"
+	ProtocolHTTP = "http/protobuf"
 )
 
 // Defaults of the wrapper's environment.

@@ -78,7 +78,7 @@ func lead(kubeconfig, endpoint string) error {
 		return err
 	}
 	exporter, err := otlp.NewExporter(ctx, otlp.ExporterConfig{
-		Endpoint: "http://" + endpoint, Protocol: otlp.ProtocolGRPC, Version: "test", Service: startup.ServiceWatcher,
+		Endpoint: "http://" + endpoint, Protocol: startup.ProtocolGRPC, Version: "test", Service: startup.ServiceWatcher,
 	})
 	if err != nil {
 		return err

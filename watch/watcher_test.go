@@ -27,7 +27,7 @@ import (
 func newWatcher(t testing.TB, cfg *rest.Config, endpoint string, metrics prometheus.Registerer, change ...func(*watch.Config)) *watch.Watcher {
 	t.Helper()
 	exporter, err := otlp.NewExporter(t.Context(), otlp.ExporterConfig{
-		Endpoint: "http://" + endpoint, Protocol: otlp.ProtocolGRPC, Version: "test", Service: startup.ServiceWatcher,
+		Endpoint: "http://" + endpoint, Protocol: startup.ProtocolGRPC, Version: "test", Service: startup.ServiceWatcher,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -20,7 +20,6 @@ import (
 	"google.golang.org/grpc/codes"
 	grpcstatus "google.golang.org/grpc/status"
 
-	"github.com/coldtrace/coldtrace/otlp"
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/test/otlptest"
 )
@@ -129,7 +128,7 @@ func broken(t *testing.T) map[string][2]string {
 			}
 		}
 	}
-	const grpc, http11 = otlp.ProtocolGRPC, otlp.ProtocolHTTP
+	const grpc, http11 = startup.ProtocolGRPC, startup.ProtocolHTTP
 	return map[string][2]string{
 		"has no address":                  {"http://collector.invalid:4317", grpc},
 		"refuses":                         {"http://127.0.0.1:1", grpc},
@@ -194,7 +193,7 @@ func TestNoCollectorChangesWhatACommandDoes(t *testing.T) {
 func TestATerminationIsNotProlongedByADeadCollector(t *testing.T) {
 	t.Parallel()
 	script := `trap 'sleep 4.2; echo bye; exit 3' TERM; echo ready; while :; do sleep 0.01; done`
-	cmd, _, lines := session(t, nil, chaotic("http://"+unanswered(t), otlp.ProtocolGRPC, "COLDTRACE_FLUSH_TIMEOUT=4s"), wrapped("bash", "-c", script)...)
+	cmd, _, lines := session(t, nil, chaotic("http://"+unanswered(t), startup.ProtocolGRPC, "COLDTRACE_FLUSH_TIMEOUT=4s"), wrapped("bash", "-c", script)...)
 	expect(t, lines, "ready")
 	observing(t, cmd.Process.Pid)
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -245,7 +244,7 @@ func resident(t *testing.T, pid int) int {
 func TestABurstBeforeADeadCollectorTakesLittleMemory(t *testing.T) {
 	t.Parallel()
 	script := `read go; yes 'INFO 11-20 02:22:30 [file.py:123] a line of a log that says nothing in particular' | head -n 100000; echo done; read stop`
-	cmd, in, lines := session(t, nil, chaotic("http://"+unanswered(t), otlp.ProtocolGRPC, "COLDTRACE_ENGINE=vllm"), wrapped("bash", "-c", script)...)
+	cmd, in, lines := session(t, nil, chaotic("http://"+unanswered(t), startup.ProtocolGRPC, "COLDTRACE_ENGINE=vllm"), wrapped("bash", "-c", script)...)
 	observer := observing(t, cmd.Process.Pid)
 	_, _ = in.Write([]byte("go\n"))
 	n := 0
@@ -287,7 +286,7 @@ func TestAFullDiskLosesFilesOfOursAndNothingElse(t *testing.T) {
 		argv := []string{"bash", "-c", "echo out; echo err >&2; sleep 0.5; exit 7"}
 		at := []string{"sh", "-c", `cd /; exec "$@"`, "sh"}
 		program := filepath.Dir(wrapper)
-		env := chaotic("http://"+r.GRPC, otlp.ProtocolGRPC, "COLDTRACE_STATUS_FILE="+file, "COLDTRACE_FLUSH_TIMEOUT=10s")
+		env := chaotic("http://"+r.GRPC, startup.ProtocolGRPC, "COLDTRACE_STATUS_FILE="+file, "COLDTRACE_FLUSH_TIMEOUT=10s")
 		// The wrapper itself lies in /tmp: keep a way to it.
 		keep := []string{"unshare", "--mount", "--", "sh", "-c", "mount --bind " + program + " /opt && exec \"$@\"", "sh"}
 		with := run(t, env, slices.Concat(keep, full, at, []string{"/opt/" + filepath.Base(wrapper), "run", "--"}, argv), "")

@@ -18,7 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/coldtrace/coldtrace/otlp"
+	"github.com/coldtrace/coldtrace/startup"
 )
 
 // emitEnv makes this test program write so many bytes, in pieces of any size, to standard output and to standard error.
@@ -76,7 +76,7 @@ func TestAGigabyteComesThroughByteForByte(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(wrapper, "run", "--", self)
-	cmd.Env = append(chaotic("http://"+unanswered(t), otlp.ProtocolGRPC), emitEnv+"="+strconv.Itoa(total))
+	cmd.Env = append(chaotic("http://"+unanswered(t), startup.ProtocolGRPC), emitEnv+"="+strconv.Itoa(total))
 	stdout, stderr := &counter{Hash: sha256.New()}, &counter{Hash: sha256.New()}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	if err := cmd.Run(); err != nil {

@@ -63,7 +63,7 @@ func newInstance(ctx context.Context, o serveOptions, log logr.Logger) (*instanc
 	r.events = broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "coldtrace"})
 	r.exporter = &policyExporter{policy: r.store.Policy, log: log.WithName("exporter")}
 	if o.selfTraces > 0 {
-		r.self = newSelfTelemetry(r.exporter, os.Getenv("POD_NAME"), o.selfTraces, log.WithName("selfTelemetry"))
+		r.self = newSelfTelemetry(r.exporter, os.Getenv(startup.EnvPodName), o.selfTraces, log.WithName("selfTelemetry"))
 		err = r.add(r.self)
 	}
 	synced := onEveryReplica(func(ctx context.Context) error {

@@ -85,7 +85,7 @@ func TestSpansOfColdtraceItselfAreBoundedAndCountedWhenNobodyTakesThem(t *testin
 func TestWhatBecomesOfExportsIsCounted(t *testing.T) {
 	receiver := otlptest.New(t)
 	policy := config.Default()
-	policy.OTLP.Endpoint, policy.OTLP.Protocol = receiver.HTTP, config.HTTPProtobuf
+	policy.OTLP.Endpoint, policy.OTLP.Protocol = receiver.HTTP, startup.ProtocolHTTP
 	o := &observedExporter{to: &policyExporter{policy: func() *config.Policy { return policy }, log: logr.Discard()}, service: startup.ServiceWatcher}
 	now := time.Now()
 	for _, c := range []struct {

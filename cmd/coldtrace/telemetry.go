@@ -51,7 +51,7 @@ func (p *policyExporter) exporter(ctx context.Context) (*otlp.Exporter, error) {
 // newExporter sends where a policy says, as the watcher.
 func newExporter(ctx context.Context, policy *config.Policy) (*otlp.Exporter, error) {
 	return otlp.NewExporter(ctx, otlp.ExporterConfig{
-		Endpoint: policy.OTLP.Endpoint, Protocol: string(policy.OTLP.Protocol), Version: version,
+		Endpoint: policy.OTLP.Endpoint, Protocol: policy.OTLP.Protocol, Version: version,
 		Service: startup.ServiceWatcher, ClusterName: policy.ClusterName,
 	})
 }

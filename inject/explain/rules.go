@@ -95,7 +95,7 @@ func Rules(req inject.Request, ops []inject.Operation, d *inject.Decision) []Rul
 		out = append(out,
 			Rule{Name: ruleEnv, Saw: "OTLP endpoint " + cmp.Or(sel.Settings.OTLP.Endpoint, "none"), Decided: env(ops)},
 			Rule{Name: ruleWrapper, Saw: sawWrapper(req, sel), Decided: delivered(ops)},
-			Rule{Name: ruleFlag, Saw: "mode " + string(sel.Settings.VLLMFlag)},
+			Rule{Name: ruleFlag, Saw: "mode " + sel.Settings.VLLMFlag},
 			Rule{Name: ruleSampling, Saw: "sampler " + sel.Settings.RequestSampling.Sampler},
 			inside(req, sel, d),
 		)

@@ -87,7 +87,7 @@ func measured(t *testing.T, subject startup.Subject, span startup.Span) (q reque
 		}
 	}))
 	defer s.Close()
-	e, err := otlp.NewExporter(t.Context(), otlp.ExporterConfig{Endpoint: s.URL, Protocol: otlp.ProtocolHTTP, Service: startup.ServiceWrapper})
+	e, err := otlp.NewExporter(t.Context(), otlp.ExporterConfig{Endpoint: s.URL, Protocol: startup.ProtocolHTTP, Service: startup.ServiceWrapper})
 	if err != nil {
 		t.Fatal(err)
 	}

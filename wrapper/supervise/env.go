@@ -40,7 +40,7 @@ func withDefaults(env startup.Environ) startup.Environ {
 	for _, e := range env {
 		if v, ok := strings.CutPrefix(e, startup.EnvDefault); ok {
 			name, value, _ := strings.Cut(v, "=")
-			if value != "" && !out.Has(name) && (name != startup.EnvAWSRegion || !out.Has("AWS_DEFAULT_REGION")) {
+			if value != "" && !out.Has(name) && (name != startup.EnvAWSRegion || !out.Has(startup.EnvAWSDefault)) {
 				out = append(slices.Clip(out), v)
 			}
 		}

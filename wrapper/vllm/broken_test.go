@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/coldtrace/coldtrace/startup"
 )
 
 const (
@@ -109,7 +111,7 @@ func TestABrokenInstallationGetsNeitherFlagNorLoadingSpans(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			root := installed(t, c.dists)
 			c.then(t, filepath.Join(root, "lib/python3.12/site-packages"))
-			for _, mode := range []string{auto, "off"} {
+			for _, mode := range []string{startup.VLLMFlagAuto, startup.VLLMFlagOff} {
 				if p := Prepare([]string{"vllm", "serve", "m"}, environmentOf(root), offer(mode)); p.Flag || p.Load || len(p.Env) != len(environmentOf(root)) {
 					t.Errorf("mode %s: flag %t, loading spans %t", mode, p.Flag, p.Load)
 				}
@@ -144,7 +146,7 @@ func TestTheModulePathDecidesWhichInstallationItIs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			root := installed(t, healthy("0.19.0"))
 			env := environmentOf(root, "PYTHONPATH="+c.first(t, t.TempDir()))
-			if p := Prepare([]string{"python", "-m", "vllm_server"}, env, offer(auto)); p.Flag != c.want {
+			if p := Prepare([]string{"python", "-m", "vllm_server"}, env, offer(startup.VLLMFlagAuto)); p.Flag != c.want {
 				t.Errorf("flag %t, want %t", p.Flag, c.want)
 			}
 		})
@@ -184,7 +186,7 @@ func TestWhatIsHealthyInUnusualWaysGetsTheFlag(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			root := installed(t, healthy("0.19.0").without("torch"))
 			then(t, filepath.Join(root, "lib/python3.12/site-packages"))
-			if p := Prepare([]string{"vllm", "serve", "m"}, environmentOf(root), offer(auto)); !p.Flag {
+			if p := Prepare([]string{"vllm", "serve", "m"}, environmentOf(root), offer(startup.VLLMFlagAuto)); !p.Flag {
 				t.Error("no flag")
 			}
 		})

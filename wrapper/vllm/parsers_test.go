@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/coldtrace/coldtrace/engine/server"
+	"github.com/coldtrace/coldtrace/startup"
 )
 
 // What vLLM's own sources say, by version and server: see testdata/parsers.py.
@@ -29,7 +30,7 @@ func TestTheFlagIsGivenOnlyToParsersThatKnowIt(t *testing.T) {
 		} else if _, ok := server.Modules[name]; !ok {
 			t.Errorf("%s is not in the table of servers", name)
 		}
-		p := Prepare(argv, environmentOf(roots[version]), offer(auto))
+		p := Prepare(argv, environmentOf(roots[version]), offer(startup.VLLMFlagAuto))
 		v, ok := parseVersion(version)
 		if !ok {
 			t.Fatal(line)

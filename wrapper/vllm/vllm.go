@@ -10,20 +10,12 @@ import (
 	"github.com/coldtrace/coldtrace/startup"
 )
 
-// Modes of the flag, the values of COLDTRACE_VLLM_FLAG.
-const (
-	auto   = "auto"
-	always = "always"
-)
-
 // Names of OpenTelemetry's environment that vLLM reads.
 const (
 	envTracesEndpoint = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 	envTracesProtocol = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"
 	envService        = "OTEL_SERVICE_NAME"
 	envAttributes     = "OTEL_RESOURCE_ATTRIBUTES"
-
-	protocol = "http/protobuf"
 )
 
 // Offer is what vLLM can be given.
@@ -57,7 +49,7 @@ func Prepare(argv, env []string, o Offer) Plan {
 		return p
 	}
 	if flagged(argv, env) {
-		if o.Mode == always { // it is ours
+		if o.Mode == startup.VLLMFlagAlways { // it is ours
 			p.sample(o)
 		}
 		return p
@@ -72,12 +64,12 @@ func Prepare(argv, env []string, o Offer) Plan {
 	own := e.Has(envTracesEndpoint)
 	other := slices.ContainsFunc(argv[where.after:], server.OtherParser) || e.Has(server.Rust) && server.RustFrontEnd(e.Get(server.Rust))
 	switch {
-	case e.Has(envTracesProtocol) && e.Get(envTracesProtocol) != protocol && !own:
-	case o.Mode == auto && v.flagWorks() && !own && !other:
+	case e.Has(envTracesProtocol) && e.Get(envTracesProtocol) != startup.ProtocolHTTP && !own:
+	case o.Mode == startup.VLLMFlagAuto && v.flagWorks() && !own && !other:
 		p.Flag = true
 		p.sample(o)
 		p.Argv = slices.Insert(slices.Clone(argv), where.after+1, startup.VLLMTracesFlag+"="+o.Endpoint)
-		p.set(envTracesProtocol, protocol)
+		p.set(envTracesProtocol, startup.ProtocolHTTP)
 	case v.tracesLoading() && o.Traceparent != "" && !e.Has("TRACEPARENT") && !e.Has("traceparent"):
 		p.Load = true
 		p.describe(o)
@@ -85,7 +77,7 @@ func Prepare(argv, env []string, o Offer) Plan {
 		p.set("traceparent", o.Traceparent)
 		if !own {
 			p.set(envTracesEndpoint, o.Endpoint)
-			p.set(envTracesProtocol, protocol)
+			p.set(envTracesProtocol, startup.ProtocolHTTP)
 		}
 	}
 	return p

@@ -60,7 +60,7 @@ func TestTheFlagIsGivenByVersion(t *testing.T) {
 			"of the tool":       {"vllm", "serve", "m"},
 			"behind a launcher": {"dumb-init", "--", "python", "-u", "-m", "vllm_server"},
 		} {
-			p := Prepare(argv, environmentOf(root), offer(auto))
+			p := Prepare(argv, environmentOf(root), offer(startup.VLLMFlagAuto))
 			if p.Flag != want || slices.Contains(p.Argv, startup.VLLMTracesFlag+"="+inbox) != want {
 				t.Errorf("%s, %s: flag %v, want %v: %q", version, name, p.Flag, want, p.Argv)
 			}
@@ -79,11 +79,11 @@ func TestEveryServerInTheTableGetsTheFlagAfterItsOwnWords(t *testing.T) {
 		if sub != "" {
 			argv = append(argv, sub)
 		}
-		if p := Prepare(append(argv, "--port", "1"), environmentOf(root), offer(auto)); !slices.Equal(p.Argv, append(argv, flag, "--port", "1")) {
+		if p := Prepare(append(argv, "--port", "1"), environmentOf(root), offer(startup.VLLMFlagAuto)); !slices.Equal(p.Argv, append(argv, flag, "--port", "1")) {
 			t.Errorf("%q", p.Argv)
 		}
 		if sub != "" {
-			if p := Prepare([]string{"python", "-m", module, "bench"}, environmentOf(root), offer(auto)); p.Flag || p.Load {
+			if p := Prepare([]string{"python", "-m", module, "bench"}, environmentOf(root), offer(startup.VLLMFlagAuto)); p.Flag || p.Load {
 				t.Errorf("%s: another subcommand got something", module)
 			}
 		}
@@ -98,7 +98,7 @@ func TestEveryServerInTheTableGetsTheFlagAfterItsOwnWords(t *testing.T) {
 		if sub != "" {
 			argv = append(argv, sub)
 		}
-		if p := Prepare(append(argv, "m"), environmentOf(root), offer(auto)); !slices.Equal(p.Argv, append(argv, flag, "m")) {
+		if p := Prepare(append(argv, "m"), environmentOf(root), offer(startup.VLLMFlagAuto)); !slices.Equal(p.Argv, append(argv, flag, "m")) {
 			t.Errorf("%q", p.Argv)
 		}
 	}
@@ -111,10 +111,10 @@ func TestTheServerIsFoundInEverySpelling(t *testing.T) {
 		{"numactl", "-m", "0", "python", "-m", "vllm_server"}, {root + "/bin/vllm", "serve"}, {"python", root + "/bin/vllm", "serve"},
 		{"/usr/bin/tini", "-s", "--", "nice", "-n", "5", "vllm", "serve"},
 	} {
-		if p := Prepare(append(slices.Clone(argv), "--config-format", "mistral"), environmentOf(root), offer(auto)); !p.Flag {
+		if p := Prepare(append(slices.Clone(argv), "--config-format", "mistral"), environmentOf(root), offer(startup.VLLMFlagAuto)); !p.Flag {
 			t.Errorf("%q: a format is taken for a file of arguments", argv)
 		}
-		if p := Prepare(argv, environmentOf(root), offer(auto)); !slices.Equal(p.Argv, append(slices.Clone(argv), startup.VLLMTracesFlag+"="+inbox)) {
+		if p := Prepare(argv, environmentOf(root), offer(startup.VLLMFlagAuto)); !slices.Equal(p.Argv, append(slices.Clone(argv), startup.VLLMTracesFlag+"="+inbox)) {
 			t.Errorf("%q became %q", argv, p.Argv)
 		}
 	}
@@ -156,7 +156,7 @@ func TestWhatIsNotClearIsLeftAlone(t *testing.T) {
 		"a proxy that would be asked":         {argv: m, env: []string{"http_proxy=http://proxy:3128", "no_proxy=localhost,.svc"}},
 	} {
 		env := append(slices.Clone(c.env), environmentOf(root)...)
-		for _, mode := range []string{auto, "off"} {
+		for _, mode := range []string{startup.VLLMFlagAuto, startup.VLLMFlagOff} {
 			p := Prepare(c.argv, env, offer(mode))
 			if p.Flag || p.Load || !slices.Equal(p.Argv, c.argv) || !slices.Equal(p.Env, env) {
 				t.Errorf("%s, mode %s: %+v", name, mode, p)
@@ -189,7 +189,7 @@ func TestAParserWithoutTheFlagDoesNotGetIt(t *testing.T) {
 		if c.env != "" {
 			env = append(env, c.env)
 		}
-		p := Prepare(c.argv, env, offer(auto))
+		p := Prepare(c.argv, env, offer(startup.VLLMFlagAuto))
 		if p.Flag != c.flag || p.Load == c.flag || slices.Equal(p.Argv, c.argv) == c.flag {
 			t.Errorf("%s: %+v", name, p)
 		}
@@ -231,13 +231,13 @@ func TestTheSamplerComesWithTheFlagOnlyAndAsAPair(t *testing.T) {
 		mode string
 		want []string
 	}{
-		"with the flag":                      {[]string{"vllm", "serve"}, "", auto, pair},
-		"with the flag that was asked for":   {[]string{"vllm", "serve", startup.VLLMTracesFlag + "=x"}, "", always, pair},
-		"with a flag of the pod's own":       {[]string{"vllm", "serve", startup.VLLMTracesFlag + "=x"}, "", auto, nil},
+		"with the flag":                      {[]string{"vllm", "serve"}, "", startup.VLLMFlagAuto, pair},
+		"with the flag that was asked for":   {[]string{"vllm", "serve", startup.VLLMTracesFlag + "=x"}, "", startup.VLLMFlagAlways, pair},
+		"with a flag of the pod's own":       {[]string{"vllm", "serve", startup.VLLMTracesFlag + "=x"}, "", startup.VLLMFlagAuto, nil},
 		"without it":                         {[]string{"vllm", "serve"}, "", "off", nil},
-		"beside a sampler":                   {[]string{"vllm", "serve"}, "OTEL_TRACES_SAMPLER=always_on", auto, nil},
-		"beside an argument":                 {[]string{"vllm", "serve"}, "OTEL_TRACES_SAMPLER_ARG=1", auto, nil},
-		"another tracer, the flag asked for": {[]string{"ddtrace-run", "vllm", "serve", startup.VLLMTracesFlag + "=x"}, "", always, nil},
+		"beside a sampler":                   {[]string{"vllm", "serve"}, "OTEL_TRACES_SAMPLER=always_on", startup.VLLMFlagAuto, nil},
+		"beside an argument":                 {[]string{"vllm", "serve"}, "OTEL_TRACES_SAMPLER_ARG=1", startup.VLLMFlagAuto, nil},
+		"another tracer, the flag asked for": {[]string{"ddtrace-run", "vllm", "serve", startup.VLLMTracesFlag + "=x"}, "", startup.VLLMFlagAlways, nil},
 	} {
 		env := environmentOf(root)
 		if c.env != "" {
@@ -262,11 +262,11 @@ func TestInstallationsAreFoundWherePythonLooks(t *testing.T) {
 		t.Fatal(err)
 	}
 	argv := []string{venv + "/bin/python", "-m", "vllm_server"}
-	if p := Prepare(argv, environmentOf(base), offer(auto)); p.Flag {
+	if p := Prepare(argv, environmentOf(base), offer(startup.VLLMFlagAuto)); p.Flag {
 		t.Error("an isolated environment does not see the base's packages")
 	}
 	write(t, filepath.Join(venv, "pyvenv.cfg"), "home = "+base+"/bin\ninclude-system-site-packages = true\n", 0o644)
-	if p := Prepare(argv, environmentOf(base), offer(auto)); !p.Flag {
+	if p := Prepare(argv, environmentOf(base), offer(startup.VLLMFlagAuto)); !p.Flag {
 		t.Error("an environment with system packages sees them")
 	}
 }
@@ -277,7 +277,7 @@ func TestADecisionTakesMilliseconds(t *testing.T) {
 	best := time.Hour
 	for range 20 {
 		began := time.Now()
-		if p := Prepare([]string{"vllm", "serve", "m"}, environmentOf(root), offer(auto)); !p.Flag {
+		if p := Prepare([]string{"vllm", "serve", "m"}, environmentOf(root), offer(startup.VLLMFlagAuto)); !p.Flag {
 			t.Fatal("no flag")
 		}
 		best = min(best, time.Since(began))
