@@ -19,15 +19,14 @@ import (
 // NoticeReason is the reason of the Event that tells on a pod how its start went.
 const NoticeReason = "ColdStartTraced"
 
-// Bounds of notices. Events are the API server's to keep, and of one pod the kubelet has to say more.
+// Bounds of notices, of all pods: Events are the API server's to keep. Of one pod client-go merges those that come often.
 const (
-	maxNotices    = 3  // attempts that failed
-	noticesASec   = 10 // of all pods
+	noticesASec   = 10
 	noticesAtOnce = 200
 	maxNamed      = 3 // phases
 )
 
-// notify writes an Event on the pod for what was delivered: of a start that is over, and of each of the first attempts that failed
+// notify writes an Event on the pod for what was delivered: of a start that is over, and of each attempt that failed
 // before. The caller holds the lock; the recorder does not wait.
 func (w *Watcher) notify(s *start, p *parcel) {
 	if w.cfg.Events == nil || !w.cfg.Policy().PodEvents || p.compared {
@@ -62,8 +61,7 @@ func noticeOf(s *start, p *parcel) notice {
 		root := &p.timeline.Spans[0]
 		return noticeFor(s, string(p.timeline.Outcome), root.Span, slices.Concat(pod.Finished(p.timeline.Spans), inside))
 	}
-	if i := slices.IndexFunc(p.spans, func(sp startup.Span) bool { return s.ends(&sp, p) }); i >= 0 && s.noticed < maxNotices {
-		s.noticed++
+	if i := slices.IndexFunc(p.spans, func(sp startup.Span) bool { return s.ends(&sp, p) }); i >= 0 {
 		sp := p.spans[i]
 		of := sp.Get(startup.AttrAttempt)
 		return noticeFor(s, fmt.Sprintf("attempt %d failed", max(1, of.AsInt64())), sp, slices.DeleteFunc(slices.Clone(p.spans), func(o startup.Span) bool {

@@ -89,15 +89,4 @@ func TestWhatAnEventSaysOfAStart(t *testing.T) {
 			}
 		})
 	}
-	st := &start{subject: startup.Subject{PodUID: "uid"}}
-	p := parcel{choice: choice{spans: []startup.Span{aSpan("pod_ready", "pod_startup", 30*s, 40*s, failed("OOMKilled"), exited).Span}}}
-	said := 0
-	for range 20 {
-		if noticeOf(st, &p).text != "" {
-			said++
-		}
-	}
-	if said != maxNotices {
-		t.Errorf("a crash loop made %d events", said)
-	}
 }

@@ -97,7 +97,7 @@ func (w *Watcher) saveOften(ctx context.Context) {
 		if err != nil && ctx.Err() == nil {
 			w.apiFailed("configmaps")("update", err)
 		}
-		interval = max(checkpointInterval, time.Duration(w.checkpointSize)*time.Second/(100<<10))
+		interval = min(max(checkpointInterval, time.Duration(w.checkpointSize)*time.Second/checkpointPace), maxCheckpointInterval)
 	}
 }
 

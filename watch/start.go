@@ -32,7 +32,6 @@ type start struct {
 	gathering  bool          // it is looked at soon
 	inside     *inside       // nil: its log is not read
 	insideBy   inject.Reason // why; empty: that is not decided yet
-	noticed    int           // attempts that failed of which an Event tells
 	generation uint8         // of the list of pods it was last seen in
 	phase      string
 	linked     bool           // links are known

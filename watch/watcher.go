@@ -35,10 +35,12 @@ import (
 const Checkpoint = "coldtrace-watcher"
 
 const (
-	checkpointInterval = time.Second            // between two writes, at least
-	settle             = 500 * time.Millisecond // how long a phase whose edges could still get more precise waits for its events
-	exportWorkers      = 4                      // exports at a time
-	defaultLogAnswer   = 10 * time.Second
+	checkpointInterval    = time.Second // between two writes, at least
+	checkpointPace        = 20 << 10    // bytes a second: 2,000 starts in flight are 50 kB, whose writing each second takes an eighth of the watcher's work
+	maxCheckpointInterval = 10 * time.Second
+	settle                = 500 * time.Millisecond // how long a phase whose edges could still get more precise waits for its events
+	exportWorkers         = 4                      // exports at a time
+	defaultLogAnswer      = 10 * time.Second
 )
 
 // Exporter is where spans and measurements go: otlp.Exporter. Nil means that the receiver accepted them.
