@@ -261,7 +261,7 @@ func TestWhatEnginesPrintIsToldAsItHappened(t *testing.T) {
 			engine: "vllm", version: "0.13.0", outcome: OutcomeTruncated,
 		},
 		"a log that stops while a rank loads": {
-			log: start[:strings.Index(start, "(EngineCore_DP0 pid=2) INFO 03-01 12:00:03")] + strings.ReplaceAll(
+			log: before(start, "(EngineCore_DP0 pid=2) INFO 03-01 12:00:03") + strings.ReplaceAll(
 				"(Worker_TP0 pid=3) INFO 03-01 12:00:03 [x.py:1] Starting to load model m...\n(Worker_TP1 pid=4) INFO 03-01 12:00:03 [x.py:1] Starting to load model m...\n"+
 					"(Worker_TP0 pid=3) INFO 03-01 12:00:10 [x.py:1] Loading weights took 5.00 seconds\n(Worker_TP0 pid=3) INFO 03-01 12:00:11 [x.py:1] Model loading took 1.5 GiB memory and 8.000000 seconds\n"+
 					"(Worker_TP1 pid=4) INFO 03-01 12:00:50 [x.py:1] Loading weights took 45.00 seconds\n", "x.py", "gpu_model_runner.py"),
