@@ -321,7 +321,7 @@ func TestWhatEnginesPrintIsToldAsItHappened(t *testing.T) {
 			log: "2026-03-01T12:00:00Z INFO text_generation_launcher: Args { model_id: \"m\" }\n2026-03-01T12:00:00Z INFO download: text_generation_launcher: Starting check and download process for m\n" +
 				"2026-03-01T12:00:06Z INFO download: text_generation_launcher: Successfully downloaded weights for m\n2026-03-01T12:00:06Z INFO shard-manager: text_generation_launcher: Starting shard rank=0\n" +
 				"2026-03-01T12:00:26Z INFO shard-manager: text_generation_launcher: Shard ready in 20.019623577s rank=0\n",
-			engine: "tgi", outcome: OutcomeTruncated, edges: map[string]string{"hf_download": "0.00-6.00", "model_load": "5.98-26.00"},
+			engine: "tgi", outcome: OutcomeTruncated, edges: map[string]string{"hf_download": "0.00-5.98", "model_load": "5.98-26.00"},
 		},
 		"a TGI that fails after its download": {
 			log: "2026-03-01T12:00:00Z INFO text_generation_launcher: Args { model_id: \"m\" }\n2026-03-01T12:00:00Z INFO download: text_generation_launcher: Starting check and download process for m\n" +

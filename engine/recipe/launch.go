@@ -44,6 +44,7 @@ type launch struct {
 	exit      *exit
 	container string        // docker compose's name of the one that the last line of the engine's was of
 	moved     bool          // something was measured
+	fetched   bool          // a download was over before a load began: TGI's, NIM's
 	stated    time.Duration // of all that was, where no line has a time
 
 	expected map[string]float64 // how many there are of a kind of process, by the log's word

@@ -108,7 +108,7 @@ func (s *launch) tracked(under string, died startup.Reason, end time.Time) (out 
 				continue // the engine left it, nobody said when, and came back
 			}
 			start := o.start
-			if began.Before(start) && !began.IsZero() && !s.fetched(start) {
+			if began.Before(start) && !began.IsZero() && !s.fetched {
 				start = began
 			}
 			open := startup.Span{Name: name, Start: start, End: startup.Later(end, start), Failure: died}
@@ -119,13 +119,14 @@ func (s *launch) tracked(under string, died startup.Reason, end time.Time) (out 
 			out = append(out, open)
 		}
 	}
+	for i := range out {
+		for j := range out {
+			if d, load := &out[i], &out[j]; s.fetched && d.Name == startup.SpanHFDownload && load.Name == startup.SpanModelLoad && load.Start.After(d.Start) {
+				d.End = startup.Earlier(d.End, load.Start) // by as much as a stamp and a length differ, or it would be a part of it
+			}
+		}
+	}
 	return out
-}
-
-// fetched says whether a download was over by then: TGI downloads before it loads.
-func (s *launch) fetched(by time.Time) bool {
-	t := s.tracks[startup.SpanHFDownload]
-	return t != nil && len(t.stretches) > 0 && !t.end(by, true).After(by)
 }
 
 // lags says whether a rank still loads by its own word, though a faster one has gone on.
@@ -283,17 +284,11 @@ func depth(name, init string) int {
 func holder(phases []startup.Span, p startup.Span) (startup.Span, bool) {
 	var best startup.Span
 	for _, up := range phases {
-		if up.Name == parents[p.Name] && meets(&p, up) && mostly(p, up) && (best.Name == "" || shared(p, up) > shared(p, best)) {
+		if up.Name == parents[p.Name] && meets(&p, up) && (best.Name == "" || shared(p, up) > shared(p, best)) {
 			best = up
 		}
 	}
 	return best, best.Name != ""
-}
-
-// mostly says whether a phase lies in another, but for how far a length and a stamp differ: a download right before a load is no
-// part of it.
-func mostly(p, up startup.Span) bool {
-	return p.Name != startup.SpanHFDownload || 2*shared(p, up) >= min(p.End.Sub(p.Start), up.End.Sub(up.Start))
 }
 
 func shared(a, b startup.Span) time.Duration {

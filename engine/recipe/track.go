@@ -142,6 +142,7 @@ func (s *launch) phaseBegins(t *track, e *edge) {
 
 func (s *launch) phaseEnds(t *track, e *edge, c capture, embedded bool) {
 	since, opened := e.since, !e.since.IsZero()
+	s.fetched = s.fetched || e.rule.Phase == startup.SpanHFDownload && !s.loads()
 	if e.early && parents[e.rule.Phase] == "" {
 		s.stated += e.length
 	}
