@@ -118,6 +118,7 @@ type launchDocument struct {
 // phaseDocument has no times, and a duration only where a line states one, of a log whose lines have none.
 type phaseDocument struct {
 	Name     string         `json:"name"`
+	Key      string         `json:"key"` // name, or name/2: what parent names
 	Parent   string         `json:"parent,omitempty"`
 	Start    time.Time      `json:"start,omitzero"`
 	End      time.Time      `json:"end,omitzero"`
@@ -138,7 +139,7 @@ func printPhasesJSON(w io.Writer, r recipe.Result) error {
 		doc.Launches = append(doc.Launches, launchDocument{a.Start, a.End.Sub(a.Start).Seconds(), a.Outcome, a.Reason})
 	}
 	for _, p := range r.Phases {
-		d := phaseDocument{Name: p.Name, Parent: p.ParentKey, Failure: p.Failure, Attrs: startup.Figures(p.Attributes)}
+		d := phaseDocument{Name: p.Name, Key: p.Key, Parent: p.ParentKey, Failure: p.Failure, Attrs: startup.Figures(p.Attributes)}
 		if !r.Untimed {
 			d.Start, d.End = p.Start, p.End
 		}

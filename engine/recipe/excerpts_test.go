@@ -45,6 +45,7 @@ func TestWhatEnginesPrintIsToldAsItHappened(t *testing.T) {
 		edges   map[string]string // seconds after noon; "": there is no such phase
 
 		attribute map[string]string // of "phase name"; "": it has none
+		earlier   int               // launches before
 	}{
 		"163 shards don't make a vLLM": {
 			log:    sglangHead + sglangLoad + shards(163) + "[2026-03-01 12:05:20] Load weight end. elapsed=315.00 s, type=M, avail mem=50.00 GB\n" + sglangTail,
@@ -329,6 +330,50 @@ func TestWhatEnginesPrintIsToldAsItHappened(t *testing.T) {
 				"2026-03-01T12:03:20Z ERROR text_generation_launcher: Error when initializing model\ntorch.OutOfMemoryError: CUDA out of memory. Tried to allocate 1.96 GiB.\n",
 			engine: "tgi", outcome: OutcomeFailed, reason: "cuda_out_of_memory", edges: map[string]string{"hf_download": "0.00-180.00", "model_load": "180.00-200.00!"},
 		},
+		"a download that is tried again before the engine begins": {
+			log: before(start, "(EngineCore_DP0 pid=2) INFO 03-01 12:00:02") + "(APIServer pid=1) '(MaxRetryError(\"x: Max retries exceeded with url: /m\"))' thrown while requesting HEAD x\n(APIServer pid=1) Retrying in 1s [Retry 1/5].\n" +
+				start[strings.Index(start, "(EngineCore_DP0 pid=2) INFO 03-01 12:00:02"):] + finish[1:],
+			engine: "vllm", version: "0.13.0", outcome: OutcomeReady, edges: map[string]string{"engine_config": "0.00-2.00"},
+		},
+		"a thread that dies while the engine loads": {
+			log: before(start, "(EngineCore_DP0 pid=2) INFO 03-01 12:00:04") + "(EngineCore_DP0 pid=2) Exception in thread Thread-1 (_report_usage_worker):\n(EngineCore_DP0 pid=2) Traceback (most recent call last):\n" +
+				"(EngineCore_DP0 pid=2)   File \"x.py\", line 1, in f\n(EngineCore_DP0 pid=2) PermissionError: [Errno 13] Permission denied: '/.config'\n" +
+				"(EngineCore_DP0 pid=2) Loading safetensors checkpoint shards:  20% Completed | 1/5 [00:20<01:20, 20.0s/it]\n" + core(30, "x"),
+			engine: "vllm", version: "0.13.0", outcome: OutcomeTruncated, edges: map[string]string{"model_load": "3.00-30.00"},
+		},
+		"a thread that dies, and nothing after it": {
+			log: sglangHead + sglangLoad + "[2026-03-01 12:01:05] Load weight end. type=M, avail mem=50.00 GB\n" + sglangTail[:strings.Index(sglangTail, "[2026-03-01 12:06:00]")] +
+				"Exception in thread Thread-1 (_wait_and_warmup):\nTraceback (most recent call last):\n  x\njson.decoder.JSONDecodeError: x\n\nDuring handling of the above exception, another exception occurred:\n\nTraceback (most recent call last):\n  x\nrequests.exceptions.JSONDecodeError: x\n",
+			engine: "sglang", outcome: OutcomeFailed, reason: "python_exception:JSONDecodeError",
+		},
+		"a logger that fails, and says so twice": {
+			log: before(start, "(EngineCore_DP0 pid=2) INFO 03-01 12:00:04") + "--- Logging error ---\nTraceback (most recent call last):\n  x\nKeyError: 'x'\n\nDuring handling of the above exception, another exception occurred:\n\n" +
+				"Traceback (most recent call last):\n  x\nValueError: x\n" + core(30, "x"),
+			engine: "vllm", version: "0.13.0", outcome: OutcomeTruncated,
+		},
+		"an exception before the engine's next step": {
+			log: before(start, "(EngineCore_DP0 pid=2) INFO 03-01 12:00:03") + "(EngineCore_DP0 pid=2) Traceback (most recent call last):\n(EngineCore_DP0 pid=2)   x\n(EngineCore_DP0 pid=2) KeyError: 'x'\n" +
+				core(3, "Starting to load model m...") + core(30, "x"),
+			engine: "vllm", version: "0.13.0", outcome: OutcomeTruncated,
+		},
+		"weights that are loaded anew when the server is up": {
+			log:    start + finish[1:] + core(90, "Reloading weights inplace...") + core(120, "Loading weights took 20.00 seconds") + core(121, "Graph capturing finished in 9 secs, took 0.60 GiB") + core(122, "init engine (profile, create kv cache, warmup model) took 9.00 seconds"),
+			engine: "vllm", version: "0.13.0", outcome: OutcomeReady, figures: map[string]any{"weights_load_seconds": 0.5},
+			edges: map[string]string{"weights_load/2": "", "cuda_graph_capture": "", "server_ready": "6.00-7.00"},
+		},
+		"TGI in JSON, twice": {
+			log: strings.Repeat(`{"timestamp":"2026-03-01T12:00:00.0Z","level":"INFO","fields":{"message":"Args {\n    model_id: \"m\" }"},"target":"text_generation_launcher"}`+"\n"+
+				`{"timestamp":"2026-03-01T12:00:09.0Z","level":"INFO","fields":{"message":"Successfully downloaded weights for m"},"target":"text_generation_launcher","spans":[{"name":"download"}]}`+"\n"+
+				`{"timestamp":"2026-03-01T12:00:30.0Z","level":"ERROR","fields":{"message":"Shard 0 failed to start"},"target":"text_generation_launcher"}`+"\nError: ShardCannotStart\n", 2),
+			engine: "tgi", outcome: OutcomeFailed, reason: "engine_failed", earlier: 1,
+		},
+		"SGLang's memory, a second after its weights": {
+			log:    sglangHead + sglangLoad + "[2026-03-01 12:01:05] Load weight end. type=M, avail mem=50.00 GB\n[2026-03-01 12:01:06] Scheduler hit an exception: Traceback (most recent call last):\n  x\nRuntimeError: Not enough memory. Please try to increase --mem-fraction-static.\n",
+			engine: "sglang", outcome: OutcomeFailed, reason: "kv_cache_too_small", edges: map[string]string{"model_load": "5.00-65.00", "kv_cache_init": "65.00-66.00!"},
+		},
+		"an API server that was killed": {
+			log: start + "RuntimeError: Process ApiServer_0 (PID: 12) died with exit code -9\n", engine: "vllm", version: "0.13.0", outcome: OutcomeFailed, reason: startup.ReasonKilled,
+		},
 		"a failed phase ends at the exception": {
 			log: start + "(EngineCore_DP0 pid=2) ERROR 03-01 12:00:20 [core.py:1] Traceback (most recent call last):\n(EngineCore_DP0 pid=2) ERROR 03-01 12:00:20 [core.py:1] KeyError: 'x'\n" +
 				"(APIServer pid=1) INFO 03-01 12:00:50 [x.py:1] shutting down\n", engine: "vllm", version: "0.13.0", outcome: OutcomeFailed, reason: "python_exception:KeyError",
@@ -350,6 +395,9 @@ func TestWhatEnginesPrintIsToldAsItHappened(t *testing.T) {
 				if at[key] != want {
 					t.Errorf("%s: %v, want %s", key, at, want)
 				}
+			}
+			if c.earlier > 0 && len(got.Earlier) != c.earlier {
+				t.Errorf("%d launches before: %+v", c.earlier, got.Earlier)
 			}
 			for of, want := range c.attribute {
 				key, name, _ := strings.Cut(of, " ")

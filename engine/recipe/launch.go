@@ -202,6 +202,11 @@ func (s *launch) progressed(rank string) {
 	s.forget(rank)
 }
 
+// goesOn: a process begins something, so it has not died of an exception.
+func (s *launch) goesOn(rank string) {
+	s.failures = slices.DeleteFunc(s.failures, func(f failure) bool { return !f.hard && f.class < typed && f.rank == rank })
+}
+
 // forget drops complaints that only may have been the cause.
 func (s *launch) forget(rank string) {
 	s.failures = slices.DeleteFunc(s.failures, func(f failure) bool { return !f.hard && !siblings(f.rank, rank) })
@@ -236,6 +241,7 @@ type failure struct {
 	at     time.Time
 	class  failureClass
 	hard   bool // only a ready engine disproves it
+	thread bool // whatever the engine does next disproves it
 }
 
 // fail notes what may have been the cause, and reports whether it did.

@@ -42,6 +42,8 @@ func (r *Reader) marked(l line, rule *rule, c capture) {
 		s.interrupt(l.at, rank)
 	case markClient:
 		r.client = r.client || !r.Introduced()
+	case markAside, markThread:
+		r.aside[rank] = rule.Mark
 	case markException:
 		r.excepted(l, rank)
 	case markChained:
@@ -81,7 +83,7 @@ func (r *Reader) anew(l *line, m mark) bool {
 	case markLaunch:
 		return paused || (s.over() || s.begun() || s.exit != nil && s.passed(markLaunch)) && !siblings(s.server, rank)
 	case markEngine:
-		return paused && len(s.engines) > 0 || s.over() && !s.another(rank) || s.engines[rank] && s.moved || s.followed(rank)
+		return paused && len(s.engines) > 0 || s.over() && len(s.engines) > 0 && !s.another(rank) || s.engines[rank] && s.moved || s.followed(rank)
 	}
 	return false
 }

@@ -61,6 +61,9 @@ func (r *Reader) phases(died startup.Reason, end time.Time) []startup.Span {
 		}
 	}
 	tracked := s.tracked(under, died, end)
+	if now := s.stage(); died != "" && now.name == under && end.Sub(now.at) < r.noise() {
+		tracked = brief(tracked, startup.Span{Name: under, Start: now.at, End: end, Failure: died})
+	}
 	for _, p := range tracked {
 		if r.options.Start.IsZero() && p.Start.Before(init.Start) && p.Failure == "" {
 			init.Start = p.Start // what the first line tells of began before it
@@ -127,6 +130,24 @@ func (s *launch) tracked(under string, died startup.Reason, end time.Time) (out 
 		}
 	}
 	return out
+}
+
+// brief adds what it died in, where that was so short that the phase before would take it.
+func brief(phases []startup.Span, p startup.Span) []startup.Span {
+	if !p.End.After(p.Start) {
+		return phases
+	}
+	for i := range phases {
+		switch of := &phases[i]; {
+		case of.Name != p.Name:
+		case of.End.Equal(p.End):
+			return phases
+		case of.End.Equal(p.Start):
+			of.End, of.Failure = p.End, p.Failure
+			return phases
+		}
+	}
+	return append(phases, p)
 }
 
 // lags says whether a rank still loads by its own word, though a faster one has gone on.

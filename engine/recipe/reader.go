@@ -5,6 +5,7 @@ package recipe
 import (
 	"bytes"
 	"cmp"
+	"slices"
 	"time"
 
 	"github.com/coldtrace/coldtrace/startup"
@@ -32,6 +33,8 @@ type Reader struct {
 	working    time.Time       // when the engine was first seen to be past its imports, see Working
 
 	open   map[string]bool // ranks in the middle of a Python traceback
+	aside  map[string]mark // by rank: of whom the next one is
+	beside mark            // of whom the last is that was opened; empty: of the program
 	opened int             // lines since one of them was last opened
 	record string          // the rank of the last of them, if further lines don't say it
 }
@@ -49,7 +52,7 @@ func (r *Recipe) NewReader(o Options) *Reader {
 		o.Location = time.Local
 	}
 	return &Reader{
-		recipe: r, options: o, clock: &clock{options: o}, start: newLaunch(), open: map[string]bool{}, containers: map[string]bool{}, done: make([]uint64, len(r.rules)),
+		recipe: r, options: o, clock: &clock{options: o}, start: newLaunch(), open: map[string]bool{}, containers: map[string]bool{}, aside: map[string]mark{}, done: make([]uint64, len(r.rules)),
 	}
 }
 
@@ -173,6 +176,9 @@ func (r *Reader) apply(l line, rule *rule) {
 		r.exited(&l, rule, c)
 		return
 	}
+	if ready := r.start.ready; !ready.IsZero() && l.at.Sub(ready) > coarse && rule.Fails == "" && !r.anew(&l, rule.Mark) {
+		return // a server's work: weights that are loaded anew, engines that are added
+	}
 	r.marked(l, rule, c)
 	s := r.start
 	if !rule.shared && !l.bar {
@@ -192,6 +198,9 @@ func (r *Reader) apply(l line, rule *rule) {
 		}
 		if !rule.introduces() {
 			s.exit, s.prompt.last = nil, false // it was another program's: this one goes on
+			if rule.Fails == "" {
+				s.failures = slices.DeleteFunc(s.failures, func(f failure) bool { return f.thread })
+			}
 		}
 	}
 	rank := string(l.rank)
@@ -213,6 +222,8 @@ func (r *Reader) apply(l line, rule *rule) {
 		r.complained(l, rank, rule, c)
 	} else if rule.Phase != "" && rule.Edge != "begin" && !l.bar {
 		s.progressed(rank)
+	} else if rule.Phase != "" && !l.bar {
+		s.goesOn(rank)
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 
 var marks = []mark{
 	"", markLaunch, markEngine, markDraft, markNoDraft, markCapacity, markEngineReady, markEngineUp, markServing, markReady, markPrompt, markClient, markEngineSeen,
-	markWorking, markWaiting, markGaveUp, markInterrupted, markExited, markException, markChained, markHeadless, markConfigured, markEager, markPartReady,
+	markWorking, markWaiting, markGaveUp, markInterrupted, markExited, markException, markChained, markAside, markThread, markHeadless, markConfigured, markEager, markPartReady,
 }
 
 // phases are the spans that a recipe may produce: those of the contract, and TGI's and LMDeploy's warm-up.

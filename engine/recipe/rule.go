@@ -70,6 +70,8 @@ const (
 	markInterrupted mark = "interrupted"  // somebody ended it
 	markExited      mark = "exited"       // it ended, says who ran it
 	markException   mark = "traceback"    // a Python traceback begins
+	markAside       mark = "aside"        // the next traceback is a finaliser's or a logger's, and ends nothing
+	markThread      mark = "thread"       // the next traceback is a thread's: it is the program's end if no more comes
 	markChained     mark = "chained"      // the next traceback is of the same mishap as the last
 )
 

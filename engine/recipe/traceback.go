@@ -18,6 +18,10 @@ func (r *Reader) excepted(l line, rank string) {
 	}
 	r.open[rank] = true
 	r.opened, r.record = 0, ""
+	if !r.start.chained[rank] {
+		r.beside = r.aside[rank]
+	}
+	clear(r.aside)
 	if l.record {
 		r.record = rank
 	}
@@ -53,13 +57,16 @@ func (r *Reader) traceback(l *line) {
 		r.start.interrupt(l.at, rank)
 	case "CancelledError", "SystemExit", "GeneratorExit":
 	default:
+		if r.beside == markAside {
+			break
+		}
 		if name == "ChildFailedError" && r.start.exit != nil {
 			break // torchrun's, which has said how
 		}
 		if r.start.chained[rank] {
 			r.start.caught(rank)
 		}
-		if r.start.fail(l.at, failure{reason: startup.PythonException(name), rank: rank, at: l.by, class: exception}) {
+		if r.start.fail(l.at, failure{reason: startup.PythonException(name), rank: rank, at: l.by, class: exception, thread: r.beside == markThread}) {
 			r.raised = r.pass
 		}
 	}

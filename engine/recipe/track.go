@@ -5,6 +5,7 @@ package recipe
 import (
 	"bytes"
 	"cmp"
+	"strings"
 	"time"
 
 	"github.com/coldtrace/coldtrace/startup"
@@ -55,6 +56,9 @@ func (s *launch) edge(l line, rank string, r *rule, c capture, embedded bool) {
 	l.lent = !l.own && !states && !l.early && l.at.Equal(s.lent) // nobody knows when it was: the first that was so has that time
 	if r.Phase != "" {
 		s.phaseEdge(l, rank, r, c, embedded)
+	}
+	if n := len(s.stages); strings.HasPrefix(r.Says, ", in ") && n > 0 && s.stages[n-1].name == startup.SpanKernelWarmup && r.Opens == startup.SpanKVCacheInit {
+		s.stages[n-1].name = r.Opens // the sizes were printed, the memory is taken after that
 	}
 	if r.Opens != "" && !l.lent {
 		at := l.known(l.at)
