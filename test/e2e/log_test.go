@@ -92,7 +92,11 @@ func compareWithLog(t *testing.T, pod *corev1.Pod, sent *trace.Trace, within tim
 		}
 	}
 	for _, n := range nodes {
-		if n.Get("service.name") == startup.ServiceWrapper && !told[n.Name] && n.Duration() > tolerance {
+		short := tolerance
+		if n.Name == startup.SpanPythonImport { // it begins with the container, of which a busy runtime says late that it has started
+			short *= 3
+		}
+		if n.Get("service.name") == startup.ServiceWrapper && !told[n.Name] && n.Duration() > short {
 			t.Errorf("the log does not tell %s", n.Name)
 		}
 	}
