@@ -53,12 +53,7 @@ func (r *Reader) phases(died startup.Reason, end time.Time) []startup.Span {
 	under := "" // way, when it died
 	if init.End.IsZero() {
 		init.End, init.Failure = startup.Later(end, init.Start), died
-		if !parted && (died != "" || r.options.Embedded) { // else what the others did was not what failed, or may yet be told better
-			under = s.lastOpen()
-			if died == "" && s.lags() {
-				under = startup.SpanModelLoad
-			}
-		}
+		under = r.under(died, parted)
 	}
 	tracked := s.tracked(under, died, end)
 	if now := s.stage(); died != "" && now.name == under && end.Sub(now.at) < r.noise() {
@@ -106,30 +101,54 @@ func (s *launch) tracked(under string, died startup.Reason, end time.Time) (out 
 	for _, name := range s.order {
 		out = append(out, s.tracks[name].phases(name, s.draft())...)
 		if o := latest(s.tracks[name].open); !o.start.IsZero() && (name == under || name == parents[under]) {
-			began := s.began(name)
-			if died == "" && began.After(o.noticed) {
-				continue // the engine left it, nobody said when, and came back
-			}
-			start := o.start
-			if began.Before(start) && !began.IsZero() && !s.fetched {
-				start = began
-			}
-			open := startup.Span{Name: name, Start: start, End: startup.Later(end, start), Failure: died}
-			if n := len(out); died == "" && n > 0 && out[n-1].Name == name && meets(&open, out[n-1]) {
-				open.Start = startup.Earlier(open.Start, out[n-1].Start)
-				out = out[:n-1] // of a rank that was faster
-			}
-			out = append(out, open)
+			out = s.goingOn(out, name, o, died, end)
 		}
 	}
-	for i := range out {
-		for j := range out {
-			if d, load := &out[i], &out[j]; s.fetched && d.Name == startup.SpanHFDownload && load.Name == startup.SpanModelLoad && load.Start.After(d.Start) {
-				d.End = startup.Earlier(d.End, load.Start) // by as much as a stamp and a length differ, or it would be a part of it
-			}
-		}
+	if s.fetched {
+		endDownloads(out)
 	}
 	return out
+}
+
+// goingOn adds a phase that is open to those that are over.
+func (s *launch) goingOn(out []startup.Span, name string, o opening, died startup.Reason, end time.Time) []startup.Span {
+	began := s.began(name)
+	if died == "" && began.After(o.noticed) {
+		return out // the engine left it, nobody said when, and came back
+	}
+	p := startup.Span{Name: name, Start: o.start, End: startup.Later(end, o.start), Failure: died}
+	if began.Before(o.start) && !began.IsZero() && !s.fetched {
+		p.Start = began
+	}
+	if n := len(out); died == "" && n > 0 && out[n-1].Name == name && meets(&p, out[n-1]) {
+		p.Start = startup.Earlier(p.Start, out[n-1].Start)
+		out = out[:n-1] // of a rank that was faster
+	}
+	return append(out, p)
+}
+
+// endDownloads ends those that came before a load where that begins, by as much as a stamp and a length differ: they would be
+// parts of it.
+func endDownloads(phases []startup.Span) {
+	for i := range phases {
+		for _, load := range phases {
+			if d := &phases[i]; d.Name == startup.SpanHFDownload && load.Name == startup.SpanModelLoad && load.Start.After(d.Start) {
+				d.End = startup.Earlier(d.End, load.Start)
+			}
+		}
+	}
+}
+
+// under is what it was doing when it died, or does where its log stops; empty: nobody knows.
+func (r *Reader) under(died startup.Reason, parted bool) string {
+	switch s := r.start; {
+	case parted, died == "" && !r.options.Embedded: // what the others did was not what failed, and more is to come
+		return ""
+	case died == "" && s.lags():
+		return startup.SpanModelLoad
+	default:
+		return s.lastOpen()
+	}
 }
 
 // brief adds what it died in, where that was so short that the phase before would take it.
