@@ -58,6 +58,7 @@ func lead(kubeconfig, endpoint string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	ctrl.SetLogger(logr.Discard())
+	debug.SetGCPercent(50) // as `coldtrace serve` does
 	cfg, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
 		return err
@@ -86,7 +87,6 @@ func lead(kubeconfig, endpoint string) error {
 	var logs []string
 	if os.Getenv(envLeaderLogs) != "" {
 		logs = []string{"*"}
-		debug.SetGCPercent(50) // as `coldtrace serve` does then
 	}
 	w, err := watch.New(watch.Config{
 		LogNamespaces: logs,

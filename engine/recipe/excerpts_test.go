@@ -332,7 +332,7 @@ func TestWhatEnginesPrintIsToldAsItHappened(t *testing.T) {
 		},
 		"a download that is tried again before the engine begins": {
 			log: before(start, "(EngineCore_DP0 pid=2) INFO 03-01 12:00:02") + "(APIServer pid=1) '(MaxRetryError(\"x: Max retries exceeded with url: /m\"))' thrown while requesting HEAD x\n(APIServer pid=1) Retrying in 1s [Retry 1/5].\n" +
-				start[strings.Index(start, "(EngineCore_DP0 pid=2) INFO 03-01 12:00:02"):] + finish[1:],
+				strings.TrimPrefix(start, before(start, "(EngineCore_DP0 pid=2) INFO 03-01 12:00:02")) + finish[1:],
 			engine: "vllm", version: "0.13.0", outcome: OutcomeReady, edges: map[string]string{"engine_config": "0.00-2.00"},
 		},
 		"a thread that dies while the engine loads": {
@@ -342,7 +342,7 @@ func TestWhatEnginesPrintIsToldAsItHappened(t *testing.T) {
 			engine: "vllm", version: "0.13.0", outcome: OutcomeTruncated, edges: map[string]string{"model_load": "3.00-30.00"},
 		},
 		"a thread that dies, and nothing after it": {
-			log: sglangHead + sglangLoad + "[2026-03-01 12:01:05] Load weight end. type=M, avail mem=50.00 GB\n" + sglangTail[:strings.Index(sglangTail, "[2026-03-01 12:06:00]")] +
+			log: sglangHead + sglangLoad + "[2026-03-01 12:01:05] Load weight end. type=M, avail mem=50.00 GB\n" + before(sglangTail, "[2026-03-01 12:06:00]") +
 				"Exception in thread Thread-1 (_wait_and_warmup):\nTraceback (most recent call last):\n  x\njson.decoder.JSONDecodeError: x\n\nDuring handling of the above exception, another exception occurred:\n\nTraceback (most recent call last):\n  x\nrequests.exceptions.JSONDecodeError: x\n",
 			engine: "sglang", outcome: OutcomeFailed, reason: "python_exception:JSONDecodeError",
 		},

@@ -218,12 +218,14 @@ func (r *Reader) apply(l line, rule *rule) {
 		}
 	}
 	s.edge(l, rank, rule, c, r.options.Embedded)
-	if rule.Fails != "" {
+	switch {
+	case rule.Fails != "":
 		r.complained(l, rank, rule, c)
-	} else if rule.Phase != "" && rule.Edge != "begin" && !l.bar {
-		s.progressed(rank)
-	} else if rule.Phase != "" && !l.bar {
+	case rule.Phase == "" || l.bar:
+	case rule.Edge == "begin":
 		s.goesOn(rank)
+	default:
+		s.progressed(rank)
 	}
 }
 
