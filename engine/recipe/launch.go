@@ -207,6 +207,11 @@ func (s *launch) goesOn(rank string) {
 	s.failures = slices.DeleteFunc(s.failures, func(f failure) bool { return !f.hard && f.class < typed && f.rank == rank })
 }
 
+// outliveThreads: the engine does something, so it has not died with a thread.
+func (s *launch) outliveThreads() {
+	s.failures = slices.DeleteFunc(s.failures, func(f failure) bool { return f.thread })
+}
+
 // forget drops complaints that only may have been the cause.
 func (s *launch) forget(rank string) {
 	s.failures = slices.DeleteFunc(s.failures, func(f failure) bool { return !f.hard && !siblings(f.rank, rank) })

@@ -3,7 +3,6 @@
 package recipe
 
 import (
-	"bytes"
 	"cmp"
 	"time"
 
@@ -22,7 +21,7 @@ func (r *Reader) marked(l line, rule *rule, c capture) {
 	case "":
 	case markPrompt:
 		if !anew {
-			s.prompt = prompt{at: l.at, stamp: string(l.stamp), since: l.since, last: !bytes.Contains(l.rank, []byte("pid="))}
+			s.prompt = prompt{at: l.at, stamp: string(l.stamp), since: l.since, last: !hasPID(l.rank)}
 		}
 	case markLaunch:
 		s.server = rank
@@ -78,7 +77,7 @@ func (r *Reader) anew(l *line, m mark) bool {
 	switch m {
 	case markPrompt:
 		// Before a server has introduced itself there is one process: what it died of ended it.
-		unnamed := !s.passed(markLaunch) && !s.passed(markEngine) && !bytes.Contains(l.rank, []byte("pid="))
+		unnamed := !s.passed(markLaunch) && !s.passed(markEngine) && !hasPID(l.rank)
 		return !s.ready.IsZero() || unnamed && l.own && s.over() && l.at.After(s.measured)
 	case markLaunch:
 		return paused || (s.over() || s.begun() || s.exit != nil && s.passed(markLaunch)) && !siblings(s.server, rank)

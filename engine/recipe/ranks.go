@@ -17,6 +17,9 @@ func nameOf(rank string) (name string, numbered bool) {
 	return name, strings.ContainsAny(name, "0123456789")
 }
 
+// hasPID says whether a process gives its name and its id: whoever started it does not.
+func hasPID(rank []byte) bool { return bytes.Contains(rank, []byte("pid=")) }
+
 // siblings says whether two ranks are different ones of a kind: EngineCore_DP0 and EngineCore_DP1.
 func siblings(a, b string) bool {
 	first, ok := nameOf(a)
@@ -51,7 +54,7 @@ func (s *launch) saidBy(whom, rank string, before []byte) bool {
 	case "core":
 		return strings.HasPrefix(rank, "EngineCore")
 	case "nobody": // but whoever started it
-		return !strings.Contains(rank, "pid=")
+		return !hasPID([]byte(rank))
 	case "container": // docker compose, of the one whose lines are the engine's
 		before = bytes.TrimRight(before, " ")
 		return s.container == "" || len(before) == 0 || string(before[bytes.LastIndexByte(before, ' ')+1:]) == s.container

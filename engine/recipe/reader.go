@@ -5,7 +5,6 @@ package recipe
 import (
 	"bytes"
 	"cmp"
-	"slices"
 	"time"
 
 	"github.com/coldtrace/coldtrace/startup"
@@ -104,7 +103,7 @@ func (r *Reader) read(l line) {
 	if !foreign {
 		r.traceback(&l)
 	}
-	if s.prompt.at.IsZero() && s.server != "" && h.stamp != nil && !bytes.Contains(h.rank, []byte("pid=")) && s.over() {
+	if s.prompt.at.IsZero() && s.server != "" && h.stamp != nil && !hasPID(h.rank) && s.over() {
 		s.prompt = prompt{at: l.at, stamp: string(h.stamp), since: l.since} // a server's processes have names once they are past their imports
 	}
 	for _, hit := range r.hits {
@@ -199,7 +198,7 @@ func (r *Reader) apply(l line, rule *rule) {
 		if !rule.introduces() {
 			s.exit, s.prompt.last = nil, false // it was another program's: this one goes on
 			if rule.Fails == "" {
-				s.failures = slices.DeleteFunc(s.failures, func(f failure) bool { return f.thread })
+				s.outliveThreads()
 			}
 		}
 	}
