@@ -34,8 +34,6 @@ func (s *Story) End(at time.Time, exit *recipe.Exit, reason startup.Reason) {
 	}
 	if exit != nil && exit.Code == 0 && exit.Signal == 0 && s.begin.Role == startup.RoleBatch {
 		s.finish(at)
-		s.rayOver()
-		s.flushDownloads()
 		s.conclude(at, startup.OutcomeReady, "")
 		return
 	}
@@ -64,8 +62,6 @@ func (s *Story) End(at time.Time, exit *recipe.Exit, reason startup.Reason) {
 		reason = reasonOf(exit)
 	}
 	s.blameOthers(at, reason, blamed)
-	s.rayOver()
-	s.flushDownloads()
 	s.conclude(at, startup.OutcomeFailed, reason)
 }
 

@@ -212,8 +212,10 @@ func (s *Story) Ready(at time.Time) {
 	s.conclude(at, startup.OutcomeReady, "")
 }
 
-// conclude tells the start as a whole.
+// conclude tells the start as a whole, behind what was not told of it yet.
 func (s *Story) conclude(at time.Time, state string, reason startup.Reason) {
+	s.rayOver()
+	s.flushDownloads()
 	sp := s.span(startup.SpanStartup, s.begin.At, at, reason)
 	sp.ParentKey = startup.Key(startup.SpanPodStartup, "", 1)
 	sp.Attributes = append(sp.Attributes, attribute.Float64(startup.AttrTotalStartupSeconds, sp.Duration().Seconds()))
