@@ -214,31 +214,26 @@ func (w *waits) causesOf(r *run) causes {
 // waiting is a set of reasons for which containers wait.
 type waiting uint16
 
-// waitReasons are the kubelet's words, the most telling first.
-var waitReasons = []startup.Reason{
-	"InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed",
-	imagePullBackOff, errImagePull,
-	"CreateContainerConfigError", "CreateContainerError", "PreCreateHookError", "PreStartHookError", "PostStartHookError",
-	"RunContainerError", "CrashLoopBackOff",
-}
+// The kubelet's words for why a container waits, the most telling first.
+var (
+	imageReasons = []startup.Reason{
+		"InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed",
+		imagePullBackOff, errImagePull,
+	}
+	createReasons = []startup.Reason{"CreateContainerConfigError", "CreateContainerError", "PreCreateHookError", "PreStartHookError"}
+	waitReasons   = slices.Concat(imageReasons, createReasons, []startup.Reason{"PostStartHookError", "RunContainerError", "CrashLoopBackOff"})
+)
 
 const (
 	imagePullBackOff = "ImagePullBackOff"
 	errImagePull     = "ErrImagePull"
 )
 
-// How many of waitReasons are about the image, and how many that follow them about a container that was not created.
-const pullReasons, createReasons = 7, 4
-
 // NoImage says whether a container that waits with the reason has not got its image.
-func NoImage(reason string) bool {
-	return slices.Contains(waitReasons[:pullReasons], startup.Reason(reason))
-}
+func NoImage(reason string) bool { return slices.Contains(imageReasons, startup.Reason(reason)) }
 
 // NotCreated says whether a container that waits with the reason could not be set up; its message says what was in the way.
-func NotCreated(reason string) bool {
-	return slices.Contains(waitReasons[pullReasons:pullReasons+createReasons], startup.Reason(reason))
-}
+func NotCreated(reason string) bool { return slices.Contains(createReasons, startup.Reason(reason)) }
 
 func (w *waiting) add(reason string) {
 	if i := slices.Index(waitReasons, startup.Reason(reason)); i >= 0 {
@@ -249,7 +244,7 @@ func (w *waiting) add(reason string) {
 // worst is the most telling reason, among those of pulling an image or among the others.
 func (w waiting) worst(pull bool) startup.Reason {
 	for i, reason := range waitReasons {
-		if w&(1<<i) != 0 && (i < pullReasons) == pull {
+		if w&(1<<i) != 0 && (i < len(imageReasons)) == pull {
 			return reason
 		}
 	}
