@@ -3,6 +3,7 @@
 package watch
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -21,8 +22,7 @@ const (
 	maxParts    = 3           // of a run's log, of that size
 	patience    = time.Minute // a start that is over waits no longer for its log
 	lateWords   = 2 * time.Second
-	// drained is how long after a container's end is known its runtime may still write its last lines. Who waits longer finds the log of
-	// a crash loop's first attempt gone: the kubelet starts the second at once, and keeps the log of one that ended.
+	// drained is how long after a container's end is known its runtime may still write its last lines.
 	drained = 300 * time.Millisecond
 )
 
@@ -56,7 +56,10 @@ const (
 //
 //	started     look         look                   ready   read, tell
 //	├───────────┼────────────┼──────────────────────┼───────┤
-//	            30 s         1 m                            2 s, of one that ended 0.3 s
+//	            30 s         1 m                            2 s
+//
+// One that ended is read at once: the kubelet starts the next at once, and keeps the log of one that ended. If it does not say why by
+// then, it is read again when it is drained; if it is gone then, what was read holds.
 type inside struct {
 	target podlog.Target
 	by     inject.Inside // the wrapper does not tell the watcher why a run failed: where it tells the rest, nothing but that is read
@@ -162,10 +165,7 @@ func (in *inside) due(now time.Time, r *reading, run *container.Run, all []conta
 	if r.noticed.IsZero() {
 		r.noticed = now
 	}
-	whole := run.End().Add(lateWords) // from then on its log has all that it says
-	if last := r.noticed.Add(drained); run.Ready.IsZero() && last.Before(whole) {
-		whole = last
-	}
+	whole := r.whole(run)
 	switch newest := all[len(all)-1].Attempt; {
 	case in.job != nil: // a reader has it
 		return patience
@@ -178,8 +178,23 @@ func (in *inside) due(now time.Time, r *reading, run *container.Run, all []conta
 	case r.failed >= maxTries, now.Sub(r.noticed) >= patience:
 		in.giveUp(r, *run, unseenUnanswered, now)
 	}
+	if run.Ready.IsZero() && !r.heardEnd() && in.asked < maxLooks {
+		whole = now
+	}
 	return max(0, whole.Sub(now), r.retry.Sub(now))
 }
+
+// whole is from when on the log of a run that is over has all that it says.
+func (r *reading) whole(run *container.Run) time.Time {
+	whole := run.End().Add(lateWords)
+	if run.Ready.IsZero() {
+		whole = startup.Earlier(whole, r.noticed.Add(drained))
+	}
+	return whole
+}
+
+// heardEnd tells whether the log was read since the run's end is known.
+func (r *reading) heardEnd() bool { return !r.noticed.IsZero() && !r.heard.Before(r.noticed) }
 
 // finish tells a run by what was read.
 func (in *inside) finish(r *reading, run container.Run, now time.Time) {
@@ -197,8 +212,13 @@ func (in *inside) finish(r *reading, run container.Run, now time.Time) {
 	}
 }
 
-// giveUp tells a run without its log: when it began and ended.
+// giveUp tells a run by what was read of its end, or without its log: when it began and ended.
 func (in *inside) giveUp(r *reading, run container.Run, why string, now time.Time) {
+	if r.heardEnd() {
+		in.finish(r, run, now)
+		in.unseen = cmp.Or(in.unseen, why)
+		return
+	}
 	in.unseen = why
 	r.Log = nil
 	r.Begin(run)

@@ -29,6 +29,16 @@ func ended(after time.Duration) func(*container.Run) {
 	return func(r *container.Run) { r.Ended, r.Reason = created.Add(after), "deleted" }
 }
 
+// endHeard is a run of which an engine's first line was read when it had ended.
+func endHeard(at time.Duration) func(*inside) {
+	return func(in *inside) {
+		r := in.of(1)
+		r.Begin(aRun(1, 0))
+		r.Log.Line(created.Add(time.Second), []byte("INFO 05-01 06:00:01 [api_server.py:1839] vLLM API server version 0.11.0"))
+		r.noticed, r.heard = created.Add(at), created.Add(at)
+	}
+}
+
 func TestWhenALogIsRead(t *testing.T) {
 	const s, m = time.Second, time.Minute
 	for name, tc := range map[string]struct {
@@ -58,8 +68,11 @@ func TestWhenALogIsRead(t *testing.T) {
 		"not while another request is under way":                     {runs: []container.Run{aRun(1, 0, ready(20*s))}, age: 30 * s, before: func(in *inside) { in.job = &job{begun: true} }, again: m, pending: true},
 		"not if it is told":                                          {runs: []container.Run{aRun(1, 0, ready(20*s))}, age: 30 * s, before: func(in *inside) { in.of(1).done = true }},
 		"of a run that was followed, the one before":                 {runs: []container.Run{aRun(1, 0, ended(5*s)), aRun(2, 6*s)}, age: 10 * s, job: "1 last previous", again: 26 * s, pending: true},
-		"not right when it ended: its last words are on their way":   {runs: []container.Run{aRun(1, 0, ended(20*s))}, age: 20 * s, again: drained, pending: true},
-		"a moment after its end is seen":                             {runs: []container.Run{aRun(1, 0, ended(20*s))}, age: 21 * s, before: func(in *inside) { in.of(1).noticed = created.Add(21*s - drained) }, job: "1 last", pending: true},
+		"at once when it ended: the next run may take its place":     {runs: []container.Run{aRun(1, 0, ended(20*s))}, age: 20 * s, job: "1 last", pending: true},
+		"once more for its last words, which are on their way":       {runs: []container.Run{aRun(1, 0, ended(20*s))}, age: 20 * s, before: endHeard(20 * s), again: drained, pending: true},
+		"a moment after its end is seen":                             {runs: []container.Run{aRun(1, 0, ended(20*s))}, age: 20*s + drained, before: endHeard(20 * s), job: "1 last", pending: true},
+		"not twice of one of many attempts":                          {runs: []container.Run{aRun(9, 0, ended(20*s))}, age: 20 * s, before: func(in *inside) { in.asked = maxLooks }, again: drained, pending: true},
+		"what was read at once holds, if the rest is gone":           {runs: []container.Run{aRun(1, 0, ended(20*s)), aRun(2, 20*s, ended(21*s))}, age: 22 * s, before: func(in *inside) { endHeard(20 * s)(in); in.of(2).done = true }, unseen: unseenGone, told: []string{"vllm_init", "python_import", "engine_config", "in_container_startup"}},
 		"as soon as its end is seen, if that is late":                {runs: []container.Run{aRun(1, 0, ended(20*s))}, age: 22 * s, job: "1 last", pending: true},
 		"of two that ended the log of the first is gone":             {runs: []container.Run{aRun(1, 0, ended(5*s)), aRun(2, 6*s, ended(9*s))}, age: 12 * s, job: "2 last", pending: true, unseen: unseenGone, told: []string{"in_container_startup"}},
 		"at its end, instead of in between where nobody read it yet": {runs: []container.Run{aRun(1, 0, ended(30*s))}, age: 40 * s, before: func(in *inside) { in.job = &job{run: aRun(1, 0)} }, job: "1 last", pending: true},

@@ -232,12 +232,16 @@ func (w *Watcher) understood(s *start, r *reading, j *job, answer podlog.Answer,
 		defer func() { in.unseen = unseenCut }()
 	} else if !cut {
 		r.heard = asked
+		if j.last && asked.Before(r.whole(&j.run)) && !r.Log.Explained() {
+			return // its last words may be on their way
+		}
 	}
 	if j.last && answer.Open && !r.Log.Done() {
 		// An answer that breaks off ends like one whose last line goes on: a progress bar of a process that was killed.
+		r.heard = time.Time{}
 		switch r.failed++; {
 		case r.failed < maxTries:
-			r.heard, r.retry = time.Time{}, now.Add(time.Duration(r.failed)*tryAgain)
+			r.retry = now.Add(time.Duration(r.failed) * tryAgain)
 			return
 		case !j.run.Ready.IsZero():
 			in.giveUp(r, j.run, unseenCut, now)

@@ -332,6 +332,12 @@ func (r *Reader) Headless() bool {
 // Ready is when the server said that it serves: the fallback where health can't be asked.
 func (r *Reader) Ready() (time.Time, bool) { return r.start.ready, !r.start.ready.IsZero() }
 
+// Explained tells that a text names what the start failed of, which nothing that comes later replaces.
+func (r *Reader) Explained() bool {
+	cause, ok := r.start.cause()
+	return ok && cause.class == typed
+}
+
 // MayServe says whether a healthy answer can be the engine's by now: the recipe needs no marker of its own, it was seen,
 // or the engine's log does not speak and there is nothing to wait for.
 func (r *Reader) MayServe() bool {

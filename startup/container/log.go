@@ -247,6 +247,9 @@ func (l *Log) Engine() string {
 	return l.story.engine.recipe.Name()
 }
 
+// Explained tells that the log says why the run failed. What comes after that is about it.
+func (l *Log) Explained() bool { return l.story.engine != nil && l.story.engine.reader.Explained() }
+
 // Finish ends the story as far as it goes: there are no more lines now.
 func (l *Log) Finish(now time.Time) {
 	s := l.story
