@@ -6,6 +6,7 @@ package e2e
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -82,7 +83,24 @@ func kubeletAt(line string) (time.Time, error) {
 }
 
 func TestEdgesFromEventsAreThoseOfTheNodesOwnLogs(t *testing.T) {
-	pod := begin(t, labelled, "precision", func(_ *corev1.Pod, main *corev1.Container) { main.ImagePullPolicy = corev1.PullAlways })
+	off := edgesOff(t, "precision")
+	maps.DeleteFunc(off, func(_ string, d time.Duration) bool { return d.Abs() <= precision })
+	if len(off) == 0 {
+		return
+	}
+	// What a busy node held up once it does not hold up again, what is told wrongly is wrong again.
+	again := edgesOff(t, "precision-again")
+	for what, d := range off {
+		if again[what].Abs() > precision {
+			t.Errorf("%s is %s and %s off, more than %s", what, d, again[what], precision)
+		}
+	}
+}
+
+// edgesOff starts a pod, and returns how far its edges are from what the node's logs say.
+func edgesOff(t *testing.T, name string) map[string]time.Duration {
+	t.Helper()
+	pod := begin(t, labelled, name, func(_ *corev1.Pod, main *corev1.Container) { main.ImagePullPolicy = corev1.PullAlways })
 	pod = await(t, pod, stage.Ready)
 	uid := string(pod.UID)
 	got := awaitTrace(t, uid, startup.SpanPodStartup, startup.SpanImagePull, startup.SpanContainerCreating)
@@ -112,6 +130,7 @@ func TestEdgesFromEventsAreThoseOfTheNodesOwnLogs(t *testing.T) {
 	}
 	pull, creating, sandbox := span("image_pull:"+target), span("container_creating:"+target), span(startup.SpanSandboxCreating)
 	began := fmt.Sprintf(`PullImage \"%s\"`, image)
+	off := map[string]time.Duration{}
 	for _, edge := range []struct {
 		what      string
 		got, want time.Time
@@ -124,15 +143,13 @@ func TestEdgesFromEventsAreThoseOfTheNodesOwnLogs(t *testing.T) {
 		{"the container's start, by the kubelet", creating.End, kubelet("Started")},
 		{"the container's start, by containerd", creating.End, containerd.time(t, "StartContainer", container, "returns successfully")},
 	} {
-		off := edge.got.Sub(edge.want)
-		t.Logf("%s: %s off", edge.what, off)
-		if off.Abs() > precision {
-			t.Errorf("%s is %s off, more than %s: %s, the log says %s", edge.what, off, precision, edge.got, edge.want)
-		}
+		off[edge.what] = edge.got.Sub(edge.want)
+		t.Logf("%s: %s off", edge.what, off[edge.what])
 	}
 	for _, s := range []*trace.Node{pull, creating} {
 		if source := s.Get(startup.AttrTimeSource); source != string(startup.TimeEventName) {
 			t.Errorf("%s has its times from %s", s.Name, source)
 		}
 	}
+	return off
 }
