@@ -10,10 +10,8 @@ import (
 
 // build is one `go build` invocation: binaries that come from one module with one set of flags.
 //
-// Modules are separate on purpose. In one module, minimal version selection would raise Kubernetes' own
-// dependencies to whatever Helm or containerd ask for, and we would no longer run what its release tested.
-// Those of Helm, containerd, DNS and the registry are kept at coldtrace's versions of what they share with it
-// (client-go, gRPC, …): a package that is the same in two modules is compiled once.
+// Modules are separate since Kubernetes' needs replacements that no other could live with. What they share, they have at coldtrace's
+// versions: a package that is the same in two modules is compiled once, which is a quarter of a first run.
 type build struct {
 	// module is the folder of the go.mod, relative to the checkout.
 	module string
@@ -30,7 +28,7 @@ type build struct {
 }
 
 const (
-	kubernetesVersion = "v1.36.3"
+	kubernetesVersion = "v1.37.2"
 	containerdVersion = "v2.4.2"
 	helmVersion       = "v4.3.1"
 )
@@ -50,7 +48,7 @@ var builds = []build{
 		},
 		// Without a version clients and Helm refuse to talk to the API server.
 		ldflags: versionFlags("k8s.io/component-base/version", map[string]string{
-			"gitVersion": kubernetesVersion, "gitMajor": "1", "gitMinor": "36", "gitTreeState": "clean",
+			"gitVersion": kubernetesVersion, "gitMajor": "1", "gitMinor": "37", "gitTreeState": "clean",
 		}),
 		tags:    "kubernetes",
 		env:     []string{"CGO_ENABLED=0"},

@@ -3,7 +3,9 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -142,5 +144,49 @@ func TestABinaryIsFreshOnlyWithItsStamp(t *testing.T) {
 	}
 	if fresh(l, "tool", "two") {
 		t.Error("a binary with another stamp is fresh")
+	}
+}
+
+// A first run compiles what has two versions twice.
+func TestModulesShareTheVersionsOfWhatTheyShare(t *testing.T) {
+	type version struct{ Path, Version string }
+	first := map[string][2]string{}
+	rows, err := buildsFor(nodeBins)
+	if err != nil {
+		t.Fatal(err)
+	}
+	modules := []string{"."}
+	for _, r := range rows {
+		modules = append(modules, r.module)
+	}
+	for _, module := range modules {
+		cmd := exec.Command("go", "mod", "edit", "-json")
+		cmd.Dir = filepath.Join("..", "..", module)
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("%s: %v", module, err)
+		}
+		var mod struct {
+			Require []version
+			Replace []struct{ Old, New version }
+		}
+		if err := json.Unmarshal(out, &mod); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range mod.Require {
+			for _, by := range mod.Replace {
+				if by.Old.Path == r.Path {
+					r.Version = by.New.Version
+				}
+			}
+			if before, ok := first[r.Path]; ok && before[1] != r.Version {
+				t.Errorf("%s is %s in %s, %s in %s", r.Path, before[1], before[0], r.Version, module)
+			} else if !ok {
+				first[r.Path] = [2]string{module, r.Version}
+			}
+		}
+	}
+	if len(first) < 100 {
+		t.Errorf("%d modules are required", len(first))
 	}
 }
