@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/coldtrace/coldtrace/inject"
+	"github.com/coldtrace/coldtrace/podlog"
 	"github.com/coldtrace/coldtrace/startup"
 	"github.com/coldtrace/coldtrace/startup/container"
 )
@@ -208,5 +209,42 @@ func TestAStartWhoseKubeletNeverAnswersHasABoundOfRequests(t *testing.T) {
 				t.Errorf("%d requests, want %d, at most %d", requests, tc.want, most)
 			}
 		})
+	}
+}
+
+// The kubelet waits longer and longer before it starts a container again: there is time to read what each attempt failed of.
+func TestEachAttemptOfACrashLoopIsReadWhileItIsTheLast(t *testing.T) {
+	const attempts = 8
+	for line, want := range map[string]int{
+		"(EngineCore pid=9) torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB": attempts,
+		"nothing that says why": attempts + 3, // of the first three once more, as long as there are requests for that
+	} {
+		w, _ := aTerm(t, 0, newRecord())
+		s := &start{inside: &inside{by: inject.InsideLog}}
+		requests := 0
+		for now := time.Duration(0); now < attempts*time.Minute; now += drained {
+			var runs []container.Run
+			for n := range int(now/time.Minute) + 1 {
+				begin := time.Duration(n) * time.Minute
+				if runs = append(runs, aRun(n+1, begin)); now >= begin+20*time.Second {
+					runs[n] = aRun(n+1, begin, ended(begin+20*time.Second))
+				}
+			}
+			next, _, _ := s.inside.next(created.Add(now), runs, false, func(int) bool { return false })
+			if next == nil {
+				continue
+			}
+			requests++
+			s.inside.asked++
+			r := s.inside.of(next.run.Attempt)
+			r.Begin(next.run)
+			for _, text := range []string{"INFO 05-01 06:00:01 [api_server.py:1839] vLLM API server version 0.11.0", line} {
+				r.Log.Line(next.run.At.Add(time.Second), []byte(text))
+			}
+			w.understood(s, r, next, podlog.Answer{}, created.Add(now), created.Add(now))
+		}
+		if requests != want || s.inside.unseen != "" {
+			t.Errorf("%q: %d requests, want %d; %s", line, requests, want, s.inside.unseen)
+		}
 	}
 }
