@@ -179,7 +179,7 @@ func (in *inside) due(now time.Time, r *reading, run *container.Run, all []conta
 		in.giveUp(r, *run, unseenUnanswered, now)
 	}
 	if run.Ready.IsZero() && !r.heardEnd() && in.asked < maxLooks {
-		whole = now
+		return max(0, r.retry.Sub(now)) // before the next run takes its place
 	}
 	return max(0, whole.Sub(now), r.retry.Sub(now))
 }
